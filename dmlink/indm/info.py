@@ -1,0 +1,78 @@
+"""What a cell is told about its frame: where it comes from and what a pixel means."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Axis(NamedTuple):
+    """A calibrated axis: the value at pixel `index` is `origin + scale * index`, in `unit`."""
+
+    origin: float = 0.0
+    scale: float = 1.0
+    unit: str = ""
+
+    def part(self, start: int) -> Axis:
+        """Return the axis of a region that begins at pixel `start`."""
+        return Axis(self.origin + self.scale * start, self.scale, self.unit)
+
+    def values(self, n: int) -> np.ndarray:
+        """Return the values of the first `n` pixels, shape (n,), in `unit`."""
+        return self.origin + self.scale * np.arange(n)
+
+
+class Info:
+    """The circumstances of one frame, as `info` in a cell.
+
+    Attributes
+    ----------
+    index : int
+        The frame's number since the source was first seen; gaps are frames not processed.
+    time : float
+        When the frame was copied, in seconds since the Unix epoch.
+    x, y : Axis
+        Horizontal and vertical calibration of the pixels that the cell gets.
+    roi : tuple of int or None
+        (top, left, bottom, right) in pixels of the source; None for the whole image.
+    source : str
+        The name of the image in DigitalMicrograph.
+    tags : dict
+        Exposure, binning and the like, where the microscope gives them.
+    """
+
+    __slots__ = ("index", "roi", "source", "tags", "time", "x", "y")
+
+    def __init__(
+        self,
+        index: int = 0,
+        time: float = 0.0,
+        x: Axis = Axis(),
+        y: Axis = Axis(),
+        roi: tuple[int, int, int, int] | None = None,
+        source: str = "",
+        tags: dict[str, Any] | None = None,
+    ) -> None:
+        self.index = index
+        self.time = time
+        self.x = x
+        self.y = y
+        self.roi = roi
+        self.source = source
+        self.tags = {} if tags is None else tags
+
+    @property
+    def scale(self) -> float:
+        """Size of a pixel along x, in `unit`."""
+        return self.x.scale
+
+    @property
+    def origin(self) -> float:
+        """Position of the first pixel along x, in `unit`."""
+        return self.x.origin
+
+    @property
+    def unit(self) -> str:
+        """Unit of the horizontal axis, such as "nm"; empty when the image is not calibrated."""
+        return self.x.unit
