@@ -1,3 +1,29 @@
 """Live analysis of an electron microscope's frames in Jupyter."""
 
+from dmlink.cell import LiveCell
+from dmlink.export import export
+from dmlink.frame import Axis, Frame, Info, Roi
+from dmlink.indm.results import Image, Profile, Scalar
+from dmlink.link import Link, connect
+from dmlink.notebook import load_ipython_extension, view
+from dmlink.recordings import Recording, open  # noqa: A004 - dmlink.open is what it says
+
 __version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Axis",
+    "Frame",
+    "Image",
+    "Info",
+    "Link",
+    "LiveCell",
+    "Profile",
+    "Recording",
+    "Roi",
+    "Scalar",
+    "connect",
+    "export",
+    "load_ipython_extension",
+    "open",
+    "view",
+]

@@ -56,6 +56,8 @@ class Frame:
         Exposure, binning and the like.
     dropped : int
         Frames of the source between the previous frame received and this one.
+    block : str
+        Name of the shared memory that holds the pixels, for workers; empty for ordinary memory.
     """
 
     data: np.ndarray
@@ -67,6 +69,7 @@ class Frame:
     source: str = ""
     tags: dict[str, Any] = field(default_factory=dict)
     dropped: int = 0
+    block: str = ""
 
     @property
     def info(self) -> Info:

@@ -1,0 +1,31 @@
+"""The commands: `dmlink NAME`, one small module each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from dmlink import __version__
+
+COMMANDS = ("demo", "simulate", "companion", "export", "info")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command that is named; return its exit code: 0, 1 (it failed) or 2 (not understood)."""
+    parser = argparse.ArgumentParser(
+        prog="dmlink", description="Live analysis of an electron microscope's frames."
+    )
+    parser.add_argument("--version", action="version", version=f"dmlink {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        import_module(f"dmlink.cli.{name}").add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, ValueError, SyntaxError) as error:
+        print(f"dmlink: {error}", file=sys.stderr)
+        return 1
+    return code

@@ -1,0 +1,180 @@
+"""Engine: the worker processes of a kernel. Keeps one warm, and ends those that take too long."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmlink.ring import Ring
+from dmlink.worker import Outcome, Task
+
+if TYPE_CHECKING:
+    from dmlink.frame import Frame
+    from dmlink.program import Program
+
+TICK_SECONDS = 0.1  # how exactly time-outs are kept
+
+
+class WorkerDied(RuntimeError):  # noqa: N818 - it says what happened
+    """The worker process has ended: the cell crashed it, or it was killed for taking too long."""
+
+
+class Worker:
+    """The kernel's handle on one process: at first warm and idle, then running one Program."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from dmlink.worker import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        )
+        self._ring = Ring()
+        self._reply_size = 0
+        self._why = ""
+        self._busy_since: float | None = None  # monotonic; None when idle
+
+    def load(self, program: Program) -> str:
+        """Give it the program to run; return why it cannot, or an empty text."""
+        return str(self._ask(program))
+
+    def process(self, frame: Frame, values: dict[str, Any], *, reset: bool = False) -> Outcome:
+        """Run the program on a frame, with `values` for the parameters named in it.
+
+        Raises
+        ------
+        WorkerDied
+            If the process ended over it.
+        """
+        memory, block = self._ring.take(self._reply_size) if self._reply_size else (np.empty(0, np.uint8), "")
+        data = frame.data
+        reply = self._ask(
+            Task(
+                frame.block,
+                data.shape,
+                data.dtype.str,
+                frame.info,
+                values,
+                reset,
+                block,
+                self._reply_size if block else 0,
+                b"" if frame.block else data.tobytes(),
+            )
+        )
+        self._reply_size = max(self._reply_size, reply.wanted)
+        ends = np.cumsum([0, *reply.sizes])
+        buffers = [memory[a:b] for a, b in itertools.pairwise(ends)]
+        outcome: Outcome = pickle.loads(reply.outcome, buffers=buffers)  # noqa: S301 - our own process
+        return outcome
+
+    def kill(self, why: str = "") -> None:
+        """End the process now; who waits for its answer gets a WorkerDied that says why."""
+        self._why = why
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._ring.close()
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds since it was given what it works on; 0 when idle."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def pid(self) -> int:
+        """Process number."""
+        return self._process.pid
+
+    def _ask(self, request: Program | Task) -> Any:
+        assert self._process.stdin  # noqa: S101 - we asked for it
+        assert self._process.stdout  # noqa: S101
+        self._busy_since = time.monotonic()
+        try:
+            pickle.dump(request, self._process.stdin, protocol=5)
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)  # noqa: S301 - our own process
+        except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
+            raise WorkerDied(self._why or _ending(self._process)) from error
+        finally:
+            self._busy_since = None
+
+
+class Engine:
+    """One per kernel: hands out workers, of which one is always warm, and keeps the time-outs."""
+
+    def __init__(self) -> None:
+        self._spare: Worker | None = None
+        self._timeouts: dict[Worker, float] = {}
+        self._lock = threading.Lock()
+        self._keeper: threading.Thread | None = None
+        self._closing = threading.Event()
+        atexit.register(self.close)
+
+    def worker(self, timeout: float) -> Worker:
+        """Return a worker that may take `timeout` seconds for each frame."""
+        with self._lock:
+            worker, self._spare = self._spare or Worker(), Worker()
+            self._timeouts[worker] = timeout
+            if self._keeper is None:
+                self._closing.clear()
+                self._keeper = threading.Thread(target=self._keep_time, name="dmlink-timeouts", daemon=True)
+                self._keeper.start()
+        return worker
+
+    def end(self, worker: Worker) -> None:
+        """End a worker."""
+        with self._lock:
+            self._timeouts.pop(worker, None)
+        worker.close()
+
+    def close(self) -> None:
+        """End everything, as the kernel does; a worker asked for later starts it again."""
+        self._closing.set()
+        with self._lock:
+            workers, self._timeouts = [*self._timeouts], {}
+            spare, self._spare = self._spare, None
+        for worker in [*workers, spare] if spare else workers:
+            worker.close()
+
+    def _keep_time(self) -> None:
+        while not self._closing.wait(TICK_SECONDS):
+            with self._lock:
+                if not self._timeouts:
+                    self._keeper = None
+                    return
+                for worker, timeout in self._timeouts.items():
+                    if worker.busy_for > timeout:
+                        worker.kill(f"It took longer than {timeout:g} s (--timeout).")
+
+
+engine = Engine()
+
+
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    try:
+        code = process.wait(2.0)
+    except subprocess.TimeoutExpired:
+        return "The cell's process does not answer any more."
+    if code < 0:
+        return f"The cell's process was ended by {signal.Signals(-code).name}."
+    return f"The cell ended its process with code {code}."

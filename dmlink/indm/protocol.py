@@ -1,0 +1,176 @@
+"""The wire format between a companion in DigitalMicrograph and a link: pure functions over bytes, no sockets.
+
+A message is a fixed prefix (magic, kind, two lengths), a JSON header in UTF-8, and a payload: the pixels,
+C-ordered and little-endian. Both ends use this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import struct
+from typing import Any, Iterator, NamedTuple
+
+import numpy as np
+
+VERSION = 1
+MAGIC = b"DML1"
+PREFIX = struct.Struct("<4sBxxxIQ")  # magic, kind, three spare bytes, header length, payload length
+
+# The conversation: HELLO -> HELLO -> AUTH -> WELCOME, then SUBSCRIBE and CREDIT against FRAME.
+HELLO, AUTH, WELCOME, SOURCES, SUBSCRIBE, CREDIT, FRAME, ROI = range(1, 9)
+SHOW, HIDE, PING, PONG, EVENT, ERROR, BYE = range(9, 16)
+KINDS = range(HELLO, BYE + 1)
+
+MAX_HEADER = 64 * 1024
+MAX_PAYLOAD = 2 * 1024**3
+MAX_UNKNOWN = 4 * 1024  # bytes of a message from a peer that has not proved the token
+HANDSHAKE_SECONDS = 3.0
+
+# What DigitalMicrograph can hold (dtype.str without byte order): real, complex, and boolean images.
+DTYPES = frozenset(["b1", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8", "c8", "c16"])
+
+
+class ProtocolError(ValueError):
+    """The peer sent something that is not a message of this protocol; the text names the fault."""
+
+
+class Message(NamedTuple):
+    """One message: its kind, its header, and its payload (bytes-like)."""
+
+    kind: int
+    header: dict[str, Any]
+    payload: Any = b""
+
+
+def pack(kind: int, header: dict[str, Any] | None = None, payload: Any = b"") -> list[Any]:
+    """Return the buffers of one message, for `socket.sendmsg`; the payload is not copied.
+
+    Raises
+    ------
+    ProtocolError
+        If the header or the payload is larger than a receiver accepts.
+    """
+    text = json.dumps(header or {}, separators=(",", ":")).encode("utf-8")
+    size = memoryview(payload).nbytes
+    _check_lengths(len(text), size, MAX_HEADER, MAX_PAYLOAD)
+    head = PREFIX.pack(MAGIC, kind, len(text), size) + text
+    return [head, payload] if size else [head]
+
+
+def unpack_prefix(
+    data: Any, max_header: int = MAX_HEADER, max_payload: int = MAX_PAYLOAD
+) -> tuple[int, int, int]:
+    """Return (kind, header length, payload length) from the first `PREFIX.size` bytes of a message.
+
+    Raises
+    ------
+    ProtocolError
+        On a wrong magic, an unknown kind or a length beyond the limits.
+    """
+    magic, kind, header, payload = PREFIX.unpack(data)
+    if magic != MAGIC:
+        raise ProtocolError(f"The peer does not speak dmlink: a message began with {bytes(magic)!r}.")
+    if kind not in KINDS:
+        raise ProtocolError(f"Unknown kind of message: {kind}.")
+    _check_lengths(header, payload, max_header, max_payload)
+    return kind, header, payload
+
+
+def unpack_header(data: Any) -> dict[str, Any]:
+    """Return the header from its bytes.
+
+    Raises
+    ------
+    ProtocolError
+        If the bytes are not a JSON object in UTF-8.
+    """
+    try:
+        header = json.loads(bytes(data).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"The header of a message is not JSON in UTF-8: {error}.") from None
+    if not isinstance(header, dict):
+        raise ProtocolError(f"The header of a message is a {type(header).__name__}, not an object.")
+    return header
+
+
+def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...], np.dtype]:
+    """Return (shape, dtype) that a FRAME announces, once they agree with the length of its payload.
+
+    Raises
+    ------
+    ProtocolError
+        If they do not agree, or announce something that no image of DigitalMicrograph is.
+    """
+    shape, dtype = header.get("shape"), header.get("dtype")
+    sizes_ok = (
+        isinstance(shape, list)
+        and 1 <= len(shape) <= 3
+        and all(type(n) is int and 0 < n < 2**31 for n in shape)
+    )
+    if not sizes_ok or not isinstance(dtype, str) or dtype.lstrip("<|") not in DTYPES:
+        raise ProtocolError(f"A frame announces shape {shape!r} and dtype {dtype!r}.")
+    size = np.dtype(dtype).itemsize
+    for n in shape or []:
+        size *= n
+    if size != payload_length:
+        raise ProtocolError(f"A frame of shape {shape} and dtype {dtype} came with {payload_length} bytes.")
+    return tuple(shape or []), np.dtype(dtype)
+
+
+class Decoder:
+    """Messages from bytes as they come; `limits` are the largest header and payload accepted now."""
+
+    def __init__(self, max_header: int = MAX_HEADER, max_payload: int = MAX_PAYLOAD) -> None:
+        self.limits = (max_header, max_payload)
+        self._bytes = bytearray()
+
+    def feed(self, data: Any) -> Iterator[Message]:
+        """Take `data` and yield each message that is now complete.
+
+        Raises
+        ------
+        ProtocolError
+            As soon as the bytes cannot become a message any more.
+        """
+        self._bytes += data
+        while len(self._bytes) >= PREFIX.size:
+            kind, header, payload = unpack_prefix(self._bytes[: PREFIX.size], *self.limits)
+            start = PREFIX.size + header
+            if len(self._bytes) < start + payload:
+                return
+            message = Message(
+                kind,
+                unpack_header(self._bytes[PREFIX.size : start]),
+                bytes(self._bytes[start : start + payload]),
+            )
+            del self._bytes[: start + payload]
+            yield message
+
+
+def nonce() -> str:
+    """Return 32 random bytes as hexadecimal text."""
+    return os.urandom(32).hex()
+
+
+def proof(token: str, role: str, client_nonce: str, server_nonce: str) -> str:
+    """Return what shows that `role` ("client" or "server") holds the token, without showing the token."""
+    text = f"dmlink {VERSION} {role} {client_nonce} {server_nonce}"
+    return hmac.new(token.encode("utf-8"), text.encode("utf-8"), hashlib.sha256).hexdigest()
+
+
+def proves(claimed: Any, token: str, role: str, client_nonce: str, server_nonce: str) -> bool:
+    """Tell whether `claimed` is the proof of `role`, in constant time."""
+    expected = proof(token, role, client_nonce, server_nonce)
+    return isinstance(claimed, str) and hmac.compare_digest(
+        claimed.encode("utf-8", "replace"), expected.encode("utf-8")
+    )
+
+
+def _check_lengths(header: int, payload: int, max_header: int, max_payload: int) -> None:
+    if header > max_header:
+        raise ProtocolError(f"A header of {header} bytes is larger than the {max_header} allowed.")
+    if payload > max_payload:
+        raise ProtocolError(f"A payload of {payload} bytes is larger than the {max_payload} allowed.")

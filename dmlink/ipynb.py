@@ -1,0 +1,90 @@
+"""The live cells of a notebook file, read without a kernel."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+
+from dmlink.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+
+
+def program(path: str | Path, name: str | None = None) -> Program:
+    """Return the program of the live cell `name` of a notebook; the only one need not be named.
+
+    The notebook is not run: the cell can use the imports, functions, classes and plain constants that stand
+    in the notebook, but not what the notebook computes.
+
+    Raises
+    ------
+    ValueError, SyntaxError
+        If there is no such cell, or it needs more than that.
+    """
+    cells = [str(cell.source) for cell in _read(Path(path)).cells if cell.cell_type == "code"]
+    live = dict(_live(cells))
+    if name is None and len(live) == 1:
+        name = next(iter(live))
+    if name not in live:
+        there = ", ".join(live) or "none"
+        which = "which one of its live cells is meant" if name is None else f"no live cell named {name!r}"
+        raise ValueError(f"{path}: {which}? It has: {there}.")
+    return Program.from_cell(live[name], name, _namespace(Path(path), cells))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
+        raise ValueError(f"{path} is not a Jupyter notebook: {str(error).splitlines()[0]}.") from None
+
+
+def _live(cells: list[str]) -> Iterator[tuple[str, str]]:
+    for source in cells:
+        first, _, body = source.lstrip().partition("\n")
+        words = shlex.split(first) if first.startswith("%%live") else []
+        if len(words) > 1 and words[0] == "%%live":
+            yield words[1], body
+
+
+def _namespace(path: Path, cells: list[str]) -> dict[str, Any]:
+    """Return what the notebook's definitions define, in a module that inspection finds the source of."""
+    text = "\n\n".join(_definitions(cells))
+    module = ModuleType("__main__")
+    module.__file__ = f"<{path.name}>"
+    linecache.cache[module.__file__] = (len(text), None, text.splitlines(keepends=True), module.__file__)
+    main, sys.modules["__main__"] = sys.modules["__main__"], module
+    try:
+        exec(compile(text, module.__file__, "exec"), vars(module))  # noqa: S102 - the user's own definitions
+    finally:
+        sys.modules["__main__"] = main
+    return vars(module)
+
+
+def _definitions(cells: list[str]) -> Iterator[str]:
+    for source in cells:
+        try:
+            tree = ast.parse(source)
+        except SyntaxError:  # a magic
+            continue
+        for node in tree.body:
+            if isinstance(node, DEFINITIONS) or (isinstance(node, ast.Assign) and _is_plain(node.value)):
+                yield ast.get_source_segment(source, node) or ""
+
+
+def _is_plain(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True

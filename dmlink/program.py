@@ -1,0 +1,207 @@
+"""Program: a notebook cell as a module that stands alone, with `process(frame, info, state)`."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+import sys
+import traceback
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from dmlink.capture import Capture
+from dmlink.celltext import CellText, Line, is_plain, split_lines
+from dmlink.parameter import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["Parameter", "Program"]
+
+_MAX_FRAMES = 8  # lines of a traceback that help; an endless recursion has a thousand
+
+
+@dataclass(frozen=True)
+class Program:
+    """A live cell as a Python module: imports, parameters, definitions and `process`.
+
+    Made by `from_cell`; it holds text only, so it can be pickled and sent to a worker.
+
+    Attributes
+    ----------
+    name : str
+    text : str
+        The cell as written.
+    parameters : dict of str to Parameter
+    notes : tuple of str
+        What the user should know but need not act upon.
+    """
+
+    name: str
+    text: str
+    parameters: dict[str, Parameter]
+    notes: tuple[str, ...] = ()
+    _head: tuple[Line, ...] = field(default=(), repr=False)
+    _tail: tuple[Line, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_cell(cls, text: str, name: str = "cell", namespace: Mapping[str, Any] | None = None) -> Program:
+        """Make the program of a cell, with what it uses of the notebook's variables `namespace`.
+
+        Raises
+        ------
+        SyntaxError
+            As Python raises it, with the cell's line.
+        ValueError
+            If the cell does what a live cell cannot, or uses what cannot be captured; the message begins
+            with the cell's line.
+        """
+        if not name.isprintable() or not name.strip() or '"' in name or "\\" in name:
+            raise ValueError(f"{name!r} cannot be the name of a cell: use letters, digits, _ and -.")
+        cell = CellText(text, _filename(name))
+        body = cell.body()
+        capture = Capture(namespace or {}, cell.provided, cell.assigned)
+        # the function has another name here so that the cell's own use of a `process` is seen
+        source = "\n".join(["def _cell_(frame, info, state):", *(line for line, _ in body)])
+        capture.use(source, cell.tree, cell.first_lines())
+        head: list[Line] = [(f'"""Live cell "{name}"."""', None), ("", None)]
+        head += _import_lines(capture, cell)
+        tail: list[Line] = []
+        for constant in capture.constants.values():
+            tail += [(line, None) for line in constant.split("\n")]
+        for definition in capture.definitions.values():
+            tail += [("", None), ("", None), *((line, None) for line in definition.split("\n"))]
+        tail += [("", None), ("", None), ("def process(frame, info, state):", None), *body]
+        notes = (*cell.notes, *capture.notes)
+        program = cls(name, text, cell.parameters, notes, tuple(head), tuple(_tidy(tail)))
+        compile(program.source, program.filename, "exec", dont_inherit=True)
+        return program
+
+    @property
+    def source(self) -> str:
+        """The module's source, with the present values of the parameters."""
+        return "".join(f"{line}\n" for line, _ in self._lines())
+
+    @property
+    def filename(self) -> str:
+        """The file name that tracebacks show."""
+        return _filename(self.name)
+
+    def line_of(self, source_line: int) -> int | None:
+        """Return the cell's line that became line `source_line` of the source; None if none did."""
+        lines = self._lines()
+        return lines[source_line - 1][1] if 0 < source_line <= len(lines) else None
+
+    def with_values(self, **values: Any) -> Program:
+        """Return this program with other values of its parameters; one beyond a bound becomes that bound.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or the value is of the wrong type.
+        """
+        parameters = dict(self.parameters)
+        for name, value in values.items():
+            if name not in parameters:
+                has = ", ".join(parameters) or "none"
+                raise ValueError(f"The cell {self.name!r} has no parameter {name!r}. It has: {has}.")
+            parameters[name] = parameters[name].with_value(value)
+        return replace(self, parameters=parameters)
+
+    def load(self) -> ModuleType:
+        """Execute the source and return the module: call its `process`, set its parameters as attributes.
+
+        Raises whatever the imports and captured definitions raise.
+        """
+        source = self.source
+        module = ModuleType("live_cell_" + re.sub(r"\W", "_", self.name))
+        # dataclasses and pickle look classes up by the name of their module
+        sys.modules[module.__name__] = module
+        # tracebacks, inspect and debuggers find the source of a module without a file here
+        linecache.cache[self.filename] = (len(source), None, source.splitlines(True), self.filename)
+        exec(compile(source, self.filename, "exec", dont_inherit=True), vars(module))  # noqa: S102
+        return module
+
+    def explain(self, exception: BaseException) -> str:
+        """Return what went wrong, and where in the cell: its lines on the way, then the error itself."""
+        source, cell = self._lines(), split_lines(self.text)
+        where = []
+        for frame, number in traceback.walk_tb(exception.__traceback__):
+            if frame.f_code.co_filename != self.filename or number > len(source):
+                continue
+            line = source[number - 1][1]
+            if line is not None:
+                where.append(f"line {line}: {cell[line - 1].strip()}")
+            elif frame.f_code.co_name != "<module>":
+                where.append(f"in {frame.f_code.co_qualname}: {source[number - 1][0].strip()}")
+        if len(where) > _MAX_FRAMES:
+            where[_MAX_FRAMES // 2 : -_MAX_FRAMES // 2] = ["..."]
+        said = "".join(traceback.format_exception_only(exception)).strip()
+        return "\n".join([*where, said])
+
+    def _lines(self) -> list[Line]:
+        parameters: list[Line] = [(p.assignment, p.line) for p in self.parameters.values()]
+        if parameters:
+            parameters = [("# Parameters", None), *parameters, ("", None)]
+        return list(_tidy([*self._head, *parameters, *self._tail]))
+
+
+def _filename(name: str) -> str:
+    return f"<live cell {name}>"
+
+
+def _import_lines(capture: Capture, cell: CellText) -> list[Line]:
+    """Return the module's imports: __future__, standard library, packages; the cell's own as written."""
+    entries: list[tuple[tuple[int, bool, str], list[Line]]] = []
+
+    def add(module: str, plain: bool, lines: list[Line]) -> None:
+        root = module.partition(".")[0]
+        group = 0 if root == "__future__" else 1 if root in sys.stdlib_module_names else 2
+        entries.append(((group, not plain, module.lower()), lines))
+
+    plain, written = set(capture.parts), set()
+    named: dict[str, list[str]] = {}
+    for statement in cell.imports:
+        lines: list[Line] = [(cell.lines[row - 1], row) for row in cell.rows(statement)]
+        module = statement.module or "" if isinstance(statement, ast.ImportFrom) else statement.names[0].name
+        add(module, isinstance(statement, ast.Import), lines)
+        if is_plain(statement):
+            written |= {alias.name for alias in statement.names}
+    for name, (module, attribute) in capture.imports.items():
+        package, _, last = module.rpartition(".")
+        if attribute:
+            named.setdefault(module, []).append(attribute if attribute == name else f"{attribute} as {name}")
+        elif name == module:
+            plain.add(module)
+        elif name == last and package:
+            named.setdefault(package, []).append(last)
+        elif name == module.partition(".")[0]:
+            plain.add(module)
+        else:
+            add(module, True, [(f"import {module} as {name}", None)])
+    for module in plain - written:
+        if not any(other.startswith(f"{module}.") for other in plain | written):
+            add(module, True, [(f"import {module}", None)])
+    for module, names in named.items():
+        add(module, False, [(f"from {module} import {', '.join(sorted(names))}", None)])
+
+    result: list[Line] = []
+    entries.sort(key=lambda entry: entry[0])
+    for i, (key, lines) in enumerate(entries):
+        if i and key[0] != entries[i - 1][0][0]:
+            result.append(("", None))
+        result += lines
+    return [*result, ("", None)] if result else []
+
+
+def _tidy(lines: Iterable[Line]) -> Iterator[Line]:
+    """Drop a third empty line in a row above `process`, where a section had nothing to say."""
+    empty = 0
+    begun = False
+    for text, line in lines:
+        begun = begun or text == "def process(frame, info, state):"
+        empty = 0 if text or line else empty + 1
+        if begun or empty <= 2:
+            yield text, line

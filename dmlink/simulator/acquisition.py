@@ -1,0 +1,113 @@
+# ruff: noqa: D102, N801, N802 - names and meaning are DigitalMicrograph's
+"""Acquisition: the camera as scripts drive it themselves, beside the view."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmlink.simulator.handles import unwrap
+from dmlink.simulator.images import Image, Py_Image
+
+if TYPE_CHECKING:
+    from dmlink.simulator.camera import Frames
+    from dmlink.simulator.workspace import Workspace
+
+
+class Py_Camera:
+    """The active camera; it plays the same recording as the view, from its first frame.
+
+    The arguments `processing` and an area (top, left, bottom, right) are DM's; the area is counted
+    in unbinned pixels.
+    """
+
+    __slots__ = ("_area", "_binning", "_frames", "_inserted", "_period", "_started", "_taken", "_workspace")
+
+    def __init__(self, workspace: Workspace, frames: Frames) -> None:
+        self._workspace = workspace
+        self._frames = frames
+        self._inserted = True
+        self._binning = 1
+        self._area: tuple[int, ...] = ()
+        self._period = 0.0
+        self._started: float | None = None
+        self._taken = 0
+
+    def PrepareForAcquire(self) -> None:
+        self._inserted = True
+
+    def SetInserted(self, on: bool) -> None:
+        self._inserted = bool(on)
+
+    def GetInserted(self) -> bool:
+        return self._inserted
+
+    def CreateImageForAcquire(self, bin_x: int, bin_y: int, _processing: int, *area: int) -> Py_Image:
+        pixels = _part(self._frames.read(0, _one_binning(bin_x, bin_y)), bin_x, area)
+        image = Image(self._workspace, np.zeros(pixels.shape, pixels.dtype), "Acquired")
+        image.axes = self._frames.axes(bin_x)
+        return Py_Image(image)
+
+    def AcquireImage(self, exposure: float, bin_x: int, bin_y: int, processing: int, *area: int) -> Py_Image:
+        image = self.CreateImageForAcquire(bin_x, bin_y, processing, *area)
+        self.AcquireInPlace(image, exposure, bin_x, bin_y, processing, *area)
+        return image
+
+    def AcquireInPlace(
+        self, image: Any, exposure: float, bin_x: int, bin_y: int, _processing: int, *area: int
+    ) -> None:
+        time.sleep(exposure)
+        pixels = _part(self._frames.read(self._taken, _one_binning(bin_x, bin_y)), bin_x, area)
+        _fill(image, pixels, "AcquireInPlace")
+        self._taken += 1
+
+    def StartContinuousAcquisition(
+        self, exposure: float, bin_x: int, bin_y: int, _processing: int, *area: int
+    ) -> None:
+        if self._started is not None:
+            raise RuntimeError("StartContinuousAcquisition: it runs already; stop it first.")
+        self._binning, self._area = _one_binning(bin_x, bin_y), area
+        self._period = max(float(exposure), 1e-3)
+        self._started, self._taken = time.monotonic(), 0
+
+    def GetFrameInContinuousMode(self, image: Any, max_wait: float) -> bool:
+        if self._started is None:
+            raise RuntimeError("GetFrameInContinuousMode: call StartContinuousAcquisition first.")
+        now = time.monotonic()
+        complete = int((now - self._started) / self._period)
+        if complete <= self._taken:
+            complete = self._taken + 1
+            wait = self._started + complete * self._period - now
+            time.sleep(max(0.0, min(wait, max_wait)))
+            if wait > max_wait:
+                return False
+        pixels = _part(self._frames.read(complete - 1, self._binning), self._binning, self._area)
+        _fill(image, pixels, "GetFrameInContinuousMode")
+        self._taken = complete
+        return True
+
+    def StopContinuousAcquisition(self) -> None:
+        self._started = None
+
+
+def _one_binning(bin_x: int, bin_y: int) -> int:
+    if bin_x != bin_y or bin_x < 1:
+        raise ValueError(f"Binning {bin_x} x {bin_y}: the simulated camera bins equally in x and y.")
+    return bin_x
+
+
+def _part(pixels: Any, binning: int, area: tuple[int, ...]) -> Any:
+    if not area:
+        return pixels
+    top, left, bottom, right = (edge // binning for edge in area)
+    return pixels[top:bottom, left:right]
+
+
+def _fill(handle: Any, pixels: Any, call: str) -> None:
+    image = unwrap(handle, "Py_Image", call)
+    if image.memory.shape != pixels.shape:
+        raise ValueError(f"{call}: the image is {image.memory.shape}, the camera's frame {pixels.shape}.")
+    image.memory[...] = pixels
+    image.update()

@@ -1,0 +1,223 @@
+"""Camera: plays a recording into the memory of the live image, frame by frame."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmlink.indm.info import Axis
+from dmlink.simulator.images import DATA_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.simulator.images import Image
+
+_CATCH_UP = 0.5
+"""Seconds by which the camera may be late and still make up for it."""
+
+
+class Frames:
+    """The frames of a recording as a camera gives them: in a type that DM has, and binned."""
+
+    def __init__(self, recording: Any) -> None:
+        self._recording = recording
+        self.name = str(recording.name)
+        dtype = np.dtype(recording.dtype).newbyteorder("=")
+        self._dtype = dtype if dtype.name in DATA_TYPES else np.dtype(np.float32)
+        if len(recording) == 0:
+            raise ValueError(f"The recording {self.name!r} has no frames.")
+
+    def __len__(self) -> int:
+        return len(self._recording)
+
+    def read(self, number: int, binning: int = 1) -> np.ndarray:
+        """Return frame `number` (counted on past the end of the recording), shape (h, w)."""
+        pixels: np.ndarray = np.asarray(self._recording[number % len(self)].data)
+        if binning > 1:
+            h, w = (n // binning for n in pixels.shape)
+            blocks = pixels[: h * binning, : w * binning].reshape(h, binning, w, binning)
+            pixels = blocks.sum(axis=(1, 3))
+            if self._dtype.kind in "iu":
+                limits = np.iinfo(self._dtype)
+                pixels = pixels.clip(limits.min, limits.max)
+        return np.asarray(pixels, self._dtype)
+
+    def axes(self, binning: int = 1) -> list[Axis]:
+        """Return the calibration of x and of y."""
+        return [
+            Axis(float(a.origin), float(a.scale) * binning, str(a.unit))
+            for a in (self._recording.x, self._recording.y)
+        ]
+
+
+class Camera:
+    """Writes a frame into the live image every 1 / `fps` seconds, and says so through `on_frame`.
+
+    Frames are written in place while others may read (a frame can tear), in `bands` of rows.
+
+    Attributes
+    ----------
+    written : int
+        Frames written since the start.
+    position : int
+        Number in the recording of the last frame written; -1 before the first.
+    ended : threading.Event
+        Set once the last frame was written and `loop` is off.
+    """
+
+    def __init__(
+        self, frames: Frames, fps: float, on_frame: Callable[[Image, int], None], *, loop: bool, bands: int
+    ) -> None:
+        self._frames = frames
+        self._on_frame = on_frame
+        self._loop = loop
+        self._bands = bands
+        self.written = 0
+        self.position = -1
+        self.ended = threading.Event()
+        self._target: Image | None = None
+        self._binning = 1
+        self._period = _period(fps)
+        self._due = 0.0
+        self._next = 0
+        self._paused = False
+        self._steps = 0
+        self._closing = False
+        self._turn = 0  # changes whenever a frame that was made ready is no longer wanted
+        self._changed = threading.Condition()
+        self._writing = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="dm-camera", daemon=True)
+
+    @property
+    def fps(self) -> float:
+        """Frames per second; can be set while the camera runs."""
+        return 1 / self._period
+
+    @fps.setter
+    def fps(self, fps: float) -> None:
+        period = _period(fps)
+        self._command(_period=period, _due=time.monotonic() + period)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the camera waits for `resume` or `step`."""
+        return self._paused
+
+    def start(self) -> None:
+        """Begin; nothing is written before there is a target."""
+        self._thread.start()
+
+    def aim(self, target: Image | None, binning: int = 1) -> None:
+        """Write into `target` from the next frame on; none is written to the old one after this."""
+        with self._writing:
+            self._command(_target=target, _binning=binning, _due=time.monotonic())
+
+    def pause(self) -> None:
+        """Write no more frames until `resume` or `step`."""
+        with self._writing:
+            self._command(_paused=True)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._command(_paused=False, _due=time.monotonic())
+
+    def seek(self, index: int) -> None:
+        """Make frame `index` of the recording the next one."""
+        if not 0 <= index < len(self._frames):
+            raise IndexError(f"Frame {index}: the recording has {len(self._frames)}, counted from 0.")
+        with self._changed:
+            self.ended.clear()
+            self._command(_next=index)
+
+    def step(self, timeout: float = 5.0) -> int:
+        """Write one frame while paused, wait until it is written, and return its number in the recording."""
+        if not self._paused:
+            raise RuntimeError("step: the camera runs; pause() it first.")
+        if self.ended.is_set():
+            raise RuntimeError("step: that was the last frame; seek() another one first.")
+        with self._changed:
+            wanted = self.written + self._steps + 1
+            self._steps += 1
+            self._changed.notify_all()
+            if not self._changed.wait_for(lambda: self.written >= wanted or self._closing, timeout):
+                self._steps = 0
+                raise TimeoutError(f"No frame within {timeout} s: the view is closed.")
+            return self.position
+
+    def close(self) -> None:
+        """End the thread."""
+        self._command(_closing=True)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _command(self, **values: Any) -> None:
+        with self._changed:
+            self.__dict__.update(values)
+            self._turn += 1
+            self._changed.notify_all()
+
+    def _ready(self) -> bool:
+        going = self._steps > 0 or not self._paused
+        return self._closing or (going and self._target is not None and not self.ended.is_set())
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._ready)
+                if self._closing:
+                    return
+                turn, number, binning, target = self._turn, self._next, self._binning, self._target
+                stepping = self._paused
+            pixels = self._frames.read(number, binning)
+            if target is not None:
+                self._write(target, pixels, number, turn, stepping=stepping)
+                del target  # or a closed view's image would live until the next frame
+
+    def _write(self, target: Image, pixels: np.ndarray, number: int, turn: int, *, stepping: bool) -> None:
+        """Write a frame at its time, unless a command comes before that."""
+        height = len(pixels)
+        edges = [height * band // self._bands for band in range(self._bands + 1)]
+        for band, (top, bottom) in enumerate(pairwise(edges)):
+            if not stepping and not self._wait(self._due + band * self._period / self._bands, turn):
+                return
+            with self._writing:
+                if self._turn != turn:
+                    return
+                target.memory[top:bottom] = pixels[top:bottom]
+                if bottom == height:
+                    self._count(number, turn, stepping=stepping)
+                self._on_frame(target, self.written)
+
+    def _wait(self, due: float, turn: int) -> bool:
+        with self._changed:
+            while (left := due - time.monotonic()) > 0 and self._turn == turn:
+                self._changed.wait(left)
+            return self._turn == turn
+
+    def _advanced(self, due: float) -> float:
+        now = time.monotonic()
+        return due + self._period if now - due < _CATCH_UP else now + self._period
+
+    def _count(self, number: int, turn: int, *, stepping: bool) -> None:
+        with self._changed:
+            self.written += 1
+            self.position = number
+            self._due = self._advanced(self._due)
+            if stepping:
+                self._steps = max(0, self._steps - 1)
+            if self._turn == turn:
+                self._next = (number + 1) % len(self._frames)
+                if self._next == 0 and not self._loop:
+                    self.ended.set()
+            self._changed.notify_all()
+
+
+def _period(fps: float) -> float:
+    if not fps > 0:
+        raise ValueError(f"fps={fps}: the camera needs a positive number of frames per second.")
+    return 1 / fps

@@ -1,0 +1,121 @@
+"""Desktop: DM's main thread, which handles events one after another."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+import warnings
+from collections import OrderedDict
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, TypeVar
+
+from dmlink.simulator.interrupt import interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from dmlink.simulator.output import Output
+
+T = TypeVar("T")
+
+
+class Desktop:
+    """The main thread and its queue of events."""
+
+    def __init__(self, results: Output) -> None:
+        self.escaped: list[BaseException] = []
+        self._results = results
+        self._events: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="dm-main", daemon=True)
+
+    @property
+    def on_main_thread(self) -> bool:
+        """Whether the caller runs on the main thread."""
+        return threading.current_thread() is self._thread
+
+    @property
+    def waiting(self) -> int:
+        """Number of events that wait."""
+        return len(self._events)
+
+    def start(self) -> None:
+        """Begin to handle events."""
+        self._thread.start()
+
+    def post(self, action: Callable[[], None], key: Hashable = None) -> None:
+        """Queue `action`; one that waits under the same `key` is replaced and keeps its place."""
+        with self._wake:
+            if not self._closing:
+                self._events[key if key is not None else object()] = action
+                self._wake.notify()
+
+    def call(self, action: Callable[[], T], timeout: float = 10.0) -> T:
+        """Run `action` on the main thread after the events that wait already, and return what it returns."""
+        if self.on_main_thread:
+            return action()
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(action())
+            except Exception as error:  # noqa: BLE001 - the caller gets it
+                future.set_exception(error)
+
+        if self._closing or not self._thread.is_alive():
+            raise RuntimeError("DigitalMicrograph is not running: start the Microscope first.")
+        self.post(run)
+        try:
+            return future.result(timeout)
+        except FutureTimeoutError:
+            if future.done():
+                raise
+            raise TimeoutError(
+                f"DigitalMicrograph's main thread was busy for {timeout} s: a handler or a foreground script "
+                "does not return."
+            ) from None
+
+    def do_events(self) -> None:
+        """Handle what waits now, from within an action: handlers can be re-entered by this."""
+        if not self.on_main_thread:
+            raise RuntimeError("DoEvents off the main thread: GMS would hang here.")
+        for _ in range(len(self._events)):
+            if action := self._take(wait=False):
+                action()
+
+    def escape(self, error: BaseException, output: Output | None) -> None:
+        """Record an exception that left a handler, and print it."""
+        (output or self._results).write("".join(traceback.format_exception(error)))
+        self.escaped.append(error.with_traceback(None))
+
+    def close(self) -> None:
+        """End the main thread; events that still wait are dropped."""
+        with self._wake:
+            self._closing = True
+            self._events.clear()
+            self._wake.notify()
+        if self._thread.ident is None:
+            return
+        self._thread.join(1)
+        if self._thread.is_alive():
+            interrupt(self._thread)
+            self._thread.join(3)
+        if self._thread.is_alive():
+            warnings.warn("The thread dm-main still runs: a handler does not return.", stacklevel=3)
+
+    def _run(self) -> None:
+        while action := self._take(wait=True):
+            try:
+                action()
+            except BaseException as error:  # noqa: BLE001 - the main thread outlives everything
+                if not self._closing:
+                    self.escape(error, None)
+            del action  # it may hold the last reference to an image
+
+    def _take(self, *, wait: bool) -> Callable[[], None] | None:
+        with self._wake:
+            if wait:
+                self._wake.wait_for(lambda: self._events or self._closing)
+            return self._events.popitem(last=False)[1] if self._events else None

@@ -1,0 +1,67 @@
+"""Windows: what the user of DM sees of a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmlink.simulator.displays import LINE_PLOT
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dmlink.indm.info import Axis
+    from dmlink.simulator.displays import Display
+
+
+@dataclass(frozen=True)
+class OpenWindow:
+    """A window as the user sees it.
+
+    Attributes
+    ----------
+    name, image_name, image_id : str, str, int
+        What stands in the title bar; name and ID of the image.
+    data : numpy.ndarray
+        What is drawn, a copy from the last UpdateImage or ShowImage: (h, w), (h, w, 3) for RGB, (n,).
+    kind : int
+        Display type: 1 raster image, 2 surface, 3 line plot.
+    axes : tuple of Axis
+        Calibration in DM's order: x, y ...
+    intensity : Axis
+        Calibration of the values.
+    contrast : tuple of float or None
+        Limits set by SetContrastLimits, of the line plot if it is one.
+    updates : int
+        How often it was drawn.
+    texts : tuple of str
+        Text annotations.
+    """
+
+    name: str
+    image_name: str
+    image_id: int
+    data: np.ndarray
+    kind: int
+    axes: tuple[Axis, ...]
+    intensity: Axis
+    contrast: tuple[float, float] | None
+    updates: int
+    texts: tuple[str, ...]
+
+
+def seen(name: str, display: Display) -> OpenWindow:
+    """Return the window of that name as it looks now."""
+    image = display.image
+    return OpenWindow(
+        name=name,
+        image_name=image.name,
+        image_id=image.id,
+        data=(image.memory if display.shown is None else display.shown).copy(),
+        kind=display.kind,
+        axes=tuple(image.axes),
+        intensity=image.intensity,
+        contrast=display.line_plot.contrast if display.kind == LINE_PLOT else display.contrast,
+        updates=display.updates,
+        texts=tuple(component.text for component in display.components if component.text),
+    )

@@ -1,0 +1,630 @@
+"""A cell becomes a module that gives what the cell gives, reads like the cell, or is refused by line."""
+
+import ast
+import math
+import pickle
+import subprocess
+import sys
+import textwrap
+import traceback
+
+import numpy as np
+import pytest
+import scipy
+import skimage
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from dmlink.frame import Axis, Info
+from dmlink.indm.results import Image, Profile, Scalar
+from dmlink.program import Program
+
+FRAME = np.arange(12.0).reshape(3, 4)
+INFO = Info(index=7, x=Axis(0.0, 0.5, "nm"))
+
+
+@pytest.fixture(scope="module")
+def shell():
+    """Return a real IPython, whose cells have their source where a notebook's have it."""
+    main = sys.modules["__main__"]
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    yield shell
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture
+def notebook(shell):
+    shell.reset()
+
+    def run(*cells):
+        for cell in cells:
+            shell.run_cell(textwrap.dedent(cell), store_history=True, silent=False).raise_error()
+        return shell.user_ns
+
+    return run
+
+
+def process(cell, namespace=None, frame=FRAME, state=None, **values):
+    program = Program.from_cell(cell, "test", namespace or {}).with_values(**values)
+    return program.load().process(frame, INFO, {} if state is None else state)
+
+
+def plain(cell, namespace):
+    """Execute a cell as a notebook would and return its last expression."""
+    cell = cell.removeprefix("\ufeff")
+    tree = ast.parse(cell)
+    names = dict(namespace, frame=FRAME, info=INFO, state={}, Scalar=Scalar, Profile=Profile, Image=Image)
+    last = tree.body.pop()
+    exec(compile(tree, "<plain>", "exec"), names)  # noqa: S102
+    return eval(compile(ast.Expression(last.value), "<plain>", "eval"), names)  # noqa: S307
+
+
+NAMESPACE = {
+    "np": np,
+    "scipy": scipy,
+    "sqrt": math.sqrt,
+    "root": math.sqrt,
+    "k": 3,
+    "table": [1, {"a": (2,)}],
+}
+
+CONSTRUCTS = {
+    "one expression": "frame.sum()",
+    "no line end, comment": "frame.sum()  # the sum",
+    "comments around": "# before\n\nframe.sum()\n\n# after\n",
+    "windows line ends": "x = 2\r\nif x:\r\n    x = 3\r\nx\r\n",
+    "byte order mark": "\ufeffx = 2\nx",
+    "tabs": "x = 0\nfor i in range(3):\n\tif i:\n\t\tx += i\nx",
+    "semicolons": "x = 1; y = 2; x + y",
+    "semicolon at the end": "x = 1; x;",
+    "expression of many lines": "(\n    frame\n    .sum()\n    + 1\n)",
+    "call of many lines": "max(\n  1,\n\n  2,  # more\n)",
+    "backslash": "x = 1 + \\\n  2\nx \\\n + 1",
+    "text of many lines": 's = """a\n  b\n\n   c"""\ns',
+    "text of many lines as result": '"""a\n  b"""',
+    "text with backslash": "'a\\\nb'",
+    "text begun on the line before": 'x = """\nabc"""; x + "d"',
+    "f-string of many lines": 's = f"""{k}\n  {k + 1:>{k}}\n"""\ns',
+    "umlauts": "größe = 'ä'; größe + 'ö'",
+    "line separator in text": "'a\u2028b\x0cc'",
+    "function": "def f(x, y=2):\n    '''Add.'''\n\n    return x + y + k\nf(1)",
+    "function uses a later variable": "def f():\n    return z\nz = 5\nf()",
+    "recursion": "def f(n):\n    return 1 if n < 2 else n * f(n - 1)\nf(5)",
+    "decorator": "def twice(f):\n    return lambda *a: 2 * f(*a)\n@twice\ndef g(x):\n    return x + k\ng(2)",
+    "class": "class A:\n    b = k\n    def c(self):\n        return self.b + k\nA().c()",
+    "lambda": "f = lambda x, y=k: x * y\nf(2)",
+    "comprehension": "[i * k for i in range(3) if i]",
+    "comprehensions nested": "{i: [i + j + k for j in range(2)] for i in range(2)}",
+    "walrus": "[y := i for i in range(4)]\n(y, (z := 3), z)",
+    "match": "match table:\n    case [a, {'a': (b,), **rest}]:\n        c = a + b\nc",
+    "try": "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    s = str(e)\ns",
+    "with": "import contextlib\nwith contextlib.suppress(KeyError) as c:\n    {}[1]\nc is None",
+    "star": "a, *b = range(4)\n*b, a",
+    "delete": "x = 1\ndel x\nx = 2\nx",
+    "loop else": "for i in range(2):\n    pass\nelse:\n    i = 9\ni",
+    "frame replaced": "frame = frame[1:]\nframe -= frame.mean()\nframe.sum()",
+    "information": "info.index * info.scale, info.unit",
+    "given results": "Scalar(2.0, 'nm').value",
+    "type hints": "x: np.ndarray = frame * 2\ndef f(a: np.ndarray) -> 'nothing':\n    return a\nf(x).sum()",
+    "nested annotation": "if k:\n    n: int = 3\nn",
+    "module": "np.fft.fft2(frame).real.sum()",
+    "submodule": "scipy.ndimage.gaussian_filter(frame, 1.0).sum()",
+    "imported function": "sqrt(16.0) + root(4.0)",
+    "constants": "(k, table)",
+    "builtins": "sum(map(int, '12'))",
+    "import": "import math\nfrom math import pi as p, e\nimport os.path\nmath.floor(p + e), os.sep",
+    "import in a block": "if k:\n    import math\nmath.pi",
+    "import beside": "import math; math.pi",
+    "import of a name used otherwise": "from math import pi\npi = pi + 1\npi",
+    "name of the cell hides the notebook's": "k = 1\nk += 1\nk",
+    "parameters": "n: (0, 9) = 5\nlog: bool = True\nw: ['a', 'b'] = 'b'\n(n, log, w)",
+    "parameter in a function": "n: int = 3\ndef f():\n    return [n for _ in range(2)]\nf()",
+    "parameter on many lines": "w: [\n 'a',\n 'b',\n] = (\n  'b'\n)  # window\nw + 'c'",
+    "parameter in the middle": "a = 1\n\nn: int = 3\n\na + n",
+}
+
+
+@pytest.mark.parametrize("cell", CONSTRUCTS.values(), ids=CONSTRUCTS)
+def test_a_program_gives_what_the_cell_gives(cell):
+    program = Program.from_cell(cell, "test", NAMESPACE)
+    result = program.load().process(FRAME.copy(), INFO, {})
+    assert repr(result) == repr(plain(cell, NAMESPACE))
+    assert program.text == cell
+    assert pickle.loads(pickle.dumps(program)).source == program.source  # noqa: S301
+
+
+def test_the_module_reads_like_a_script_of_an_expert(notebook):
+    namespace = notebook(
+        "import numpy as np\nimport scipy\nfrom math import sqrt, floor\nfrom scipy import ndimage",
+        """
+        edges = (1, 2)
+
+        def rings(shape):  # of equal width
+            # from the centre
+            return np.hypot(*np.indices(shape)) * sqrt(scale) + edges[0]
+        scale = 2.5
+        """,
+    )
+    cell = '''\
+# Radial profile
+import json
+n_bins: (64, 1024, 64) = 256  # how fine
+log: bool = True
+window: ["hann", "none"] = "hann"
+
+r = rings(frame.shape)   # kept  as written
+
+if log:
+    text = """first
+second"""
+smooth = floor(1.5) + ndimage.gaussian_filter(r, 1) + scipy.fft.fft(r).real
+values = np.bincount(smooth.astype(int).ravel() % n_bins)
+Profile(
+    values,
+    unit="1/" + info.unit,
+)  # done
+'''
+    program = Program.from_cell(cell, "radial_profile", namespace)
+    assert (
+        program.source
+        == '''\
+"""Live cell "radial_profile"."""
+
+import json
+from math import floor, sqrt
+
+import numpy as np
+import scipy.fft
+from dmlink.indm.results import Profile
+from scipy import ndimage
+
+# Parameters
+n_bins = 256  # 64 to 1024 in steps of 64: how fine
+log = True  # True or False
+window = "hann"  # one of "hann", "none"
+
+edges = (1, 2)
+scale = 2.5
+
+
+def rings(shape):  # of equal width
+    # from the centre
+    return np.hypot(*np.indices(shape)) * sqrt(scale) + edges[0]
+
+
+def process(frame, info, state):
+    # Radial profile
+
+    r = rings(frame.shape)   # kept  as written
+
+    if log:
+        text = """first
+second"""
+    smooth = floor(1.5) + ndimage.gaussian_filter(r, 1) + scipy.fft.fft(r).real
+    values = np.bincount(smooth.astype(int).ravel() % n_bins)
+    return Profile(
+        values,
+        unit="1/" + info.unit,
+    )  # done
+'''
+    )
+    assert program.notes == ()
+    lines = program.source.split("\n")
+    for number, line in enumerate(lines, start=1):
+        where = program.line_of(number)
+        if where is not None:
+            words = cell.split("\n")[where - 1].split()
+            assert not words or words[-1] in line or "=" in line
+    assert program.line_of(lines.index("import json") + 1) == 2
+    assert program.line_of(lines.index('second"""') + 1) == 11
+    assert program.line_of(lines.index("    return Profile(") + 1) == 14
+    assert program.line_of(1) is None
+    assert program.line_of(1000) is None
+
+
+def test_a_small_program_has_no_empty_sections():
+    assert Program.from_cell("frame.mean()", "mean").source == (
+        '"""Live cell "mean"."""\n\n\ndef process(frame, info, state):\n    return frame.mean()\n'
+    )
+
+
+def test_a_program_runs_in_a_fresh_python(notebook):
+    namespace = notebook("import numpy as np\nw = np.array([1.0, 2.0])\ndef f(x):\n    return (x * w).sum()")
+    source = Program.from_cell("f(np.ones(2))", "fresh", namespace).source
+    script = source + "\nprint(process(None, None, {}))\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "3.0"
+
+
+def test_state_lasts_from_frame_to_frame():
+    run = Program.from_cell("state['n'] = state.get('n', 0) + 1\nstate['n']").load().process
+    state = {}
+    assert [run(FRAME, INFO, state) for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("cell", ["x = frame", "n: int = 3", "import math", "# x\nif 1:\n    frame", "pass"])
+def test_a_cell_without_result_says_so(cell):
+    program = Program.from_cell(cell)
+    assert "gives no result" in program.notes[0]
+    assert program.load().process(FRAME, INFO, {}) is None
+
+
+def test_a_cell_that_is_an_indented_string_is_taken():
+    assert process("\n        x = 1\n        if x:\n            x = 2\n        x\n    ") == 2
+
+
+# -- parameters
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("n: (64, 1024, 64) = 256  # bins", ("integer", 256, 64, 1024, 64, (), "bins")),
+        ("n: (-1, 1) = 0", ("integer", 0, -1, 1, None, (), "")),
+        ("n: (0, 1.5) = 1", ("number", 1.0, 0, 1.5, None, (), "")),
+        ("n: (0, 2, .5) = 1", ("number", 1.0, 0, 2, 0.5, (), "")),
+        ("n: bool = False", ("switch", False, None, None, None, (), "")),
+        ("n: ['hann', 'none'] = 'none'", ("choice", "none", None, None, None, ("hann", "none"), "")),
+        ("n: [1, 2, 4] = 2", ("choice", 2, None, None, None, (1, 2, 4), "")),
+        ("n: float = -1.5", ("number", -1.5, None, None, None, (), "")),
+        ("n: float = 2", ("number", 2.0, None, None, None, (), "")),
+        ("n: int = 3", ("integer", 3, None, None, None, (), "")),
+        ("n: str = 'it\\'s'  # label # two", ("text", "it's", None, None, None, (), "label # two")),
+    ],
+)
+def test_annotated_assignments_are_parameters(cell, expected):
+    program = Program.from_cell(cell + "\nn")
+    p = program.parameters["n"]
+    assert (p.kind, p.value, p.minimum, p.maximum, p.step, p.choices, p.comment) == expected
+    assert type(p.value) is type(expected[1])
+    assert program.load().process(FRAME, INFO, {}) == expected[1]
+    again = Program.from_cell(p.declaration + "\nn").parameters["n"]
+    assert again == p
+
+
+def test_values_are_set_checked_and_kept_within_bounds():
+    cell = (
+        "n: (0, 10) = 5\nx: float = 1\nlog: bool = True\nw: ['a', 'b'] = 'a'\ns: str = ''\n(n, x, log, w, s)"
+    )
+    program = Program.from_cell(cell)
+    changed = program.with_values(n=np.int64(7), x=2, log=False, w="b", s='say "hi"')
+    assert changed.load().process(FRAME, INFO, {}) == (7, 2.0, False, "b", 'say "hi"')
+    assert changed.text == program.text
+    assert program.parameters["n"].value == 5
+    assert program.with_values(n=99).parameters["n"].value == 10
+    assert program.with_values(n=-1.0).parameters["n"].value == 0
+    for wrong in ({"n": 2.5}, {"n": True}, {"n": "2"}, {"x": math.nan}, {"log": 1}, {"w": "c"}, {"s": 2}):
+        (name,) = wrong
+        with pytest.raises(ValueError, match=f"'{name}' takes .*, not"):
+            program.with_values(**wrong)
+    with pytest.raises(ValueError, match=r"no parameter 'm'\. It has: n, x, log, w, s"):
+        program.with_values(m=1)
+
+
+def test_parameters_of_a_loaded_program_can_be_set():
+    module = Program.from_cell("n: int = 3\ndef f():\n    return n\nf()").load()
+    module.n = 4
+    assert module.process(FRAME, INFO, {}) == 4
+
+
+# -- refusals
+
+REFUSED = {
+    "undefined": ("x = 1\ny = x + undefined", 2, "'undefined' is not defined"),
+    "undefined in a function": ("def f():\n    return [q for _ in 'a']\nf()", 2, "'q' is not defined"),
+    "remembers": ("count = count + 1\ncount", 1, "belongs in state"),
+    "remembers briefly": ("x = 1\ncount += x\ncount", 2, "belongs in state"),
+    "magic": ("x = 1\n%timeit x", 2, "command of the notebook"),
+    "magic assigned": ("x = %pwd\nx", 1, "command of the notebook"),
+    "shell": ("!ls", 1, "command of the notebook"),
+    "help": ("x = 1\nx?", 2, "command of the notebook"),
+    "return": ("x = 1\nreturn x", 2, "'return' is not needed"),
+    "yield": ("x = 1\nyield x", 2, "'yield'"),
+    "await": ("x = [\nawait f()]", 2, "'await'"),
+    "async with": ("async with f: pass", 1, "'async'"),
+    "async comprehension": ("[i async for i in x]", 1, "'async'"),
+    "global": ("def f():\n    global n\n    n = 1\nf()", 2, "'global n'"),
+    "nonlocal": ("x = 1\nnonlocal x", 2, "'nonlocal'"),
+    "star import": ("from math import *\npi", 1, "instead of \\*"),
+    "info assigned": ("x = 1\nfor info in []:\n    pass", 2, "'info' is given"),
+    "state assigned": ("state = {}\n1", 1, "'state' is given"),
+    "process": ("x = 1\nprocess(frame, info, state)", 2, "program's own function"),
+    "empty": ("# nothing\n", 1, "empty"),
+    "IPython": ("x = 1\ndisplay(x)", 2, "belongs to the notebook"),
+    "IPython's shell": ("get_ipython()", 1, "belongs to the notebook"),
+    "IPython's results": ("Out[1]", 1, "belongs to the notebook"),
+    "IPython's last result": ("_ + 1", 1, "belongs to the notebook"),
+    "parameter set again": ("n: int = 3\nx = 1\nn = 4", 3, "'n' is assigned on line 1 too"),
+    "parameter set before": ("for n in []: pass\nn: int = 3", 2, "'n' is assigned on line 1 too"),
+    "parameter twice": ("n: int = 3\nn: int = 4", 2, "'n' is assigned on line 1 too"),
+    "parameter deleted": ("n: int = 3\ndel n", 2, "'n' is assigned on line 1 too"),
+    "parameter out of bounds": ("x = 1\nn: (0, 9) = 10", 2, "10 is outside 0 to 9"),
+    "parameter of the wrong type": ("n: int = 2.5", 1, "takes a whole number"),
+    "parameter not a number": ("n: (0, 9.5) = True", 1, "takes a number"),
+    "parameter not chosen": ("n: ['a'] = 'b'", 1, 'one of "a"'),
+    "parameter computed": ("n: int = frame.shape[0]", 1, "written out"),
+    "parameter without value": ("n: int\nn", 1, "written out"),
+    "bounds computed": ("n: (0, k) = 1", 1, "write the bounds"),
+    "bounds reversed": ("n: (9, 0) = 1", 1, "the minimum below"),
+    "bounds of four": ("n: (0, 1, 2, 3) = 1", 1, "the minimum below"),
+    "no choices": ("n: [] = 1", 1, "The choices of 'n'"),
+    "parameter named frame": ("frame: int = 1", 1, "its own meaning"),
+    "parameter not alone": ("n: int = 1; n", 1, "a line of its own"),
+    "file": ("x = 1\nfile.read()", 2, "'file' is an open file"),
+    "generator": ("next(generator)", 1, "'generator' is a generator"),
+    "object": ("thing", 1, r"'thing' is an object \(object\)"),
+    "large array": ("large.sum()", 1, "an array of 1000 numbers"),
+    "much data": ("much", 1, "too much data"),
+    "endless list": ("endless", 1, "cannot go with the cell"),
+    "object array": ("objects", 1, "cannot go with the cell"),
+    "object in a list": ("[nested]", 1, "a list of more than"),
+}
+
+
+@pytest.mark.parametrize(("cell", "line", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_a_cell_cannot_do_is_refused_by_line(cell, line, message):
+    endless = []
+    endless.append(endless)
+    with open(__file__) as file:  # noqa: PTH123
+        namespace = {
+            "k": 3,
+            "file": file,
+            "generator": (i for i in "ab"),
+            "thing": object(),
+            "large": np.zeros(1000),
+            "much": list(range(10000)),
+            "endless": endless,
+            "objects": np.array([object()]),
+            "nested": [object()],
+            "process": len,
+            "Out": {},
+        }
+        with pytest.raises(ValueError, match=f"(?s)^line {line}: .*{message}"):
+            Program.from_cell(cell, "test", namespace)
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        ("x = 1\ny = (1", 2),
+        ("x = 1\n  y = 2", 2),
+        ("if 1:\npass", 2),
+        ("x = 1\nbreak", 2),
+        ("def f(a, a): 1", 1),
+    ],
+)
+def test_a_syntax_error_shows_the_line_of_the_cell(cell, line):
+    with pytest.raises(SyntaxError) as caught:
+        Program.from_cell(cell, "broken")
+    assert caught.value.lineno == line
+    assert caught.value.filename == "<live cell broken>"
+    shown = "".join(traceback.format_exception_only(caught.value))
+    assert f'File "<live cell broken>", line {line}' in shown
+
+
+def test_a_name_that_would_break_the_module_is_refused():
+    for name in ("", 'a"b', "a\nb", "a\\"):
+        with pytest.raises(ValueError, match="cannot be the name of a cell"):
+            Program.from_cell("1", name)
+
+
+# -- what the notebook defines
+
+
+def test_functions_come_with_what_they_use(notebook):
+    namespace = notebook(
+        "import functools\nimport numpy as np\nfrom dataclasses import dataclass",
+        "%precision 3\nfactor = 2\nhalf = lambda x: x / 2  # of it",
+        """
+        def logged(f):
+            @functools.wraps(f)
+            def inner(*args):
+                return f(*args)
+            return inner
+
+        def bare(f):
+            return lambda x: f(x) + 1
+        """,
+        """
+        @functools.lru_cache(maxsize=None)
+        def cached(n, step=factor):
+            return n if n < 1 else other(n - step)
+        def other(n):
+            return cached(n)
+        """,
+        "@logged\ndef scaled(x): return half(x) * factor * Ring(3.0).area()",
+        "@bare\ndef raised(x):\n    return x\nalias = other",
+        """
+        %matplotlib agg
+        @dataclass
+        class Ring:
+            radius: float
+            def area(self):
+                return np.pi * self.radius ** 2
+        @dataclass
+        class Fields:
+            a: int = factor
+        """.replace("%matplotlib agg\n", "%precision 4\n"),
+    )
+    cell = "scaled(frame.mean()), cached(4), alias(6), raised(1), Fields().a"
+    program = Program.from_cell(cell, "functions", namespace)
+    assert repr(program.load().process(FRAME, INFO, {})) == repr(plain(cell, namespace))
+    source = program.source
+    assert "half = lambda x: x / 2\n" in source
+    assert "@functools.lru_cache(maxsize=None)\ndef cached(n, step=factor):\n    return n if" in source
+    assert source.index("def logged") < source.index("@logged") < source.index("def process")
+
+
+def test_a_function_defined_anew_is_the_one_captured(notebook):
+    first, second = "def f():\n    return 1", "def f():\n    return 2"
+    namespace = notebook(first, second)
+    assert process("f()", namespace) == 2
+    assert process("f()", notebook(first)) == 1
+    namespace = notebook("from dataclasses import dataclass", "@dataclass\nclass A:\n    x: int = 1")
+    assert process("A().x", namespace) == 1
+    assert process("A().x", notebook("@dataclass\nclass A:\n    x: int = 2")) == 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["def make(n):\n    return lambda x: x + n", "f = make(2)"], r"whose variables it uses \(n\)"),
+        (["def make():\n    return lambda x: x", "f = make()"], "no definition of its own"),
+        (["import numpy as np", "def g(x):\n    return x", "f = np.vectorize(g)"], "'f' "),
+        (["def f(x):\n    return frame + x"], "'f' uses 'frame', which is given to the cell only"),
+        (
+            ["def f(x):\n    return g(x)", "def g(x):\n    return local"],
+            "'g' uses 'local', which the cell assigns",
+        ),
+        (["def f(x):\n    return nowhere"], "'f' uses 'nowhere', which is not defined"),
+        (["def f(x):\n    return display(x)"], "'f' uses 'display', which belongs to the notebook"),
+        (["thing = object()", "def f(x):\n    return thing"], "'f' uses 'thing', which is an object"),
+        (["class A:\n    def m(self, x):\n        return x", "f = A().m"], "'f' "),
+        (["class A:\n    pass", "f = A()"], r"'f' is an object \(A\)"),
+        (["import functools", "f = functools.partial(max, 1)"], "'f' is an object"),
+        (
+            ["import re", "from PIL import Image", "def f(x):\n    return Image.new('L', (1, 1))"],
+            "another name",
+        ),
+    ],
+)
+def test_what_cannot_be_captured_is_refused_with_the_reason(notebook, cells, message):
+    namespace = notebook(*cells)
+    with pytest.raises(ValueError, match=f"^line 2: .*{message}"):
+        Program.from_cell("local = Image(frame)\nf(local)", "test", namespace)
+
+
+def test_a_function_sees_the_parameters_and_imports_of_the_cell(notebook):
+    namespace = notebook("n = 1\ndef f():\n    return math.floor(n)")
+    assert process("import math\nn: int = 5\nf()", namespace, n=6) == 6
+
+
+def test_modules_are_imported_as_a_person_would(notebook):
+    namespace = notebook(
+        """
+        import os, os.path, math
+        import numpy as np, numpy
+        import scipy, scipy.ndimage as ndi
+        import skimage, skimage as ski
+        from os import path
+        from os.path import join
+        from scipy import fft, ndimage
+        from scipy.special import jv
+        from scipy.ndimage import gaussian_filter as blur
+        from skimage.filters import gaussian
+        from random import random
+        from collections import Counter
+        from heapq import heappush
+        from functools import reduce
+        from numpy import hypot, pi, float32
+        """
+    )
+    for used, line in {
+        "os": "import os",
+        "np.fft.fft": "import numpy as np",
+        "numpy": "import numpy",
+        "scipy.ndimage.label": "import scipy.ndimage",
+        "scipy": "import scipy",
+        "ndi": "import scipy.ndimage as ndi",
+        "skimage.filters.gaussian": "import skimage.filters",
+        "os.path.join": "import os",
+        "path": "from os import path",
+        "join": "from os.path import join",
+        "fft, ndimage": "from scipy import fft, ndimage",
+        "jv": "from scipy.special import jv",
+        "blur": "from scipy.ndimage import gaussian_filter as blur",
+        "gaussian": "from skimage.filters import gaussian",
+        "random": "from random import random",
+        "Counter": "from collections import Counter",
+        "heappush": "from heapq import heappush",
+        "reduce": "from functools import reduce",
+        "hypot, float32": "from numpy import float32, hypot",
+        "pi": "pi = 3.141592653589793",
+        "Axis, Scalar": "from dmlink.indm.results import Scalar",
+    }.items():
+        program = Program.from_cell(used, "imports", namespace)
+        assert line in program.source.split("\n"), program.source
+        program.load().process(FRAME, INFO, {})
+    both = Program.from_cell(
+        "ski.filters.gaussian(frame), scipy.ndimage.label, scipy.fft.fft", "two", namespace
+    )
+    head = both.source.split("\n\n")[1].split("\n")
+    assert head == [
+        "import scipy.fft",
+        "import scipy.ndimage",
+        "import skimage as ski",
+        "import skimage.filters",
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(True, None, ..., 3, -2.5, math.inf, 1j, "it's", 'say "x"', "a\nb", b"x", range(3), slice(1, None)),
+        *((), (1,), [1, [2]], {}, {1: {2}}, set(), frozenset({1}), [np.ones(2)]),
+        *(np.float64(2.5), np.float32(1.5), np.int16(3), np.bool_(1)),
+        *(
+            np.array(2.0),
+            np.zeros((0, 3)),
+            np.array([1, 2], dtype=">i2"),
+            np.array([1 + 2j]),
+            np.array([True]),
+        ),
+        *(np.arange(6, dtype=np.uint8).reshape(2, 3), np.array([1.5, np.inf, np.nan]), np.linspace(0, 1, 64)),
+    ],
+    ids=repr,
+)
+def test_plain_values_are_written_out(value):
+    captured = process("value", {"value": value})
+    assert type(captured) is type(value)
+    assert repr(captured) == repr(value)
+    assert getattr(captured, "dtype", None) == getattr(value, "dtype", None)
+
+
+def test_a_result_goes_before_the_notebooks_own_name(notebook):
+    namespace = notebook("from PIL import Image")
+    program = Program.from_cell("Image(frame)", "image", namespace)
+    assert isinstance(program.load().process(FRAME, INFO, {}), Image)
+    assert "Image is dmlink's here" in program.notes[0]
+    namespace = {"Image": Image, "skimage": skimage}
+    assert Program.from_cell("Image(frame)", "image", namespace).notes == ()
+
+
+# -- errors
+
+
+def test_an_error_is_explained_by_the_lines_of_the_cell(notebook):
+    namespace = notebook("def divide(a, b):\n    return a / b")
+    cell = "n: int = 3\n\nx = [\n    0,\n]\ndef f(y):\n    return divide(1, y)\n\nf(x[0])"
+    program = Program.from_cell(cell, "errors", namespace)
+    with pytest.raises(ZeroDivisionError) as caught:
+        program.load().process(FRAME, INFO, {})
+    assert program.explain(caught.value) == (
+        "line 9: f(x[0])\nline 7: return divide(1, y)\nin divide: return a / b\n"
+        "ZeroDivisionError: division by zero"
+    )
+
+
+def test_an_endless_recursion_is_explained_briefly():
+    program = Program.from_cell("def f(n):\n    return f(n + 1)\nf(0)", "deep")
+    with pytest.raises(RecursionError) as caught:
+        program.load().process(FRAME, INFO, {})
+    said = program.explain(caught.value).split("\n")
+    assert len(said) < 12
+    assert said[0] == "line 3: f(0)"
+
+
+def test_a_missing_package_is_explained():
+    program = Program.from_cell("import no_such_package\nno_such_package.x", "missing")
+    with pytest.raises(ModuleNotFoundError) as caught:
+        program.load()
+    assert program.explain(caught.value).startswith("line 1: import no_such_package\nModuleNotFoundError")
+
+
+def test_an_error_in_a_library_ends_at_the_cells_line():
+    program = Program.from_cell("x = 1\nnp.linalg.inv(frame)", "library", {"np": np})
+    with pytest.raises(np.linalg.LinAlgError) as caught:
+        program.load().process(FRAME, INFO, {})
+    lines = program.explain(caught.value).split("\n")
+    assert lines[0] == "line 2: np.linalg.inv(frame)"
+    assert len(lines) == 2

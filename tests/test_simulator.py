@@ -1,0 +1,703 @@
+import ast
+import importlib
+import io
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dmlink.frame import Axis
+from dmlink.simulator import Microscope
+
+LISTENER = """
+import traceback
+import numpy as np
+import DigitalMicrograph as DM
+
+class Listener(DM.Py_ScriptObject):
+    def __init__(self, image):
+        DM.Py_ScriptObject.__init__(self)
+        self.calls = 0
+    def HandleDataChangedEvent(self, flags, image):
+        self.calls += 1
+        print("frame", int(image.GetNumArray()[0, 0]), DM.IsScriptOnMainThread())
+    def HandleWindowClosedEvent(self, flags, window):
+        print("window closed")
+    def HandleROIRemovedEvent(self, flags, display, roi_flag, display_flags, roi):
+        print("ROI removed", roi.GetID())
+    def HandleComponentChangedEvent(self, flags, display, flag, display_flags, component):
+        print("component", component.GetRect())
+    def __del__(self):
+        print("listener gone")
+        DM.Py_ScriptObject.__del__(self)
+
+view = DM.GetFrontImage()
+display = view.GetImageDisplay(0)
+listener = Listener(view)
+ids = [
+    listener.WindowHandleWindowClosedEvent(DM.GetFrontImageDocument().GetWindow(), 'pythonplugin'),
+    listener.ImageDisplayHandleROIRemovedEvent(display, 'pythonplugin'),
+    listener.ImageDisplayHandleComponentChangedEvent(display, 'pythonplugin'),
+    listener.ImageHandleDataChangedEvent(view, 'pythonplugin'),
+]
+print("ready")
+"""
+
+
+class Recording:
+    """Frame i is full of the number i."""
+
+    name = "Gold"
+
+    def __init__(self, n=7, shape=(16, 32), dtype=np.uint16, unit="nm", tags=None):
+        self.shape = (n, *shape)
+        self.dtype = np.dtype(dtype)
+        self.x = Axis(-8.0, 0.5, unit)
+        self.y = Axis(-4.0, 0.25, unit)
+        self.tags = tags or {}
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        return SimpleNamespace(data=np.full(self.shape[1:], index, self.dtype))
+
+
+@pytest.fixture
+def microscope():
+    with Microscope(Recording(), fps=50) as microscope:
+        yield microscope
+        assert not microscope.escaped
+
+
+@contextmanager
+def paused(**switches):
+    """A microscope whose camera shows frame 0 and waits."""
+    microscope = Microscope(Recording(), **switches)
+    microscope.camera.pause()
+    with microscope:
+        microscope.camera.step()
+        microscope.settle()
+        yield microscope
+        assert not microscope.escaped
+
+
+def run(microscope, text, **options):
+    script = microscope.run_script(text, **options)
+    script.join()
+    return script
+
+
+def dm_threads():
+    return [t.name for t in threading.enumerate() if t.name.startswith("dm-")]
+
+
+# The microscope
+
+
+def test_the_module_is_there_while_the_microscope_runs_and_only_one_can_run():
+    with Microscope(Recording()) as first:
+        module = importlib.import_module("DigitalMicrograph")
+        assert module.GetFrontImage().GetName() == "Gold"
+        with pytest.raises(RuntimeError, match="close the other Microscope"):
+            Microscope(Recording()).start()
+        with pytest.raises(RuntimeError, match="started before"):
+            first.start()
+    assert "DigitalMicrograph" not in sys.modules
+
+
+@pytest.mark.usefixtures("microscope")
+def test_what_is_not_known_to_exist_in_gms_does_not_exist():
+    module = sys.modules["DigitalMicrograph"]
+    for unknown in ("GetString", "Py_Image", "ImageDataChangedListener"):
+        assert not hasattr(module, unknown)
+    with pytest.raises(AttributeError):
+        module.GetFrontImage().Invented()
+    with pytest.raises(AttributeError):
+        module.GetFrontImage().invented = 1
+    handles = [n for n in dir(module.Py_ScriptObject) if "Handle" in n]
+    assert handles == [
+        "ImageDisplayHandleComponentChangedEvent",
+        "ImageDisplayHandleROIRemovedEvent",
+        "ImageHandleDataChangedEvent",
+        "WindowHandleWindowClosedEvent",
+    ]
+
+
+def test_every_thread_is_named_and_joined_at_close():
+    with Microscope(Recording(), fps=100) as microscope:
+        microscope.run_script("import time\nwhile True: time.sleep(0.01)", name="loop")
+        microscope.run_script(LISTENER, background=False).wait_for("frame")
+        assert sorted(dm_threads()) == ["dm-camera", "dm-main", "dm-script-loop"]
+    assert dm_threads() == []
+    microscope.close()
+
+
+def test_close_ends_a_foreground_loop_and_an_endless_handler():
+    with Microscope(Recording()) as microscope:
+        microscope.run_script("print('on')\nwhile True: DM.DoEvents()", background=False).wait_for("on")
+    assert dm_threads() == []
+    with Microscope(Recording()) as microscope:
+        microscope.run_script(
+            LISTENER.replace("self.calls += 1", "print('in')\n        while True: pass")
+        ).wait_for("in")
+    assert dm_threads() == []
+
+
+def test_a_recording_that_cannot_be_read_leaves_nothing_behind():
+    recording = Recording()
+    recording.x = None
+    with pytest.raises(AttributeError):
+        Microscope(recording).start()
+    assert dm_threads() == []
+    assert "DigitalMicrograph" not in sys.modules
+
+
+def test_the_view_is_calibrated_and_tagged_like_the_recording():
+    recording = Recording(unit="µm", tags={"Microscope Info": {"Voltage": 300000.0}, "A:B": 3})
+    with Microscope(recording, fps=40) as microscope:
+        image = sys.modules["DigitalMicrograph"].GetFrontImage()
+        assert image.GetDimensionCalibration(0, 0) == (-8.0, 0.5, b"\xb5m")
+        assert image.GetDimensionCalibration(1, 0) == (-4.0, 0.25, b"\xb5m")
+        assert (image.GetImgWidth(), image.GetImgHeight(), image.GetDataType()) == (32, 16, 10)
+        tags = image.GetTagGroup()
+        exposure = "Acquisition:Parameters:High Level:Exposure (s)"
+        assert tags.GetTagAsDouble(exposure) == (True, 0.025)
+        assert tags.GetTagAsDouble("Microscope Info:Voltage") == (True, 300000.0)
+        assert tags["A"]["B"] == 3
+        assert tags.GetTagAsLong("A:C") == (False, 0)
+        assert microscope.window("Gold").axes == (Axis(-8.0, 0.5, "µm"), Axis(-4.0, 0.25, "µm"))
+    with Microscope(recording, unit_bytes=False):
+        image = sys.modules["DigitalMicrograph"].GetFrontImage()
+        assert image.GetDimensionUnitString(0) == "µm"
+
+
+# The camera
+
+
+def test_the_camera_writes_in_place_and_steps_seeks_and_loops():
+    with paused() as microscope:
+        array = sys.modules["DigitalMicrograph"].GetFrontImage().GetNumArray()
+        assert [microscope.camera.step() for _ in range(3)] == [1, 2, 3]
+        assert (array == 3).all()
+        microscope.camera.seek(6)
+        assert [microscope.camera.step() for _ in range(2)] == [6, 0]
+        assert microscope.camera.written == 6
+
+
+def test_without_loop_the_last_frame_stays():
+    with Microscope(Recording(n=4), fps=100, loop=False) as microscope:
+        assert microscope.camera.ended.wait(5)
+        microscope.settle()
+        assert microscope.camera.written == 4
+        assert (microscope.window("Gold").data == 3).all()
+
+
+def test_the_camera_keeps_its_rate_without_drift():
+    with Microscope(Recording(), fps=100) as microscope:
+        microscope.wait_displayed(5)
+        before, start = microscope.camera.written, time.monotonic()
+        microscope.wait_displayed(80)
+        rate = (microscope.camera.written - before) / (time.monotonic() - start)
+        assert 90 < rate < 110
+        assert microscope.display_rate(0.5) > 50
+
+
+def test_a_slow_handler_slows_the_display_but_not_the_camera():
+    slow = LISTENER.replace("self.calls += 1", "DM.Sleep(0.1)")
+    with Microscope(Recording(), fps=100) as microscope:
+        microscope.run_script(slow).wait_for("frame")
+        shown, written = microscope.displayed, microscope.camera.written
+        microscope.wait_displayed(3)
+        assert microscope.displayed - shown <= 4
+        assert microscope.camera.written - written > 15
+
+
+def test_events_are_queued_or_coalesced_by_switch():
+    hold = "import time\nprint('busy')\nwhile 'go' not in globals(): time.sleep(0.001)"
+    for events, least, most in (("coalesce", 1, 2), ("queue", 25, 25)):
+        with paused(events=events) as microscope:
+            script = run(microscope, LISTENER)
+            holding = microscope.run_script(hold, background=False)
+            holding.wait_for("busy")
+            for _ in range(25):
+                microscope.camera.step()
+            microscope.run_script("go = 1")
+            microscope.settle()
+            calls = sum("frame" in line for line in script.output)
+            assert least <= calls <= most, events
+
+
+def test_the_in_situ_player_calls_twice_per_frame_and_stem_calls_per_band():
+    for switches, calls in (({"twice_per_frame": True}, 2), ({"partial_frames": 4, "events": "queue"}, 4)):
+        with paused(**switches) as microscope:
+            script = run(microscope, LISTENER)
+            shown = microscope.displayed
+            microscope.camera.step()
+            microscope.settle()
+            assert sum("frame" in line for line in script.output) == calls
+            assert microscope.displayed == shown + 1
+
+
+# Scripts
+
+
+def test_scripts_share_one_namespace_and_have_no_file():
+    with paused() as microscope:
+        run(microscope, "a = 1\nassert __name__ == '__main__'\nassert '__file__' not in globals()")
+        assert run(microscope, "print(a + 1, DM.IsScriptOnMainThread())").output == ["2 False"]
+        foreground = run(microscope, "print(a, DM.IsScriptOnMainThread())", background=False)
+        assert foreground.output == ["1 True"]
+        assert microscope.results_window == ["2 False", "1 True"]
+
+
+def test_only_the_scripts_output_is_theirs(microscope, capsys):
+    script = microscope.run_script(
+        "import threading, traceback\n"
+        "def work(): print('from a thread')\n"
+        "t = threading.Thread(target=work); t.start(); t.join()\n"
+        "DM.Result('no newline')\n"
+        "try: 1 / 0\n"
+        "except Exception: traceback.print_exc()"
+    )
+    print("the host's")  # noqa: T201 - that is the point
+    script.join()
+    assert script.output[0] == "from a thread"
+    assert script.wait_for("ZeroDivisionError") == "ZeroDivisionError: division by zero"
+    assert "no newline" in script.wait_for("no new")
+    assert "the host's" not in microscope.results_window
+    assert "from a thread" not in capsys.readouterr().out
+
+
+def test_a_handler_prints_to_the_output_whatever_the_host_does_to_its_streams(microscope, monkeypatch):
+    script = microscope.run_script(
+        LISTENER.replace(
+            "self.calls += 1",
+            "print('called')\n        try: 1 / 0\n        except Exception: traceback.print_exc()",
+        )
+    )
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    script.wait_for("called")
+    script.wait_for("ZeroDivisionError")
+
+
+def test_streams_are_given_back():
+    before = sys.stdout, sys.stderr
+    with Microscope(Recording()):
+        assert sys.stdout is not before[0]
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_an_error_shows_in_the_output_and_ends_waiting(microscope):
+    script = microscope.run_script("print('before')\nraise ValueError('broken')")
+    with pytest.raises(RuntimeError, match="before"):
+        script.wait_for("never")
+    with pytest.raises(ValueError, match="broken"):
+        script.join()
+    assert any("raise ValueError('broken')" in line for line in script.output)
+    quiet = microscope.run_script("print('here'); exit()")
+    with pytest.raises(TimeoutError, match="here"):
+        quiet.wait_for("never", timeout=0.05)
+    assert quiet.error is None
+
+
+def test_newer_syntax_than_python_3_7_is_refused(microscope):
+    text = "if (n := 3) > 2: pass"
+    ast.parse(text)
+    with pytest.raises(SyntaxError):
+        microscope.run_script(text)
+
+
+def test_ctrl_shift_q_ends_a_background_script_only(microscope):
+    text = (
+        "import time\nprint('on')\ntry:\n    while True: time.sleep(0.01)\nfinally:\n    print('cleaned up')"
+    )
+    script = microscope.run_script(text)
+    script.wait_for("on")
+    script.stop()
+    script.join()
+    assert script.stopped
+    assert script.output == ["on", "cleaned up"]
+    with pytest.raises(RuntimeError, match="background scripts only"):
+        microscope.run_script("1", background=False).stop()
+
+
+def test_do_events_reenters_handlers_on_the_main_thread_only():
+    text = LISTENER.replace("self.calls += 1", "self.calls += 1; self.again()") + (
+        "def again():\n"
+        "    if listener.calls == 1:\n"
+        "        DM.GetFrontImage().UpdateImage(); DM.DoEvents(); print('depth', listener.calls)\n"
+        "listener.again = again\n"
+    )
+    with paused() as microscope:
+        script = run(microscope, text)
+        microscope.camera.step()
+        script.wait_for("depth 2")
+        with pytest.raises(RuntimeError, match="would hang"):
+            run(microscope, "DM.DoEvents()")
+        with pytest.raises(RuntimeError, match="would hang"):
+            sys.modules["DigitalMicrograph"].Result("from nowhere")
+
+
+# Listeners
+
+
+def test_a_listener_hears_frames_on_the_main_thread_until_its_reference_is_dropped():
+    for references, goes_on in (("weak", False), ("strong", True)):
+        with paused(references=references) as microscope:
+            script = run(microscope, LISTENER)
+            ids = run(microscope, "print(*ids)").output[0].split()
+            assert list(map(int, ids)) == sorted(map(int, ids))
+            microscope.camera.step()
+            assert script.wait_for("frame 1") == "frame 1 True"
+            run(microscope, "listener = None")
+            microscope.settle()
+            microscope.camera.step()
+            microscope.settle()
+            assert ("listener gone" in microscope.results_window) is not goes_on
+            assert ("frame 2 True" in script.output) is goes_on
+
+
+def test_a_second_run_replaces_the_first():
+    with paused() as microscope:
+        first, second = run(microscope, LISTENER), run(microscope, LISTENER)
+        microscope.camera.step()
+        second.wait_for("frame 1")
+        assert first.output == ["ready"]
+        assert second.output == ["listener gone", "ready", "frame 1 True"]
+
+
+def test_unregistering_ends_the_events_and_is_missing_up_to_3_5_1():
+    with paused() as microscope:
+        script = run(microscope, LISTENER + "listener.UnregisterAllListeners()")
+        microscope.camera.step()
+        microscope.settle()
+        assert script.output == ["ready"]
+    with paused(unregister_all=False, version=(3, 50, 1)) as microscope:
+        assert run(microscope, "print(hasattr(DM.Py_ScriptObject, 'UnregisterAllListeners'))").output == [
+            "False"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error", "reason"),
+    [
+        ("(view, 'pythonplugin')", "(view, 'plugin')", ValueError, "pythonplugin"),
+        ("(view, 'pythonplugin')", "(display, 'pythonplugin')", TypeError, "wants a Py_Image"),
+        ("DM.Py_ScriptObject.__init__(self)", "pass", RuntimeError, "__init__"),
+    ],
+)
+def test_a_wrong_registration_is_refused(before, after, error, reason):
+    with paused() as microscope:
+        script = microscope.run_script(LISTENER.replace(before, after))
+        with pytest.raises(error, match=reason):
+            script.join()
+
+
+def test_an_exception_that_leaves_a_handler_is_recorded_and_the_view_goes_on():
+    with Microscope(Recording(), fps=50) as microscope:
+        script = microscope.run_script(LISTENER.replace("self.calls += 1", "self.nothing"))
+        script.wait_for("AttributeError")
+        microscope.wait_displayed(3)
+        assert isinstance(microscope.escaped[0], AttributeError)
+
+
+# The user
+
+
+def test_closing_capturing_and_restarting_the_view_close_its_window():
+    for act in ("close_view", "capture", "restart_view"):
+        with paused() as microscope:
+            script = run(microscope, LISTENER)
+            old = microscope.window("Gold").image_id
+            getattr(microscope, act)()
+            script.wait_for("window closed")
+            assert old not in [w.image_id for w in microscope.windows()]
+            assert microscope.leaked_images == {"Gold": 1}
+            run(microscope, "del view, display, listener")
+            microscope.settle()
+            assert microscope.leaked_images == {}
+
+
+def test_the_view_restarts_binned_with_a_new_image_or_in_the_old_one():
+    with paused() as microscope:
+        run(microscope, "view = DM.GetFrontImage(); old = view.GetNumArray()")
+        same = microscope.window("Gold").image_id
+        assert microscope.restart_view(binning=2, new_image=False) == same
+        microscope.camera.step()
+        window = microscope.window("Gold")
+        assert window.data.shape == (8, 16)
+        assert (window.data == 4).all()
+        assert window.axes[0] == Axis(-8.0, 1.0, "nm")
+        assert run(microscope, "print(old.shape, view.GetNumArray().shape)").output == ["(16, 32) (8, 16)"]
+        microscope.close_view()
+        assert microscope.restart_view(binning=1) != same
+        microscope.camera.step()
+        assert (microscope.window("Gold").data == 2).all()
+
+
+def test_the_user_draws_moves_and_deletes_rois():
+    with paused() as microscope:
+        script = run(microscope, LISTENER)
+        line = microscope.draw_line(0, 0, 5, 5)
+        first = microscope.draw_roi(0, 0, 8, 8)
+        second = microscope.draw_roi(1, 2, 3, 4)
+        seen = run(
+            microscope,
+            "rois = [display.GetROI(i) for i in range(display.CountROIs())]\n"
+            "print([r.GetID() for r in rois if r.IsRectangle()], rois[2].GetRectangle(), rois[0].GetLine())\n"
+            "rois[1].SetResizable(False); rois[1].SetVolatile(False)",
+        )
+        assert seen.output == [f"[{first}, {second}] (1.0, 2.0, 3.0, 4.0) (0.0, 0.0, 5.0, 5.0)"]
+        microscope.move_roi(first, 4, 4, 12, 12)
+        assert microscope.user_rois() == {first: (4, 4, 12, 12), second: (1, 2, 3, 4)}
+        with pytest.raises(RuntimeError, match="not resizable"):
+            microscope.move_roi(first, 0, 0, 4, 4)
+        microscope.delete_roi(first)
+        script.wait_for(f"ROI removed {first}")
+        third = microscope.draw_roi(0, 0, 1, 1, add=False)
+        assert list(microscope.user_rois()) == [third]
+        script.wait_for(f"ROI removed {line}")
+
+
+def test_a_script_draws_a_roi_and_an_annotation_which_the_user_moves():
+    with paused() as microscope:
+        script = run(
+            microscope,
+            LISTENER + "roi = DM.NewROI(); roi.SetRectangle(0, 0, 4, 8); display.AddROI(roi)\n"
+            "assert DM.GetROIFromID(roi.GetID()).GetRectangle() == (0.0, 0.0, 4.0, 8.0)\n"
+            "text = display.AddNewComponent(13, 0, 0, 5, 5); text.TextAnnotationSetText('label')\n",
+        )
+        assert list(microscope.user_rois().values()) == [(0, 0, 4, 8)]
+        assert microscope.window("Gold").texts == ("label",)
+        microscope.move_component(0, 1, 2, 3, 4)
+        script.wait_for("component (1.0, 2.0, 3.0, 4.0)")
+
+
+# Images
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        ("np.zeros((4, 4))[:2]", "view"),
+        ("np.arange(4.).reshape(2, 2)", "view"),
+        ("np.zeros((3, 2), order='F')", "C order"),
+        ("np.zeros((2, 2), np.int64)", "int64|i8"),
+        ("np.zeros((2, 2), bool)", "no image"),
+        ("np.zeros((2, 2), '>u2')", ">u2"),
+        ("[[1, 2]]", "list"),
+        ("DM.GetFrontImage().GetNumArray()", "view"),
+    ],
+)
+def test_create_image_takes_owning_native_arrays_only(array, reason):
+    text = f"import numpy as np\nprint(DM.CreateImage({array}))"
+    with paused() as microscope:
+        with pytest.raises(ValueError, match=reason):
+            run(microscope, text)
+        assert run(microscope, "print(DM.CreateImage(__import__('numpy').ones(3)).GetNumArray())").output == [
+            "[1. 1. 1.]"
+        ]
+    with paused(create_image="none") as microscope:
+        assert run(microscope, text).output == ["None"]
+
+
+def test_a_result_shows_what_it_was_at_the_last_update():
+    with paused() as microscope:
+        run(
+            microscope,
+            "import numpy as np\n"
+            "result = DM.CreateImage(np.zeros((3, 5), np.float32)); result.SetName('Sum')\n"
+            "result.ShowImage()\n"
+            "result.SetDimensionCalibration(0, -1.0, 0.5, 'nm', 0); result.SetIntensityUnitString('counts')\n"
+            "result.GetImageDisplay(0).SetContrastLimits(0, 9)\n"
+            "array = result.GetNumArray()",
+        )
+        assert [w.name for w in microscope.windows()] == ["Sum", "Gold"]
+        run(microscope, "array[...] = 7")
+        assert (microscope.window("Sum").data == 0).all()
+        run(microscope, "result.UpdateImage()")
+        window = microscope.window("Sum")
+        assert (window.data == 7).all()
+        assert (window.kind, window.axes[0], window.contrast) == (1, Axis(-1.0, 0.5, "nm"), (0, 9))
+        assert window.intensity.unit == "counts"
+        run(microscope, "del array, result")
+        assert microscope.leaked_images == {}
+        microscope.close_window("Sum")
+        assert [w.name for w in microscope.windows()] == ["Gold"]
+        run(microscope, "assert DM.FindImageByName('Sum') is None")
+
+
+def test_profiles_and_strip_charts_are_line_plots():
+    with paused() as microscope:
+        run(
+            microscope,
+            "import numpy as np\n"
+            "profile = DM.CreateImage(np.zeros(8, np.float32)); profile.SetName('Profile')\n"
+            "profile.ShowImage()\n"
+            "plot = profile.GetImageDisplay(0).GetLinePlotImageDisplay()\n"
+            "plot.SetSliceDrawingStyle(0, 1); plot.SetLegendShown(False)\n"
+            "plot.SetDoAutoSurvey(False, False)\n"
+            "chart = DM.CreateImage(np.zeros((1, 20)))\n"
+            "document = DM.NewImageDocument('Chart')\n"
+            "document.AddImageDisplay(chart, 3); document.Show()\n"
+            "assert DM.FindImageByID(chart.GetID()).GetNumArray().shape == (1, 20)\n"
+            "assert DM.CountImageDocuments() == 3\n"
+            "assert DM.GetImageDocument(0).GetImage(0).GetID() == chart.GetID()",
+        )
+        assert [(w.name, w.kind) for w in microscope.windows()] == [("Chart", 3), ("Profile", 3), ("Gold", 1)]
+        run(microscope, "DM.DeleteImage(profile)")
+        with pytest.raises(RuntimeError, match="deleted"):
+            run(microscope, "profile.GetNumArray()")
+
+
+def test_units_with_a_power_and_ascii_only():
+    with paused() as microscope:
+        run(
+            microscope,
+            "v = DM.GetFrontImage()\n"
+            "v.SetDimensionUnitInfo(0, 'nm', -1); assert v.GetDimensionUnitString(0) == '1/nm'\n"
+            "assert v.GetDimensionUnitInfo(0) == ('nm', -1)\n"
+            "v.SetDimensionUnitString(0, 'nm-1'); assert v.GetDimensionUnitInfo(0) == ('nm', -1)\n"
+            "v.SetDimensionScale(1, 3); assert v.GetDimensionScale(1) == 3.0",
+        )
+        for call in ("SetName('µ')", "SetDimensionUnitString(0, 'µm')"):
+            with pytest.raises(ValueError, match="ASCII"):
+                run(microscope, f"v.{call}")
+
+
+# Tags and DM-script
+
+
+def test_tags_have_paths_and_answer_with_success_and_value():
+    with paused() as microscope:
+        run(
+            microscope,
+            "t = DM.NewTagGroup(); t.SetTagAsLong('A:B', 3); t.SetTagAsFloat('A:F', 0.1)\n"
+            "assert t.GetTagAsLong('A:B') == (True, 3) and t.GetTagAsString('A:B') == (True, '3')\n"
+            "assert t.GetTagAsFloat('A:F') != (True, 0.1) and t.GetTagAsLong('A') == (False, 0)\n"
+            "l = DM.NewTagList(); l.InsertTagAsText(0, 'x'); t.SetTagAsTagGroup('List', l)\n"
+            "assert t['List'][0] == 'x' and list(t) == ['A', 'List'] and t['A']['B'] == 3\n"
+            "c = t.Clone(); t.DeleteAllTags(); assert len(t) == 0 and len(c) == 2\n"
+            "DM.GetPersistentTagGroup().SetTagAsString('dmlink:state', 'on')\n"
+            "p = DM.GetPersistentTagGroup(); print(p.GetTagAsString('dmlink:state'))",
+        )
+        with pytest.raises(RuntimeError, match="each time"):
+            run(microscope, "p.GetTagAsString('dmlink:state')")
+
+
+def test_dm_script_tells_the_version_through_persistent_tags():
+    with paused(version=(3, 50, 2)) as microscope:
+        script = run(
+            microscope,
+            "DM.ExecuteScriptString('''\n"
+            'number major, minor, bug   // a comment: "x"\n'
+            "GetApplicationVersion(major, minor, bug)\n"
+            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:minor", minor)\n'
+            'TagGroup t = GetPersistentTagGroup(); t.TagGroupSetTagAsString("dmlink:url", "a//b")\n'
+            "''')\n"
+            "for tag in ('minor', 'url'): print(DM.GetPersistentTagGroup().GetTagAsString('dmlink:' + tag))",
+        )
+        assert script.output == ["(True, '50')", "(True, 'a//b')"]
+
+
+def test_dm_script_makes_and_updates_an_rgb_image():
+    with paused() as microscope:
+        run(
+            microscope,
+            "import numpy as np\n"
+            "planes = [DM.CreateImage(np.full((2, 3), v, np.uint8)) for v in (1, 2, 3)]\n"
+            "labels = ', '.join(p.GetLabel() for p in planes)\n"
+            "DM.ExecuteScriptString('rgb(%s).ShowImage()' % labels)\n"
+            "rgb = DM.GetFrontImage(); rgb.SetName('Colours'); assert rgb.GetDataType() == 23\n",
+        )
+        assert microscope.window("Colours").data[0, 0].tolist() == [1, 2, 3]
+        run(
+            microscope,
+            "planes[0].GetNumArray()[...] = 9\n"
+            "try: DM.ExecuteScriptString('image a\\na = rgb(%s)' % labels)\n"
+            "except RuntimeError as e: assert 'Error in line 2' in str(e) and 'RGBimage' in str(e)\n"
+            "else: raise AssertionError\n"
+            "DM.ExecuteScriptString('RGBimage img := FindImageByID(%d)\\nimg = rgb(%s)\\nimg.UpdateImage()'\n"
+            "    % (rgb.GetID(), labels))\n"
+            "del planes, rgb",
+        )
+        assert microscope.window("Colours").data[1, 2].tolist() == [9, 2, 3]
+        assert microscope.leaked_images == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "reason"),
+    [
+        ("number a\\nnonsense(a)", RuntimeError, "Error in line 2\n.*nonsense"),
+        ("rgb(Z, Z, Z).ShowImage()", RuntimeError, "Error in line 1"),
+        ("GetApplicationVersion(a, b, c)", RuntimeError, "declared"),
+        ("a = 3", RuntimeError, "not declared"),
+        ("Result(", RuntimeError, "Error in line 1"),
+        ("Result(\\'\\xb5\\')", ValueError, "ASCII"),
+    ],
+)
+def test_dm_script_refuses_what_it_does_not_know(text, error, reason):
+    with paused() as microscope, pytest.raises(error, match=reason):
+        run(microscope, f"DM.ExecuteScriptString('{text}')")
+
+
+def test_dialogs_are_recorded():
+    with paused(confirm=False) as microscope:
+        script = run(
+            microscope, "DM.OkDialog('hello'); print(DM.OkCancelDialog('sure?'), DM.GetNumber('n', 3))"
+        )
+        assert microscope.dialogs == ["hello", "sure?", "n"]
+        assert script.output == ["False (False, 3.0)"]
+
+
+def test_a_script_can_drive_the_camera_itself():
+    with paused() as microscope:
+        script = run(
+            microscope,
+            "camera = DM.GetActiveCamera(); camera.PrepareForAcquire()\n"
+            "image = camera.CreateImageForAcquire(2, 2, 3)\n"
+            "camera.StartContinuousAcquisition(0.02, 2, 2, 3)\n"
+            "try:\n"
+            "    print(camera.GetFrameInContinuousMode(image, 0.0), image.GetNumArray().shape)\n"
+            "    seen = []\n"
+            "    while len(seen) < 3:\n"
+            "        if camera.GetFrameInContinuousMode(image, 1.0): seen.append(image.GetNumArray()[0, 0])\n"
+            "    print(all(a < b for a, b in zip(seen, seen[1:])))\n"
+            "finally:\n"
+            "    camera.StopContinuousAcquisition()\n"
+            "print(camera.AcquireImage(0.001, 1, 1, 3, 0, 0, 4, 6).GetNumArray().shape)",
+        )
+        assert script.output == ["False (8, 16)", "True", "(4, 6)"]
+
+
+def test_calls_come_from_several_threads_at_once(microscope):
+    text = (
+        "import numpy as np\n"
+        "def work(n):\n"
+        "    image = DM.CreateImage(np.zeros((4, 4))); image.SetName('w%d' % n); image.ShowImage()\n"
+        "    for i in range(50):\n"
+        "        image.GetNumArray()[...] = i; image.UpdateImage()\n"
+        "        DM.FindImageByID(image.GetID()); DM.CountImageDocuments()\n"
+        "work({})\n"
+    )
+    scripts = [microscope.run_script(text.format(n), name=f"w{n}", background=n % 2 == 0) for n in range(6)]
+    for script in scripts:
+        script.join()
+    windows = {w.name: w for w in microscope.windows()}
+    assert all((windows[f"w{n}"].data == 49).all() for n in range(6))
+
+
+def test_recordings_in_types_that_dm_does_not_have_are_shown_as_float32():
+    with Microscope(Recording(dtype=np.int64)):
+        assert sys.modules["DigitalMicrograph"].GetFrontImage().GetDataType() == 2
+    with pytest.raises(ValueError, match="no frames"):
+        Microscope(Recording(n=0))
+    with pytest.raises(ValueError, match="fps"):
+        Microscope(Recording(), fps=0)
+    with pytest.raises(ValueError, match="events"):
+        Microscope(Recording(), events="lost")

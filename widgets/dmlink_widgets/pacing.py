@@ -1,0 +1,161 @@
+"""Pacing: nothing is drawn before the browser has painted what was drawn before.
+
+Without it the picture runs seconds to minutes late: a page takes what it is sent, however much, and works it
+off in its own time. So every panel has a Fence, a widget without looks beside its figures, that answers when
+the browser has painted; at most two drawings are on their way, and hidden panels get nothing. One Painter,
+one thread, draws all panels.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import pathlib
+import threading
+import time
+import traceback
+import weakref
+from typing import Any, Protocol
+
+import anywidget
+
+MAX_IN_FLIGHT = 2
+# Acknowledgements can stop because the kernel's main thread is busy: which thread they arrive on depends on
+# ipykernel's version. Then drawings are sent at this interval, and small ones.
+BLIND_SECONDS = 0.5
+UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
+STATUS_SECONDS = 0.5  # how often what is said of a panel is refreshed when nothing new is drawn
+
+
+class Drawable(Protocol):
+    """What a Painter draws."""
+
+    def draw(self, *, small: bool) -> None:
+        """Bring the widgets up to date; `small` asks for as few bytes as possible."""
+
+    def draw_status(self) -> None:
+        """Bring numbers and messages up to date."""
+
+
+class Fence(anywidget.AnyWidget):
+    """Answers when the browser has painted. `allows` says whether the next drawing may be sent."""
+
+    _esm = pathlib.Path(__file__).parent / "pacing.js"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.painted = 0  # drawings painted by the browser that is ahead
+        self.drawn = 0  # drawings sent
+        self.context: contextvars.Context | None = None
+        self._visible: set[str] = set()  # views that can be seen, of all browsers
+        self._heard = 0.0  # monotonic, when the last answer came
+        self._sent = 0.0
+        self.on_msg(self._on_message)
+
+    @property
+    def visible(self) -> bool:
+        """Whether somebody can see the panel."""
+        return bool(self._visible)
+
+    def allows(self, now: float) -> tuple[bool, bool]:
+        """Return (whether a drawing may be sent now, whether it has to be a small one)."""
+        if not self._visible:
+            return False, False
+        if self.drawn - self.painted < MAX_IN_FLIGHT:
+            return True, False
+        unheard = now - max(self._heard, 0.0)
+        blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= unheard < UNHEARD_SECONDS
+        return blind, blind
+
+    def mark(self, now: float) -> None:
+        """Send the mark that the browser answers to; what was sent before it is painted by then."""
+        self.drawn += 1
+        self._sent = now
+        self.send({"drawn": self.drawn})
+
+    def _on_message(self, _: Any, message: dict[str, Any], __: Any) -> None:
+        self._heard = time.monotonic()
+        # Where ipykernel answers depends on the shell that sent last: what is drawn from within this context
+        # is answered even while a cell runs.
+        self.context = contextvars.copy_context()
+        if "visible" in message:
+            (self._visible.add if message["visible"] else self._visible.discard)(str(message["view"]))
+        if "painted" in message:
+            self.painted = max(self.painted, int(message["painted"]))
+        painter.wake()
+
+
+class Painter:
+    """Draws what has changed, when its fence allows it."""
+
+    def __init__(self) -> None:
+        self._panels: weakref.WeakKeyDictionary[Drawable, Fence] = weakref.WeakKeyDictionary()
+        self._changed: weakref.WeakSet[Drawable] = weakref.WeakSet()
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, panel: Drawable, fence: Fence) -> None:
+        """Take care of a panel."""
+        with self._condition:
+            self._panels[panel] = fence
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="dmlink-painter", daemon=True)
+                self._thread.start()
+
+    def remove(self, panel: Drawable) -> None:
+        """Draw a panel no more."""
+        with self._condition:
+            self._panels.pop(panel, None)
+
+    def changed(self, panel: Drawable) -> None:
+        """Draw this panel as soon as its browser is ready for it; can be called from any thread."""
+        with self._condition:
+            self._changed.add(panel)
+            self._condition.notify_all()
+
+    def wake(self) -> None:
+        """Look again at what may be drawn."""
+        with self._condition:
+            self._condition.notify_all()
+
+    def _run(self) -> None:
+        next_status = 0.0
+        while True:
+            with self._condition:
+                self._condition.wait_for(self._ready, timeout=STATUS_SECONDS / 4)
+                now = time.monotonic()
+                todo = [(panel, fence, small) for panel, fence, small in self._allowed(now)]
+                for panel, _, _ in todo:
+                    self._changed.discard(panel)
+                seen = [(p, f) for p, f in self._panels.items() if f.visible and now >= next_status]
+            if now >= next_status:
+                next_status = now + STATUS_SECONDS
+            for panel, fence, small in todo:
+                _within(fence, panel.draw, small=small)
+                fence.mark(time.monotonic())
+            for panel, fence in seen:
+                _within(fence, panel.draw_status)
+
+    def _ready(self) -> bool:
+        return bool(self._allowed(time.monotonic()))
+
+    def _allowed(self, now: float) -> list[tuple[Drawable, Fence, bool]]:
+        allowed = []
+        for panel in list(self._changed):
+            fence = self._panels.get(panel)
+            may, small = fence.allows(now) if fence else (False, False)
+            if fence and may:
+                allowed.append((panel, fence, small))
+        return allowed
+
+
+def _within(fence: Fence, call: Any, **arguments: Any) -> None:
+    try:
+        if fence.context:
+            fence.context.run(call, **arguments)
+        else:
+            call(**arguments)
+    except Exception:  # noqa: BLE001 - one panel that fails must not end all the others
+        traceback.print_exc()
+
+
+painter = Painter()

@@ -1,0 +1,76 @@
+"""Panel: what every panel in a notebook is: a box with a fence, drawn by the painter, closed for good."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import time
+from typing import Any
+
+import anywidget
+import ipywidgets
+
+from dmlink_widgets.pacing import Fence, painter
+
+
+class Style(anywidget.AnyWidget):
+    """Brings the style sheet along; shows nothing."""
+
+    _esm = "export default { render() {} }"
+    _css = pathlib.Path(__file__).parent / "panel.css"
+
+
+class Panel:
+    """The base of live views and cell panels: derived ones fill `widget.children` and draw.
+
+    Attributes
+    ----------
+    widget : ipywidgets.VBox
+        What the notebook shows.
+    fence : Fence
+        Knows what the browser has painted of it.
+    """
+
+    def __init__(self) -> None:
+        self.fence = Fence()
+        self.fence.add_class("dmlink-fence-mark")
+        self._style = Style()
+        self.widget = ipywidgets.VBox()
+        self.widget.add_class("dmlink-panel")
+        self.widget.add_class("dmlink-paced")
+        self._paints: collections.deque[tuple[float, int]] = collections.deque(maxlen=12)
+
+    def open(self, children: list[Any]) -> None:
+        """Show these widgets, and begin to draw."""
+        self.widget.children = [*children, self.fence, self._style]
+        painter.add(self, self.fence)
+        painter.changed(self)
+
+    def changed(self) -> None:
+        """There is something new to draw; can be called from any thread."""
+        painter.changed(self)
+
+    def close(self) -> None:
+        """Draw no more, and take the widgets out of the notebook."""
+        painter.remove(self)
+        self.widget.close()
+        self.fence.close()
+
+    @property
+    def painted_rate(self) -> float:
+        """Drawings that the browser painted per second, over the last few seconds."""
+        now = time.monotonic()
+        self._paints.append((now, self.fence.painted))
+        (t0, n0), (t1, n1) = self._paints[0], self._paints[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+    def draw(self, *, small: bool) -> None:
+        """Bring the figures up to date."""
+        raise NotImplementedError
+
+    def draw_status(self) -> None:
+        """Bring numbers and messages up to date."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        return self.widget._repr_mimebundle_(**keywords)
