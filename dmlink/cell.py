@@ -82,6 +82,7 @@ class LiveCell:
         self._reset = False
         self._paused = False
         self._processed = self._errors = 0
+        self._seen: Frame | None = None  # the frame processed last
         self._ms = 0.0
         self._link: Link | None = None
         self._reader: Reader | None = None
@@ -270,7 +271,8 @@ class LiveCell:
             if outcome.error:
                 self._errors += 1
             if frame:
-                self._processed += 1
+                self._processed += frame is not self._seen  # one looked at again counts once
+                self._seen = frame
                 ms = outcome.seconds * 1e3
                 self._ms = ms if self._processed == 1 else self._ms + SMOOTHING * (ms - self._ms)
                 if outcome.result is not None:

@@ -38,6 +38,7 @@ class Ring:
 
     def __init__(self) -> None:
         self._free: list[Block] = []
+        self._lent: set[Block] = set()
         self._bytes = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -46,18 +47,20 @@ class Ring:
         """Return (writable array of `size` bytes, name of its block, empty for ordinary memory)."""
         with self._lock:
             block = self._reuse(size) or self._new(size)
-        if block is None:
-            return np.empty(size, np.uint8), ""
+            if block is None:
+                return np.empty(size, np.uint8), ""
+            self._lent.add(block)
         array = np.frombuffer(_buffer(block), np.uint8, size)
         weakref.finalize(array, self._release, block).atexit = False
         return array, block.name
 
     def close(self) -> None:
-        """Give the memory back to the system: what is free now, what is in use when it is let go of."""
+        """Give the memory back to the system; what is still shown stays mapped until it is not."""
         with self._lock:
             self._closed = True
-            while self._free:
-                _dispose(self._free.pop())
+            for block in (*self._free, *self._lent):
+                _dispose(block)
+            self._free.clear()
 
     def _reuse(self, size: int) -> Block | None:
         for i, block in enumerate(self._free):
@@ -77,11 +80,11 @@ class Ring:
         return block
 
     def _release(self, block: Block) -> None:
-        # Called while the array dies: its hold on the buffer ends just after this.
+        # Called while the array dies: its hold on the memory ends just after this.
         with self._lock:
-            self._free.append(block)
-        if self._closed:
-            self.close()
+            self._lent.discard(block)
+            if not self._closed:
+                self._free.append(block)
 
 
 class Attachments:
@@ -123,7 +126,8 @@ def _buffer(block: SharedMemory) -> memoryview[int]:
 
 
 def _dispose(block: Block) -> None:
-    block.unlink()
+    with contextlib.suppress(FileNotFoundError):  # somebody has tidied up
+        block.unlink()
     with contextlib.suppress(BufferError):
         block.close()
 

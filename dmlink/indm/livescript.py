@@ -82,7 +82,7 @@ class Window:
             self._image.SetName(self.title)
         else:
             DM.ExecuteScriptString(
-                f"image colours := FindImageByID({self._image.GetID()})\n"
+                f"RGBimage colours := FindImageByID({self._image.GetID()})\n"
                 f"colours = {rgb}\n"
                 "colours.UpdateImage()"
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dmlink import bundle
 from dmlink.simulator.acquisition import Py_Camera
 from dmlink.simulator.camera import Camera, Frames
 from dmlink.simulator.desktop import Desktop
@@ -130,6 +131,11 @@ class Microscope:
         if not self._started or self._closed:
             raise RuntimeError("DigitalMicrograph is not running: start the Microscope first.")
         return self._scripts.run(text, name, background=background)
+
+    def start_companion(self, port: int | None = None, *, background: bool = True) -> str:
+        """Run the companion, as its one file, on the front image; return its endpoint, `dmlink://...`."""
+        script = self.run_script(bundle.companion(port), background=background, name="dm_companion")
+        return script.wait_for("dmlink://", timeout=10.0)
 
     @property
     def results_window(self) -> list[str]:
