@@ -1,6 +1,7 @@
 """Live analysis of an electron microscope's frames in Jupyter."""
 
 from dmlink.cell import LiveCell
+from dmlink.check import check
 from dmlink.export import export
 from dmlink.frame import Axis, Frame, Info, Roi
 from dmlink.indm.results import Image, Profile, Scalar
@@ -21,6 +22,7 @@ __all__ = [
     "Recording",
     "Roi",
     "Scalar",
+    "check",
     "connect",
     "export",
     "load_ipython_extension",

@@ -37,7 +37,9 @@ def refusal(gms: tuple[int, ...]) -> str:
 
 
 def axis(image: Any, dimension: int) -> Axis:
-    """Return the calibration of a dimension of an image: 0 is x, 1 is y."""
+    """Return the calibration of a dimension of an image: 0 is x, 1 is y, which a spectrum does not have."""
+    if dimension >= image.GetNumDimensions():
+        return Axis()
     origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
     return Axis(float(origin), float(scale), ascii_unit(unit))
 

@@ -232,6 +232,10 @@ class Microscope:
         self.camera.aim(image, binning)
         return image.id
 
+    def click_view(self) -> None:
+        """Click the view's window: it comes to the front."""
+        self._desktop.call(lambda: self._live_display().image.ensure_document().show())
+
     def close_view(self) -> None:
         """Close the view's window; the camera stops."""
         self._desktop.call(self._close_view)

@@ -1,0 +1,146 @@
+"""Check: an exported script in the simulated DigitalMicrograph, against the cell that it was made of."""
+
+from __future__ import annotations
+
+import html
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from dmlink.indm.results import Result, Scalar, as_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dmlink.export import HasProgram
+    from dmlink.frame import Axis, Frame
+
+
+class Comparison(NamedTuple):
+    """One frame: what the window in DM shows against the cell's result.
+
+    `difference` is the largest one between the values, which DM holds as float32; `equal` means the axes too.
+    """
+
+    frame: int
+    window: str
+    shape: tuple[int, ...]
+    difference: float
+    equal: bool
+
+
+class Check(tuple[Comparison, ...]):
+    """The comparisons of all frames."""
+
+    __slots__ = ()
+
+    @property
+    def equal(self) -> bool:
+        """Whether the script showed what the cell gives, for every frame and at least one."""
+        return bool(self) and all(comparison.equal for comparison in self)
+
+    def __repr__(self) -> str:
+        lines = [f"{'frame':>6}  {'window':<32} {'shape':<14} {'difference':>10}  equal"]
+        lines += [
+            f"{c.frame:>6}  {c.window:<32} {c.shape!s:<14} {c.difference:>10.3g}  "
+            + ("yes" if c.equal else "NO")
+            for c in self
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def check(script: str | Path, frames: Sequence[Frame], against: HasProgram) -> Check:
+    """Run an exported script over frames in the simulated DigitalMicrograph; compare it with the cell.
+
+    Parameters
+    ----------
+    script : str or Path
+        The exported script.
+    frames : sequence of Frame
+        A Recording, or frames of one shape in a list.
+    against : LiveCell
+        The cell; its program is run anew, so nothing it keeps in `state` matters.
+
+    Raises
+    ------
+    RuntimeError
+        If the script fails: with what it printed.
+    """
+    from dmlink.simulator import Microscope  # noqa: PLC0415 - takes DigitalMicrograph's place meanwhile
+
+    program = against.program
+    module = program.load()
+    state: dict[str, Any] = {}
+    comparisons = []
+    with Microscope(Played(frames), loop=False) as microscope:
+        microscope.camera.pause()
+        microscope.camera.seek(0)
+        microscope.camera.step()
+        running = microscope.run_script(
+            Path(script).read_text(encoding="utf-8"), background=False, name=program.name
+        )
+        running.join(60.0)
+        began = time.perf_counter()
+        for i, frame in enumerate(frames):
+            if i:
+                time.sleep(time.perf_counter() - began)  # the script rests as long as it has worked
+                began = time.perf_counter()
+                microscope.camera.step()
+            microscope.settle(60.0)
+            result = as_result(module.process(frame.data, frame.info, state), program.name)
+            if result is None:
+                continue
+            title = f"{program.name} of {frame.source}"
+            windows = [window for window in microscope.windows() if window.name == title]
+            if not windows:
+                said = "\n".join(running.output)
+                raise RuntimeError(f"{script} shows no window for frame {i}. It said:\n{said}")
+            comparisons.append(_compare(frame.index, title, windows[0], result, i))
+    return Check(comparisons)
+
+
+class Played:
+    """Frames in a list as a recording that the simulated camera plays."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = frames
+        first = frames[0]
+        self.name, self.dtype = first.source, first.data.dtype
+        self.shape = (len(frames), *first.data.shape)
+        self.x, self.y = first.x, first.y
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, i: int) -> Frame:
+        return self._frames[i]
+
+
+def _compare(index: int, title: str, window: Any, result: Result, i: int) -> Comparison:
+    shown = window.data
+    if isinstance(result, Scalar):
+        wanted = np.array(list(result.series.values()), dtype=np.float32)
+        shown, axes = shown[:, i], None
+    else:
+        wanted = np.asarray(result.values)
+        wanted = wanted if wanted.ndim == 3 else wanted.astype(np.float32)
+        axes = [result.x] if wanted.ndim == 1 else [result.x, result.y]
+    if shown.shape != wanted.shape:
+        return Comparison(index, title, shown.shape, float("inf"), equal=False)
+    difference = np.abs(np.nan_to_num(shown.astype(float)) - np.nan_to_num(wanted.astype(float))).max()
+    same = np.array_equal(shown, wanted, equal_nan=wanted.dtype.kind == "f")
+    # colour images are made in DM-script, without axes
+    same_axes = axes is None or wanted.ndim == 3 or _close(window.axes, axes)
+    return Comparison(index, title, shown.shape, float(difference), equal=same and same_axes)
+
+
+def _close(shown: Sequence[Axis], wanted: Sequence[Axis]) -> bool:
+    return all(
+        np.allclose(s[:2], w[:2]) and s.unit == w.unit.replace("\u00b5", "u")
+        for s, w in zip(shown, wanted, strict=True)
+    )
