@@ -2,15 +2,20 @@
 export default {
   render({ model, el }) {
     const id = Math.random().toString(36).slice(2);
-    const panel = el.closest(".dmlink-paced") ?? el;
     let onScreen = false;
+    let gone = false;
 
     const tell = () => model.send({ view: id, visible: onScreen && !document.hidden });
     const observer = new IntersectionObserver((entries) => {
       onScreen = entries[entries.length - 1].isIntersecting;
       tell();
     });
-    observer.observe(panel);
+    const observe = () => {
+      const panel = el.closest(".dmlink-paced"); // null until the panel is in the page
+      if (panel) observer.observe(panel);
+      else if (!gone) requestAnimationFrame(observe);
+    };
+    observe();
     document.addEventListener("visibilitychange", tell);
 
     // The second animation frame begins when the first one, with what came before this message, is painted.
@@ -23,6 +28,7 @@ export default {
     model.on("msg:custom", painted);
 
     return () => {
+      gone = true;
       observer.disconnect();
       document.removeEventListener("visibilitychange", tell);
       model.off("msg:custom", painted);

@@ -33,7 +33,7 @@ class Panel:
 
     def __init__(self) -> None:
         self.fence = Fence()
-        self.fence.add_class("dmlink-fence-mark")
+        self.fence.add_class("dmlink-fence")
         self._style = Style()
         self.widget = ipywidgets.VBox()
         self.widget.add_class("dmlink-panel")

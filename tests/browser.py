@@ -1,0 +1,104 @@
+"""A real JupyterLab and a real Chromium, for tests and benchmarks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Page, sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+QUIET = {  # nothing that looks for the network, or covers the notebook
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+@contextlib.contextmanager
+def jupyterlab(folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Run JupyterLab on `folder`; gives its address, with the token."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    token = secrets.token_hex(16)
+    config = folder / ".jupyter"
+    (config / "lab" / "user-settings").mkdir(parents=True)
+    overrides = config / "share" / "jupyter" / "lab" / "settings"
+    overrides.mkdir(parents=True)
+    (overrides / "overrides.json").write_text(json.dumps(QUIET))
+    command = [
+        *[sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"],
+        *[f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"],
+        *[
+            f"--LabApp.app_settings_dir={overrides}",
+            f"--LabApp.user_settings_dir={config / 'lab' / 'user-settings'}",
+        ],
+    ]
+    log = (folder / "jupyterlab.log").open("w")
+    process = subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT
+    )
+    try:
+        _wait_until_up(process, f"http://127.0.0.1:{port}/api/status?token={token}")
+        yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?token={token}"
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+def _wait_until_up(process: subprocess.Popen[Any], url: str) -> None:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("JupyterLab did not start; see jupyterlab.log.") from None
+            time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def chromium(*, width: int = 1280, height: int = 1000) -> Iterator[Page]:
+    """Run a browser with an empty profile; gives its page."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("DMLINK_BROWSER") or None, args=CHROMIUM_FLAGS
+        )
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def open_notebook(page: Page, address: str, name: str) -> None:
+    """Open a notebook and wait until its kernel is ready."""
+    page.goto(address.format(path=name))
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+
+
+def run_all(page: Page) -> None:
+    """Run all cells, and wait until the last one has run."""
+    page.click(".lm-MenuBar-itemLabel:text-is('Run')")
+    page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
