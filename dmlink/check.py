@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dmlink.indm.results import Result, Scalar, as_result
+from dmlink.indm.results import Profile, Result, Scalar, as_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,7 @@ def _compare(index: int, title: str, window: Any, result: Result, i: int) -> Com
     else:
         wanted = np.asarray(result.values)
         wanted = wanted if wanted.ndim == 3 else wanted.astype(np.float32)
-        axes = [result.x] if wanted.ndim == 1 else [result.x, result.y]
+        axes = [result.x] if isinstance(result, Profile) else [result.x, result.y]
     if shown.shape != wanted.shape:
         return Comparison(index, title, shown.shape, float("inf"), equal=False)
     difference = np.abs(np.nan_to_num(shown.astype(float)) - np.nan_to_num(wanted.astype(float))).max()

@@ -28,8 +28,11 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-QUIET = {  # nothing that looks for the network, or covers the notebook
+SETTINGS = {
+    # nothing that looks for the network, or covers the notebook
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    # cells that are scrolled away stay in the page, where a test can find them
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
 
 
@@ -44,7 +47,7 @@ def jupyterlab(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     (config / "lab" / "user-settings").mkdir(parents=True)
     overrides = config / "share" / "jupyter" / "lab" / "settings"
     overrides.mkdir(parents=True)
-    (overrides / "overrides.json").write_text(json.dumps(QUIET))
+    (overrides / "overrides.json").write_text(json.dumps(SETTINGS))
     command = [
         *[sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"],
         *[f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"],
@@ -70,7 +73,7 @@ def _wait_until_up(process: subprocess.Popen[Any], url: str) -> None:
     end = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > end:

@@ -277,8 +277,9 @@ class Companion:
                 f"An ROI is a name and [top, left, bottom, right], not {name!r}, {rectangle!r}."
             )
         if self._view and not self._view.closed:
-            self._view.set_roi(DM.FindImageByID(self._view.id), name, rectangle)
-            self._next_look = 0.0
+            image = DM.FindImageByID(self._view.id)
+            self._view.set_roi(image, name, rectangle)
+            self._read_rois(self._view, image)  # what is asked for next may be this rectangle's pixels
 
     def _region(self, roi: str | None) -> Region | None:
         return self._view.regions.setdefault(roi, Region(roi)) if self._view else Region(roi)
@@ -300,13 +301,16 @@ class Companion:
         view.look(image)
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
-            rois = view.rois(image)
-            if rois != self._rois:
-                self._rois = rois
-                self._tell(ROI, {"rois": rois})
+            self._read_rois(view, image)
             if now - view.last_event > STILL_SECONDS:
                 view.observe_now(image, self._unserved(view))
         del image  # DM frees an image only when Python has let go of it
+
+    def _read_rois(self, view: View, image: Any) -> None:
+        rois = view.rois(image)
+        if rois != self._rois:
+            self._rois = rois
+            self._tell(ROI, {"rois": rois})
 
     def _unserved(self, view: View) -> set[Region]:
         """Return the regions that somebody waits for and has not been sent as they stand."""

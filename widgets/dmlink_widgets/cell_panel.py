@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from dmlink_widgets.plots import Plot, plot_for
 
 if TYPE_CHECKING:
     from dmlink.cell import LiveCell
+    from dmlink.frame import Frame
 
 BUTTON = ipywidgets.Layout(width="96px")
 
@@ -34,6 +36,8 @@ class CellPanel(Panel):
         self._status = ipywidgets.HTML()
         self._said = ipywidgets.HTML()
         self._output = ipywidgets.VBox()
+        self._lock = threading.RLock()
+        self._values = {name: p.value for name, p in cell.parameters.items()}  # that the controls show
         self.controls = {p.name: control(p, self._set) for p in cell.parameters.values()}
         self._pause = ipywidgets.ToggleButton(description="Pause", icon="pause", layout=BUTTON)
         self._pause.observe(self._paused, "value")
@@ -63,30 +67,35 @@ class CellPanel(Panel):
         )
         self._unwatch = cell.watch(self._processed)
 
-    def draw(self, *, small: bool) -> None:
+    def age_of(self, frame: Frame) -> float | None:
+        """Return how old a frame is now, in seconds."""
+        newest, age = self.cell.frame, self.cell.stats.age
+        return None if newest is None or age is None else age + newest.time - frame.time
+
+    def draw(self, *, small: bool) -> Frame | None:
         """Draw the newest result."""
         self._error.value = text.error(self.cell.error)
-        latest = self.cell.latest
-        if latest is None:
-            return
-        plot = self._plot_of(latest[1])
-        plot.draw(latest[1], small=small)
+        latest, frame = self.cell.latest, self.cell.frame
+        if latest is not None:
+            self._plot_of(latest[1]).draw(latest[1], small=small)
+        return frame
 
     def draw_status(self) -> None:
         """Say what the cell has done, how long it takes and how old its result is."""
         cell, stats = self.cell, self.cell.stats
+        self._follow()
         self._error.value = text.error(cell.error)
         self._log.value = text.log(cell.log[-20:])
         state = "paused" if cell.paused else "" if cell.running else "stopped"
         self._status.value = text.status(
             state,
-            f"{stats.ms_per_frame:6.1f} ms per frame",
             f"in {stats.received:6d}",
             f"processed {stats.processed:6d}",
             f"dropped {stats.dropped:6d}",
+            f"{stats.ms_per_frame:6.1f} ms per frame",
             f"painted {text.rate(self.painted_rate)}",
             f"errors {stats.errors}" if stats.errors else "",
-            text.age(stats.age) if cell.running and not cell.paused else "",
+            text.age(self.fence.age) if cell.running and not cell.paused else "",
         )
 
     def close(self) -> None:
@@ -110,11 +119,23 @@ class CellPanel(Panel):
         return self._plot
 
     def _set(self, name: str, value: Any) -> None:
-        try:
-            self.cell.set(**{name: value})
-            self._said.value = ""
-        except ValueError as error:
-            self._said.value = text.status(str(error))
+        """Hand a value from its control to the cell."""
+        with self._lock:
+            if value == self._values[name]:
+                return
+            self._values[name] = value
+            try:
+                self.cell.set(**{name: value})
+                self._said.value = ""
+            except ValueError as error:
+                self._said.value = text.status(str(error))
+
+    def _follow(self) -> None:
+        """Move the controls to values that were set from elsewhere."""
+        with self._lock:
+            for name, parameter in self.cell.parameters.items():
+                if parameter.value != self._values[name]:
+                    self._values[name] = self.controls[name].value = parameter.value
 
     def _paused(self, change: dict[str, Any]) -> None:
         self.cell.paused = change["new"]

@@ -41,7 +41,7 @@ def control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywid
     elif bounded and p.minimum is not None and p.maximum is not None:
         step = p.step or (p.maximum - p.minimum) / FLOAT_STEPS
         widget = ipywidgets.FloatSlider(
-            min=p.minimum, max=p.maximum, step=step, readout_format=".4g", **common
+            min=p.minimum, max=p.maximum, step=step, readout_format=".4~g", **common
         )
     else:
         widget = ipywidgets.FloatText(**common)

@@ -59,7 +59,11 @@ class LiveView(Panel):
         self.open([self._title, self._message, stack, buttons, self._status])
         self._unwatch = link.watch(self.changed)
 
-    def draw(self, *, small: bool) -> None:
+    def age_of(self, frame: Frame) -> float:
+        """Return how old a frame is now, in seconds."""
+        return self.link.age(frame)
+
+    def draw(self, *, small: bool) -> Frame | None:
         """Draw the newest frame and the rectangles as DM has them."""
         if not self.paused:
             self._frame = self._reader.poll() or self._frame
@@ -71,6 +75,7 @@ class LiveView(Panel):
         rois = {} if self.link.roi else {name: list(roi) for name, roi in self.link.rois().items()}
         if rois != self._overlay.rois:
             self._overlay.rois = rois
+        return frame
 
     def draw_status(self) -> None:
         """Say what is seen, how old it is, and what is lost on the way."""
@@ -86,7 +91,7 @@ class LiveView(Panel):
             f"received {text.rate(stats.rate)}",
             f"painted {text.rate(self.painted_rate)}",
             f"dropped {stats.dropped}",
-            "paused" if self.paused else text.age(link.age(frame)),
+            "paused" if self.paused else text.age(self.fence.age),
         )
 
     def close(self) -> None:

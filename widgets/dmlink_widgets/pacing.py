@@ -8,43 +8,57 @@ one thread, draws all panels.
 
 from __future__ import annotations
 
+import collections
 import contextvars
 import pathlib
 import threading
 import time
 import traceback
 import weakref
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.frame import Frame
 
 MAX_IN_FLIGHT = 2
 # Acknowledgements can stop because the kernel's main thread is busy: which thread they arrive on depends on
 # ipykernel's version. Then drawings are sent at this interval, and small ones.
 BLIND_SECONDS = 0.5
 UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
+STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
 STATUS_SECONDS = 0.5  # how often what is said of a panel is refreshed when nothing new is drawn
 
 
 class Drawable(Protocol):
     """What a Painter draws."""
 
-    def draw(self, *, small: bool) -> None:
-        """Bring the widgets up to date; `small` asks for as few bytes as possible."""
+    def draw(self, *, small: bool) -> Frame | None:
+        """Bring the widgets up to date, in as few bytes as possible if `small`; return what is shown now."""
 
     def draw_status(self) -> None:
         """Bring numbers and messages up to date."""
 
 
 class Fence(anywidget.AnyWidget):
-    """Answers when the browser has painted. `allows` says whether the next drawing may be sent."""
+    """Answers when the browser has painted. `allows` says whether the next drawing may be sent.
+
+    `age` tells how old a frame is now, in seconds.
+    """
 
     _esm = pathlib.Path(__file__).parent / "pacing.js"
 
-    def __init__(self) -> None:
+    def __init__(self, age: Callable[[Frame], float | None]) -> None:
         super().__init__()
         self.painted = 0  # drawings painted by the browser that is ahead
         self.drawn = 0  # drawings sent
+        self.frame: Frame | None = None  # the one that can be seen
+        self._age_of = age
+        self._age: float | None = None  # of that frame when it was painted, s
+        self._on_their_way: collections.deque[tuple[int, Frame | None]] = collections.deque(maxlen=8)
         self.context: contextvars.Context | None = None
         self._visible: set[str] = set()  # views that can be seen, of all browsers
         self._heard = 0.0  # monotonic, when the last answer came
@@ -66,9 +80,17 @@ class Fence(anywidget.AnyWidget):
         blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= unheard < UNHEARD_SECONDS
         return blind, blind
 
-    def mark(self, now: float) -> None:
+    @property
+    def age(self) -> float | None:
+        """How old the picture was when it was painted; how old it is by now, if it has stopped (s)."""
+        if self.frame is None or time.monotonic() - self._heard < STANDS_SECONDS:
+            return self._age
+        return self._age_of(self.frame)
+
+    def mark(self, now: float, frame: Frame | None) -> None:
         """Send the mark that the browser answers to; what was sent before it is painted by then."""
         self.drawn += 1
+        self._on_their_way.append((self.drawn, frame))
         self._sent = now
         self.send({"drawn": self.drawn})
 
@@ -80,8 +102,15 @@ class Fence(anywidget.AnyWidget):
         if "visible" in message:
             (self._visible.add if message["visible"] else self._visible.discard)(str(message["view"]))
         if "painted" in message:
-            self.painted = max(self.painted, int(message["painted"]))
+            self._painted(int(message["painted"]))
         painter.wake()
+
+    def _painted(self, number: int) -> None:
+        self.painted = max(self.painted, number)
+        while self._on_their_way and self._on_their_way[0][0] <= number:
+            frame = self._on_their_way.popleft()[1]
+            if frame is not None:
+                self.frame, self._age = frame, self._age_of(frame)
 
 
 class Painter:
@@ -130,8 +159,8 @@ class Painter:
             if now >= next_status:
                 next_status = now + STATUS_SECONDS
             for panel, fence, small in todo:
-                _within(fence, panel.draw, small=small)
-                fence.mark(time.monotonic())
+                frame = _within(fence, panel.draw, small=small)
+                fence.mark(time.monotonic(), frame)
             for panel, fence in seen:
                 _within(fence, panel.draw_status)
 
@@ -148,14 +177,14 @@ class Painter:
         return allowed
 
 
-def _within(fence: Fence, call: Any, **arguments: Any) -> None:
+def _within(fence: Fence, call: Callable[..., Frame | None], **arguments: Any) -> Frame | None:
     try:
         if fence.context:
-            fence.context.run(call, **arguments)
-        else:
-            call(**arguments)
+            return fence.context.run(call, **arguments)
+        return call(**arguments)
     except Exception:  # noqa: BLE001 - one panel that fails must not end all the others
         traceback.print_exc()
+        return None
 
 
 painter = Painter()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import collections
 import pathlib
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import ipywidgets
 
 from dmlink_widgets.pacing import Fence, painter
+
+if TYPE_CHECKING:
+    from dmlink.frame import Frame
 
 
 class Style(anywidget.AnyWidget):
@@ -32,7 +35,7 @@ class Panel:
     """
 
     def __init__(self) -> None:
-        self.fence = Fence()
+        self.fence = Fence(self.age_of)
         self.fence.add_class("dmlink-fence")
         self._style = Style()
         self.widget = ipywidgets.VBox()
@@ -58,14 +61,20 @@ class Panel:
 
     @property
     def painted_rate(self) -> float:
-        """Drawings that the browser painted per second, over the last few seconds."""
+        """Drawings that the browser painted per second, over the last few seconds that it was seen."""
         now = time.monotonic()
+        if self._paints and now - self._paints[-1][0] > 2.0:
+            self._paints.clear()
         self._paints.append((now, self.fence.painted))
         (t0, n0), (t1, n1) = self._paints[0], self._paints[-1]
         return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
 
-    def draw(self, *, small: bool) -> None:
-        """Bring the figures up to date."""
+    def age_of(self, frame: Frame) -> float | None:
+        """Return how old a frame is now, in seconds; None if nobody can tell."""
+        raise NotImplementedError
+
+    def draw(self, *, small: bool) -> Frame | None:
+        """Bring the figures up to date; return the frame that they show."""
         raise NotImplementedError
 
     def draw_status(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HISTORY = 600  # frames that a strip chart shows
 # Told apart by people with any colour vision, on light and dark (Okabe and Ito, 2008).
 COLOURS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"]
-MARGIN = {"top": 8, "bottom": 44, "left": 64, "right": 16}  # px
+MARGIN = {"top": 8, "bottom": 48, "left": 64, "right": 16}  # px
 PLOT_SIZE = 560, 260  # px, of a curve's figure
 
 
@@ -148,10 +148,8 @@ def _figure(
     scales = scales or mark.scales
     lines = "solid" if grid else "none"
     axes = [
-        bqplot.Axis(scale=scales["x"], label=x_label, grid_lines=lines, num_ticks=6),
-        bqplot.Axis(
-            scale=scales["y"], orientation="vertical", grid_lines=lines, num_ticks=6, label_offset="48px"
-        ),
+        bqplot.Axis(scale=scales["x"], label=x_label, grid_lines=lines, label_offset="32px"),
+        bqplot.Axis(scale=scales["y"], orientation="vertical", grid_lines=lines, label_offset="48px"),
     ]
     width, height = PLOT_SIZE
     return bqplot.Figure(

@@ -1,0 +1,169 @@
+"""The first lesson in a real Chromium against a real JupyterLab: what a user sees and does."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import browser
+import numpy as np
+import PIL.Image
+import pytest
+
+import dmlink
+from dmlink.cli.demo import FIRST_LESSON, LESSONS, microscope
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Give (endpoint, page, folder) of a browser in which the first lesson has been run."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(LESSONS, folder, dirs_exist_ok=True)
+    with (
+        microscope([], folder) as endpoint,
+        browser.jupyterlab(folder, {"DMLINK_ENDPOINT": endpoint}) as address,
+        browser.chromium(width=1200, height=1400) as page,
+    ):
+        browser.open_notebook(page, address, FIRST_LESSON)
+        browser.run_all(page)
+        page.wait_for_selector("text=CellStats(")
+        yield endpoint, page, folder
+
+
+def panel(page, title):
+    """Scroll to the panel of that title and return it, once it is being painted."""
+    found = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is('{title}')"))
+    found.scroll_into_view_if_needed()
+    found.locator(".dmlink-status", has_text=re.compile(r"painted +[1-9]")).wait_for()
+    return found
+
+
+def points(shown):
+    """Return how many points the curve of a panel has."""
+    return len(re.findall("[ML]", shown.locator("path.line").first.get_attribute("d")))
+
+
+def test_live_image_is_painted_and_says_how_old_it_is(lab):
+    _, page, _ = lab
+    view = panel(page, "nanoparticles")
+    paints = page.evaluate(
+        """() => new Promise((resolve) => {
+            const image = document.querySelector('.dmlink-panel svg image');
+            let n = 0;
+            new MutationObserver(() => { if (++n === 20) resolve(n); }).observe(image, { attributes: true });
+        })"""
+    )
+    assert paints == 20
+    status = view.locator(".dmlink-status").inner_text()
+    assert int(re.search(r"age +(\d+) ms", status)[1]) < 1000
+    assert view.locator(".bqplot text.axislabel").all_inner_texts() == ["nm", "nm"]
+
+
+def test_live_image_is_the_right_way_up(lab):
+    endpoint, page, _ = lab
+    view = panel(page, "nanoparticles")
+    view.locator("button", has_text="Pause").click()
+    view.locator(".dmlink-status", has_text="paused").wait_for()
+    number = int(re.search(r"frame +(\d+)", view.locator(".dmlink-status").inner_text())[1])
+    shot = PIL.Image.open(io.BytesIO(view.locator("svg image").screenshot())).convert("L").resize((128, 128))
+    view.locator("button", has_text="Pause").click()
+    recording = dmlink.open(dmlink.data.nanoparticles())
+    with dmlink.connect(endpoint) as link:
+        frame = link.next(timeout=5)
+    # the companion began to count at another frame of the recording: find out at which
+    start = next(i for i, f in enumerate(recording) if np.array_equal(f.data, frame.data)) - frame.index
+    wanted = recording[(start + number) % len(recording)].data.reshape(128, 4, 128, 4).mean((1, 3))
+    likeness = {
+        name: np.corrcoef(np.asarray(turned, float).ravel(), wanted.ravel())[0, 1]
+        for name, turned in {"up": shot, "down": np.flipud(shot), "mirrored": np.fliplr(shot)}.items()
+    }
+    assert max(likeness, key=likeness.get) == "up"
+    assert likeness["up"] > 0.8
+
+
+def test_slider_changes_the_result(lab):
+    _, page, _ = lab
+    shown = panel(page, "radial_profile")
+    assert points(shown) == 64
+    handle = shown.locator("[role=slider], .noUi-handle").first
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "path => path.getAttribute('d').split(/[ML]/).length - 1 === 80",
+        arg=shown.locator("path.line").first.element_handle(),
+    )
+
+
+def test_roi_moved_with_the_mouse_moves_in_digitalmicrograph(lab):
+    endpoint, page, _ = lab
+    view = panel(page, "nanoparticles")
+    with dmlink.connect(endpoint) as link:
+        before = link.rois()["roi"]
+        moved = threading.Event()
+        wanted = dmlink.Roi(before.top + 40, before.left - 30, before.bottom + 40, before.right - 30)
+        link.watch(lambda: link.rois()["roi"] == wanted and moved.set())
+        box = view.locator(".dmlink-roi-body").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x - 10, y + 10)
+        page.mouse.move(x - 30, y + 40, steps=5)
+        page.mouse.up()
+        assert moved.wait(5), link.rois()
+
+
+def test_roi_moved_in_digitalmicrograph_moves_in_the_notebook(lab):
+    endpoint, page, _ = lab
+    view = panel(page, "nanoparticles")
+    with dmlink.connect(endpoint) as link:
+        link.set_roi("roi", dmlink.Roi(0, 0, 256, 128))
+        page.wait_for_function(
+            "() => document.querySelector('.dmlink-roi-body').getAttribute('width') === '128'"
+        )
+        link.set_roi("roi", dmlink.Roi(128, 128, 384, 384))
+        view.locator(".dmlink-roi-body[width='256']").wait_for()
+
+
+def test_error_in_a_cell_shows_in_its_panel_with_the_line(lab):
+    _, page, _ = lab
+    page.locator(".jp-Cell", has_text="print(cell.stats)").first.click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    page.keyboard.insert_text("%%live broken\nmean = frame.mean()\nmean / 0 + undefined_here\n")
+    page.keyboard.press("Control+Enter")
+    page.locator(".jp-OutputArea", has_text="undefined_here").last.wait_for()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text("%%live broken\nmean = frame.mean()\n[1, 2][int(mean)]\n")
+    page.keyboard.press("Control+Enter")
+    error = page.locator(".dmlink-error", has_text="IndexError")
+    error.scroll_into_view_if_needed()
+    assert "line 2: [1, 2][int(mean)]" in error.inner_text()
+
+
+def test_export_button_writes_the_script_and_never_over_another_one(lab):
+    _, page, folder = lab
+    shown = panel(page, "diffractogram")
+    shown.locator("button", has_text="Export").click()
+    shown.locator(".dmlink-status", has_text="diffractogram_dm.py is written").wait_for()
+    assert "def process(frame, info, state):" in (folder / "diffractogram_dm.py").read_text()
+    shown.locator("button", has_text="Export").click()
+    shown.locator(".dmlink-status", has_text="diffractogram_dm.py exists").wait_for()
+
+
+def test_pictures_are_kept_to_be_looked_at(lab):
+    _, page, _ = lab
+    ARTEFACTS.mkdir(exist_ok=True)
+    for name in ("nanoparticles", "mean_counts", "radial_profile", "diffractogram"):
+        path = ARTEFACTS / f"{name}.png"
+        panel(page, name).screenshot(path=path)
+        assert np.asarray(PIL.Image.open(path).convert("L")).std() > 5  # something is drawn
+    panel(page, "radial_profile")
+    page.screenshot(path=ARTEFACTS / "first-lesson.png")
