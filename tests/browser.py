@@ -102,6 +102,16 @@ def open_notebook(page: Page, address: str, name: str) -> None:
 
 
 def run_all(page: Page) -> None:
-    """Run all cells, and wait until the last one has run."""
+    """Run all cells to the end; raises with the text of the first error."""
     page.click(".lm-MenuBar-itemLabel:text-is('Run')")
     page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+    page.wait_for_function(
+        """() => {
+            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')];
+            const ran = prompts.filter((p) => /\\[[0-9]+\\]/.test(p.textContent)).length;
+            return ran === prompts.length || document.querySelector('.jp-RenderedText[data-mime-type*=err]');
+        }"""
+    )
+    error = page.query_selector(".jp-RenderedText[data-mime-type*=err]")
+    if error:
+        raise AssertionError(error.inner_text())

@@ -33,7 +33,6 @@ def lab(tmp_path_factory):
     ):
         browser.open_notebook(page, address, FIRST_LESSON)
         browser.run_all(page)
-        page.wait_for_selector("text=CellStats(")
         yield endpoint, page, folder
 
 

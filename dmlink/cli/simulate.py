@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
 
 from dmlink import recordings
@@ -37,5 +38,10 @@ def run(options: argparse.Namespace) -> int:
     with recording, Microscope(recording, fps=recording.fps or 20.0, loop=options.loop) as microscope:
         print(microscope.start_companion(port=options.port), flush=True)
         print(f"Playing {recording!r}. Ctrl+C ends it.", flush=True)
-        over.wait()
+        said = 1
+        while not over.wait(0.2):
+            lines = microscope.results_window
+            for line in lines[said:]:
+                print(line, file=sys.stderr, flush=True)
+            said = len(lines)
     return 0

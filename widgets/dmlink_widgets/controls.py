@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -40,8 +41,9 @@ def control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywid
         widget = ipywidgets.IntText(**common)
     elif bounded and p.minimum is not None and p.maximum is not None:
         step = p.step or (p.maximum - p.minimum) / FLOAT_STEPS
+        decimals = max(0, math.ceil(-math.log10(step)))
         widget = ipywidgets.FloatSlider(
-            min=p.minimum, max=p.maximum, step=step, readout_format=".4~g", **common
+            min=p.minimum, max=p.maximum, step=step, readout_format=f".{decimals}f", **common
         )
     else:
         widget = ipywidgets.FloatText(**common)
