@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,17 +11,16 @@ import numpy as np
 from dmlink.engine import WorkerDied, engine
 from dmlink.export import export
 from dmlink.frame import Frame
-from dmlink.indm.results import Result, as_result
-from dmlink.program import Parameter, Program
+from dmlink.program import Instance, Parameter, Program
 from dmlink.worker import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from types import ModuleType
 
     from dmlink.engine import Worker
     from dmlink.indm.info import Info
+    from dmlink.indm.results import Result
     from dmlink.link import Link, Reader
 
 MAX_LOG_LINES = 200
@@ -30,10 +29,11 @@ SMOOTHING = 0.1  # weight of the newest frame in the time per frame
 
 
 class CellStats(NamedTuple):
-    """What a live cell has done.
+    """What a live cell has done since it was started.
 
     Frames: `received`, `processed` (with a result or without), `dropped` (of the source, in between),
     `errors`. `ms_per_frame` is what the cell itself takes, `age` how old its newest result is (s, or None).
+    A frame that is processed again, with another parameter, counts once.
     """
 
     received: int
@@ -81,14 +81,15 @@ class LiveCell:
         self._values: dict[str, Any] = {}  # parameters that the worker does not know of yet
         self._reset = False
         self._paused = False
-        self._processed = self._errors = 0
-        self._seen: Frame | None = None  # the frame processed last
+        self._received = self._processed = self._dropped = self._errors = 0
+        self._seen: Frame | None = None  # the frame received last
         self._ms = 0.0
+        self._crashes = 0  # of the worker, one after another
         self._link: Link | None = None
         self._reader: Reader | None = None
         self._worker: Worker | None = None
         self._thread: threading.Thread | None = None
-        self._here: tuple[ModuleType, dict[str, Any]] | None = None  # for `run`
+        self._here: Instance | None = None  # for `run`
         self._watchers: list[Callable[[], None]] = []
         self._changed = threading.Condition()
 
@@ -114,7 +115,10 @@ class LiveCell:
 
     @property
     def paused(self) -> bool:
-        """Whether frames are let pass; set it to pause and go on."""
+        """Whether frames are let pass; set it to pause and go on.
+
+        A parameter set meanwhile processes the frame that was processed last once more.
+        """
         return self._paused
 
     @paused.setter
@@ -126,10 +130,9 @@ class LiveCell:
     @property
     def stats(self) -> CellStats:
         """What has been done until now."""
-        reader, link = self._reader, self._link
-        age = link.age(self.frame) if link and self.frame else None
-        received, dropped = (reader.received, reader.dropped) if reader else (0, 0)
-        return CellStats(received, self._processed, dropped, self._errors, self._ms, age)
+        with self._changed:
+            age = self._link.age(self.frame) if self._link and self.frame else None
+            return CellStats(self._received, self._processed, self._dropped, self._errors, self._ms, age)
 
     def set(self, **values: Any) -> None:
         """Set parameters by name; the newest frame is processed again with them.
@@ -141,17 +144,18 @@ class LiveCell:
         """
         with self._changed:
             self.program = self.program.with_values(**values)
-            now = {name: self.parameters[name].value for name in values}
-            self._values |= now
-        if self._here:
-            vars(self._here[0]).update(now)
-        if self._reader:
+            self._values |= {name: self.parameters[name].value for name in values}
+            again = not self._paused
+            self._changed.notify_all()
+        if again and self._reader:
             self._reader.again()
 
     def reset(self) -> None:
         """Empty `state` before the next frame."""
-        self._reset = True
-        self._here = None
+        with self._changed:
+            self._reset = True
+        if self._here:
+            self._here.reset()
 
     def run(self, frame: Frame | np.ndarray, info: Info | None = None) -> Result | None:
         """Process one frame (h, w) here and now, in this process; `state` is kept for the next call.
@@ -161,12 +165,9 @@ class LiveCell:
         if not isinstance(frame, Frame):
             frame = Frame(np.asarray(frame))
         if self._here is None:
-            self._here = self.program.load(), {}
-        module, state = self._here
-        data = frame.data.view()
-        data.flags.writeable = False
-        result: Result | None = as_result(module.process(data, info or frame.info, state), self.name)
-        return result
+            self._here = Instance(self.program)
+        self._here.set({name: parameter.value for name, parameter in self.parameters.items()})
+        return self._here.process(frame.data, info or frame.info)
 
     def start(self, link: Link, roi: str | None = None) -> LiveCell:
         """Run on every frame of the link, or of its rectangle `roi`, until `stop`. Returns itself.
@@ -175,35 +176,59 @@ class LiveCell:
         ------
         ValueError
             If there is no such rectangle.
+        ConnectionError
+            If the link is closed.
         """
         self.stop()
-        self._link = link.part(roi) if roi else link
-        self._reader = self._link.reader()
-        self._thread = threading.Thread(
-            target=self._run, args=(self._reader,), name=f"dmlink-cell-{self.name}", daemon=True
-        )
-        self._thread.start()
+        if link.closed:
+            raise ConnectionError(f"The link to {link.endpoint.address} is closed: connect anew.")
+        link = link.part(roi) if roi else link
+        reader = link.reader()
+        with self._changed:
+            self._link, self._reader = link, reader
+            self._received = self._processed = self._dropped = self._errors = self._crashes = 0
+            self._ms, self._seen, self.latest, self.frame, self.error = 0.0, None, None, None, ""
+            self._thread = threading.Thread(
+                target=self._run, args=(reader,), name=f"dmlink-cell-{self.name}", daemon=True
+            )
+            self._thread.start()
         return self
 
     def stop(self) -> None:
         """Stop; the newest result stays."""
-        thread, self._thread = self._thread, None
+        with self._changed:
+            thread, self._thread = self._thread, None
         if thread is None or self._reader is None:
             return
         self._reader.close()
-        self.paused = False  # wakes the thread if it waits
-        if self._worker:
-            self._worker.kill()  # it may be in the middle of a long frame
-        thread.join(5.0)
+        with self._changed:
+            self._paused = False
+            if self._worker:
+                self._worker.kill()  # it may be in the middle of a long frame
+            self._changed.notify_all()
+        if thread is not threading.current_thread():
+            thread.join(5.0)
         self._tell()
 
     def results(self) -> Iterator[tuple[int, Result]]:
-        """Yield (frame index, result), each time the newest, until the cell is stopped."""
+        """Yield (frame index, result), each time the newest, until the cell is stopped.
+
+        Raises
+        ------
+        RuntimeError
+            If the cell does not run and has no result.
+        """
+        if self.latest is None and not self.running:
+            why = f":\n{self.error}" if self.error else ": start(link) it first."
+            raise RuntimeError(f"The cell {self.name!r} does not run{why}")
+        return self._results()
+
+    def _results(self) -> Iterator[tuple[int, Result]]:
         last = None
         while True:
             with self._changed:
-                while self.running and (self.latest is None or self.latest is last):
-                    self._changed.wait(0.5)
+                while self.running and self.latest is last:
+                    self._changed.wait()
                 if self.latest is None or self.latest is last:
                     return
                 last = self.latest
@@ -225,44 +250,70 @@ class LiveCell:
     # The cell's thread
 
     def _run(self, reader: Reader) -> None:
-        """Process frames until the reader is closed; a worker that dies is replaced."""
-        deaths = 0
-        with contextlib.suppress(ConnectionError):  # the reader or its link was closed
-            while True:
-                self._worker = engine.worker(self.timeout)
-                before = self._processed
-                try:
-                    if not self._serve(self._worker, reader):
-                        return
-                finally:
-                    engine.end(self._worker)
-                deaths = 1 if self._processed > before else deaths + 1
-                self._wait(lambda: reader.closed, min(deaths - 1, MAX_BACKOFF))
+        """Process frames until the reader or its link is closed; a worker that dies is replaced."""
+        try:
+            while not reader.closed and self._serve(reader):
+                # at once after the first crash, then less and less often
+                self._wait(lambda: reader.closed, min(self._crashes - 1, MAX_BACKOFF))
+        except ConnectionError:  # closed
+            pass
+        finally:
+            with self._changed:
+                self._worker = None
+                if self._thread is threading.current_thread():  # it was not `stop` that ended this
+                    self._thread = None
+                    if self._link and self._link.closed:
+                        self.error = f"The link to {self._link.endpoint.address} was closed."
+                self._changed.notify_all()
+            self._tell()
 
-    def _serve(self, worker: Worker, reader: Reader) -> bool:
+    def _serve(self, reader: Reader) -> bool:
         """Process frames until the worker dies; False if it cannot run the program at all."""
+        worker = engine.worker(self.timeout)
         frame: Frame | None = None
         try:
             with self._changed:
+                self._worker = worker
                 self._values.clear()
                 program = self.program
-            error = worker.load(program)
-            if error:
+            if reader.closed:  # since `stop` could not yet kill this worker
+                return False
+            if error := worker.load(program):
                 self._take(None, Outcome(error=error))
                 return False
             while True:
-                frame = reader.next()
-                self._wait(lambda: not self._paused or reader.closed)
+                frame = self._next(reader)
                 with self._changed:
                     values, self._values = self._values, {}
                     reset, self._reset = self._reset, False
                 self._take(frame, worker.process(frame, values, reset=reset))
+                self._crashes = 0
         except WorkerDied as death:
-            if reader.closed:
-                return False
-            where = f"Frame {frame.index}: " if frame else ""
-            self._take(frame, Outcome(error=f"{where}{death} It has been started anew."))
+            self._crashes += 1
+            if not reader.closed:
+                where = f"Frame {frame.index}: " if frame else ""
+                self._take(frame, Outcome(error=f"{where}{death} It has been started anew."))
             return True
+        finally:
+            engine.end(worker)
+
+    def _next(self, reader: Reader) -> Frame:
+        """Wait for a new frame; while paused, for a parameter with which to look at the last one again."""
+        while True:
+            self._wait(lambda: not self._paused or reader.closed or bool(self._values and self._seen))
+            with self._changed:
+                if self._paused and self._values and self._seen and not reader.closed:
+                    return self._seen
+            frame = reader.next()
+            with self._changed:
+                if self._paused:
+                    continue  # after the pause there will be a newer one
+                if frame is not self._seen:
+                    self._received += 1
+                    if self._seen:
+                        self._dropped += max(0, frame.index - self._seen.index - 1)
+                    self._seen = frame
+            return frame
 
     def _take(self, frame: Frame | None, outcome: Outcome) -> None:
         with self._changed:
@@ -271,13 +322,13 @@ class LiveCell:
             if outcome.error:
                 self._errors += 1
             if frame:
-                self._processed += frame is not self._seen  # one looked at again counts once
-                self._seen = frame
+                self._processed = self._received  # one looked at again counts once
+            if outcome.seconds:
                 ms = outcome.seconds * 1e3
-                self._ms = ms if self._processed == 1 else self._ms + SMOOTHING * (ms - self._ms)
-                if outcome.result is not None:
-                    self.frame = frame
-                    self.latest = frame.index, outcome.result
+                self._ms = self._ms + SMOOTHING * (ms - self._ms) if self._ms else ms
+            if frame and outcome.result is not None:
+                self.frame = frame
+                self.latest = frame.index, outcome.result
             self._changed.notify_all()
         self._tell()
 
@@ -287,4 +338,7 @@ class LiveCell:
 
     def _tell(self) -> None:
         for callback in list(self._watchers):
-            callback()
+            try:
+                callback()
+            except Exception:  # a panel that cannot draw must not end the cell
+                logging.getLogger(__name__).exception("A watcher of the live cell %r failed", self.name)

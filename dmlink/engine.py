@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.ring import Ring
-from dmlink.worker import Outcome, Task
+from dmlink.worker import Outcome, Reply, Task
 
 if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.program import Program
 
 TICK_SECONDS = 0.1  # how exactly time-outs are kept
+LOAD_SECONDS = 60.0  # that a cell's imports may take, whatever the time-out of a frame
 
 
 class WorkerDied(RuntimeError):  # noqa: N818 - it says what happened
@@ -40,15 +41,21 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            # an interrupt is for the kernel, not for all that it has started
+            start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
+        self.timeout = 10.0  # s for a frame
         self._ring = Ring()
         self._reply_size = 0
+        self._leases: dict[str, Frame] = {}  # frames that the process looks at, by block
         self._why = ""
-        self._busy_since: float | None = None  # monotonic; None when idle
+        self._deadline: tuple[float, str] | None = None  # (monotonic, what to say then); None when idle
 
     def load(self, program: Program) -> str:
         """Give it the program to run; return why it cannot, or an empty text."""
-        return str(self._ask(program))
+        seconds = max(self.timeout, LOAD_SECONDS)
+        return str(self._ask(program, seconds, f"Its imports took longer than {seconds:g} s."))
 
     def process(self, frame: Frame, values: dict[str, Any], *, reset: bool = False) -> Outcome:
         """Run the program on a frame, with `values` for the parameters named in it.
@@ -60,19 +67,20 @@ class Worker:
         """
         memory, block = self._ring.take(self._reply_size) if self._reply_size else (np.empty(0, np.uint8), "")
         data = frame.data
-        reply = self._ask(
-            Task(
-                frame.block,
-                data.shape,
-                data.dtype.str,
-                frame.info,
-                values,
-                reset,
-                block,
-                self._reply_size if block else 0,
-                b"" if frame.block else data.tobytes(),
-            )
+        task = Task(
+            frame.block,
+            data.shape,
+            data.dtype.str,
+            frame.info,
+            values,
+            reset,
+            block,
+            self._reply_size if block else 0,
+            b"" if frame.block else data.tobytes(),
         )
+        self._leases[frame.block] = frame
+        reply: Reply = self._ask(task, self.timeout, f"It took longer than {self.timeout:g} s (--timeout).")
+        self._leases = {block: lease for block, lease in self._leases.items() if block in reply.held}
         self._reply_size = max(self._reply_size, reply.wanted)
         ends = np.cumsum([0, *reply.sizes])
         buffers = [memory[a:b] for a, b in itertools.pairwise(ends)]
@@ -94,21 +102,21 @@ class Worker:
                     pipe.close()
         self._ring.close()
 
-    @property
-    def busy_for(self) -> float:
-        """Seconds since it was given what it works on; 0 when idle."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
+    def kill_if_late(self) -> None:
+        """End the process if it works on something for longer than it may."""
+        deadline = self._deadline
+        if deadline and time.monotonic() > deadline[0]:
+            self.kill(deadline[1])
 
     @property
     def pid(self) -> int:
         """Process number."""
         return self._process.pid
 
-    def _ask(self, request: Program | Task) -> Any:
+    def _ask(self, request: Program | Task, seconds: float, late: str) -> Any:
         assert self._process.stdin  # noqa: S101 - we asked for it
         assert self._process.stdout  # noqa: S101
-        self._busy_since = time.monotonic()
+        self._deadline = time.monotonic() + seconds, late
         try:
             pickle.dump(request, self._process.stdin, protocol=5)
             self._process.stdin.flush()
@@ -116,7 +124,7 @@ class Worker:
         except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
             raise WorkerDied(self._why or _ending(self._process)) from error
         finally:
-            self._busy_since = None
+            self._deadline = None
 
 
 class Engine:
@@ -124,17 +132,21 @@ class Engine:
 
     def __init__(self) -> None:
         self._spare: Worker | None = None
-        self._timeouts: dict[Worker, float] = {}
+        self._workers: set[Worker] = set()
         self._lock = threading.Lock()
         self._keeper: threading.Thread | None = None
         self._closing = threading.Event()
-        atexit.register(self.close)
+        self._exiting = False
+        atexit.register(self._exit)
 
     def worker(self, timeout: float) -> Worker:
         """Return a worker that may take `timeout` seconds for each frame."""
         with self._lock:
+            if self._exiting:
+                raise ConnectionError("The kernel is ending.")
             worker, self._spare = self._spare or Worker(), Worker()
-            self._timeouts[worker] = timeout
+            worker.timeout = timeout
+            self._workers.add(worker)
             if self._keeper is None:
                 self._closing.clear()
                 self._keeper = threading.Thread(target=self._keep_time, name="dmlink-timeouts", daemon=True)
@@ -144,27 +156,29 @@ class Engine:
     def end(self, worker: Worker) -> None:
         """End a worker."""
         with self._lock:
-            self._timeouts.pop(worker, None)
+            self._workers.discard(worker)
         worker.close()
 
     def close(self) -> None:
-        """End everything, as the kernel does; a worker asked for later starts it again."""
-        self._closing.set()
+        """End all workers; one asked for later starts the engine again."""
         with self._lock:
-            workers, self._timeouts = [*self._timeouts], {}
+            workers, self._workers = self._workers, set()
             spare, self._spare = self._spare, None
+            keeper, self._keeper = self._keeper, None
+            self._closing.set()
+        if keeper:
+            keeper.join()
         for worker in [*workers, spare] if spare else workers:
             worker.close()
 
+    def _exit(self) -> None:
+        self._exiting = True  # cells that still run ask for another worker at once
+        self.close()
+
     def _keep_time(self) -> None:
         while not self._closing.wait(TICK_SECONDS):
-            with self._lock:
-                if not self._timeouts:
-                    self._keeper = None
-                    return
-                for worker, timeout in self._timeouts.items():
-                    if worker.busy_for > timeout:
-                        worker.kill(f"It took longer than {timeout:g} s (--timeout).")
+            for worker in list(self._workers):
+                worker.kill_if_late()
 
 
 engine = Engine()

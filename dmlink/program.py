@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from dmlink.capture import Capture
 from dmlink.celltext import CellText, Line, is_plain, split_lines
+from dmlink.indm.results import Result, as_result
 from dmlink.parameter import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Parameter", "Program"]
+    import numpy as np
+
+    from dmlink.indm.info import Info
+
+__all__ = ["Instance", "Parameter", "Program"]
 
 _MAX_FRAMES = 8  # lines of a traceback that help; an endless recursion has a thousand
+_READ_ONLY = "frame is read-only: to change it, write frame = frame.copy() first."
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,42 @@ class Program:
         if parameters:
             parameters = [("# Parameters", None), *parameters, ("", None)]
         return list(_tidy([*self._head, *parameters, *self._tail]))
+
+
+class Instance:
+    """A program loaded into this process, with its `state`.
+
+    Raises whatever the imports and captured definitions raise.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._name = program.name
+        self._module = program.load()
+        self._state: dict[str, Any] = {}
+        self._shape: tuple[int, ...] | None = None
+
+    def process(self, frame: np.ndarray, info: Info) -> Result | None:
+        """Process one frame (h, w); the cell sees it read-only. Raises whatever the cell raises."""
+        if frame.shape != self._shape:
+            self._state.clear()
+            self._shape = frame.shape
+        frame = frame.view()
+        frame.flags.writeable = False
+        try:
+            result: Result | None = as_result(self._module.process(frame, info, self._state), self._name)
+        except ValueError as error:
+            if "read-only" in str(error):
+                error.add_note(_READ_ONLY)
+            raise
+        return result
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Give the parameters named in `values` other values."""
+        vars(self._module).update(values)
+
+    def reset(self) -> None:
+        """Empty `state`."""
+        self._state.clear()
 
 
 def _filename(name: str) -> str:

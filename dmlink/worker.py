@@ -10,20 +10,20 @@ import contextlib
 import io
 import os
 import pickle
+import queue
 import signal
+import threading
 import time
-import warnings
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from dmlink.indm.results import as_result
-from dmlink.program import Program
-from dmlink.ring import Attachments
+from dmlink.attachments import Attachments
+from dmlink.program import Instance, Program
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Collection
 
     from dmlink.indm.info import Info
 
@@ -66,8 +66,9 @@ class Reply:
     """An outcome on its way: pickled, with the arrays apart if they are large."""
 
     outcome: bytes
-    sizes: list[int] = field(default_factory=list)  # of the arrays in shared memory, one behind the other
+    sizes: tuple[int, ...] = ()  # of the arrays in shared memory, one behind the other
     wanted: int = 0  # bytes of shared memory that would have been useful
+    held: Collection[str] = ()  # blocks of frames that the cell still looks at, in its state
 
 
 def main() -> None:
@@ -80,12 +81,11 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     np.ones(WARM_BYTES, np.uint8)
+    inbox: queue.SimpleQueue[Program | Task] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
     runner: Runner | None = None
     while True:
-        try:
-            request = pickle.load(requests)  # noqa: S301 - from the kernel that started us
-        except (EOFError, OSError):
-            return
+        request = inbox.get()
         answer: Any
         if isinstance(request, Program):
             runner, answer = _load(request)
@@ -95,10 +95,19 @@ def main() -> None:
         replies.flush()
 
 
+def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Program | Task]) -> None:
+    """Pass requests on; end the process, whatever its cell does, as soon as the kernel is gone."""
+    while True:
+        try:
+            inbox.put(pickle.load(requests))  # noqa: S301 - from the kernel that started us
+        except (EOFError, OSError):
+            os._exit(0)
+
+
 def _load(program: Program) -> tuple[Runner | None, str]:
     try:
         return Runner(program), ""
-    except Exception as error:  # noqa: BLE001 - whatever the cell's imports raise is for its panel
+    except BaseException as error:  # noqa: BLE001 - whatever the cell's imports raise is for its panel
         return None, program.explain(error)
 
 
@@ -107,26 +116,36 @@ class Runner:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._module = program.load()
-        self._state: dict[str, Any] = {}
-        self._shape: tuple[int, ...] = ()
+        self._instance = Instance(program)
         self._attached = Attachments()
 
     def run(self, task: Task) -> Reply:
         """Process one frame."""
-        if task.reset or task.shape != self._shape:
-            self._state.clear()
-            self._shape = task.shape
-        vars(self._module).update(task.values)
+        if task.reset:
+            self._instance.reset()
+        self._instance.set(task.values)
+        reply = self._pack(self._process(task), task)
+        # a frame, or a part of it, that stays in the cell's state must not be written over
+        return replace(reply, held=self._attached.shown())
+
+    def _process(self, task: Task) -> Outcome:
+        """Run the program on a frame, and catch what it prints and raises."""
+        log = _Log()
+        result, error = None, ""
+        began = time.perf_counter()
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                result = self._instance.process(self._frame(task), task.info)
+        except BaseException as fault:  # noqa: BLE001 - SystemExit and the like are the cell's mistakes too
+            error = self._program.explain(fault)
+        return Outcome(result, error, log.getvalue(), time.perf_counter() - began)
+
+    def _frame(self, task: Task) -> np.ndarray:
         dtype = np.dtype(task.dtype)
-        size = int(np.prod(task.shape)) * dtype.itemsize
-        pixels = (
-            self._attached.array(task.block, size) if task.block else np.frombuffer(task.pixels, np.uint8)
-        )
-        frame = pixels.view(dtype).reshape(task.shape)
-        frame.flags.writeable = False
-        outcome = run(self._program, self._module, frame, task.info, self._state)
-        return self._pack(outcome, task)
+        if not task.block:
+            return np.frombuffer(task.pixels, dtype).reshape(task.shape)
+        pixels = self._attached.array(task.block, int(np.prod(task.shape)) * dtype.itemsize)
+        return pixels.view(dtype).reshape(task.shape)
 
     def _pack(self, outcome: Outcome, task: Task) -> Reply:
         buffers: list[pickle.PickleBuffer] = []
@@ -136,21 +155,9 @@ class Runner:
         if not arrays:
             return Reply(data)
         if total <= SMALL or total > task.reply_size:
-            return Reply(pickle.dumps(outcome, protocol=5), [], 0 if total <= SMALL else total)
+            return Reply(pickle.dumps(outcome, protocol=5), wanted=0 if total <= SMALL else total)
         np.concatenate(arrays, out=self._attached.array(task.reply_block, total))
-        return Reply(data, [array.size for array in arrays])
-
-
-def run(program: Program, module: ModuleType, frame: Any, info: Info, state: dict[str, Any]) -> Outcome:
-    """Run a program on one frame, and catch what it prints and raises."""
-    log = _Log()
-    began = time.perf_counter()
-    try:
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
-            result, error = as_result(module.process(frame, info, state), program.name), ""
-    except BaseException as fault:  # noqa: BLE001 - SystemExit and the like are the cell's mistakes too
-        result, error = None, program.explain(fault)
-    return Outcome(result, error, log.getvalue(), time.perf_counter() - began)
+        return Reply(data, tuple(array.size for array in arrays))
 
 
 class _Log(io.StringIO):

@@ -1,0 +1,389 @@
+"""A cell's own process: what it is given, what it may do, and how it ends without taking anything along."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmlink.cell import LiveCell
+from dmlink.engine import Engine, WorkerDied
+from dmlink.frame import Axis, Frame
+from dmlink.indm.results import Image, Scalar
+from dmlink.program import Program
+from dmlink.ring import POSIX_SHARED_MEMORY as SHARED_MEMORY
+from dmlink.ring import Ring
+from dmlink.worker import MAX_LOG, SMALL
+
+
+@pytest.fixture(scope="module")
+def engine():
+    engine = Engine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def start(engine):
+    """Return a function that starts a cell in a worker of its own."""
+    workers = []
+
+    def start(cell, timeout=10.0):
+        worker = engine.worker(timeout)
+        workers.append(worker)
+        worker.error = worker.load(Program.from_cell(textwrap.dedent(cell), "test"))
+        return worker
+
+    yield start
+    for worker in workers:
+        engine.end(worker)
+
+
+@pytest.fixture
+def shared():
+    """Return a function that makes a frame in shared memory, as a link does."""
+    ring = Ring()
+
+    def shared(values, index=0):
+        values = np.asarray(values)
+        memory, block = ring.take(values.nbytes)
+        data = memory.view(values.dtype).reshape(values.shape)
+        data[...] = values
+        data.flags.writeable = False
+        return Frame(data, index, x=Axis(0.0, 0.5, "nm"), block=block)
+
+    shared.ring = ring
+    yield shared
+    ring.close()
+
+
+def full(value, shape=(4, 6), index=0):
+    return Frame(np.full(shape, value, np.uint16), index)
+
+
+def gone(pid, timeout=5.0):
+    """Wait for the end of a process that is not our child."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+# What it gives
+
+
+def test_a_result_and_its_axes_come_back(start, shared):
+    worker = start("Profile(frame.mean(axis=0), scale=info.scale, unit=info.unit)")
+    result = worker.process(shared(np.arange(12.0).reshape(3, 4)), {}).result
+    assert result.values.tolist() == [4, 5, 6, 7]
+    assert result.x == Axis(0.0, 0.5, "nm")
+    assert result.name == "test"
+
+
+@pytest.mark.parametrize("block", [True, False], ids=["in shared memory", "in ordinary memory"])
+def test_a_frame_arrives_in_its_type_wherever_it_lies(start, shared, block):
+    worker = start("str(frame.dtype) == 'float32' and float(frame[1, 2])")
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    frame = shared(values) if block else Frame(values)
+    assert worker.process(frame, {}).result.value == 5.0
+
+
+@pytest.mark.parametrize("side", [8, 400], ids=["small", "large"])
+@pytest.mark.parametrize("how", ["frame * 2", "(frame * 2).T", "(frame * 2)[::2, ::-1]", "frame"])
+def test_an_image_comes_back_whole_however_it_lies_in_memory(start, shared, side, how):
+    worker = start(how)
+    for n in range(4):
+        frame = np.arange(side * side, dtype=np.float64).reshape(side, side) + n
+        result = worker.process(shared(frame), {}).result
+        assert np.array_equal(result.values, LiveCell(how).run(frame).values)
+
+
+def test_large_images_come_back_through_shared_memory_and_small_ones_do_not(start):
+    worker = start("import numpy as np\nn: int = 8\nnp.full((n, n), frame.max(), np.uint8)")
+    worker.process(full(1), {})
+    assert worker.process(full(2), {}).result.values.max() == 2
+    assert not worker._ring._lent
+    large = int(SMALL**0.5) * 2
+    worker.process(full(3), {"n": large})  # through the pipe: it was not expected
+    results = [worker.process(full(value), {}).result.values for value in (4, 5, 6)]
+    assert len(worker._ring._lent) == 3
+    assert [values.max() for values in results] == [4, 5, 6]  # none has taken another one's place
+    del results
+    assert not worker._ring._lent
+
+
+def test_several_numbers_come_back_by_name(start):
+    result = start("{'mean': frame.mean(), 'max': frame.max()}").process(full(3), {}).result
+    assert isinstance(result, Scalar)
+    assert result.value == {"mean": 3.0, "max": 3.0}
+
+
+# Parameters and state
+
+
+def test_parameters_change_without_a_restart_and_without_loss_of_state(start):
+    worker = start("""
+        gain: float = 1.0
+        state["n"] = state.get("n", 0) + 1
+        {"value": gain * frame.mean(), "n": state["n"]}
+    """)
+    pid = worker.pid
+    assert worker.process(full(2), {}).result.value == {"value": 2.0, "n": 1}
+    assert worker.process(full(2), {"gain": 5.0}).result.value == {"value": 10.0, "n": 2}
+    assert worker.process(full(2), {}).result.value == {"value": 10.0, "n": 3}
+    assert worker.pid == pid
+
+
+def test_state_is_emptied_on_reset_and_when_the_shape_changes(start):
+    worker = start('state["n"] = state.get("n", 0) + 1\nstate["n"]')
+
+    def count(frame, **options):
+        return worker.process(frame, {}, **options).result.value
+
+    assert [count(full(1)), count(full(1))] == [1, 2]
+    assert [count(full(1), reset=True), count(full(1))] == [1, 2]
+    assert [count(full(1, (3, 3))), count(full(1, (3, 3)))] == [1, 2]
+
+
+def test_a_frame_kept_in_state_keeps_its_pixels(start, shared):
+    worker = start("""
+        before = state.get("before")
+        state["before"] = frame[1:, 1:]
+        None if before is None else float(before.max() - before.min()) + float(before[0, 0])
+    """)
+    for i in range(8):
+        frame = shared(np.full((400, 400), i, np.uint16), i)
+        result = worker.process(frame, {}).result
+        del frame  # the link gives its memory to the next frame but one
+        assert i == 0 or result.value == i - 1
+    assert len(worker._leases) == 1
+    assert len(shared.ring._free) <= 2
+
+
+def test_a_frame_that_is_not_kept_is_free_again(start, shared):
+    worker = start("frame[::2].mean()")
+    for i in range(4):
+        worker.process(shared(np.full((100, 100), i, np.uint16)), {})
+    assert not worker._leases
+    assert not shared.ring._lent
+
+
+# The user's mistakes
+
+
+def test_a_frame_is_read_only_and_the_error_says_what_to_do(start, shared):
+    worker = start("frame[0, 0] = 5\nframe.mean()")
+    error = worker.process(shared(np.ones((3, 3))), {}).error
+    assert error.startswith("line 1: frame[0, 0] = 5\nValueError: ")
+    assert "write frame = frame.copy() first" in error
+    assert "frame.copy()" in start("frame += 1\nframe").process(full(1), {}).error
+
+
+def test_an_error_shows_the_cells_line_and_is_over_with_the_next_good_frame(start):
+    worker = start("x = frame.mean()\n# a comment\n1 / (int(x) - 2)")
+    assert worker.process(full(2), {}).error == (
+        "line 3: 1 / (int(x) - 2)\nZeroDivisionError: division by zero"
+    )
+    good = worker.process(full(3), {})
+    assert (good.error, good.result.value) == ("", 1.0)
+
+
+def test_endless_recursion_is_an_error_of_a_few_lines(start):
+    worker = start("def f(n):\n    return f(n + 1)\nf(frame)")
+    error = worker.process(full(1), {}).error
+    assert "RecursionError" in error
+    assert error.startswith("line 3: f(frame)")
+    assert len(error.splitlines()) < 15
+    assert worker.process(full(1), {}).error == error
+
+
+def test_leaving_the_program_is_an_error_like_another(start):
+    worker = start("import sys\nsys.exit(3)")
+    assert worker.process(full(1), {}).error == "line 2: sys.exit(3)\nSystemExit: 3"
+    assert "KeyboardInterrupt" in start("raise KeyboardInterrupt").process(full(1), {}).error
+
+
+def test_a_package_that_is_missing_is_an_error_of_the_cell(start):
+    worker = start("import numpy as np\nimport no_such_package\nframe.mean()")
+    assert worker.error == (
+        "line 2: import no_such_package\nModuleNotFoundError: No module named 'no_such_package'"
+    )
+
+
+def test_what_cannot_be_shown_is_an_error_that_lists_what_can(start):
+    error = start("object()").process(full(1), {}).error
+    assert "object" in error
+    assert "a 1-D array (profile)" in error
+
+
+def test_print_is_logged_and_bounded(start):
+    worker = start("print('mean', frame.mean())\nframe.mean()")
+    assert worker.process(full(2), {}).log == "mean 2.0\n"
+    worker = start("for _ in range(100):\n    print('x' * 1_000_000)\nframe.mean()")
+    outcome = worker.process(full(2), {})
+    assert outcome.log == "x" * MAX_LOG
+    assert outcome.result.value == 2.0
+
+
+def test_output_past_python_harms_nothing(start):
+    worker = start("import os\nfor fd in (1, 2):\n    os.write(fd, b'x' * 1_000_000)\nframe.mean()")
+    assert worker.process(full(2), {}).result.value == 2.0
+
+
+def test_a_cell_that_reads_its_input_finds_none(start):
+    assert "EOFError" in start("input()").process(full(1), {}).error
+
+
+def test_a_warning_is_logged_once_not_on_every_frame(start):
+    worker = start("import numpy as np\nnp.log(frame.mean() - 2)")
+    logs = [worker.process(full(2), {}).log for _ in range(3)]
+    assert "divide by zero" in logs[0]
+    assert logs[1:] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("import os\nos._exit(3)", "with code 3"),
+        ("import ctypes\nctypes.string_at(0)", "SIGSEGV"),
+        ("import os\nos.abort()", "SIGABRT"),
+    ],
+    ids=["os._exit", "segfault", "abort"],
+)
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_crash_says_how_the_process_ended(start, cell, said):
+    with pytest.raises(WorkerDied, match=said):
+        start(cell).process(full(1), {})
+
+
+def test_a_frame_that_takes_too_long_ends_the_process_and_says_so(start):
+    worker = start("while True:\n    pass", timeout=0.3)
+    began = time.monotonic()
+    with pytest.raises(WorkerDied, match=r"longer than 0\.3 s \(--timeout\)"):
+        worker.process(full(1), {})
+    assert time.monotonic() - began < 5
+
+
+def test_imports_may_take_longer_than_a_frame(start):
+    worker = start("import scipy.ndimage\nfloat(scipy.ndimage.sum(frame))", timeout=0.01)
+    assert worker.error == ""
+
+
+def test_a_time_out_of_one_worker_leaves_the_other_alone(start):
+    slow, good = start("while True:\n    pass", timeout=0.3), start("frame.mean()")
+
+    def wait():
+        with pytest.raises(WorkerDied):
+            slow.process(full(1), {})
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while thread.is_alive():
+        assert good.process(full(2), {}).result.value == 2.0
+    thread.join()
+    assert good.process(full(2), {}).result.value == 2.0
+
+
+# How it ends
+
+
+def test_after_close_nothing_is_left():
+    threads = set(threading.enumerate())
+    engine = Engine()
+    worker = engine.worker(1.0)
+    worker.load(Program.from_cell("import numpy as np\nnp.zeros((600, 600))"))
+    images = [worker.process(full(1), {}).result for _ in range(3)]
+    blocks = [block.name for block in worker._ring._lent]
+    assert blocks
+    processes = [worker._process, engine._spare._process]
+    engine.close()
+    assert all(process.poll() is not None for process in processes)
+    assert set(threading.enumerate()) <= threads
+    assert not [name for name in blocks if (SHARED_MEMORY / name).exists()]
+    assert all(isinstance(image, Image) and image.values.max() == 0 for image in images)  # still there
+
+
+def test_an_engine_that_was_closed_starts_again_and_keeps_time():
+    engine = Engine()
+    engine.worker(1.0)
+    engine.close()
+    worker = engine.worker(0.2)
+    worker.load(Program.from_cell("while True:\n    pass"))
+    with pytest.raises(WorkerDied, match="longer than"):
+        worker.process(full(1), {})
+    engine.close()
+
+
+PARENT = """
+import sys, time
+import numpy as np
+from dmlink.engine import engine
+from dmlink.frame import Frame
+from dmlink.program import Program
+from dmlink.ring import Ring
+
+ring = Ring()
+memory, block = ring.take(400 * 400)
+memory[:] = 1
+worker = engine.worker(60.0)
+worker.load(Program.from_cell("frame.copy()"))
+frame = Frame(memory.reshape(400, 400), block=block)
+results = [worker.process(frame, {}).result for _ in range(3)]
+blocks = [block, *(b.name for b in worker._ring._lent)]
+loop = engine.worker(60.0)
+loop.load(Program.from_cell("while True:\\n    pass"))
+import threading
+threading.Thread(target=loop.process, args=(frame, {}), daemon=True).start()
+while loop._deadline is None: time.sleep(0.01)
+try:
+    print(worker.pid, loop.pid, engine._spare.pid, *blocks, flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print(worker.process(frame, {}).result.values.sum(), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def kernel():
+    """Start a kernel of its own, with an idle, a busy and a spare worker; give process, pids and blocks."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    words = process.stdout.readline().split()
+    yield process, [int(word) for word in words[:3]], words[3:]
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="looks into /dev/shm")
+def test_a_kernel_that_is_killed_leaves_no_process_and_no_shared_memory(kernel):
+    process, pids, blocks = kernel
+    assert len(blocks) >= 3
+    assert all((SHARED_MEMORY / block).exists() for block in blocks)
+    process.kill()
+    assert all(gone(pid) for pid in pids)  # also the one in an endless loop
+    end = time.monotonic() + 5  # Python's resource tracker tidies up
+    while [block for block in blocks if (SHARED_MEMORY / block).exists()]:
+        assert time.monotonic() < end, "shared memory is left"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_interrupting_the_kernel_does_not_end_its_workers(kernel):
+    process, _, _ = kernel
+    os.killpg(process.pid, signal.SIGINT)
+    assert int(process.stdout.readline()) == 400 * 400
