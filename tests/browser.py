@@ -89,7 +89,7 @@ def chromium(*, width: int = 1280, height: int = 1000) -> Iterator[Page]:
             executable_path=os.environ.get("DMLINK_BROWSER") or None, args=CHROMIUM_FLAGS
         )
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(30_000)
         yield page
         browser.close()
 

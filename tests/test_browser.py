@@ -139,6 +139,7 @@ def test_error_in_a_cell_shows_in_its_panel_with_the_line(lab):
     page.keyboard.insert_text("%%live broken\nmean = frame.mean()\nmean / 0 + undefined_here\n")
     page.keyboard.press("Control+Enter")
     page.locator(".jp-OutputArea", has_text="undefined_here").last.wait_for()
+    page.keyboard.press("Enter")
     page.keyboard.press("Control+a")
     page.keyboard.insert_text("%%live broken\nmean = frame.mean()\n[1, 2][int(mean)]\n")
     page.keyboard.press("Control+Enter")

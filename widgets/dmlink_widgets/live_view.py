@@ -39,7 +39,8 @@ class LiveView(Panel):
         self._plot = ImagePlot(size)
         self._overlay = RoiOverlay()
         self._overlay.observe(self._moved, "moved")
-        self._title = ipywidgets.HTML(text.title("Live view"))
+        sources = link.sources()
+        self._title = ipywidgets.HTML(text.title(sources[0].name if sources else "Live view"))
         self._status = ipywidgets.HTML()
         self._message = ipywidgets.HTML()
         self._pause = ipywidgets.ToggleButton(
