@@ -62,7 +62,7 @@ def test_live_image_is_painted_and_says_how_old_it_is(lab):
     assert paints == 20
     status = view.locator(".dmlink-status").inner_text()
     assert int(re.search(r"age +(\d+) ms", status)[1]) < 1000
-    assert view.locator(".bqplot text.axislabel").all_inner_texts() == ["nm", "nm"]
+    assert view.locator(".bqplot text.axislabel").all_text_contents() == ["nm", "nm"]
 
 
 def test_live_image_is_the_right_way_up(lab):
