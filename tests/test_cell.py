@@ -1,0 +1,505 @@
+"""A live cell runs on every frame beside the microscope, and its mistakes stay in its own panel."""
+
+import itertools
+import os
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import dmlink
+from dmlink.check import Played
+from dmlink.engine import engine
+from dmlink.frame import Axis, Frame, Roi
+from dmlink.simulator import Microscope
+
+X, Y = Axis(-8.0, 0.5, "nm"), Axis(-4.0, 0.25, "nm")
+
+
+def recording(n=200, shape=(16, 32)):
+    """Return a recording whose frame i is full of the number i."""
+    return Played([Frame(np.full(shape, i, np.uint16), i, y=Y, x=X, source="Gold") for i in range(n)])
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """Return a microscope with a companion, and the companion's endpoint."""
+    with pytest.MonkeyPatch.context() as patch, Microscope(recording(), fps=100) as microscope:
+        patch.setenv("DMLINK_HOME", str(tmp_path_factory.mktemp("home")))
+        yield microscope, microscope.start_companion()
+    engine.close()
+
+
+@pytest.fixture
+def microscope(running):
+    return running[0]
+
+
+@pytest.fixture
+def link(running):
+    running[0].camera.resume()
+    with dmlink.connect(running[1]) as link:
+        yield link
+
+
+@pytest.fixture
+def start(link):
+    """Return a function that starts a live cell on the link."""
+    cells = []
+
+    def start(text, name="test", roi=None, **options):
+        cell = dmlink.LiveCell(textwrap.dedent(text).lstrip("\n"), name, **options)
+        cells.append(cell)
+        return cell.start(link, roi)
+
+    yield start
+    for cell in cells:
+        cell.stop()
+
+
+def until(cell, condition, timeout=15.0):
+    with cell._changed:
+        assert cell._changed.wait_for(condition, timeout), (cell, cell.stats, cell.error, cell.log[-5:])
+
+
+def frames(cell, n):
+    """Wait until the cell has processed n frames more."""
+    wanted = cell.stats.processed + n
+    until(cell, lambda: cell.stats.processed >= wanted)
+
+
+# Every frame, and what came of it
+
+
+def test_a_cell_runs_on_every_frame_and_its_results_come_in_order(start):
+    cell = start("frame.mean()")
+    results = list(itertools.islice(cell.results(), 20))
+    indexes = [index for index, _ in results]
+    assert indexes == sorted(set(indexes))
+    assert all(result.kind == "scalar" and result.name == "test" for _, result in results)
+    # frame and index belong together: the camera counts on where the recording begins anew
+    assert len({(index - int(result.value)) % 200 for index, result in results}) == 1
+
+
+def test_the_latest_result_is_that_of_the_newest_frame(start):
+    cell = start("frame.mean()")
+    assert cell.latest is None or cell.latest[0] >= 0
+    frames(cell, 3)
+    index, result = cell.latest
+    assert index >= 2
+    assert result.value == cell.frame.data.mean() or cell.latest[0] != index
+
+
+def test_the_counts_add_up(start, microscope):
+    cell = start("frame.mean()")
+    seen = []
+    cell.watch(lambda: seen.append(cell.frame.index))
+    frames(cell, 30)
+    microscope.camera.pause()
+    cell.stop()
+    stats = cell.stats
+    assert stats.received == stats.processed == len(set(seen))
+    assert stats.received + stats.dropped == seen[-1] - seen[0] + 1
+    assert stats.errors == 0
+    assert 0 < stats.ms_per_frame < 1000
+    assert stats.age >= 0
+
+
+def test_a_slow_cell_drops_frames_and_counts_them(start):
+    cell = start("import time\ntime.sleep(0.1)\ninfo.index")
+    indexes = [index for index, _ in itertools.islice(cell.results(), 5)]
+    assert cell.stats.dropped >= 4
+    assert indexes[-1] - indexes[0] > 8
+    assert cell.stats.ms_per_frame > 90
+    assert cell.stats.age < 5
+
+
+def test_a_cell_knows_what_its_pixels_mean(start, link):
+    link.set_roi("part", Roi(4, 8, 12, 24))
+    until_true(lambda: "part" in link.rois())
+    cell = start("Profile(frame[0], scale=info.scale, origin=info.origin, unit=info.unit)", roi="part")
+    _, result = next(cell.results())
+    assert result.values.shape == (16,)
+    assert result.x == Axis(-8.0 + 8 * 0.5, 0.5, "nm")
+
+
+def until_true(condition, timeout=10.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_no_result_is_no_error(start):
+    cell = start("None if frame[0, 0] % 2 else frame.mean()")
+    frames(cell, 6)
+    assert cell.error == ""
+    assert cell.stats.errors == 0
+    assert cell.latest[1].value % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "frame.mean() / 3",
+        "{'a': frame.sum(), 'b': info.index * 0.5}",
+        "Profile(frame.sum(axis=0) / 7, scale=info.scale, unit='1/' + info.unit)",
+        "frame * 1.5",
+        "import numpy as np\nnp.dstack([frame % 256] * 3).astype('uint8')",
+    ],
+    ids=["scalar", "scalars", "profile", "image", "colour"],
+)
+def test_the_worker_gives_what_the_cell_gives_here(start, text):
+    cell = start(text)
+    next(cell.results())
+    cell.stop()
+    there, here = cell.latest[1], cell.run(cell.frame)
+    assert type(there) is type(here)
+    for name, value in vars(here).items():
+        assert np.array_equal(getattr(there, name), value), name
+
+
+# Parameters, state, pause
+
+
+def test_a_parameter_reaches_the_running_cell_and_its_state_stays(start):
+    cell = start("""
+        gain: (0.0, 9.0) = 1.0
+        state["n"] = state.get("n", 0) + 1
+        {"gain": gain, "n": state["n"]}
+    """)
+    frames(cell, 3)
+    worker, n = cell._worker.pid, cell.latest[1].value["n"]
+    cell.set(gain=4)
+    until(cell, lambda: cell.latest[1].value["gain"] == 4.0)
+    assert cell.latest[1].value["n"] > n
+    assert cell._worker.pid == worker
+    assert cell.parameters["gain"].value == 4.0
+    assert "gain = 4" in cell.source
+
+
+def test_a_parameter_looks_at_the_newest_frame_again_and_counts_it_once(start, microscope):
+    microscope.camera.pause()
+    cell = start("gain: (0.0, 9.0) = 1.0\ngain * frame.mean()")
+    until(cell, lambda: cell.latest)
+    before, (index, result) = cell.stats, cell.latest
+    for gain in (2, 3, 4):
+        cell.set(gain=gain)
+        until(cell, lambda gain=gain: cell.latest[1].value == gain * result.value or not result.value)
+    assert cell.latest[0] == index
+    assert cell.stats[:3] == before[:3]
+
+
+def test_setting_what_is_not_there_says_what_is(start):
+    cell = start("gain: (0.0, 9.0) = 1.0\ngain * frame.mean()")
+    with pytest.raises(ValueError, match=r"no parameter 'sigma'\. It has: gain"):
+        cell.set(sigma=3)
+    with pytest.raises(ValueError, match="takes a number"):
+        cell.set(gain="high")
+    frames(cell, 2)
+    assert cell.error == ""
+
+
+def test_many_threads_may_set_and_reset_while_frames_come(start):
+    cell = start("""
+        a: (0, 1000) = 0
+        b: (0, 1000) = 0
+        state["n"] = state.get("n", 0) + 1
+        {"a": a, "b": b, "n": state["n"]}
+    """)
+
+    def turn(name):
+        for value in range(1, 201):
+            cell.set(**{name: value})
+            cell.reset()
+
+    threads = [threading.Thread(target=turn, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    until(cell, lambda: cell.latest and (cell.latest[1].value["a"], cell.latest[1].value["b"]) == (200, 200))
+    assert (cell.error, cell.stats.errors) == ("", 0)
+
+
+def test_reset_empties_the_state(start):
+    cell = start('state["n"] = state.get("n", 0) + 1\nstate["n"]')
+    frames(cell, 5)
+    cell.reset()
+    until(cell, lambda: cell.latest[1].value < 5)
+    assert cell.stats.processed >= 5
+
+
+def test_state_begins_anew_when_the_shape_of_the_frame_changes(start, link):
+    link.set_roi("shape", Roi(0, 0, 8, 8))
+    until_true(lambda: "shape" in link.rois())
+    cell = start(
+        'state["n"] = state.get("n", 0) + 1\n{"n": state["n"], "width": frame.shape[1]}', roi="shape"
+    )
+    frames(cell, 5)
+    link.set_roi("shape", Roi(2, 2, 10, 10))  # moved only
+    frames(cell, 3)
+    n = cell.latest[1].value["n"]
+    assert n > 5
+    link.set_roi("shape", Roi(0, 0, 8, 16))
+    until(cell, lambda: cell.latest[1].value["width"] == 16)
+    assert cell.latest[1].value["n"] < n
+
+
+def test_pause_lets_frames_pass_and_goes_on_with_a_new_one(start, microscope, link):
+    cell = start("frame.mean()")
+    frames(cell, 3)
+    cell.paused = True
+    processed = cell.stats.processed
+    microscope.wait_displayed(20)
+    assert cell.stats.processed <= processed + 1  # the one that it was at
+    assert "paused" in repr(cell)
+    index = link.next(10).index
+    cell.paused = False
+    frames(cell, 1)
+    assert cell.latest[0] >= index  # not the one that it had in hand
+    assert cell.stats.age < 5
+
+
+def test_paused_a_slider_looks_at_the_same_frame_again(start, microscope):
+    cell = start("gain: (0.0, 9.0) = 1.0\n{'gain': gain, 'index': info.index}")
+    frames(cell, 3)
+    cell.paused = True
+    microscope.wait_displayed(5)
+    index = cell.latest[0]
+    for gain in (2.0, 3.0):
+        cell.set(gain=gain)
+        until(cell, lambda gain=gain: cell.latest[1].value["gain"] == gain)
+        assert cell.latest[0] == index
+    microscope.wait_displayed(5)
+    assert cell.latest[0] == index
+    cell.paused = False
+    until(cell, lambda: cell.latest[0] > index)
+
+
+# The user's mistakes
+
+
+def test_an_error_shows_the_cells_line_and_goes_with_the_next_good_frame(start):
+    cell = start("""
+        value = int(frame[0, 0]) % 10
+        1 / (value > 4)
+    """)
+    until(cell, lambda: cell.error)
+    assert "line 2: 1 / (value > 4)\nZeroDivisionError: division by zero" in cell.error
+    until(cell, lambda: not cell.error)
+    assert cell.stats.errors > 0
+    until(cell, lambda: cell.error)
+
+
+def test_what_a_cell_prints_is_in_its_log_and_the_log_is_bounded(start):
+    cell = start("for i in range(50):\n    print(info.index, i)\nframe.mean()")
+    frames(cell, 8)
+    assert len(cell.log) == 200
+    assert cell.log[-1].endswith(" 49")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_crash_is_said_with_its_frame_and_the_next_frame_is_served(start):
+    cell = start("import ctypes\nif info.index % 40 == 7:\n    ctypes.string_at(0)\ninfo.index")
+    until(cell, lambda: "SIGSEGV" in cell.error)
+    index = int(cell.error.partition(":")[0].removeprefix("Frame "))
+    assert index % 40 == 7
+    until(cell, lambda: not cell.error and cell.latest and cell.latest[0] > index)
+
+
+def test_a_cell_that_crashes_on_every_frame_is_started_less_and_less_often(start):
+    cell = start("import os\nos._exit(3)")
+    until(cell, lambda: cell.stats.errors == 2)
+    assert "code 3" in cell.error
+    began = time.monotonic()
+    until(cell, lambda: cell.stats.errors == 3)
+    assert time.monotonic() - began > 0.5
+    began = time.monotonic()
+    cell.stop()  # while it rests
+    assert time.monotonic() - began < 1
+
+
+def test_a_frame_that_takes_too_long_is_named_and_the_next_one_is_served(start):
+    cell = start("state['n'] = 1\nwhile info.index % 100 < 50:\n    pass\ninfo.index", timeout=0.3)
+    until(cell, lambda: cell.error)
+    assert cell.error.startswith("Frame ")
+    assert "longer than 0.3 s (--timeout)" in cell.error
+    until(cell, lambda: not cell.error and cell.latest)
+
+
+def test_a_missing_package_stops_the_cell_and_says_why(start):
+    cell = start("import no_such_package\nframe.mean()")
+    until(cell, lambda: not cell.running)
+    assert cell.error == (
+        "line 1: import no_such_package\nModuleNotFoundError: No module named 'no_such_package'"
+    )
+    with pytest.raises(RuntimeError, match="no_such_package"):
+        cell.results()
+
+
+def test_a_watcher_that_fails_does_not_end_the_cell(start, caplog):
+    cell = start("frame.mean()")
+    unwatch = cell.watch(lambda: 1 / 0)
+    frames(cell, 3)
+    unwatch()
+    assert cell.running
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_cell_that_sleeps_slows_neither_the_other_nor_the_microscope(start, microscope):
+    quick = start("frame.mean()", "quick")
+    frames(quick, 20)
+
+    def rates(seconds=2.0):
+        before, displayed, began = quick.stats.processed, microscope.displayed, time.monotonic()
+        slow.wait(seconds)
+        passed = time.monotonic() - began
+        return (quick.stats.processed - before) / passed, (microscope.displayed - displayed) / passed
+
+    slow = threading.Event()
+    alone = rates()
+    sleeper = start("import time\ntime.sleep(2)\nframe.mean()", "sleeper")
+    frames(sleeper, 1)
+    together = rates()
+    assert together[0] >= 0.95 * alone[0]
+    assert together[1] >= 0.95 * alone[1]
+    assert quick.error == sleeper.error == ""
+
+
+# Start, stop, and what is lost on the way
+
+
+def test_before_its_start_a_cell_runs_here_and_says_that_it_is_not_started():
+    cell = dmlink.LiveCell(
+        "gain: int = 2\nstate['n'] = state.get('n', 0) + 1\ngain * frame.mean() + state['n']"
+    )
+    assert cell.run(np.ones((3, 3))).value == 3.0
+    cell.set(gain=5)
+    assert cell.run(np.ones((3, 3))).value == 7.0  # the state is kept
+    assert cell.run(np.ones((2, 3))).value == 6.0
+    cell.run(np.ones((2, 3)))
+    cell.reset()
+    assert cell.run(np.ones((2, 3))).value == 6.0
+    assert cell.latest is None
+    assert not cell.running
+    assert cell.stats == (0, 0, 0, 0, 0.0, None)
+    assert "stopped" in repr(cell)
+    with pytest.raises(RuntimeError, match=r"'cell' does not run: start\(link\) it first"):
+        cell.results()
+    cell.stop()
+
+
+def test_here_too_a_frame_is_read_only():
+    frame = np.ones((3, 3))
+    with pytest.raises(ValueError, match="read-only") as caught:
+        dmlink.LiveCell("frame[0] = 2\nframe").run(frame)
+    assert "frame.copy()" in caught.value.__notes__[0]
+    assert frame.flags.writeable
+
+
+def test_started_twice_it_begins_anew_stopped_twice_nothing_happens(start, link):
+    cell = start("state['n'] = state.get('n', 0) + 1\nstate['n']")
+    frames(cell, 10)
+    process, thread = cell._worker, cell._thread
+    assert cell.start(link) is cell
+    assert not thread.is_alive()
+    assert process._process.poll() is not None
+    assert next(cell.results())[1].value < 5
+    cell.stop()
+    latest, stats = cell.latest, cell.stats
+    cell.stop()
+    assert not cell.running
+    assert cell.latest is latest
+    assert cell.stats[:4] == stats[:4]
+    assert [index for index, _ in cell.results()] == [latest[0]]
+
+
+def test_stop_does_not_wait_for_a_long_frame(start):
+    cell = start("print('in it')\nimport time\ntime.sleep(30)")
+    until_true(lambda: cell._worker and cell._worker._deadline and cell.stats.received)
+    began = time.monotonic()
+    cell.stop()
+    assert time.monotonic() - began < 2
+    assert cell.error == ""
+
+
+def test_stop_does_not_wait_for_long_imports(start):
+    cell = start("import time\ndef f(n=time.sleep(0)):\n    return n\nframe.mean()")
+    cell.stop()
+    assert not cell.running
+
+
+def test_a_cell_can_be_stopped_by_what_watches_it(start):
+    cell = start("frame.mean()")
+    thread = cell._thread
+    cell.watch(cell.stop)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not cell.running
+
+
+def test_results_end_when_the_cell_is_stopped(start):
+    cell = start("frame.mean()")
+    seen = []
+    thread = threading.Thread(target=lambda: seen.extend(cell.results()))
+    thread.start()
+    frames(cell, 5)
+    cell.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert seen
+
+
+def test_after_stop_and_close_nothing_is_left(start):
+    threads = {t for t in threading.enumerate() if t.name.startswith("dmlink-cell")}
+    cell = start("frame * 2")
+    frames(cell, 3)
+    process = cell._worker._process
+    spare = engine._spare._process
+    cell.stop()
+    assert process.poll() is not None
+    engine.close()
+    assert spare.poll() is not None
+    left = {t for t in threading.enumerate() if t.name.startswith(("dmlink-cell", "dmlink-timeouts"))}
+    assert left <= threads
+
+
+def test_a_cell_whose_link_is_closed_says_so(running):
+    with dmlink.connect(running[1]) as link:
+        running[0].camera.resume()
+        cell = dmlink.LiveCell("frame.mean()", "test").start(link)
+        frames(cell, 3)
+        told = threading.Event()
+        cell.watch(told.set)
+    until(cell, lambda: not cell.running)
+    assert "was closed" in cell.error
+    assert told.is_set()
+    assert cell.latest
+    with pytest.raises(ConnectionError, match="closed: connect anew"):
+        cell.start(link)
+
+
+def test_a_rectangle_that_is_not_there_is_an_error_at_once(link):
+    with pytest.raises(ValueError, match="nowhere"):
+        dmlink.LiveCell("frame.mean()").start(link, "nowhere")
+
+
+def test_a_cell_goes_on_when_a_link_that_was_lost_is_back(running):
+    """The last test here: the companion that others use is replaced."""
+    microscope, _ = running
+    with dmlink.connect() as link:
+        cell = dmlink.LiveCell("state['n'] = state.get('n', 0) + 1\nstate['n']").start(link)
+        frames(cell, 5)
+        lost = threading.Event()
+        link.watch(lambda: link.state == "lost" and lost.set())
+        microscope.start_companion()
+        assert lost.wait(10)
+        assert cell.running
+        frames(cell, 5)
+        assert link.state == "live"
+        assert cell.error == ""
+        assert cell.latest[1].value >= 10  # its state has lived on
+        cell.stop()
