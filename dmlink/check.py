@@ -81,11 +81,11 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram) -> C
         microscope.camera.pause()
         microscope.camera.seek(0)
         microscope.camera.step()
+        began = time.perf_counter()
         running = microscope.run_script(
             Path(script).read_text(encoding="utf-8"), background=False, name=program.name
         )
         running.join(60.0)
-        began = time.perf_counter()
         for i, frame in enumerate(frames):
             if i:
                 time.sleep(time.perf_counter() - began)  # the script rests as long as it has worked
