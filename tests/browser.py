@@ -98,7 +98,7 @@ def open_notebook(page: Page, address: str, name: str) -> None:
     """Open a notebook and wait until its kernel is ready."""
     page.goto(address.format(path=name))
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    page.wait_for_selector("#jp-bottom-panel >> text=| Idle")
 
 
 def run_all(page: Page) -> None:
