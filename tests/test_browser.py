@@ -15,6 +15,7 @@ import pytest
 
 import dmlink
 from dmlink.cli.demo import FIRST_LESSON, LESSONS, microscope
+from dmlink.data import nanoparticles
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -73,7 +74,7 @@ def test_live_image_is_the_right_way_up(lab):
     number = int(re.search(r"frame +(\d+)", view.locator(".dmlink-status").inner_text())[1])
     shot = PIL.Image.open(io.BytesIO(view.locator("svg image").screenshot())).convert("L").resize((128, 128))
     view.locator("button", has_text="Pause").click()
-    recording = dmlink.open(dmlink.data.nanoparticles())
+    recording = dmlink.open(nanoparticles())
     with dmlink.connect(endpoint) as link:
         frame = link.next(timeout=5)
     # the companion began to count at another frame of the recording: find out at which
