@@ -101,7 +101,9 @@ class ImagePlot:
 
     def draw_pixels(self, pixels: Any, y: Axis, x: Axis, *, small: bool, lossless: bool = False) -> None:
         """Draw pixels of shape (h, w) or (h, w, 3) over their axes."""
-        data, self.limits = picture.encoded(pixels, self.size // 4 if small else self.size, lossless=lossless)
+        # bqplot turns an image over where the axis runs downwards
+        size = self.size // 4 if small else self.size
+        data, self.limits = picture.encoded(pixels[::-1], size, lossless=lossless)
         h, w = self.shape = pixels.shape[:2]
         if self._extent != (h, w, y, x):
             self._extent = (h, w, y, x)
