@@ -6,7 +6,7 @@ import ast
 import re
 from importlib import resources
 from textwrap import indent
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Part(NamedTuple):
@@ -17,16 +17,33 @@ class Part(NamedTuple):
     body: str
 
 
-def companion(port: int | None = None) -> str:
+COMPANION = (
+    "info", "protocol", "results", "gms", "view", "client", "window", "showing", "companion"
+)  # fmt: skip
+
+
+def companion(port: int | None = None, **constants: Any) -> str:
     """Return the companion as the text of one script for DigitalMicrograph; it listens at `port` if it can.
+
+    `constants` are those at the top of dmlink/indm/companion.py and the other modules, such as
+    `HOST="0.0.0.0", EXPOSE=True` or `FEED="camera"`.
 
     All of it stands inside of one function: DM's scripts share their global names, and a class of another
     script must not take the place of one of ours while we run.
+
+    Raises
+    ------
+    ValueError
+        If there is no constant of that name.
     """
-    parts = [part(name) for name in ("info", "protocol", "gms", "view", "companion")]
+    parts = [part(name) for name in COMPANION]
     body = "\n\n".join(f"# {p.doc.splitlines()[0]}\n\n{p.body}" for p in parts)
     if port is not None:
-        body = re.sub(r"^PORT = \d+", f"PORT = {port:d}", body, flags=re.MULTILINE)
+        constants["PORT"] = int(port)
+    for name, value in constants.items():
+        body, n = re.subn(rf"^{name} = [^#\n]*", f"{name} = {value!r}  ", body, flags=re.MULTILINE)
+        if n != 1:
+            raise ValueError(f"The companion has no constant {name}.")
     return (
         f'"""{parts[-1].doc}"""\n\n{import_lines([p.imports for p in parts])}\n\n'
         f"def dmlink_companion():\n{indent(body, '    ')}\n\ndmlink_companion()\n"

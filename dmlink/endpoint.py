@@ -45,17 +45,32 @@ def find(text: str | Endpoint | None = None) -> Endpoint:
     text = text or os.environ.get("DMLINK_ENDPOINT")
     if text:
         return parse(text)
+    return of_file()
+
+
+def of_file() -> Endpoint:
+    """Return the endpoint that the last companion of this user has left.
+
+    Raises
+    ------
+    ConnectionError
+        If there is none, or others could read its token.
+    """
+    path = file()
     try:
-        fields = json.loads(file().read_text(encoding="utf-8"))
+        _check_private(path)
+        fields = json.loads(path.read_text(encoding="utf-8"))
         return Endpoint(str(fields["host"]), int(fields["port"]), str(fields["token"]))
     except FileNotFoundError:
         raise ConnectionError(
-            f"No companion is known: {file()} does not exist. Run dm_companion.py in DigitalMicrograph, or "
+            f"No companion is known: {path} does not exist. Run dm_companion.py in DigitalMicrograph, or "
             "`dmlink simulate RECORDING` here, or give the dmlink://... line that the companion printed."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ConnectionError):
+            raise
         raise ConnectionError(
-            f"{file()} cannot be used ({error!r}). Start the companion again; it writes a new one."
+            f"{path} cannot be used ({error!r}). Start the companion again; it writes a new one."
         ) from None
 
 
@@ -73,3 +88,19 @@ def parse(text: str) -> Endpoint:
             "companion prints it."
         )
     return Endpoint(url.hostname, port, token)
+
+
+def _check_private(path: Path) -> None:
+    """Refuse a token that others have been able to read, or to put there."""
+    if os.name == "nt":
+        return  # the user's own folder is private there
+    status = path.stat()
+    if status.st_mode & 0o077:
+        raise ConnectionError(
+            f"{path} can be read by others (mode {status.st_mode & 0o777:o}), so its token is no secret. "
+            "Start the companion again; it writes a new one."
+        )
+    if status.st_uid != os.getuid():
+        raise ConnectionError(
+            f"{path} belongs to somebody else (user {status.st_uid}). Remove it and run the companion again."
+        )

@@ -1,10 +1,14 @@
-"""Link: the client of a companion. Receives the newest frame, and keeps it for whoever asks."""
+"""Link: the client of a companion. Receives frames, and keeps them for whoever asks."""
+
+# ruff: noqa: SLF001 - Link and Reader are two halves of one thing
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import os
 import socket
+import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -13,15 +17,18 @@ import numpy as np
 
 from dmlink import endpoint as endpoints
 from dmlink.frame import Axis, Frame, Roi
-from dmlink.indm import protocol
+from dmlink.indm import protocol, results
 from dmlink.ring import Ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HANDSHAKE_SECONDS = 3.0
-RETRY_SECONDS = 1.0
-FRESH_SECONDS = 0.5  # a frame that nobody has asked for in this time is out of date
+RETRY_SECONDS = 0.5
+FRESH_SECONDS = 0.5  # a link that nobody has asked for a frame in this time rests
+ANSWER_SECONDS = 2.0  # how long to wait for what the companion is asked
+LOSSLESS_AHEAD = 8  # frames that a lossless link holds ready; the others wait in DigitalMicrograph
+MODES = ("latest", "lossless")
 
 
 class Source(NamedTuple):
@@ -58,11 +65,14 @@ class Link:
         Name of the view; by default the one that the companion was started on.
     roi : str, optional
         Name of a rectangle on the view: then only its pixels are sent.
+    mode : {"latest", "lossless"}
+        With "latest" a frame that comes while the last one is used is skipped, and counted. With "lossless"
+        frames wait in DigitalMicrograph, up to 512 MB of them, and `next` gives each in turn.
 
     Attributes
     ----------
     state : str
-        "live", "waiting" (no view in DM) or "lost" (no companion); `reason` says why.
+        "live", "waiting" (no view or no ROI in DM), "lost" (no companion) or "closed"; `reason` says why.
 
     Raises
     ------
@@ -77,11 +87,15 @@ class Link:
         endpoint: str | endpoints.Endpoint | None = None,
         source: str | None = None,
         roi: str | None = None,
+        mode: str = "latest",
     ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode={mode!r}: it must be one of {', '.join(MODES)}.")
         self._wanted_endpoint = endpoint
         self.endpoint = endpoints.find(endpoint)
         self.source = source
         self.roi = roi
+        self.mode = mode
         self.state = "connecting"
         self.reason = ""
         self._ring = Ring()
@@ -89,23 +103,35 @@ class Link:
         self._watchers: list[Callable[[], None]] = []
         self._rois: dict[str, Roi] = {}
         self._sources: tuple[Source, ...] = ()
+        self._sources_asked = self._sources_answered = 0
         self._clock_ahead = 0.0  # the companion's clock against ours, s
         self._newest: Frame | None = None
+        self._queue: collections.deque[Frame] = collections.deque()  # lossless: not taken yet
+        self._takes_all = False  # lossless: somebody does take them
         self._arrived = 0.0  # monotonic
         self._asked = 0.0  # monotonic
-        self._credit_out = False
+        self._resumed = 0.0  # when it was asked after a rest, monotonic
+        self._credit = 0  # frames that the companion may send
+        self._last_index: int | None = None
         self._received = self._dropped = self._bytes = 0
         self._arrivals: collections.deque[float] = collections.deque(maxlen=60)
         self._parts: dict[str, Link] = {}
         self._closed = False
+        self._close_lock = threading.Lock()
         self._send_lock = threading.Lock()
-        self._socket = self._connect()
+        try:
+            self._socket = self._connect()
+        except BaseException:
+            self._ring.close()
+            raise
         self._reader = Reader(self)
         self._thread = threading.Thread(target=self._run, name="dmlink-link", daemon=True)
         self._thread.start()
 
     def next(self, timeout: float | None = None) -> Frame:
         """Return the newest frame that this has not returned yet, waiting for it up to `timeout` seconds.
+
+        A lossless link returns the oldest one instead: every frame in turn.
 
         Raises
         ------
@@ -114,6 +140,8 @@ class Link:
         ConnectionError
             If the link has been closed.
         """
+        if self.mode == "lossless":
+            return self._next_of_all(timeout)
         return self._reader.next(timeout)
 
     def reader(self) -> Reader:
@@ -121,18 +149,36 @@ class Link:
         return Reader(self)
 
     def __iter__(self) -> Iterator[Frame]:
-        return iter(self._reader)
+        while True:
+            try:
+                yield self.next()
+            except ConnectionError:
+                return
 
     def part(self, roi: str) -> Link:
         """Return the link to the rectangle `roi` of the same view; it is closed together with this one."""
         if roi == self.roi:
             return self
         if roi not in self._parts or self._parts[roi].closed:
-            self._parts[roi] = Link(self._wanted_endpoint or self.endpoint, self.source, roi)
+            part = Link(self.endpoint, self.source, roi, self.mode)
+            part._wanted_endpoint = self._wanted_endpoint  # it finds the companion again as this one does
+            self._parts[roi] = part
         return self._parts[roi]
 
     def sources(self) -> tuple[Source, ...]:
-        """Return the views that the companion can send."""
+        """Return the views that the companion can send: every image that is open in DigitalMicrograph."""
+        if threading.current_thread() is self._thread or self.state == "lost":
+            return self._sources
+        with self._changed:
+            self._sources_asked += 1
+            wanted = self._sources_asked
+        with contextlib.suppress(OSError):
+            self._send(protocol.SOURCES, {})
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._sources_answered >= wanted or self.state in {"lost", "closed"},
+                    ANSWER_SECONDS,
+                )
         return self._sources
 
     def rois(self) -> dict[str, Roi]:
@@ -143,13 +189,61 @@ class Link:
         """Move the rectangle `name` in DigitalMicrograph, or draw it; it is clamped to the image.
 
         Returns at once; `rois()` follows when DigitalMicrograph has done it.
+
+        Raises
+        ------
+        ConnectionError
+            If the companion is not there now.
         """
+        if not 0 < len(name) <= 200:
+            raise ValueError(f"The name of an ROI has 1 to 200 letters, not {name!r:.50}.")
         self._send(protocol.ROI, {"name": name, "rectangle": [int(v) for v in roi]})
+
+    def remove_roi(self, name: str) -> None:
+        """Take the rectangle `name` away in DigitalMicrograph; returns at once, as `set_roi` does.
+
+        Raises
+        ------
+        ValueError
+            If there is no such rectangle.
+        ConnectionError
+            If the companion is not there now.
+        """
+        if name not in self._rois:
+            known = ", ".join(repr(n) for n in self._rois) or "none"
+            raise ValueError(f"There is no ROI named {name!r} on the view; there are: {known}.")
+        self._send(protocol.ROI, {"name": name, "rectangle": None})
+
+    def show(self, name: str, result: Any) -> None:
+        """Show a result in a window of DigitalMicrograph: a number over time, a profile, an image or colours.
+
+        A later result of the same name is drawn into the same window, as fast as DigitalMicrograph can; one
+        that comes before the last is drawn takes its place. If the user closes the window, it stays closed
+        until `hide`.
+
+        Raises
+        ------
+        TypeError
+            If it is nothing that can be drawn there.
+        ConnectionError
+            If the companion is not there now.
+        """
+        header, payload = _to_show(name, result)
+        self._send(protocol.SHOW, header, payload)
+
+    def hide(self, name: str) -> None:
+        """Close the window that `show` has opened."""
+        self._send(protocol.HIDE, {"name": name})
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` (from the link's thread) on every frame and change; return how to end that."""
         self._watchers.append(callback)
-        return lambda: self._watchers.remove(callback)
+
+        def unwatch() -> None:
+            with contextlib.suppress(ValueError):  # a second time
+                self._watchers.remove(callback)
+
+        return unwatch
 
     def age(self, frame: Frame) -> float:
         """Return how long ago the frame was copied in DigitalMicrograph, in seconds."""
@@ -166,23 +260,28 @@ class Link:
         now, arrivals = time.monotonic(), list(self._arrivals)
         recent = [t for t in arrivals if now - t < 3.0]
         rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 2 else 0.0
-        age = self.age(self._newest) if self._newest else None
+        newest = self._newest
+        age = self.age(newest) if newest else None
         return LinkStats(self._received, self._dropped, self._bytes, rate, age)
 
     def close(self) -> None:
         """Close the connection; whoever waits for a frame is told."""
-        if self._closed:
-            return
-        self._closed = True
-        for part in self._parts.values():
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+        for part in list(self._parts.values()):
             part.close()
         with contextlib.suppress(OSError):
+            self._send(protocol.BYE, {"reason": "The link was closed."})
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
         self._set_state("closed", "")
         if self._thread is not threading.current_thread():
-            self._thread.join(5.0)
+            self._thread.join(HANDSHAKE_SECONDS + 2.0)
+        self._socket.close()
         self._newest = None
+        self._queue.clear()
         self._ring.close()
 
     @property
@@ -204,7 +303,8 @@ class Link:
 
     # The connection
 
-    def _connect(self) -> socket.socket:
+    def _connect(self, *, again: bool = False) -> socket.socket:
+        deadline = time.monotonic() + HANDSHAKE_SECONDS
         try:
             sock = socket.create_connection(self.endpoint[:2], HANDSHAKE_SECONDS)
         except OSError as error:
@@ -214,22 +314,29 @@ class Link:
             ) from None
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._introduce(sock)
+            self._introduce(sock, deadline, again=again)
             sock.settimeout(None)
-        except TimeoutError:
+            _give_up_after(sock, protocol.PING_SECONDS / 3)
+        except (
+            TimeoutError,
+            ConnectionResetError,
+            BrokenPipeError,
+            protocol.ProtocolError,
+            KeyError,
+        ) as error:
             sock.close()
             raise ConnectionError(
-                f"What listens at {self.endpoint.address} does not answer as a companion does."
+                f"What listens at {self.endpoint.address} does not answer as a companion does ({error})."
             ) from None
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def _introduce(self, sock: socket.socket) -> None:
+    def _introduce(self, sock: socket.socket, deadline: float, *, again: bool) -> None:
         ours = protocol.nonce()
         _send(sock, protocol.HELLO, {"version": protocol.VERSION, "nonce": ours})
-        hello = self._expect(sock, protocol.HELLO)
+        hello = self._expect(sock, protocol.HELLO, deadline)
         nonces = ours, str(hello.get("nonce"))
         if not protocol.proves(hello.get("proof"), self.endpoint.token, "server", *nonces):
             raise ConnectionError(
@@ -238,21 +345,23 @@ class Link:
             )
         proof = protocol.proof(self.endpoint.token, "client", *nonces)
         _send(sock, protocol.AUTH, {"proof": proof})
-        welcome = self._expect(sock, protocol.WELCOME)
+        welcome = self._expect(sock, protocol.WELCOME, deadline)
         self._clock_ahead = float(welcome["clock"]) - time.time()
-        self._take_rois(welcome)
         self._take_sources(welcome)
-        _send(sock, protocol.SUBSCRIBE, {"source": self.source, "roi": self.roi})
-        self._expect(sock, protocol.SUBSCRIBE)
-        _send(sock, protocol.CREDIT, {"n": 1})
-        self._credit_out = True
-        if self.state != "waiting":
-            self._set_state("live", "")
+        wishes = {"source": self.source, "roi": self.roi, "mode": self.mode, "wait": again}
+        _send(sock, protocol.SUBSCRIBE, wishes)
+        subscribed = self._expect(sock, protocol.SUBSCRIBE, deadline)
+        self._take_rois(subscribed)
+        with self._changed:
+            self._credit = LOSSLESS_AHEAD - len(self._queue) if self.mode == "lossless" else 1
+        if self._credit > 0:
+            _send(sock, protocol.CREDIT, {"n": self._credit})
+        self._set_state(str(subscribed.get("state", "live")), str(subscribed.get("reason", "")))
 
-    def _expect(self, sock: socket.socket, kind: int) -> dict[str, Any]:
+    def _expect(self, sock: socket.socket, kind: int, deadline: float) -> dict[str, Any]:
         """Return the header of the next message of `kind`; take notice of others on the way."""
         while True:
-            got, header, size = _receive_header(sock)
+            got, header, size = _receive_header(sock, deadline)
             if got == kind:
                 return header
             if got == protocol.ERROR:
@@ -261,47 +370,105 @@ class Link:
                     raise ValueError(text)
                 raise ConnectionError(text)
             if size or not self._notice(got, header):
-                raise ConnectionError("The companion does not keep to the protocol.")
+                raise protocol.ProtocolError(f"message {got} came instead of {kind}")
 
     def _run(self) -> None:
         while not self._closed:
             try:
                 self._receive()
-            except (OSError, protocol.ProtocolError) as error:
-                self._reconnect(f"{error}")
+            except (OSError, protocol.ProtocolError, KeyError, TypeError, ValueError) as error:
+                if not self._closed:
+                    self._reconnect(str(error))
 
     def _reconnect(self, why: str) -> None:
         self._socket.close()
         self._set_state("lost", why or "The companion has gone.")
         while not self._closed:
-            time.sleep(RETRY_SECONDS)
-            try:
-                self.endpoint = endpoints.find(self._wanted_endpoint)
-                self._socket = self._connect()
-            except (OSError, ValueError) as error:
-                self._set_state("lost", str(error))
-            else:
+            for endpoint in self._candidates():
+                self.endpoint = endpoint
+                try:
+                    sock = self._connect(again=True)
+                except (OSError, ValueError, KeyError, TypeError) as error:
+                    why = str(error)
+                    continue
+                with self._close_lock:
+                    if self._closed:
+                        sock.close()
+                    else:
+                        self._socket = sock
                 return
+            self._set_state("lost", why)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, RETRY_SECONDS)
+
+    def _candidates(self) -> list[endpoints.Endpoint]:
+        """Return where the companion may be: one that was run again has another token."""
+        found = [self.endpoint]
+        with contextlib.suppress(ConnectionError, ValueError):
+            wanted = endpoints.find(self._wanted_endpoint)
+            found.insert(0, wanted)
+        with contextlib.suppress(ConnectionError):
+            left = endpoints.of_file()
+            if left[:2] in {endpoint[:2] for endpoint in found}:
+                found.insert(0, left)
+        return list(dict.fromkeys(found))
 
     def _receive(self) -> None:
         """Receive until the connection ends."""
+        sock = self._socket
+        prefix = np.empty(protocol.PREFIX.size, np.uint8)
         while True:
-            kind, header, size = _receive_header(self._socket)
+            self._fill(sock, prefix)
+            kind, length, size = protocol.unpack_prefix(prefix)
+            text = np.empty(length, np.uint8)
+            self._fill(sock, text)
+            header = protocol.unpack_header(text)
+            protocol.check_payload(kind, header, size)
             if kind == protocol.FRAME:
-                self._receive_frame(header, size)
+                self._receive_frame(sock, header, size)
             elif kind == protocol.ERROR:
                 raise ConnectionError(str(header.get("text")))
-            elif size or not self._notice(kind, header):
+            elif kind == protocol.BYE:
+                raise ConnectionError(str(header.get("reason") or "The companion has ended."))
+            elif not self._notice(kind, header):
                 raise protocol.ProtocolError(f"A message of kind {kind} makes no sense here.")
 
-    def _receive_frame(self, header: dict[str, Any], size: int) -> None:
+    def _fill(self, sock: socket.socket, array: Any) -> None:
+        """Receive into the array; ask for a sign of life in time, and give up if there is none."""
+        view = memoryview(array)
+        heard, pinged = time.monotonic(), False
+        while view:
+            try:
+                n = sock.recv_into(view, flags=socket.MSG_WAITALL)
+            except (BlockingIOError, TimeoutError):
+                quiet = time.monotonic() - heard
+                if quiet > protocol.DEAD_SECONDS:
+                    raise ConnectionError(
+                        f"The companion at {self.endpoint.address} gives no sign of life."
+                    ) from None
+                if quiet > 0.9 * protocol.PING_SECONDS and not pinged:
+                    pinged = True
+                    self._send(protocol.PING, {})
+                continue
+            if n == 0:
+                raise ConnectionResetError("The companion has ended the connection.")
+            heard, pinged = time.monotonic(), False
+            view = view[n:]
+
+    def _receive_frame(self, sock: socket.socket, header: dict[str, Any], size: int) -> None:
         shape, dtype = protocol.pixels(header, size)
         memory, block = self._ring.take(size)
-        _receive_into(self._socket, memory)
+        if self.mode == "latest":
+            with self._changed:
+                self._credit = 0
+                if time.monotonic() - self._asked < FRESH_SECONDS:
+                    self._grant(1)  # the next one can be copied while this one travels
+        self._fill(sock, memory)
         data = memory.view(dtype).reshape(shape)
         data.flags.writeable = False
         index = int(header["index"])
-        last = self._newest.index if self._newest else index - 1
+        last = index - 1 if self._last_index is None else self._last_index
+        self._last_index = index
         dropped = max(0, index - last - 1)
         frame = Frame(
             data,
@@ -317,15 +484,33 @@ class Link:
         )
         now = time.monotonic()
         with self._changed:
-            self._newest, self._arrived, self._credit_out = frame, now, False
+            self._newest, self._arrived = frame, now
+            if self.mode == "lossless":
+                self._credit -= 1
+                self._queue.append(frame)
             self._received += 1
             self._dropped += dropped
             self._bytes += size
             self._arrivals.append(now)
             self._changed.notify_all()
-        if now - self._asked < FRESH_SECONDS:
-            self._grant()
         self._tell()
+
+    def _next_of_all(self, timeout: float | None) -> Frame:
+        with self._changed:
+            self._takes_all = True
+            came = self._changed.wait_for(lambda: self._queue or self._closed, timeout)
+            if self._closed:
+                raise ConnectionError(f"The link to {self.endpoint.address} was closed.")
+            if not came:
+                raise self._timeout(timeout)
+            frame = self._queue.popleft()
+            if self._credit + len(self._queue) < LOSSLESS_AHEAD:
+                self._grant(1)
+        return frame
+
+    def _timeout(self, timeout: float | None) -> TimeoutError:
+        state = f"{self.state}: {self.reason}" if self.reason else self.state
+        return TimeoutError(f"No new frame from {self.endpoint.address} within {timeout or 0:g} s ({state}).")
 
     def _notice(self, kind: int, header: dict[str, Any]) -> bool:
         """Take in what the companion says besides frames; False if it makes no sense."""
@@ -334,9 +519,14 @@ class Link:
             self._tell()
         elif kind == protocol.SOURCES:
             self._take_sources(header)
+            with self._changed:
+                self._sources_answered += 1
+                self._changed.notify_all()
         elif kind == protocol.EVENT:
             self._set_state(str(header.get("state")), str(header.get("reason", "")))
-        else:
+        elif kind == protocol.PING:
+            self._send(protocol.PONG, {})
+        elif kind != protocol.PONG:
             return False
         return True
 
@@ -350,24 +540,37 @@ class Link:
 
     def _ask(self) -> None:
         """Note that somebody wants a frame; let the companion send one if it may not do so already."""
-        self._asked = time.monotonic()
-        if not self._credit_out:
-            self._grant()
-
-    def _grant(self) -> None:
         with self._changed:
-            if self._credit_out:
+            self._asked = time.monotonic()
+            if self._credit:
                 return
-            self._credit_out = True
-        with contextlib.suppress(OSError):  # lost: the receiving thread sees it too, and mends it
-            self._send(protocol.CREDIT, {"n": 1})
+            if self.mode == "latest":
+                self._resumed = self._asked
+                self._grant(1)
+            elif not self._takes_all:
+                self._queue.popleft()  # readers want but the newest, and nobody else is there
+                self._grant(1)
 
-    def _send(self, kind: int, header: dict[str, Any]) -> None:
+    def _grant(self, n: int) -> None:
+        self._credit += n
+        with contextlib.suppress(OSError):  # lost: the receiving thread sees it too, and mends it
+            self._send(protocol.CREDIT, {"n": n})
+
+    def _send(self, kind: int, header: dict[str, Any], payload: Any = b"") -> None:
         with self._send_lock:
-            _send(self._socket, kind, header)
+            try:
+                _send(self._socket, kind, header, payload)
+            except OSError as error:
+                with contextlib.suppress(OSError):  # half a message may be out: this connection is over
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                raise ConnectionError(
+                    f"The companion at {self.endpoint.address} is not there now ({self.reason or error})."
+                ) from None
 
     def _set_state(self, state: str, reason: str) -> None:
         with self._changed:
+            if self._closed:
+                state, reason = "closed", ""
             self.state, self.reason = state, reason
             self._changed.notify_all()
         self._tell()
@@ -395,27 +598,24 @@ class Reader:
         """Return the newest frame not yet returned. Raises as `Link.next` does."""
         link = self._link
         began = time.monotonic()
-        changed = link._changed  # noqa: SLF001 - two halves of one thing
-        link._ask()  # noqa: SLF001
+        changed = link._changed
+        link._ask()
         with changed:
-            while (frame := self._new(time.monotonic() - began)) is None:
+            while (frame := self._new()) is None:
                 if self.closed:
                     raise ConnectionError(f"The link to {link.endpoint.address} was closed.")
                 left = None if timeout is None else began + timeout - time.monotonic()
                 if left is not None and left <= 0:
-                    state = f"{link.state}: {link.reason}" if link.reason else link.state
-                    raise TimeoutError(
-                        f"No new frame from {link.endpoint.address} within {timeout:g} s ({state})."
-                    )
-                changed.wait(FRESH_SECONDS if left is None else min(left, FRESH_SECONDS))
-                link._asked = time.monotonic()  # noqa: SLF001
+                    raise link._timeout(timeout)
+                changed.wait(FRESH_SECONDS / 2 if left is None else min(left, FRESH_SECONDS / 2))
+                link._ask()
         self._take(frame)
         return frame
 
     def poll(self) -> Frame | None:
         """Return the newest frame if it is a new one, without waiting; ask for the one after it."""
         link = self._link
-        link._ask()  # noqa: SLF001
+        link._ask()
         frame = link.newest
         if frame is None or frame is self._last:
             return None
@@ -436,15 +636,15 @@ class Reader:
 
     def again(self) -> None:
         """Let `next` return the newest frame at once, although it has been returned: to look at it anew."""
-        with self._link._changed:  # noqa: SLF001
+        with self._link._changed:
             self._again = True
-            self._link._changed.notify_all()  # noqa: SLF001
+            self._link._changed.notify_all()
 
     def close(self) -> None:
         """End this reader; who waits for its next frame gets a ConnectionError."""
-        with self._link._changed:  # noqa: SLF001
+        with self._link._changed:
             self._closed = True
-            self._link._changed.notify_all()  # noqa: SLF001
+            self._link._changed.notify_all()
 
     def _take(self, frame: Frame) -> None:
         if self._last is not None:
@@ -453,8 +653,11 @@ class Reader:
             self.received += 1
         self._last = frame
 
-    def _new(self, waited: float) -> Frame | None:
-        """Return the link's newest frame if it is new here, and fresh or the best there will be."""
+    def _new(self) -> Frame | None:
+        """Return the link's newest frame if it is new here.
+
+        One from before a rest of the link is out of date; it is returned only if no other comes (a still).
+        """
         link = self._link
         frame = link.newest
         if self._again and frame is not None:
@@ -462,35 +665,73 @@ class Reader:
             return frame
         if frame is None or frame is self._last:
             return None
-        fresh = time.monotonic() - link._arrived < FRESH_SECONDS  # noqa: SLF001
-        return frame if fresh or waited > FRESH_SECONDS else None
+        now = time.monotonic()
+        fresh = link._arrived >= link._resumed or now - link._resumed > FRESH_SECONDS
+        return frame if fresh else None
 
 
 def connect(
-    endpoint: str | endpoints.Endpoint | None = None, *, source: str | None = None, roi: str | None = None
+    endpoint: str | endpoints.Endpoint | None = None,
+    *,
+    source: str | None = None,
+    roi: str | None = None,
+    mode: str = "latest",
 ) -> Link:
     """Connect to a companion and return the link to its live view; see `Link`."""
-    return Link(endpoint, source, roi)
+    return Link(endpoint, source, roi, mode)
 
 
-def _send(sock: socket.socket, kind: int, header: dict[str, Any]) -> None:
-    sock.sendall(b"".join(protocol.pack(kind, header)))
+def _to_show(name: str, result: Any) -> tuple[dict[str, Any], Any]:
+    """Return header and payload of a SHOW message."""
+    result = results.as_result(result, name)
+    header: dict[str, Any] = {"name": str(name), "kind": getattr(result, "kind", "")}
+    if isinstance(result, results.Scalar):
+        values: Any = np.array(list(result.series.values()), np.float64)
+        header.update(names=list(result.series), value_unit=result.unit)
+    elif isinstance(result, results.Profile):
+        values = result.values
+        header.update(x=result.x, value_unit=result.value_unit)
+    elif isinstance(result, results.Image):
+        values = result.values
+        header.update(x=result.x, y=result.y)
+    else:
+        raise TypeError(
+            f"A {type(result).__name__} cannot be shown in DigitalMicrograph; a number, a dict of numbers, a "
+            "profile, an image or a colour image can."
+        )
+    if values.dtype.str[1:] not in protocol.DTYPES:
+        values = values.astype(np.float32)
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    header.update(shape=list(values.shape), dtype=values.dtype.str)
+    return header, memoryview(values.reshape(-1).view(np.uint8))
 
 
-def _receive_header(sock: socket.socket) -> tuple[int, dict[str, Any], int]:
-    """Return (kind, header, payload length) of the next message; the payload is still to be received."""
-    prefix = np.empty(protocol.PREFIX.size, np.uint8)
-    _receive_into(sock, prefix)
+def _send(sock: socket.socket, kind: int, header: dict[str, Any], payload: Any = b"") -> None:
+    for buffer in protocol.pack(kind, header, payload):
+        sock.sendall(buffer)
+
+
+def _receive_header(sock: socket.socket, deadline: float) -> tuple[int, dict[str, Any], int]:
+    """Return (kind, header, payload length) of the next message before the deadline (monotonic)."""
+    prefix = _receive_until(sock, protocol.PREFIX.size, deadline)
     kind, length, size = protocol.unpack_prefix(prefix)
-    text = np.empty(length, np.uint8)
-    _receive_into(sock, text)
-    return kind, protocol.unpack_header(text), size
+    return kind, protocol.unpack_header(_receive_until(sock, length, deadline)), size
 
 
-def _receive_into(sock: socket.socket, array: Any) -> None:
-    view = memoryview(array)
-    while view:
-        n = sock.recv_into(view, flags=socket.MSG_WAITALL)
-        if n == 0:
-            raise ConnectionResetError("The companion has ended the connection.")
-        view = view[n:]
+def _receive_until(sock: socket.socket, size: int, deadline: float) -> bytes:
+    data = b""
+    while len(data) < size:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        got = sock.recv(size - len(data))
+        if not got:
+            raise ConnectionResetError("it has ended the connection")
+        data += got
+    return data
+
+
+def _give_up_after(sock: socket.socket, seconds: float) -> None:
+    """Let a blocking call return after so long: with Python's own time-outs MSG_WAITALL has no effect."""
+    ms = int(seconds * 1e3)
+    value = struct.pack("I", ms) if os.name == "nt" else struct.pack("ll", ms // 1000, ms % 1000 * 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)

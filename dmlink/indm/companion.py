@@ -9,7 +9,6 @@ the loop of this script does everything else, and waits for nobody.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import json
 import os
@@ -19,148 +18,120 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import refusal, version
+from dmlink.indm.client import Client
+from dmlink.indm.gms import live_view, pixels_of, refusal, shown_images, version
 from dmlink.indm.protocol import (
     AUTH,
+    BYE,
     CREDIT,
-    ERROR,
     EVENT,
-    FRAME,
-    HANDSHAKE_SECONDS,
     HELLO,
-    MAX_HEADER,
-    MAX_UNKNOWN,
+    HIDE,
+    PING,
+    PONG,
     ROI,
+    SHOW,
     SOURCES,
     SUBSCRIBE,
     VERSION,
     WELCOME,
-    Decoder,
     ProtocolError,
-    nonce,
-    pack,
     proof,
     proves,
 )
-from dmlink.indm.view import Picture, Region, View
+from dmlink.indm.showing import Showing
+from dmlink.indm.view import LOSSLESS_BYTES, Region, View, described
 
 HOST = "127.0.0.1"  # this computer only; from another one connect through an SSH tunnel
+EXPOSE = False  # has to be True as well if HOST is not this computer only
 PORT = 52370  # the next free port is taken if this one is in use
+FEED = "view"  # or "camera": take the camera for ourselves and acquire continuously, without a view
+CAMERA_EXPOSURE = 0.1  # s, with FEED = "camera"
+CAMERA_BINNING = 1
+CAMERA_PROCESSING = 3  # gain normalized
 
 LOOK_SECONDS = 0.05  # how often the rectangles in DM are read
 STILL_SECONDS = 0.5  # without an event for so long, the image is sent as it stands
-STALLED_SECONDS = 10.0  # a client that reads nothing for so long is dropped
 MAX_STRANGERS = 8  # connections that have not shown the token yet
-
-
-class Client:
-    """A connected link: what it may be sent, and what is on its way to it."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = sock
-        self.decoder = Decoder(MAX_UNKNOWN, 0)
-        self.nonces = ("", nonce())  # theirs, ours
-        self.welcome = False
-        self.closing = False
-        self.region: Region | None = None
-        self.credit = 0
-        self.seen: tuple[Any, ...] | None = None  # the moment of the last picture sent
-        self.progress = time.monotonic()  # when it last took something
-        self._outbox: collections.deque[tuple[memoryview, Picture | None]] = collections.deque()
-
-    @property
-    def sending(self) -> bool:
-        """Whether something is waiting to be sent."""
-        return bool(self._outbox)
-
-    def put(self, kind: int, header: dict[str, Any]) -> None:
-        """Line up a message."""
-        self._line_up(pack(kind, header), None)
-
-    def put_picture(self, picture: Picture) -> None:
-        """Line up a frame, against one credit."""
-        self.credit -= 1
-        self.seen = picture.moment
-        picture.readers += 1
-        self._line_up(pack(FRAME, picture.header, picture.pixels), picture)
-
-    def send(self) -> None:
-        """Send as much as goes without waiting."""
-        while self._outbox:
-            view, picture = self._outbox[0]
-            try:
-                sent = self.socket.send(view)
-            except BlockingIOError:
-                return
-            self.progress = time.monotonic()
-            if sent < len(view):
-                self._outbox[0] = (view[sent:], picture)
-            else:
-                self._outbox.popleft()
-                _done(picture)
-
-    def overdue(self, now: float) -> bool:
-        """Tell whether to give up: the token not shown, or nothing read, in time."""
-        if not self.welcome:
-            return now - self.progress > HANDSHAKE_SECONDS
-        return self.sending and now - self.progress > STALLED_SECONDS
-
-    def close(self) -> None:
-        """Close the connection and forget what was lined up."""
-        self.socket.close()
-        while self._outbox:
-            _done(self._outbox.popleft()[1])
-
-    def _line_up(self, buffers: list[Any], picture: Picture | None) -> None:
-        if self.welcome and not self._outbox:
-            self.progress = time.monotonic()
-        views = [memoryview(buffer) for buffer in buffers]
-        self._outbox.extend((view, None) for view in views[:-1])
-        self._outbox.append((views[-1], picture))
+MAX_CLIENTS = 64
+MAX_TROUBLES = 5  # errors of the loop that are printed
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Companion:
     """Listens for links and sends each the newest frame whenever it has asked for one."""
 
-    def __init__(self, image: Any, host: str, port: int) -> None:
+    def __init__(self, host: str = HOST, port: int = PORT) -> None:
         self.token = secrets.token_urlsafe(24)
         self.stop = False
         self.stopped = threading.Event()
+        self._closed = False
+        self.on_main_thread = DM.IsScriptOnMainThread()
         self._clients: list[Client] = []
-        self._rois: dict[str, Any] = {}
-        self._next_look = 0.0
-        self._on_main_thread = DM.IsScriptOnMainThread()
-        self._server = _listen(host, port)
+        self._views: dict[str, View] = {}
+        self._next_index: dict[str, int] = {}  # of views that were closed: their frames are counted on
+        self._name: str | None = None  # of the view that links get if they do not ask for another one
+        self._camera: Any = None
+        self._showing = Showing()
+        self._next_look = self._next_search = 0.0
+        self._troubles = 0
+        self._server = listen(host, port)
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
         self._mouth.setblocking(False)
-        self._view: View | None = View(image, self._wake)
-        self._name = self._view.name
         self.host, self.port = self._server.getsockname()[:2]
 
     def run(self) -> None:
         """Serve until `stop` is set, or Ctrl+Shift+Q."""
         try:
+            self._find_views()
             while not self.stop:
-                self._turn()
+                try:
+                    self._turn()
+                except Exception:  # noqa: BLE001, PERF203 - a bad moment of DM must not end ten hours
+                    self._trouble()
         finally:
-            self._close()
+            self.close("The companion was stopped in DigitalMicrograph.")
+
+    def close(self, why: str) -> None:
+        """Say goodbye and close everything; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = self.stop = True
+        for view in self._views.values():
+            view.end()
+        self._views.clear()
+        if self._camera:
+            self._camera.stop()
+        self._showing.release()
+        for client in self._clients:
+            client.part(BYE, {"reason": why})
+        self._clients.clear()
+        for sock in (self._server, self._ear, self._mouth):
+            sock.close()
+        self.stopped.set()
+
+    def acquire(self) -> None:
+        """Take the camera and stream what it acquires, instead of the user's view."""
+        self._camera = Camera(CAMERA_EXPOSURE, CAMERA_BINNING, CAMERA_PROCESSING)
+        self._name = self._camera.name
 
     def _turn(self) -> None:
         """Wait until there is something to do, at most `LOOK_SECONDS`, and do it."""
         inputs = [self._server, self._ear, *(client.socket for client in self._clients)]
         outputs = [client.socket for client in self._clients if client.sending]
         readable, _, _ = select.select(inputs, outputs, [], self._pause())
-        if self._on_main_thread:
+        if self.on_main_thread:
             DM.DoEvents()  # else DM would stand still, and its events would not come
+            if self.stop:
+                return  # in these events we were run again
         if self._ear in readable:
             self._ear.recv(4096)
         if self._server in readable:
@@ -170,25 +141,27 @@ class Companion:
                 self._attend(client, self._listen_to)
         self._look(time.monotonic())
         self._distribute()
+        now = time.monotonic()
         for client in list(self._clients):
             self._attend(client, Client.send)
+            self._attend(client, lambda client: client.check(now))
+        self._showing.draw()
 
     def _pause(self) -> float:
-        polling = self._view is not None and self._view.polling
-        return 0.005 if polling or self._on_main_thread else LOOK_SECONDS
-
-    def _close(self) -> None:
-        if self._view:
-            self._view.listener.end()
-        for client in self._clients:
-            client.close()
-        for sock in (self._server, self._ear, self._mouth):
-            sock.close()
-        self.stopped.set()
+        if self._camera:
+            return 0.0  # it waits for the camera
+        hurry = self.on_main_thread or any(view.polling for view in self._views.values())
+        return 0.005 if hurry else LOOK_SECONDS
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: awake already; closed: over
             self._mouth.send(b"\0")
+
+    def _trouble(self) -> None:
+        self._troubles += 1
+        if self._troubles <= MAX_TROUBLES:
+            traceback.print_exc()
+        time.sleep(LOOK_SECONDS)  # if it goes on like this, DM should not notice
 
     # What clients say
 
@@ -197,187 +170,342 @@ class Companion:
             sock, _ = self._server.accept()
         except OSError:
             return  # gone again
-        if sum(not client.welcome for client in self._clients) >= MAX_STRANGERS:
+        strangers = sum(not client.welcome for client in self._clients)
+        if strangers >= MAX_STRANGERS or len(self._clients) >= MAX_CLIENTS:
             sock.close()
         else:
             self._clients.append(Client(sock))
 
-    def _attend(self, client: Client, do: Any) -> None:
+    def _attend(self, client: Client, do: Callable[[Client], None]) -> None:
         """Do something for a client; a fault ends this client and touches nobody else."""
+        if client not in self._clients:
+            return  # gone a moment ago
         try:
             do(client)
         except ProtocolError as error:
-            client.closing = True
-            client.put(ERROR, {"text": str(error)})
+            client.refuse(str(error))
         except OSError:
-            self._drop(client)
-            return
-        if client.overdue(time.monotonic()) or (client.closing and not client.sending):
-            self._drop(client)
+            self._clients.remove(client)
+            client.close()
+        except Exception as error:  # noqa: BLE001 - whatever it was, it was in what this client wanted
+            self._trouble()
+            client.refuse(f"The companion failed over this: {error!r}"[:1000])
 
     def _listen_to(self, client: Client) -> None:
-        data = client.socket.recv(65536)
-        if not data:
-            raise ConnectionResetError
-        if client.closing:
-            return
-        for kind, header, _ in client.decoder.feed(data):
+        for kind, header, payload in client.receive():
             if client.welcome:
-                self._answer(client, kind, header)
+                self._answer(client, kind, header, payload)
             else:
                 self._admit(client, kind, header)
 
     def _admit(self, client: Client, kind: int, header: dict[str, Any]) -> None:
-        if kind == HELLO and not client.nonces[0]:
+        theirs, ours = client.nonces
+        if kind == HELLO and not theirs:
             if header.get("version") != VERSION:
                 raise ProtocolError(
-                    f"This companion speaks version {VERSION}, the link {header.get('version')!r}. Make a "
-                    "new companion with `dmlink companion -o dm_companion.py`."
+                    f"This companion speaks version {VERSION}, the link {header.get('version')!r:.20}. Make "
+                    "a new companion with `dmlink companion -o dm_companion.py`."
                 )
-            client.nonces = (str(header.get("nonce")), client.nonces[1])
-            claim = proof(self.token, "server", *client.nonces)
-            client.put(HELLO, {"version": VERSION, "nonce": client.nonces[1], "proof": claim})
-        elif kind == AUTH and proves(header.get("proof"), self.token, "client", *client.nonces):
-            client.welcome = True
-            client.decoder.limits = (MAX_HEADER, 0)
-            client.put(WELCOME, {"sources": self._sources(), "rois": self._rois, "clock": time.time()})
-            if self._view is None:
-                client.put(EVENT, {"state": "waiting", "reason": self._reason()})
+            theirs = header.get("nonce", "")
+            if not isinstance(theirs, str) or not 32 <= len(theirs) <= 128:
+                raise ProtocolError("A HELLO has a nonce of 32 to 128 letters.")
+            client.nonces = (theirs, ours)
+            claim = proof(self.token, "server", theirs, ours)
+            client.put(HELLO, {"version": VERSION, "nonce": ours, "proof": claim})
+        elif kind == AUTH and theirs and proves(header.get("proof"), self.token, "client", theirs, ours):
+            client.let_in()
+            view = self._view_of(client)
+            rois = view.known_rois if view else {}
+            client.put(WELCOME, {"sources": self._sources(), "rois": rois, "clock": time.time()})
         else:
             raise ProtocolError(
                 "The token is not that of the companion running now. Take the dmlink://... line that it "
                 "printed last."
             )
 
-    def _answer(self, client: Client, kind: int, header: dict[str, Any]) -> None:
+    def _answer(self, client: Client, kind: int, header: dict[str, Any], payload: Any) -> None:
         if kind == CREDIT:
-            client.credit += max(0, int(header.get("n", 1)))
+            n = header.get("n", 1)
+            if type(n) is not int or not 0 < n <= 1000:
+                raise ProtocolError(f"A CREDIT is for 1 to 1000 frames, not {n!r:.50}.")
+            client.credit = min(client.credit + n, 1000)
         elif kind == SUBSCRIBE:
-            self._subscribe(client, header.get("source"), header.get("roi"))
+            self._subscribe(client, header)
         elif kind == ROI:
-            self._set_roi(header.get("name"), header.get("rectangle"))
+            self._change_roi(client, header.get("name"), header.get("rectangle"))
         elif kind == SOURCES:
             client.put(SOURCES, {"sources": self._sources()})
-        else:
+        elif kind == SHOW:
+            self._showing.take(header, payload)
+        elif kind == HIDE:
+            self._showing.hide(header)
+        elif kind == PING:
+            client.put(PONG)
+        elif kind == BYE:
+            raise ConnectionResetError
+        elif kind != PONG:
             raise ProtocolError(f"A message of kind {kind} makes no sense here.")
 
-    def _subscribe(self, client: Client, source: Any, roi: Any) -> None:
-        if source not in {None, self._name}:
-            raise ProtocolError(f"There is no view named {source!r}; there is {self._name!r}.")
-        if roi is not None and roi not in self._rois:
-            known = ", ".join(repr(name) for name in self._rois) or "none"
-            raise ProtocolError(f"There is no ROI named {roi!r} on the live view; there are: {known}.")
-        client.region = self._region(roi)
-        client.put(SUBSCRIBE, {"source": self._name, "roi": roi})
+    def _subscribe(self, client: Client, header: dict[str, Any]) -> None:
+        source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
+        if not isinstance(source, (str, type(None))) or not isinstance(roi, (str, type(None))):
+            raise ProtocolError(f"Source and ROI are names, not {source!r:.100} and {roi!r:.100}.")
+        if mode not in {"latest", "lossless"}:
+            raise ProtocolError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
+        client.source = source
+        view = self._view_of(client) or self._search(source)
+        if not header.get("wait"):
+            self._check_exists(source, roi, view)
+        lossless = mode == "lossless"
+        client.region = view.region(roi, lossless) if view else Region(roi, lossless)
+        client.region.wanted = lossless
+        client.rois = view.known_rois if view else {}
+        client.shape = view.shape if view else ()
+        client.seen = None
+        client.told = state, reason = self._state(client, view)
+        answer = {"source": source or self._name, "roi": roi, "rois": client.rois}
+        client.put(SUBSCRIBE, dict(answer, state=state, reason=reason))
 
-    def _set_roi(self, name: Any, rectangle: Any) -> None:
-        numbers = isinstance(rectangle, list) and all(type(v) in {int, float} for v in rectangle)
-        if not isinstance(name, str) or not numbers or len(rectangle) != 4:
+    def _check_exists(self, source: str | None, roi: str | None, view: View | None) -> None:
+        if view is None and source not in {None, self._name}:
+            for image in shown_images():
+                if str(image.GetName()) == source:
+                    _check_streamable(image)
+            known = ", ".join(repr(s["name"]) for s in self._sources()) or "none"
+            raise ProtocolError(f"There is no view named {source!r:.200}; there are: {known}.")
+        if roi is not None and (view is None or roi not in view.known_rois):
+            known = ", ".join(repr(name) for name in view.known_rois) if view else ""
             raise ProtocolError(
-                f"An ROI is a name and [top, left, bottom, right], not {name!r}, {rectangle!r}."
+                f"There is no ROI named {roi!r:.200} on the view; there are: {known or 'none'}."
             )
-        if self._view and not self._view.closed:
-            image = DM.FindImageByID(self._view.id)
-            self._view.set_roi(image, name, rectangle)
-            self._read_rois(self._view, image)  # what is asked for next may be this rectangle's pixels
 
-    def _region(self, roi: str | None) -> Region | None:
-        return self._view.regions.setdefault(roi, Region(roi)) if self._view else Region(roi)
+    def _change_roi(self, client: Client, name: Any, rectangle: Any) -> None:
+        removed = rectangle is None
+        numbers = isinstance(rectangle, list) and all(type(v) in {int, float} for v in rectangle)
+        named = isinstance(name, str) and 0 < len(name) <= 200
+        if not named or not (removed or (numbers and len(rectangle) == 4)):
+            raise ProtocolError(
+                f"An ROI is a name and [top, left, bottom, right], not {name!r:.100}, {rectangle!r:.100}."
+            )
+        view = self._view_of(client)
+        image = view.image() if view else None
+        if view is None or image is None:
+            return
+        if removed:
+            view.remove_roi(image, name)
+        else:
+            view.set_roi(image, name, rectangle)
+        self._next_look = 0.0
 
     def _sources(self) -> list[dict[str, Any]]:
-        return [self._view.source()] if self._view else []
+        """Return what can be streamed, that which comes by default first."""
+        found: dict[str, dict[str, Any]] = {}
+        for image in shown_images():
+            with contextlib.suppress(ValueError):
+                source = described(image)
+                found.setdefault(source["name"], source)
+        return sorted(found.values(), key=lambda source: source["name"] != self._name)
 
     # What DigitalMicrograph shows
 
     def _look(self, now: float) -> None:
         """Do what needs DM and no event: closed and new views, rectangles, still images, polling."""
-        view = self._view
-        if view is None or view.closed:
-            self._find_view(now)
-            return
-        if now < self._next_look and not view.polling:
-            return
-        image = DM.FindImageByID(view.id)
-        view.look(image)
-        if now >= self._next_look:
+        if self._camera:
+            self._camera.wait(self._views.get(self._name or ""))
+        due = now >= self._next_look
+        if due:
             self._next_look = now + LOOK_SECONDS
-            self._read_rois(view, image)
-            if now - view.last_event > STILL_SECONDS:
-                view.observe_now(image, self._unserved(view))
-        del image  # DM frees an image only when Python has let go of it
+        for view in list(self._views.values()):
+            if not (due or view.polling):
+                continue
+            image = view.image()
+            if image is None:
+                continue
+            view.look(image)
+            if due:
+                view.read_rois(image)
+                if now - view.last_event > STILL_SECONDS:
+                    view.observe_now(image, self._unserved(view))
+            del image  # DM frees an image only when Python has let go of it
+        if due:
+            self._showing.tidy()
+            self._find_views()
+            for client in list(self._clients):
+                self._attend(client, self._inform)
 
-    def _read_rois(self, view: View, image: Any) -> None:
-        rois = view.rois(image)
-        if rois != self._rois:
-            self._rois = rois
-            self._tell(ROI, {"rois": rois})
+    def _find_views(self) -> None:
+        """Let go of views that are closed or not wanted any more; attach those that clients wait for."""
+        now = time.monotonic()
+        wanted = {client.source or self._name for client in self._clients} | {self._name}
+        for name, view in list(self._views.items()):
+            if view.closed or name not in wanted:
+                self._next_index[name] = view.index + 1
+                view.end()
+                del self._views[name]
+        if now < self._next_search:
+            return
+        self._next_search = now + STILL_SECONDS
+        if self._name is None:
+            self._search(None)
+        for missing in wanted - {None} - set(self._views):
+            self._search(missing)
+
+    def _search(self, name: str | None) -> View | None:
+        """Attach the view of that name, if there is one; None stands for the one in front."""
+        if name is None and self._name is not None:
+            return None  # it is known, and closed
+        if name is None:
+            images = [image for image in [live_view()] if image is not None]
+        else:
+            images = [image for image in shown_images() if str(image.GetName()) == name]
+        for image in images:
+            with contextlib.suppress(ValueError):
+                view = View(image, self._wake, self._next_index.get(str(image.GetName()), 0))
+                self._attach(view, image)
+                return view
+        return None
+
+    def _attach(self, view: View, image: Any) -> None:
+        self._name = self._name or view.name
+        self._views[view.name] = view
+        mine = [client for client in self._clients if self._view_of(client) is view]
+        self._draw_again(view, image, mine)
+        view.read_rois(image)
+        for client in mine:
+            old = client.region
+            if old:
+                client.region = view.region(old.roi, old.lossless)
+                client.region.wanted = old.lossless
+                if old.lossless:
+                    client.region.mailbox.extend(old.mailbox)
+
+    def _draw_again(self, view: View, image: Any, clients: list[Client]) -> None:
+        """Draw the rectangles that links wait for on a view that has been opened anew, and has none."""
+        view.read_rois(image)
+        if view.known_rois:
+            return
+        h, w = pixels_of(image).shape[:2]
+        for client in clients:
+            name = client.region.roi if client.region else None
+            if name and name in (client.rois or {}) and client.shape:
+                y, x = h / client.shape[0], w / client.shape[1]
+                top, left, bottom, right = client.rois[name]
+                view.set_roi(image, name, (top * y, left * x, bottom * y, right * x))
+
+    def _view_of(self, client: Client) -> View | None:
+        view = self._views.get(client.source or self._name or "")
+        return None if view is None or view.closed else view
 
     def _unserved(self, view: View) -> set[Region]:
         """Return the regions that somebody waits for and has not been sent as they stand."""
         return {
             client.region
             for client in self._clients
-            if client.credit > 0
-            and client.region
-            and client.seen != (view.index, self._rois.get(client.region.roi or ""))
+            if client.ready
+            and client.region in view.regions
+            and not client.region.mailbox
+            and client.seen != view.moment(client.region)
         }
 
-    def _find_view(self, now: float) -> None:
-        """Take leave of a closed view, and look for one of the same name."""
-        if self._view is not None:
-            self._view.listener.end()
-            self._view = None
-            self._tell(EVENT, {"state": "waiting", "reason": self._reason()})
-        if now < self._next_look:
+    def _inform(self, client: Client) -> None:
+        """Tell a client what has changed for it: rectangles, and whether its frames can come."""
+        if not client.region:
             return
-        self._next_look = now + STILL_SECONDS
-        for i in range(DM.CountImageDocuments()):
-            image = DM.GetImageDocument(i).GetImage(0)
-            if image.GetName() == self._name:
-                self._view = View(image, self._wake)
-                for client in self._clients:
-                    client.region = client.region and self._region(client.region.roi)
-                self._tell(EVENT, {"state": "live", "reason": ""})
-                return
+        view = self._view_of(client)
+        if view and view.known_rois != client.rois:
+            client.rois = view.known_rois
+            client.put(ROI, {"rois": client.rois})
+        if view:
+            client.shape = view.shape
+        state = self._state(client, view)
+        if state != client.told:
+            client.told = state
+            client.put(EVENT, {"state": state[0], "reason": state[1]})
 
-    def _reason(self) -> str:
-        return f"The view {self._name!r} was closed in DigitalMicrograph; waiting for it to be opened again."
+    def _state(self, client: Client, view: View | None) -> tuple[str, str]:
+        region, name = client.region, client.source or self._name
+        if view is None and name is None:
+            return "waiting", "No image is open in DigitalMicrograph; start the live view."
+        if view is None:
+            return "waiting", f"The view {name!r} was closed in DigitalMicrograph; open it again."
+        if region and region.roi is not None and region.roi not in view.known_rois:
+            return "waiting", (
+                f"The ROI {region.roi!r} is not on the view {name!r} any more; draw a rectangle in "
+                "DigitalMicrograph, or set it from here."
+            )
+        if region and region.missed:
+            return "live", (
+                f"{region.missed} frames were lost: more than {LOSSLESS_BYTES >> 20} MB waited for this "
+                "link. Process faster, or take a smaller ROI."
+            )
+        return "live", ""
 
     # What clients get
 
     def _distribute(self) -> None:
         """Hand new pictures to the clients that have credit, and note which regions are wanted next."""
-        for region in list(self._view.regions.values()) if self._view else []:
-            ready = [c for c in self._clients if c.region is region and c.credit > 0 and not c.sending]
+        for view in self._views.values():
+            users = [client.region for client in self._clients if client.region]
+            view.regions = [region for region in view.regions if region in users]
+        for region in {client.region for client in self._clients if client.region}:
+            ready = [c for c in self._clients if c.region is region and c.ready]
             if ready and region.mailbox:
-                picture = region.mailbox.pop()
+                picture = region.mailbox.popleft()
                 for client in ready:
                     client.put_picture(picture)
                 ready = [client for client in ready if client.credit > 0]
+            if region.lossless:
+                continue
             region.wanted = bool(ready)
             if not ready:
                 region.mailbox.clear()  # nobody waits for it: it would be old when somebody does
 
-    def _tell(self, kind: int, header: dict[str, Any]) -> None:
-        for client in self._clients:
-            if client.welcome:
-                client.put(kind, header)
 
-    def _drop(self, client: Client) -> None:
-        if client in self._clients:
-            self._clients.remove(client)
-            client.close()
+class Camera:
+    """The active camera, acquiring for us: frames are complete, and come without a listener."""
+
+    def __init__(self, exposure: float, binning: int, processing: int) -> None:
+        self._camera = DM.GetActiveCamera()
+        self._image = self._camera.CreateImageForAcquire(binning, binning, processing)
+        self.name = "dmlink camera"
+        self._image.SetName(self.name)
+        self._image.ShowImage()
+        self._camera.StartContinuousAcquisition(exposure, binning, binning, processing)
+
+    def wait(self, view: View | None) -> None:
+        """Wait for a frame, not longer than the links can."""
+        if self._camera.GetFrameInContinuousMode(self._image, 0.02) and view:
+            view.last_event = time.monotonic()
+            view.observe(self._image)
+
+    def stop(self) -> None:
+        """Let the user have the camera again."""
+        self._camera.StopContinuousAcquisition()
+        self._image = None
 
 
-def _done(picture: Picture | None) -> None:
-    """One client less that has to be sent this picture."""
-    if picture:
-        picture.readers -= 1
-        if picture.readers == 0:
-            picture.region.give_back(picture.pixels)
+def _check_streamable(image: Any) -> None:
+    try:
+        pixels_of(image)
+    except ValueError as error:
+        raise ProtocolError(str(error)) from None
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a server at the port, or at the next free one.
+
+    Raises
+    ------
+    ValueError
+        If other computers could connect and nobody has said that they may.
+    OSError
+        If there is no port.
+    """
+    if host not in LOOPBACK and not EXPOSE:
+        raise ValueError(
+            f"HOST = {host!r} would let other computers connect. An SSH tunnel is safer; if you want it all "
+            "the same, set EXPOSE = True."
+        )
     for candidate in [*range(port, port + 20), 0]:
         server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name != "nt":  # there it would let two companions share a port
@@ -393,11 +521,15 @@ def _listen(host: str, port: int) -> socket.socket:
     raise OSError(f"No port can be had on {host}.")
 
 
-def _write_endpoint(companion: Companion) -> None:
-    """Leave the endpoint where links of this user look for it, readable by this user alone."""
-    folder = Path(os.environ.get("DMLINK_HOME") or Path.home() / ".dmlink")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / "endpoint.json"
+def endpoint_file() -> Path:
+    """Return where links of this user look for the endpoint."""
+    return Path(os.environ.get("DMLINK_HOME") or Path.home() / ".dmlink") / "endpoint.json"
+
+
+def write_endpoint(companion: Companion) -> None:
+    """Leave the endpoint for links of this user, readable by this user alone."""
+    path = endpoint_file()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fields = {"host": companion.host, "port": companion.port, "token": companion.token, "pid": os.getpid()}
     if path.exists():
         path.unlink()  # what is there may be readable by others
@@ -405,25 +537,49 @@ def _write_endpoint(companion: Companion) -> None:
         json.dump(fields, file)
 
 
+def remove_endpoint(companion: Companion) -> None:
+    """Take the endpoint away, unless it is already that of another companion."""
+    path = endpoint_file()
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_text())["token"] == companion.token:
+            path.unlink()
+
+
+def replace_running() -> None:
+    """Stop what an earlier run of this script has started."""
+    previous = globals().get("dmlink_companion_running")
+    if previous is None:
+        return
+    previous.stop = True
+    if previous.on_main_thread and DM.IsScriptOnMainThread():
+        previous.close("The companion was run again.")  # it waits for us further down on this very stack
+    previous.stopped.wait(2.0)
+
+
 def main() -> None:
     """Start, say where, and serve."""
-    previous = globals().get("dmlink_companion_running")
-    if previous is not None:
-        previous.stop = True
-        previous.stopped.wait(2.0)
+    replace_running()
     gms = version()
     if refusal(gms):
         print("dmlink:", refusal(gms))
         return
-    image = DM.GetFrontImage()
-    companion = Companion(image, HOST, PORT)
-    del image
+    companion = Companion()
     globals()["dmlink_companion_running"] = companion
-    _write_endpoint(companion)
+    if FEED == "camera":
+        companion.acquire()
+    write_endpoint(companion)
     print(f"dmlink://{companion.host}:{companion.port}?token={companion.token}", flush=True)
     numbers = ".".join(str(n) for n in gms)
     print(f"dmlink: streaming, with GMS {numbers}, Python {sys.version.split()[0]}, NumPy {np.__version__}.")
-    companion.run()
+    if companion.host not in LOOPBACK:
+        print(
+            f"dmlink: other computers can connect to {companion.host}:{companion.port}. Who has the token "
+            "sees the live view, moves its rectangles and opens windows; the traffic is not encrypted."
+        )
+    try:
+        companion.run()
+    finally:
+        remove_endpoint(companion)
 
 
 if __name__ == "__main__":

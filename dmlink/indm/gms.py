@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 import DigitalMicrograph as DM
 import numpy as np
 
 from dmlink.indm.info import Axis
 
+RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
+SAMPLED_ROWS = 8
+SAMPLED_PIXELS = 256  # of each of these rows
 CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
 
@@ -41,7 +45,67 @@ def axis(image: Any, dimension: int) -> Axis:
     if dimension >= image.GetNumDimensions():
         return Axis()
     origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
+    if not (math.isfinite(origin) and math.isfinite(scale)):
+        return Axis()
     return Axis(float(origin), float(scale), ascii_unit(unit))
+
+
+def pixels_of(image: Any) -> np.ndarray:
+    """Return the memory of an image as frames: (h, w), spectra as (1, n), colours as (h, w, 3) uint8.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these; the text says so to the user.
+    """
+    name = str(image.GetName())
+    try:
+        array: np.ndarray = image.GetNumArray()
+    except Exception as error:  # noqa: BLE001 - what DM raises for colour images is not known
+        raise ValueError(
+            f"DigitalMicrograph does not give the pixels of {name!r} to Python: {error}"
+        ) from None
+    if array.ndim == 1:
+        array = array.reshape(1, -1)
+    colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+    if array.ndim != 2 and not colour:
+        raise ValueError(
+            f"The image {name!r} has the shape {array.shape}; only images (h, w), spectra and colour images "
+            "can be streamed."
+        )
+    return array
+
+
+def shown_images() -> Iterator[Any]:
+    """Yield the image of every document that has a window, but not the results that dmlink shows."""
+    for i in range(DM.CountImageDocuments()):
+        try:
+            document = DM.GetImageDocument(i)
+            document.GetWindow()
+            image = document.GetImage(0)
+            ours = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
+        except Exception:  # noqa: BLE001, S112 - without a window or an image, or closed just now
+            continue
+        if not (ours[0] and ours[1]):
+            yield image
+            del image  # DM frees an image only when Python has let go of it
+
+
+def live_view() -> Any:
+    """Return the image in front if it can be streamed, else the first one that can; None if there is none."""
+    try:
+        front = DM.GetFrontImage().GetID()
+    except Exception:  # noqa: BLE001 - there is none
+        front = None
+    best = None
+    for image in shown_images():
+        try:
+            pixels_of(image)
+        except ValueError:
+            continue
+        if best is None or image.GetID() == front:
+            best = image
+    return best
 
 
 def ascii_unit(unit: Any) -> str:
@@ -69,3 +133,56 @@ def signature(array: Any) -> Any:
     """
     step = max(1, len(array) // 4)
     return array.shape, [zlib.crc32(memoryview(row.view(np.uint8))) for row in array[step - 1 :: step]]
+
+
+def samples(array: Any) -> list[bytes]:
+    """Return some pixels of a few rows, the last one among them: cheap to take, and other in each frame."""
+    step = max(1, -(-len(array) // SAMPLED_ROWS))
+    rows = range(len(array) - 1, -1, -step)
+    flat = array.reshape(len(array), -1)
+    stride = max(1, flat.shape[1] // SAMPLED_PIXELS)
+    # through memoryviews, which keep the interpreter lock (see `copy_rectangle`)
+    return [memoryview(flat[row])[::stride].tobytes() for row in reversed(rows)]
+
+
+class Changes:
+    """Tells a new frame from an event that brings none, or only a part of one.
+
+    The In-Situ Player sends its event twice for each frame. A scan (STEM) comes row by row from the top, with
+    events on the way: its frame is complete when the last row has changed. Rows that never change (a masked
+    edge) must not be waited for: once others change again meanwhile, the last one of these is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._samples: list[bytes] = []
+        self._like: tuple[Any, ...] = ()
+        self._tail = -1  # the sampled row that completes a frame
+        self._scanned = -1  # the last sampled row of the part that has come already
+
+    def complete(self, array: Any) -> bool:
+        """Look at the array; True if it holds a new, complete frame."""
+        now, like = samples(array), (array.shape, array.dtype)
+        before, self._samples = self._samples, now
+        if like != self._like:
+            self._like, self._tail, self._scanned = like, len(now) - 1, -1
+            return True
+        changed = [i for i, (old, new) in enumerate(zip(before, now)) if old != new]
+        if not changed:
+            return False
+        if self._tail not in changed and self._is_part(changed):
+            self._tail = max(self._tail, changed[-1])
+            self._scanned = changed[-1]
+            return False
+        if self._tail not in changed:
+            self._tail = changed[-1]
+        self._scanned = -1
+        return True
+
+    def _is_part(self, changed: list[int]) -> bool:
+        """Tell whether these rows are the beginning of a scan, or go on where it was."""
+        first, last = changed[0], changed[-1]
+        if last - first + 1 != len(changed):
+            return False
+        if self._scanned < 0:
+            return first == 0 or first > self._tail
+        return first in {self._scanned, self._scanned + 1} and last > self._scanned

@@ -1,7 +1,7 @@
 """The wire format between a companion in DigitalMicrograph and a link: pure functions over bytes, no sockets.
 
 A message is a fixed prefix (magic, kind, two lengths), a JSON header in UTF-8, and a payload: the pixels,
-C-ordered and little-endian. Both ends use this file.
+C-ordered and little-endian. Both ends use this file; docs/protocol.md tells the same in words.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ VERSION = 1
 MAGIC = b"DML1"
 PREFIX = struct.Struct("<4sBxxxIQ")  # magic, kind, three spare bytes, header length, payload length
 
-# The conversation: HELLO -> HELLO -> AUTH -> WELCOME, then SUBSCRIBE and CREDIT against FRAME.
+# The conversation: HELLO -> HELLO -> AUTH -> WELCOME, then SUBSCRIBE and CREDIT against FRAME, at last BYE.
 HELLO, AUTH, WELCOME, SOURCES, SUBSCRIBE, CREDIT, FRAME, ROI = range(1, 9)
 SHOW, HIDE, PING, PONG, EVENT, ERROR, BYE = range(9, 16)
 KINDS = range(HELLO, BYE + 1)
+WITH_PIXELS = (FRAME, SHOW)  # no other kind has a payload
 
 MAX_HEADER = 64 * 1024
 MAX_PAYLOAD = 2 * 1024**3
 MAX_UNKNOWN = 4 * 1024  # bytes of a message from a peer that has not proved the token
 HANDSHAKE_SECONDS = 3.0
+PING_SECONDS = 3.0  # who has heard nothing for so long asks
+DEAD_SECONDS = 8.0  # who has heard nothing for so long takes the other end for dead
 
 # What DigitalMicrograph can hold (dtype.str without byte order): real, complex, and boolean images.
 DTYPES = frozenset(["b1", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8", "c8", "c16"])
@@ -51,9 +54,12 @@ def pack(kind: int, header: dict[str, Any] | None = None, payload: Any = b"") ->
     Raises
     ------
     ProtocolError
-        If the header or the payload is larger than a receiver accepts.
+        If the header or the payload is larger than a receiver accepts, or holds what JSON has no word for.
     """
-    text = json.dumps(header or {}, separators=(",", ":")).encode("utf-8")
+    try:
+        text = json.dumps(header or {}, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"This cannot be the header of a message: {error}.") from None
     size = memoryview(payload).nbytes
     _check_lengths(len(text), size, MAX_HEADER, MAX_PAYLOAD)
     head = PREFIX.pack(MAGIC, kind, len(text), size) + text
@@ -88,7 +94,7 @@ def unpack_header(data: Any) -> dict[str, Any]:
         If the bytes are not a JSON object in UTF-8.
     """
     try:
-        header = json.loads(bytes(data).decode("utf-8"))
+        header = json.loads(bytes(data).decode("utf-8"), parse_constant=_not_json)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"The header of a message is not JSON in UTF-8: {error}.") from None
     if not isinstance(header, dict):
@@ -96,8 +102,22 @@ def unpack_header(data: Any) -> dict[str, Any]:
     return header
 
 
+def check_payload(kind: int, header: dict[str, Any], size: int) -> None:
+    """Refuse a payload that is not what its header announces, before memory is given to it.
+
+    Raises
+    ------
+    ProtocolError
+        If it has another size, or this kind of message has none.
+    """
+    if kind in WITH_PIXELS:
+        pixels(header, size)
+    elif size:
+        raise ProtocolError(f"A message of kind {kind} came with a payload of {size} bytes; it has none.")
+
+
 def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...], np.dtype]:
-    """Return (shape, dtype) that a FRAME announces, once they agree with the length of its payload.
+    """Return (shape, dtype) that a FRAME or a SHOW announces, once they agree with the length of its payload.
 
     Raises
     ------
@@ -110,22 +130,28 @@ def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...]
         and 1 <= len(shape) <= 3
         and all(type(n) is int and 0 < n < 2**31 for n in shape)
     )
-    if not sizes_ok or not isinstance(dtype, str) or dtype.lstrip("<|") not in DTYPES:
-        raise ProtocolError(f"A frame announces shape {shape!r} and dtype {dtype!r}.")
+    if not sizes_ok or not isinstance(dtype, str) or not _is_known(dtype):
+        raise ProtocolError(f"A message announces shape {shape!r} and dtype {dtype!r}."[:500])
     size = np.dtype(dtype).itemsize
     for n in shape or []:
         size *= n
     if size != payload_length:
-        raise ProtocolError(f"A frame of shape {shape} and dtype {dtype} came with {payload_length} bytes.")
+        raise ProtocolError(f"Shape {shape} and dtype {dtype} were announced with {payload_length} bytes.")
     return tuple(shape or []), np.dtype(dtype)
 
 
 class Decoder:
-    """Messages from bytes as they come; `limits` are the largest header and payload accepted now."""
+    """Messages from bytes as they come; `limits` are the largest header and payload accepted now.
+
+    A payload gets memory only after its header has been found to announce just that many bytes.
+    """
 
     def __init__(self, max_header: int = MAX_HEADER, max_payload: int = MAX_PAYLOAD) -> None:
         self.limits = (max_header, max_payload)
         self._bytes = bytearray()
+        self._begun: tuple[int, dict[str, Any]] | None = None  # a message whose payload is still coming
+        self._payload = bytearray()
+        self._filled = 0  # bytes of the payload
 
     def feed(self, data: Any) -> Iterator[Message]:
         """Take `data` and yield each message that is now complete.
@@ -136,18 +162,30 @@ class Decoder:
             As soon as the bytes cannot become a message any more.
         """
         self._bytes += data
-        while len(self._bytes) >= PREFIX.size:
-            kind, header, payload = unpack_prefix(self._bytes[: PREFIX.size], *self.limits)
-            start = PREFIX.size + header
-            if len(self._bytes) < start + payload:
+        while self._begun or self._begin():
+            n = min(len(self._payload) - self._filled, len(self._bytes))
+            self._payload[self._filled : self._filled + n] = self._bytes[:n]
+            del self._bytes[:n]
+            self._filled += n
+            if self._filled < len(self._payload):
                 return
-            message = Message(
-                kind,
-                unpack_header(self._bytes[PREFIX.size : start]),
-                bytes(self._bytes[start : start + payload]),
-            )
-            del self._bytes[: start + payload]
+            kind, header = self._begun or (0, {})
+            message = Message(kind, header, self._payload)
+            self._begun, self._payload = None, bytearray()
             yield message
+
+    def _begin(self) -> bool:
+        """Take prefix and header of the next message, if they are complete."""
+        if len(self._bytes) < PREFIX.size:
+            return False
+        kind, length, size = unpack_prefix(self._bytes[: PREFIX.size], *self.limits)
+        if len(self._bytes) < PREFIX.size + length:
+            return False
+        header = unpack_header(self._bytes[PREFIX.size : PREFIX.size + length])
+        check_payload(kind, header, size)
+        del self._bytes[: PREFIX.size + length]
+        self._begun, self._payload, self._filled = (kind, header), bytearray(size), 0
+        return True
 
 
 def nonce() -> str:
@@ -167,6 +205,14 @@ def proves(claimed: Any, token: str, role: str, client_nonce: str, server_nonce:
     return isinstance(claimed, str) and hmac.compare_digest(
         claimed.encode("utf-8", "replace"), expected.encode("utf-8")
     )
+
+
+def _is_known(dtype: str) -> bool:
+    return dtype[1:] in DTYPES and dtype[0] == ("<" if int(dtype[2:]) > 1 else "|")
+
+
+def _not_json(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _check_lengths(header: int, payload: int, max_header: int, max_payload: int) -> None:

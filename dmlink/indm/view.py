@@ -1,24 +1,31 @@
-"""The live view in DigitalMicrograph: its frames counted, the wanted pixels copied, its rectangles read."""
+"""A live view in DigitalMicrograph: its frames counted, the wanted pixels copied, its rectangles read."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
+import math
 import threading
 import time
 import traceback
-from typing import Any, Callable, Collection, Sequence
+from typing import Any, Callable, Collection, Iterator, Sequence
 
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import axis, clamped, signature
+from dmlink.indm.gms import Changes, axis, clamped, pixels_of
 
 EVENTS_OVERDUE = 2.0  # seconds without an event before the loop looks by itself
 UNANNOUNCED = 3  # frames without an event that show that none will come
 CALIBRATION_SECONDS = 0.5  # how often calibration and tags are read again
+LOSSLESS_BYTES = 512 * 1024**2  # of one view's frames that wait for links which want every frame
+MAX_SPARE = 4  # pieces of memory kept for the next pictures
 TAGS = {
     "exposure": "Acquisition:Parameters:High Level:Exposure (s)",
     "binning": "Acquisition:Parameters:High Level:Binning",
+    "magnification": "Microscope Info:Indicated Magnification",
+    "camera_length": "Microscope Info:STEM Camera Length",
+    "high_tension": "Microscope Info:Voltage",
 }
 
 
@@ -40,13 +47,16 @@ class Picture:
 class Region:
     """The pixels that some clients have asked for: the whole image, or the ROI of a name.
 
-    `mailbox` holds the newest picture that has not been sent; the listener fills it, the loop empties it.
+    `mailbox` holds what has not been sent: the newest picture, or with `lossless` all of them. The listener
+    fills it, the loop empties it.
     """
 
-    def __init__(self, roi: str | None) -> None:
+    def __init__(self, roi: str | None, lossless: bool = False) -> None:
         self.roi = roi
+        self.lossless = lossless
         self.wanted = False  # somebody has credit; only the loop changes this
-        self.mailbox: collections.deque[Picture] = collections.deque(maxlen=1)
+        self.missed = 0  # frames that a lossless region had no room for
+        self.mailbox: collections.deque[Picture] = collections.deque(maxlen=None if lossless else 1)
         self._spare: list[bytearray] = []
 
     def memory(self, size: int) -> bytearray:
@@ -62,10 +72,17 @@ class Region:
 
     def give_back(self, memory: bytearray) -> None:
         """Take back the memory of a picture that everybody has been sent."""
-        if not self._spare:
+        if len(self._spare) < (MAX_SPARE if self.lossless else 1):
             self._spare.append(memory)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the pictures that wait."""
+        return sum(len(picture.pixels) for picture in list(self.mailbox))
+
     def _take_unsent(self) -> bytearray:
+        if self.lossless:
+            raise IndexError
         return self.mailbox.pop().pixels
 
 
@@ -102,60 +119,77 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
 class View:
     """One live image. `wake` is called when a mailbox has been filled.
 
-    The listener calls `observe` on DM's main thread, the script's loop everything else.
+    The listener calls `observe` on DM's main thread, the script's loop everything else. Neither waits for
+    the other: what the listener cannot do at once because the loop is busy here, the loop does after it.
+
+    Raises
+    ------
+    ValueError
+        If an image of this kind cannot be streamed.
     """
 
-    def __init__(self, image: Any, wake: Callable[[], None]) -> None:
+    def __init__(self, image: Any, wake: Callable[[], None], first: int = 0) -> None:
+        array = pixels_of(image)
+        self._changes = Changes()
+        self._changes.complete(array)
         self.id = image.GetID()
         self.name = str(image.GetName())
-        self.regions: dict[str | None, Region] = {}
-        self.index = -1  # of the newest frame
+        self.regions: list[Region] = []
+        self.known_rois: dict[str, tuple[int, int, int, int]] = {}  # as the loop has last seen them
+        self.index = first  # of the newest frame: what stands there now is the first one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
         self.closed = False
+        self.shape = array.shape
         self._wake = wake
         self._lock = threading.Lock()
-        self._signature: Any = None
+        self._again = False  # an event came while the loop held the lock
         self._circumstances: dict[str, Any] = {}
         self._read = 0.0  # when the circumstances were read
-        self._shape: tuple[int, ...] = ()
         self._roi_names: dict[int, str] = {}
+        self._ignored: set[int] = set()  # ROIs that a link has removed, but GMS perhaps not
         self._errors = 0
         self.listener = Listener(self)
         window = image.GetOrCreateImageDocument().GetWindow()
         self.listener.WindowHandleWindowClosedEvent(window, "pythonplugin")
         self.listener.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
 
+    def image(self) -> Any:
+        """Return the image, None if it is gone."""
+        found = None if self.closed else DM.FindImageByID(self.id)
+        if found is None:
+            self.closed = True
+        return found
+
+    def end(self) -> None:
+        """Listen no more."""
+        self.closed = True
+        self.listener.end()
+
     def observe(self, image: Any) -> bool:
         """Look at the image; if it is a new frame, count it and copy what is wanted. True if it was."""
-        if not self._lock.acquire(blocking=False):
-            return False  # the loop and the listener at once: one of them is enough
-        try:
-            array = np.atleast_2d(image.GetNumArray())
-            seen = signature(array)
-            if seen == self._signature:  # the In-Situ Player sends its event twice per frame
-                return False
-            self._signature = seen
-            self.index += 1
-            self._copy(image, array, [region for region in list(self.regions.values()) if region.wanted])
-        except Exception:  # noqa: BLE001 - nothing may escape into DM
-            self._errors += 1
-            if self._errors <= 3:
-                traceback.print_exc()
-            return False
-        finally:
-            self._lock.release()
-        return True
+        new = False
+        self._again = True
+        while self._again and self._lock.acquire(blocking=False):
+            try:
+                self._again = False
+                new = self._observe(image) or new
+            except Exception:  # noqa: BLE001, PERF203 - nothing may escape into DM
+                self._errors += 1
+                if self._errors <= 3:
+                    traceback.print_exc()
+            finally:
+                self._lock.release()
+        return new
 
     def observe_now(self, image: Any, regions: Collection[Region]) -> None:
         """Copy these regions as they stand, for an image that does not change: a stopped camera, a still."""
-        with self._lock:
-            self.index = max(self.index, 0)
-            self._copy(image, np.atleast_2d(image.GetNumArray()), regions)
+        with self._undisturbed(image):
+            self._copy(image, pixels_of(image), regions)
 
     def look(self, image: Any) -> None:
         """Do the listener's work if it has heard nothing for long."""
-        if time.monotonic() - self.last_event > EVENTS_OVERDUE and self.observe(image) and self.index > 0:
+        if time.monotonic() - self.last_event > EVENTS_OVERDUE and self.observe(image):
             self.unannounced += 1
             if self.unannounced == UNANNOUNCED:
                 print("dmlink: DigitalMicrograph sends no events for this view; it is looked at instead.")
@@ -165,60 +199,109 @@ class View:
         """Whether frames have to be looked for, because no events come."""
         return self.unannounced >= UNANNOUNCED
 
-    def rois(self, image: Any) -> dict[str, tuple[int, int, int, int]]:
-        """Return the rectangles on the image by name, as (top, left, bottom, right) inside of it."""
-        display = image.GetImageDisplay(0)
-        found = {}
-        for i in range(display.CountROIs()):
-            roi = display.GetROI(i)
-            if roi.IsRectangle():
-                size = image.GetDimensionSize(1), image.GetDimensionSize(0)
-                found[self._roi_name(roi.GetID())] = clamped(roi.GetRectangle(), *size)
-        return found
+    def region(self, roi: str | None, lossless: bool) -> Region:
+        """Return the region that clients with this wish share; a lossless one is not shared."""
+        for region in self.regions:
+            if region.roi == roi and not lossless and not region.lossless:
+                return region
+        self.regions.append(Region(roi, lossless))
+        return self.regions[-1]
+
+    def read_rois(self, image: Any) -> bool:
+        """Read the rectangles in DM into `known_rois`; True if they are others now."""
+        before = self.known_rois
+        with self._undisturbed(image):
+            self.known_rois = self._rois(image)
+        return self.known_rois != before
 
     def set_roi(self, image: Any, name: str, rectangle: Sequence[float]) -> None:
         """Move the ROI of that name, or draw it."""
-        place = clamped(rectangle, image.GetDimensionSize(1), image.GetDimensionSize(0))
-        if name in self.rois(image):
-            roi_id = next(i for i, n in self._roi_names.items() if n == name)
-            DM.GetROIFromID(roi_id).SetRectangle(*place)
-            return
-        roi = DM.NewROI()
-        roi.SetRectangle(*place)
-        roi.SetVolatile(False)
-        self._roi_names[roi.GetID()] = name
-        image.GetImageDisplay(0).AddROI(roi)
+        with self._undisturbed(image):
+            place = clamped(rectangle, *pixels_of(image).shape[:2])
+            if name in self._rois(image):
+                DM.GetROIFromID(self._roi_id(name)).SetRectangle(*place)
+                return
+            roi = DM.NewROI()
+            roi.SetRectangle(*place)
+            roi.SetVolatile(False)
+            image.GetImageDisplay(0).AddROI(roi)
+            self._roi_names[roi.GetID()] = name
 
-    def source(self) -> dict[str, Any]:
+    def remove_roi(self, image: Any, name: str) -> None:
+        """Take the ROI of that name away; where GMS does not offer that, know nothing of it any more."""
+        with self._undisturbed(image):
+            if name not in self._rois(image):
+                return
+            roi_id = self._roi_id(name)
+            self._ignored.add(roi_id)
+            _delete_roi(image, roi_id)
+
+    def moment(self, region: Region) -> tuple[Any, ...]:
+        """Return what `Picture.moment` would be of the region as it stands."""
+        return self.index, self.known_rois.get(region.roi) if region.roi is not None else None
+
+    def source(self, image: Any) -> dict[str, Any]:
         """Return what a link may know of this view."""
-        array = DM.FindImageByID(self.id).GetNumArray()
-        return {"name": self.name, "id": self.id, "shape": list(array.shape), "dtype": array.dtype.str}
+        return described(image)
+
+    def _observe(self, image: Any) -> bool:
+        array = pixels_of(image)
+        if not self._changes.complete(array):
+            return False
+        self.index += 1
+        self._copy(image, array, [region for region in list(self.regions) if region.wanted])
+        return True
 
     def _copy(self, image: Any, array: Any, regions: Collection[Region]) -> None:
         if not regions:
             return
-        rois = self.rois(image) if any(region.roi for region in regions) else {}
+        rois = self._rois(image) if any(region.roi is not None for region in regions) else {}
         for region in regions:
-            place = (0, 0, *array.shape) if region.roi is None else rois.get(region.roi)
+            place = (0, 0, *array.shape[:2]) if region.roi is None else rois.get(region.roi)
             if place is None:
                 continue  # removed in DM: nothing to send until it is back
             top, left, bottom, right = place
-            pixels = region.memory((bottom - top) * (right - left) * array.itemsize)
-            copy_rectangle(array, place, pixels)
-            header = dict(self._header(image, array))
-            header["shape"] = [bottom - top, right - left]
+            shape = [bottom - top, right - left, *array.shape[2:]]
+            size = array.itemsize
+            for n in shape:
+                size *= n
+            if region.lossless and self._waiting_bytes() + size > LOSSLESS_BYTES:
+                region.missed += 1
+                continue
+            memory = region.memory(size)
+            copy_rectangle(array, place, memory)
+            header = dict(self._header(image, array), shape=shape)
             header["x"], header["y"] = header["x"].part(left), header["y"].part(top)
             header["roi"] = None if region.roi is None else place
-            region.mailbox.append(Picture(region, header, pixels))
+            region.mailbox.append(Picture(region, header, memory))
         self._wake()
+
+    def _waiting_bytes(self) -> int:
+        return sum(region.waiting_bytes for region in self.regions if region.lossless)
 
     def _header(self, image: Any, array: Any) -> dict[str, Any]:
         now = time.time()
-        if self._shape != array.shape or now - self._read > CALIBRATION_SECONDS:
-            self._read, self._shape = now, array.shape  # binning and magnification change while we run
+        if not self._circumstances or self.shape != array.shape or now - self._read > CALIBRATION_SECONDS:
+            self._read, self.shape = now, array.shape  # binning and magnification change while we run
             self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": _tags(image)}
         dtype = array.dtype.newbyteorder("<").str
         return dict(self._circumstances, index=self.index, time=now, source=self.name, dtype=dtype)
+
+    def _rois(self, image: Any) -> dict[str, tuple[int, int, int, int]]:
+        """Return the rectangles on the image by name, as (top, left, bottom, right) inside of it."""
+        display = image.GetImageDisplay(0)
+        size = pixels_of(image).shape[:2]
+        rectangles = {}
+        for i in range(display.CountROIs()):
+            roi = display.GetROI(i)
+            if roi.IsRectangle() and roi.GetID() not in self._ignored:
+                rectangles[roi.GetID()] = clamped(roi.GetRectangle(), *size)
+        for gone in set(self._roi_names) - set(rectangles):
+            del self._roi_names[gone]  # its name is free for the next one that is drawn
+        return {self._roi_name(roi_id): place for roi_id, place in rectangles.items()}
+
+    def _roi_id(self, name: str) -> int:
+        return next(i for i, n in self._roi_names.items() if n == name)
 
     def _roi_name(self, roi_id: int) -> str:
         if roi_id not in self._roi_names:
@@ -227,29 +310,66 @@ class View:
             self._roi_names[roi_id] = next(name for name in names if name not in taken)
         return self._roi_names[roi_id]
 
+    @contextlib.contextmanager
+    def _undisturbed(self, image: Any) -> Iterator[None]:
+        """Keep the listener out; a frame that comes meanwhile is looked at afterwards."""
+        try:
+            with self._lock:
+                yield
+        finally:
+            if self._again:
+                self.observe(image)
+
+
+def described(image: Any) -> dict[str, Any]:
+    """Return what a link may know of an image. Raises ValueError if it cannot be streamed."""
+    array = pixels_of(image)
+    dtype = array.dtype.newbyteorder("<").str
+    return {"name": str(image.GetName()), "id": image.GetID(), "shape": list(array.shape), "dtype": dtype}
+
 
 def copy_rectangle(array: Any, place: Sequence[int], out: bytearray) -> None:
-    """Copy the pixels at (top, left, bottom, right) of a 2-D array into `out`.
+    """Copy the pixels at (top, left, bottom, right) of an array (h, w) or (h, w, 3) into `out`.
 
     Through memoryviews, row by row: they keep the interpreter lock. NumPy's own copy lets it go, and then
     has to wait up to 5 ms for it whenever another Python thread of DM is busy.
     """
     top, left, bottom, right = place
-    width = array.shape[1] * array.itemsize
+    pixel = array.strides[1] if array.flags.c_contiguous else array.itemsize * array[0, 0].size
+    width = array.shape[1] * pixel
     bytes_of: Any = np.ascontiguousarray(array).view(np.uint8)
     source = memoryview(bytes_of).cast("B")
     target = memoryview(out)
     if right - left == array.shape[1]:
         target[:] = source[top * width : bottom * width]
         return
-    n = (right - left) * array.itemsize
-    start = left * array.itemsize
+    n = (right - left) * pixel
+    start = left * pixel
     for i, row in enumerate(range(top, bottom)):
         begin = row * width + start
         target[i * n : i * n + n] = source[begin : begin + n]
 
 
+def _delete_roi(image: Any, roi_id: int) -> None:
+    try:
+        display = image.GetImageDisplay(0)
+        if hasattr(display, "DeleteROI"):
+            display.DeleteROI(DM.GetROIFromID(roi_id))
+            return
+        DM.ExecuteScriptString(
+            f"Image view := FindImageByID({image.GetID()})\n"
+            "ImageDisplay display = view.ImageGetImageDisplay(0)\n"
+            f"display.ImageDisplayDeleteROI(GetROIFromID({roi_id}))\n"
+        )
+    except Exception as error:  # noqa: BLE001 - neither is known to be in every GMS
+        print(f"dmlink: a rectangle cannot be removed from here ({error}); select it and press Delete.")
+
+
 def _tags(image: Any) -> dict[str, float]:
     group = image.GetTagGroup()
     read = {name: group.GetTagAsDouble(path) for name, path in TAGS.items()}
-    return {name: float(value) for name, (found, value) in read.items() if found}
+    tags = {name: float(v) for name, (found, v) in read.items() if found and math.isfinite(v)}
+    with contextlib.suppress(Exception):  # a pair of numbers, where there is one
+        binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
+        tags.setdefault("binning", float(binning[0]))
+    return tags

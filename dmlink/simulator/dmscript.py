@@ -14,10 +14,11 @@ from dmlink.simulator.tags import set_tag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dmlink.simulator.displays import Display, Roi
     from dmlink.simulator.workspace import Workspace
 
 _TOKEN = re.compile(r'\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?)|("(?:\\.|[^"\\])*")|([A-Za-z_]\w*)|(:=|[=().,;-]))')
-_TYPES = {"number", "string", "image", "rgbimage", "taggroup"}
+_TYPES = {"number", "string", "image", "rgbimage", "taggroup", "imagedisplay", "roi"}
 _INTEGERS = {"long", "short", "uint16", "uint32", "int32"}
 
 
@@ -173,6 +174,22 @@ class DMScript:
             if image.id == number:
                 return image
         raise ScriptError(f"There is no image with the ID {number:g}.")
+
+    def _do_imagegetimagedisplay(self, image: Image, number: float) -> Display:
+        if number != 0:
+            raise ScriptError(f"ImageGetImageDisplay({number:g}): an image has one display, number 0.")
+        return _an_image(image).display
+
+    def _do_getroifromid(self, number: float) -> Roi:
+        roi = self._workspace.rois.get(int(number))
+        if roi is None:
+            raise ScriptError(f"There is no ROI with the ID {number:g}.")
+        return roi
+
+    def _do_imagedisplaydeleteroi(self, display: Display, roi: Roi) -> None:
+        if roi not in display.rois:
+            raise ScriptError("ImageDisplayDeleteROI: the ROI is not on this display.")
+        display.remove_roi(roi)
 
     def _do_rgb(self, *planes: Image) -> Image:
         if len(planes) != 3 or not all(isinstance(p, Image) and not p.rgb for p in planes):

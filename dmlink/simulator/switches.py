@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _CHOICES = {
-    "events": ("coalesce", "queue"),
+    "events": ("coalesce", "queue", "none"),
     "references": ("weak", "strong"),
     "create_image": ("raise", "none"),
 }
@@ -21,8 +21,9 @@ class Switches:
         What `GetApplicationVersion` tells: (3, 61, 4719) is GMS 3.6.1, (3, 50, n) is 3.5.0.
     python : tuple of int
         Syntax that scripts may use.
-    events : {"coalesce", "queue"}
-        What becomes of a data-changed event while an earlier one of the same image still waits.
+    events : {"coalesce", "queue", "none"}
+        What becomes of a data-changed event while an earlier one of the same image still waits; with "none"
+        the live view sends no events at all.
     references : {"weak", "strong"}
         Whether a registration keeps its listener alive.
     create_image : {"raise", "none"}

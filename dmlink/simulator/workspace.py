@@ -88,10 +88,12 @@ class Workspace:
 
     def post_data_changed(self, image: Image, after: Callable[[], None] | None = None) -> None:
         """Have the listeners of `image` called on the main thread, and `after` after them."""
-        twice = self.switches.twice_per_frame and image.live
+        times = 1
+        if image.live:
+            times = 0 if self.switches.events == "none" else 2 if self.switches.twice_per_frame else 1
 
         def deliver() -> None:
-            for _ in range(2 if twice else 1):
+            for _ in range(times):
                 self.fire(image, "HandleDataChangedEvent", 1, image)
             if after:
                 after()

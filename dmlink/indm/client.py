@@ -1,0 +1,182 @@
+"""One link, seen from DigitalMicrograph: what it has proved, what it wants, and what is on its way to it."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import socket
+import time
+from typing import Any, Iterator
+
+from dmlink.indm.protocol import (
+    DEAD_SECONDS,
+    ERROR,
+    FRAME,
+    HANDSHAKE_SECONDS,
+    MAX_HEADER,
+    MAX_UNKNOWN,
+    PING,
+    PING_SECONDS,
+    PREFIX,
+    Decoder,
+    Message,
+    nonce,
+    pack,
+)
+from dmlink.indm.view import Picture, Region  # noqa: TC001 - joined with it into one file
+
+STALLED_SECONDS = 10.0  # a client that reads nothing for so long is dropped
+FAREWELL_SECONDS = 1.0  # how long a client that did wrong may take to read why
+MAX_SHOWN = 256 * 1024**2  # bytes of a result to be shown in DM
+MAX_LINED_UP = 1000  # messages that wait for a client which does not read
+
+
+class Gone(OSError):  # noqa: N818 - it says what happened
+    """The other end is not there any more, or not worth waiting for."""
+
+
+class Client:
+    """A connection; nothing here waits."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = sock
+        self.nonces = ("", nonce())  # theirs, ours
+        self.welcome = False  # it has proved that it holds the token
+        self.source: str | None = None  # name of the view that it wants; None for the companion's own
+        self.region: Region | None = None
+        self.credit = 0
+        self.seen: tuple[Any, ...] | None = None  # the moment of the last picture sent
+        self.told: tuple[str, str] | None = None  # the state and reason last sent
+        self.rois: dict[str, Any] = {}  # the rectangles last sent
+        self.shape: tuple[int, ...] = ()  # of the view that they are on
+        self._decoder = Decoder(MAX_UNKNOWN - PREFIX.size, 0)
+        self._born = self._heard = self._progress = time.monotonic()
+        self._pinged: float | None = None
+        self._farewell: float | None = None  # since when it is only told why it has to go
+        self._outbox: collections.deque[tuple[memoryview, Picture | None]] = collections.deque()
+
+    @property
+    def sending(self) -> bool:
+        """Whether something is waiting to be sent."""
+        return bool(self._outbox)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a picture can be sent now."""
+        return self.credit > 0 and not self._outbox and self._farewell is None
+
+    def let_in(self) -> None:
+        """Accept what a client that holds the token may send."""
+        self.welcome = True
+        self._decoder.limits = (MAX_HEADER, MAX_SHOWN)
+
+    def receive(self) -> Iterator[Message]:
+        """Take in what has come and yield the messages that are complete.
+
+        Raises
+        ------
+        Gone
+            If the other end has closed the connection.
+        ProtocolError
+            If it is not a message.
+        """
+        try:
+            data = self.socket.recv(1 << 20 if self.welcome else 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            raise Gone
+        self._heard, self._pinged = time.monotonic(), None
+        if self._farewell is None:
+            yield from self._decoder.feed(data)
+
+    def put(self, kind: int, header: dict[str, Any] | None = None) -> None:
+        """Line up a message."""
+        if len(self._outbox) > MAX_LINED_UP:
+            raise Gone
+        self._line_up(pack(kind, header), None)
+
+    def put_picture(self, picture: Picture) -> None:
+        """Line up a frame, against one credit."""
+        self.credit -= 1
+        self.seen = picture.moment
+        picture.readers += 1
+        self._line_up(pack(FRAME, picture.header, picture.pixels), picture)
+
+    def refuse(self, why: str) -> None:
+        """Say what was wrong; nothing else is heard from this client or sent to it."""
+        if self._farewell is None:
+            self.put(ERROR, {"text": why})
+            self._farewell = time.monotonic()
+
+    def send(self) -> None:
+        """Send as much as goes without waiting.
+
+        Raises
+        ------
+        OSError
+            If the other end is gone, or has been told why it has to go.
+        """
+        while self._outbox:
+            view, picture = self._outbox[0]
+            try:
+                sent = self.socket.send(view)
+            except BlockingIOError:
+                return
+            self._progress = time.monotonic()
+            if sent < len(view):
+                self._outbox[0] = (view[sent:], picture)
+            else:
+                self._outbox.popleft()
+                done(picture)
+        if self._farewell is not None:
+            # closed at once, with bytes unread, the system would throw away what we have just said
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def check(self, now: float) -> None:
+        """Raise Gone if it is too late, too slow or dead; ask it for a sign of life in time."""
+        if self._farewell is not None:
+            if now - self._farewell > FAREWELL_SECONDS:
+                raise Gone
+        elif not self.welcome:
+            if now - self._born > HANDSHAKE_SECONDS:
+                raise Gone
+        elif self._outbox:
+            if now - self._progress > STALLED_SECONDS:
+                raise Gone
+        elif self._pinged is not None:
+            if now - self._pinged > DEAD_SECONDS - PING_SECONDS:
+                raise Gone
+        elif now - self._heard > PING_SECONDS:
+            self._pinged = now
+            self.put(PING)
+
+    def close(self) -> None:
+        """Close the connection and forget what was lined up."""
+        self.socket.close()
+        while self._outbox:
+            done(self._outbox.popleft()[1])
+
+    def part(self, kind: int, header: dict[str, Any]) -> None:
+        """Say a last word if it goes without waiting, and close."""
+        with contextlib.suppress(OSError):
+            self.put(kind, header)
+            self.send()
+        self.close()
+
+    def _line_up(self, buffers: list[Any], picture: Picture | None) -> None:
+        if not self._outbox:
+            self._progress = time.monotonic()
+        views = [memoryview(buffer) for buffer in buffers]
+        self._outbox.extend((view, None) for view in views[:-1])
+        self._outbox.append((views[-1], picture))
+
+
+def done(picture: Picture | None) -> None:
+    """One client less that has to be sent this picture."""
+    if picture:
+        picture.readers -= 1
+        if picture.readers == 0:
+            picture.region.give_back(picture.pixels)

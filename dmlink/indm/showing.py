@@ -1,0 +1,129 @@
+"""Results that links want to be seen in DigitalMicrograph: the newest of each, as fast as DM can draw."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from dmlink.indm.info import Axis
+from dmlink.indm.protocol import ProtocolError, pixels
+from dmlink.indm.results import Image, Profile, Result, Scalar
+from dmlink.indm.window import Window
+
+REST = 4.0  # after a drawing DM has so many times as long to itself
+SHORTEST_REST = 0.05  # s
+MAX_WINDOWS = 32
+
+
+class Showing:
+    """The windows of the results; only the script's loop calls this."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, Window] = {}
+        self._newest: dict[str, Result] = {}  # not drawn yet
+        self._not_before = 0.0  # monotonic
+
+    def take(self, header: dict[str, Any], payload: Any) -> None:
+        """Take a SHOW message; it is drawn when there is time.
+
+        Raises
+        ------
+        ProtocolError
+            If it is not a result that can be shown.
+        """
+        name = _name(header)
+        result = unpacked(header, payload)
+        if name not in self._windows:
+            if len(self._windows) >= MAX_WINDOWS:
+                raise ProtocolError(f"{MAX_WINDOWS} results are shown already; hide some of them first.")
+            self._windows[name] = Window(_ascii(name))
+        window = self._windows[name]
+        if not window.closed:
+            window.take(result)
+            self._newest[name] = result
+
+    def hide(self, header: dict[str, Any]) -> None:
+        """Close the window of that name."""
+        name = _name(header)
+        self._newest.pop(name, None)
+        window = self._windows.pop(name, None)
+        if window:
+            window.close()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is to be drawn."""
+        return bool(self._newest)
+
+    def tidy(self) -> None:
+        """Let DM free the images of windows that the user has closed."""
+        for window in self._windows.values():
+            if window.closed:
+                window.release()
+
+    def release(self) -> None:
+        """Let go of all windows; they stay open."""
+        for window in self._windows.values():
+            window.release()
+        self._newest.clear()
+
+    def draw(self) -> None:
+        """Draw one result, if there is one and DM has had its time since the last."""
+        began = time.monotonic()
+        if not self._newest or began < self._not_before:
+            return
+        name = next(iter(self._newest))
+        result = self._newest.pop(name)
+        try:
+            self._windows[name].draw(result)
+        finally:
+            now = time.monotonic()
+            self._not_before = now + max(SHORTEST_REST / len(self._windows), REST * (now - began))
+
+
+def unpacked(header: dict[str, Any], payload: Any) -> Result:
+    """Return the result that a SHOW message holds.
+
+    Raises
+    ------
+    ProtocolError
+        If it holds none.
+    """
+    shape, dtype = pixels(header, len(payload))
+    values: Any = np.frombuffer(payload, dtype).reshape(shape)
+    kind, unit = header.get("kind"), str(header.get("value_unit", ""))
+    try:
+        if kind == "scalar":
+            names = [str(name) for name in header["names"]]
+            if values.ndim != 1 or len(names) != len(values) or len(set(names)) != len(names):
+                raise ValueError(f"{len(names)} names for values of shape {shape}")  # noqa: TRY301
+            return Scalar(dict(zip(names, values.tolist())), unit)
+        x = Axis(*_axis(header["x"]))
+        if kind == "profile":
+            return Profile(values, x.scale, x.origin, x.unit, unit)
+        if kind == "image":
+            y = Axis(*_axis(header["y"]))
+            image = Image(values, x.scale, (y.origin, x.origin), x.unit)
+            image.y = y
+            return image
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"This is not a {kind} that can be shown: {error!r}.") from None
+    raise ProtocolError(f"A result of kind {kind!r} cannot be shown in DigitalMicrograph.")
+
+
+def _axis(fields: Any) -> tuple[float, float, str]:
+    origin, scale, unit = fields
+    return float(origin), float(scale), str(unit)
+
+
+def _name(header: dict[str, Any]) -> str:
+    name = header.get("name")
+    if not isinstance(name, str) or not 0 < len(name) <= 200:
+        raise ProtocolError(f"A shown result has a name of 1 to 200 letters, not {name!r:.100}.")
+    return name
+
+
+def _ascii(name: str) -> str:
+    return name.encode("ascii", "replace").decode("ascii")

@@ -1,0 +1,109 @@
+"""What the tests of links need: recordings whose frames can be told apart, microscopes, and patience."""
+
+import re
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+import dmlink
+from dmlink import bundle
+from dmlink import endpoint as endpoints
+from dmlink.frame import Axis
+from dmlink.ring import Ring
+from dmlink.simulator import Microscope
+
+SHM = Path("/dev/shm")  # noqa: S108
+
+
+class Noise:
+    """A recording of noise: every frame can be told from every other one, by any part of it."""
+
+    def __init__(self, n=11, shape=(48, 64), dtype=np.uint16, name="Gold"):
+        self.name, self.shape, self.dtype = name, (n, *shape), np.dtype(dtype)
+        numbers = np.random.default_rng(7).integers(0, 100, self.shape)
+        self.stack = numbers.astype(dtype)
+        self.x, self.y = Axis(-8.0, 0.5, "nm"), Axis(-4.0, 0.25, "nm")
+        self.tags = {"Microscope Info:Voltage": 200000.0}
+
+    def __len__(self):
+        return len(self.stack)
+
+    def __getitem__(self, i):
+        return SimpleNamespace(data=self.stack[i])
+
+    def number(self, frame):
+        """Return which frame of the recording this is; fails if it is none."""
+        t, left, b, r = frame.roi or (0, 0, *self.shape[1:3])
+        same = (self.stack[:, t:b, left:r] == frame.data).all(axis=(1, 2))
+        assert same.any(), "a frame that the recording does not have"
+        return int(np.flatnonzero(same)[0])
+
+
+@contextmanager
+def microscope(recording=None, fps=100.0, companion=True, constants=None, background=True, **switches):
+    """A microscope with a running companion; afterwards nothing has escaped into DM and nothing is left."""
+    with Microscope(recording or Noise(), fps=fps, **switches) as dm:
+        dm.endpoint = run_companion(dm, constants, background=background) if companion else None
+        yield dm
+        assert not dm.escaped
+        troubles = [line for line in dm.results_window if "Traceback" in line]
+        assert not troubles, "\n".join(dm.results_window)
+    assert not dm.leaked_images
+
+
+def run_companion(dm, constants=None, background=True):
+    running = getattr(dm, "endpoint", None)
+    port = endpoints.parse(running).port if running else 0  # run again it gets the port that it had
+    text = bundle.companion(port, **(constants or {}))
+    dm.companion = dm.run_script(text, background=background, name="dm_companion")
+    return dm.companion.wait_for("dmlink://", timeout=10.0)
+
+
+@contextmanager
+def linked(recording=None, fps=100.0, roi=None, mode="latest", **options):
+    """A microscope, and a link to it."""
+    with microscope(recording, fps, **options) as dm, dmlink.connect(dm.endpoint, roi=roi, mode=mode) as link:
+        yield dm, link
+
+
+def until(link, condition, timeout=5.0):
+    """Wait until the condition holds; it is looked at whenever something comes through the link."""
+    changed = threading.Event()
+    unwatch = link.watch(changed.set)
+    end = time.monotonic() + timeout
+    try:
+        while not (value := condition()):
+            assert time.monotonic() < end, f"not within {timeout} s: {link!r}, {link.stats}"
+            changed.wait(0.02)
+            changed.clear()
+        return value
+    finally:
+        unwatch()
+
+
+def number(line):
+    """Return the number in a line."""
+    return int(re.findall(r"\d+", line)[-1])
+
+
+@contextmanager
+def leaving_no_blocks(monkeypatch):
+    """Check that the shared memory which is taken meanwhile is given back."""
+    names, take = set(), Ring.take
+
+    def noting(ring, size):
+        array, name = take(ring, size)
+        names.add(name)
+        return array, name
+
+    monkeypatch.setattr(Ring, "take", noting)
+    yield names
+    assert not [name for name in names if name and (SHM / name).exists()]
+
+
+def link_threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("dmlink-link")]
