@@ -42,10 +42,15 @@ class LiveMagics(Magics):
         last expression is the result. Annotated assignments are parameters: `n: (1, 10) = 3` is a slider.
         """
         options = parse_argstring(self.live, line)
-        link = self._find_link()
-        made = LiveCell(cell, options.name, self._namespace, timeout=options.timeout)
-        self._close(options.name)
-        made.start(link, options.roi)
+        try:
+            made = LiveCell(cell, options.name, self._namespace, timeout=options.timeout)
+            made.start(self._find_link(), options.roi)
+        except SyntaxError as error:
+            raise UsageError(f"line {error.lineno}: {error.msg}: {(error.text or '').strip()}") from None
+        except (ValueError, ConnectionError) as error:
+            raise UsageError(str(error)) from None
+        if options.name in self.panels:
+            self.panels.pop(options.name).close()
         panel = self.panels[options.name] = CellPanel(made)
         display(panel)
 
@@ -71,10 +76,6 @@ class LiveMagics(Magics):
             there = ", ".join(self.panels) or "none"
             raise UsageError(f"There is no live cell named {name!r}; there are: {there}.")
         return self.panels[name]
-
-    def _close(self, name: str) -> None:
-        if name in self.panels:
-            self.panels.pop(name).close()
 
     def _find_link(self) -> Link:
         """Return the notebook's newest open link, or connect to the companion of this computer."""

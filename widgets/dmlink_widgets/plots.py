@@ -164,6 +164,7 @@ def _figure(
         max_aspect_ratio=100,
         layout=ipywidgets.Layout(width=f"{width}px", height=f"{height}px"),
         animation_duration=0,
+        display_toolbar=False,  # its zoom does not know of the rectangles over the image
     )
 
 

@@ -1,0 +1,133 @@
+"""Pacing without a browser: what the fence allows, and what the painter makes of it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from dmlink_widgets import pacing
+
+
+@pytest.fixture
+def fence():
+    made = pacing.Fence(lambda frame: frame)
+    made.send = lambda _: None
+    return made
+
+
+def answer(fence, **message):
+    """Say what the page in the browser says."""
+    fence._on_message(fence, {"view": "a", **message}, [])
+
+
+def test_nothing_is_sent_before_somebody_looks(fence):
+    assert fence.allows(0.0) == (False, False)
+    answer(fence, visible=True)
+    assert fence.allows(0.0) == (True, False)
+
+
+def test_at_most_two_drawings_are_on_their_way(fence):
+    answer(fence, visible=True)
+    now = fence._heard
+    fence.mark(now, None)
+    assert fence.allows(now) == (True, False)
+    fence.mark(now, None)
+    assert fence.allows(now) == (False, False)
+    answer(fence, painted=1)
+    assert fence.allows(now) == (True, False)
+
+
+def test_hidden_panel_gets_nothing_until_it_is_seen_again(fence):
+    answer(fence, visible=True)
+    answer(fence, visible=False)
+    assert fence.allows(fence._heard) == (False, False)
+    answer(fence, visible=True)
+    assert fence.allows(fence._heard) == (True, False)
+
+
+def test_panel_seen_in_one_of_two_browsers_is_drawn(fence):
+    answer(fence, visible=True)
+    fence._on_message(fence, {"view": "b", "visible": True}, [])
+    answer(fence, visible=False)
+    assert fence.visible
+
+
+def test_without_answers_small_drawings_go_out_twice_a_second_and_not_for_ever(fence):
+    answer(fence, visible=True)
+    heard = fence._heard
+    for _ in range(2):
+        fence.mark(heard, None)
+    assert fence.allows(heard + 0.4) == (False, False)
+    assert fence.allows(heard + 0.6) == (True, True)
+    fence.mark(heard + 0.6, None)
+    assert fence.allows(heard + 0.9) == (False, False)
+    assert fence.allows(heard + 1.2) == (True, True)
+    assert fence.allows(heard + pacing.UNHEARD_SECONDS + 1) == (False, False)
+
+
+def test_age_is_that_of_the_picture_when_it_was_painted(fence):
+    answer(fence, visible=True)
+    fence.mark(0.0, 0.25)
+    assert fence.age is None
+    answer(fence, painted=1)
+    assert fence.age == 0.25
+
+
+class Panel:
+    """Something to draw, that says when it was."""
+
+    def __init__(self):
+        self.drawn = threading.Semaphore(0)
+        self.small = []
+
+    def draw(self, *, small):
+        self.small.append(small)
+        self.drawn.release()
+
+    def draw_status(self):
+        pass
+
+
+def test_painter_draws_a_changed_panel_when_its_fence_allows_it(fence):
+    panel = Panel()
+    painter = pacing.painter
+    painter.add(panel, fence)
+    try:
+        painter.changed(panel)
+        assert not panel.drawn.acquire(timeout=0.3)  # nobody looks
+        answer(fence, visible=True)
+        assert panel.drawn.acquire(timeout=5)
+        painter.changed(panel)
+        assert panel.drawn.acquire(timeout=5)
+        painter.changed(panel)
+        assert not panel.drawn.acquire(timeout=0.3)  # two are on their way
+        answer(fence, painted=2)
+        assert panel.drawn.acquire(timeout=5)
+        assert panel.small == [False] * 3
+    finally:
+        painter.remove(panel)
+
+
+def test_panel_that_fails_does_not_end_the_others(fence, capsys):
+    class Broken(Panel):
+        def draw(self, *, small):
+            super().draw(small=small)
+            raise RuntimeError("broken panel")
+
+    broken, sound = Broken(), Panel()
+    answer(fence, visible=True)
+    other = pacing.Fence(lambda frame: frame)
+    other.send = lambda _: None
+    answer(other, visible=True)
+    painter = pacing.painter
+    painter.add(broken, fence)
+    painter.add(sound, other)
+    try:
+        painter.changed(broken)
+        assert broken.drawn.acquire(timeout=5)
+        painter.changed(sound)
+        assert sound.drawn.acquire(timeout=5)
+        assert "broken panel" in capsys.readouterr().err
+    finally:
+        painter.remove(broken)
+        painter.remove(sound)

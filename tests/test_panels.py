@@ -1,0 +1,198 @@
+"""Panels without a browser: real cells on a simulated microscope, and a stand-in for the page's answers."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import simplejpeg
+from dmlink_widgets import picture, plots, text
+from dmlink_widgets.cell_panel import CellPanel
+from dmlink_widgets.controls import control
+from dmlink_widgets.live_view import LiveView
+
+import dmlink
+from dmlink.frame import Axis
+from dmlink.program import Program
+from dmlink.simulator import Microscope
+
+
+@pytest.fixture
+def link(tmp_path, monkeypatch):
+    """Give a link to a simulated microscope that shows 40 frames of 64 x 96 pixels, 0.5 nm each."""
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+    frames = np.random.default_rng(1).poisson(50, (40, 64, 96)).astype(np.uint16)
+    np.save(tmp_path / "view.npy", frames)
+    recording = dmlink.open(tmp_path / "view.npy", scale=0.5, unit="nm")
+    with Microscope(recording, fps=50) as microscope:
+        with dmlink.connect(microscope.start_companion()) as link:
+            yield link
+        assert microscope.escaped == []
+
+
+def seen(panel):
+    """Answer for the browser: it shows the panel, and has painted all that is drawn."""
+    panel.fence.send = lambda _: panel.fence._on_message(
+        panel.fence, {"view": "a", "painted": panel.fence.drawn}, []
+    )
+    panel.fence._on_message(panel.fence, {"view": "a", "visible": True}, [])
+
+
+def wait_for(panel, condition):
+    """Wait until `condition()` holds after a drawing."""
+    done = threading.Event()
+    draw_status = panel.draw_status
+
+    def look():
+        draw_status()
+        if condition():
+            done.set()
+
+    panel.draw_status = look
+    assert done.wait(10)
+
+
+def test_live_view_shows_the_newest_frame_over_axes_in_nm(link):
+    view = LiveView(link)
+    seen(view)
+    wait_for(view, lambda: "age" in view._status.value)
+    figure = view._plot.widget
+    assert [axis.label for axis in figure.axes] == ["nm", "nm"]
+    mark = figure.marks[0]
+    assert list(mark.x) == [0, 48]
+    assert list(mark.y) == [0, 32]
+    assert simplejpeg.decode_jpeg_header(mark.image.value)[:2] == (64, 96)
+    assert view._overlay.area[2:] == [341, 512]
+    view.close()
+
+
+def test_rectangle_dragged_in_the_notebook_moves_in_the_microscope(link):
+    view = LiveView(link)
+    seen(view)
+    link.set_roi("roi", dmlink.Roi(8, 8, 16, 16))
+    wait_for(view, lambda: view._overlay.rois == {"roi": [8, 8, 16, 16]})
+    moved = threading.Event()
+    link.watch(lambda: link.rois()["roi"] == (10, 12, 18, 20) and moved.set())
+    view._overlay.moved = {"name": "roi", "roi": [10, 12, 18, 20]}
+    assert moved.wait(5)
+    view.close()
+
+
+def test_paused_view_stands_and_is_lossless(link):
+    view = LiveView(link)
+    seen(view)
+    wait_for(view, lambda: view._frame is not None)
+    view._pause.value = True
+    wait_for(view, lambda: view._plot._mark.image.format == "png")
+    number = view._frame.index
+    wait_for(view, lambda: link.newest.index > number + 3)
+    assert view._frame.index == number
+    view.close()
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("frame.mean()", plots.StripChart),
+        ("{'low': frame.min(), 'high': frame.max()}", plots.StripChart),
+        ("frame.mean(axis=0)", plots.ProfilePlot),
+        ("frame * 2.0", plots.ImagePlot),
+        ("frame[:, :, None].repeat(3, axis=2).astype('uint8')", plots.ImagePlot),
+    ],
+)
+def test_result_of_each_kind_is_drawn(link, cell, kind):
+    live = dmlink.LiveCell(cell, "cell").start(link)
+    panel = CellPanel(live)
+    seen(panel)
+    wait_for(panel, lambda: panel.fence.frame is not None)
+    assert isinstance(panel._plot, kind)
+    assert panel._output.children == (panel._plot.widget,)
+    panel.close()
+    assert not live.running
+
+
+def test_control_sets_the_parameter_and_follows_it(link):
+    live = dmlink.LiveCell("n: (1, 9) = 2\nframe.mean() * n", "cell").start(link)
+    panel = CellPanel(live)
+    seen(panel)
+    panel.controls["n"].value = 5
+    assert live.parameters["n"].value == 5
+    live.set(n=7)
+    wait_for(panel, lambda: panel.controls["n"].value == 7)
+    panel.close()
+
+
+def test_error_is_shown_with_its_line_and_goes_when_the_cell_works_again(link):
+    live = dmlink.LiveCell("n: (0, 9) = 0\n[1.0][n]", "cell").start(link)
+    panel = CellPanel(live)
+    seen(panel)
+    panel.controls["n"].value = 3
+    wait_for(panel, lambda: "line 2: [1.0][n]" in panel._error.value)
+    panel.controls["n"].value = 0
+    wait_for(panel, lambda: panel._error.value == "")
+    panel.close()
+
+
+def test_what_comes_from_outside_is_escaped():
+    nasty = "<img src=x onerror=alert(1)>"
+    for shown in (text.title(nasty), text.error(nasty), text.log([nasty]), text.status(nasty)):
+        assert "<img" not in shown
+        assert "&lt;img" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "widget", "value"),
+    [
+        ("p: (0, 10, 2) = 4", "IntSlider", 6),
+        ("p: (0.0, 1.0) = 0.5", "FloatSlider", 0.75),
+        ("p: int = 3", "IntText", 4),
+        ("p: float = 3.5", "FloatText", 4.5),
+        ("p: bool = True", "Checkbox", False),
+        ("p: ['a', 'b'] = 'a'", "Dropdown", "b"),
+        ("p: str = 'a'", "Text", "b"),
+    ],
+)
+def test_each_kind_of_parameter_has_its_control(line, widget, value):
+    parameter = Program.from_cell(f"{line}\nframe.mean()").parameters["p"]
+    told = []
+    made = control(parameter, lambda name, new: told.append((name, new)))
+    assert type(made).__name__ == widget
+    made.value = value
+    assert told == [("p", value)]
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((1, 1)),
+        np.full((5, 7), np.nan),
+        np.array([[np.inf, -np.inf, 0.0]]),
+        np.full((300, 300), 7, np.uint16),
+        np.array([[-5, 10**9]]),
+        np.eye(9, dtype=bool),
+        np.zeros((2000, 3), np.float32),
+        np.zeros((1025, 700), np.uint8),
+    ],
+    ids=["1x1", "nan", "inf", "constant", "wide range", "bool", "narrow", "odd"],
+)
+def test_any_image_makes_a_picture(pixels):
+    data, (low, high) = picture.encoded(pixels, 512)
+    h, w = simplejpeg.decode_jpeg_header(data)[:2]
+    assert max(h, w) <= 512
+    assert low < high
+
+
+def test_lossless_picture_keeps_the_grey_levels():
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+    data, limits = picture.encoded(ramp, 512, lossless=True)
+    assert data.startswith(b"\x89PNG")
+    assert limits[0] < limits[1]
+
+
+def test_axis_without_calibration_or_that_runs_backwards_is_drawn_upright():
+    plot = plots.ImagePlot()
+    plot.draw_pixels(np.eye(8), Axis(4.0, -0.5, "nm"), Axis(0.0, 0.0, ""), small=False)
+    mark = plot.widget.marks[0]
+    assert list(mark.y) == [0.0, 4.0]
+    assert list(mark.x) == [0.0, 8.0]
