@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dmlink.indm.results import Profile, Result, Scalar, as_result
+from dmlink.indm.info import Axis, Info
+from dmlink.indm.results import Profile, Result, Scalar
+from dmlink.program import Instance, Program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmlink.export import HasProgram
-    from dmlink.frame import Axis, Frame
+    from dmlink.frame import Frame
 
 
 class Comparison(NamedTuple):
@@ -54,7 +56,7 @@ class Check(tuple[Comparison, ...]):
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def check(script: str | Path, frames: Sequence[Frame], against: HasProgram) -> Check:
+def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Program) -> Check:
     """Run an exported script over frames in the simulated DigitalMicrograph; compare it with the cell.
 
     Parameters
@@ -62,8 +64,9 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram) -> C
     script : str or Path
         The exported script.
     frames : sequence of Frame
-        A Recording, or frames of one shape in a list.
-    against : LiveCell
+        A Recording, or frames of one shape in a list. One that equals the frame before it is left out: to
+        DigitalMicrograph it is no new frame.
+    against : LiveCell or Program
         The cell; its program is run anew, so nothing it keeps in `state` matters.
 
     Raises
@@ -73,34 +76,40 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram) -> C
     """
     from dmlink.simulator import Microscope  # noqa: PLC0415 - takes DigitalMicrograph's place meanwhile
 
-    program = against.program
-    module = program.load()
-    state: dict[str, Any] = {}
+    program = against if isinstance(against, Program) else against.program
+    text = Path(script).read_text(encoding="utf-8")
+    cell = Instance(program)
+    played = Played(frames)
+    title = _ascii(f"{program.name} of {played.name}")
     comparisons = []
-    with Microscope(Played(frames), loop=False) as microscope:
+    shown = 0
+    with Microscope(played, loop=False) as microscope:
         microscope.camera.pause()
         microscope.camera.seek(0)
         microscope.camera.step()
         began = time.perf_counter()
-        running = microscope.run_script(
-            Path(script).read_text(encoding="utf-8"), background=False, name=program.name
-        )
+        running = microscope.run_script(text, background=False, name=program.name)
         running.join(60.0)
-        for i, frame in enumerate(frames):
-            if i:
+        before: Any = None
+        for index, frame in enumerate(frames):
+            if index:
                 time.sleep(time.perf_counter() - began)  # the script rests as long as it has worked
                 began = time.perf_counter()
                 microscope.camera.step()
             microscope.settle(60.0)
-            result = as_result(module.process(frame.data, frame.info, state), program.name)
-            if result is None:
+            if index and np.array_equal(frame.data, before):
                 continue
-            title = f"{program.name} of {frame.source}"
+            before = frame.data
+            info = Info(index, frame.time, _in_dm(frame.x), _in_dm(frame.y), None, played.name)
+            result = cell.process(frame.data, info)
             windows = [window for window in microscope.windows() if window.name == title]
-            if not windows:
+            failed = any("of the script:" in line for line in running.output)
+            if failed or (result and not windows):
                 said = "\n".join(running.output)
-                raise RuntimeError(f"{script} shows no window for frame {i}. It said:\n{said}")
-            comparisons.append(_compare(frame.index, title, windows[0], result, i))
+                raise RuntimeError(f"{script} failed at frame {frame.index}. It said:\n{said}")
+            if result:
+                comparisons.append(_compare(frame.index, title, windows[0], result, shown))
+                shown += 1
     return Check(comparisons)
 
 
@@ -121,11 +130,13 @@ class Played:
         return self._frames[i]
 
 
-def _compare(index: int, title: str, window: Any, result: Result, i: int) -> Comparison:
+def _compare(index: int, title: str, window: Any, result: Result, column: int) -> Comparison:
+    """Compare one result with the window; that of a number is a strip chart, with a column for each frame."""
     shown = window.data
+    axes: list[Axis] | None = None
     if isinstance(result, Scalar):
         wanted = np.array(list(result.series.values()), dtype=np.float32)
-        shown, axes = shown[:, i], None
+        shown = shown[:, column]
     else:
         wanted = np.asarray(result.values)
         wanted = wanted if wanted.ndim == 3 else wanted.astype(np.float32)
@@ -140,7 +151,13 @@ def _compare(index: int, title: str, window: Any, result: Result, i: int) -> Com
 
 
 def _close(shown: Sequence[Axis], wanted: Sequence[Axis]) -> bool:
-    return all(
-        np.allclose(s[:2], w[:2]) and s.unit == w.unit.replace("\u00b5", "u")
-        for s, w in zip(shown, wanted, strict=True)
-    )
+    return all(np.allclose(s[:2], w[:2]) and s.unit == w.unit for s, w in zip(shown, wanted, strict=True))
+
+
+def _in_dm(axis: Axis) -> Axis:
+    return axis._replace(unit=_ascii(axis.unit))
+
+
+def _ascii(text: str) -> str:
+    """Return what DigitalMicrograph makes of a text."""
+    return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode()

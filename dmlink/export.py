@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from textwrap import indent
 from typing import Protocol
 
-from dmlink import bundle
+from dmlink import bundle, needs
+from dmlink.capture import RESULTS
 from dmlink.program import Program
 
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
-DISTRIBUTIONS = {
-    "cv2": "opencv-python",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "PIL": "pillow",
-}
-
+MECHANICS = ("info", "results", "gms", "window", "livescript")  # modules of dmlink.indm
+FUTURE = "from __future__ import annotations\n\n"
 HEADER = '''"""{name}: processes every frame of the live view in DigitalMicrograph.
 
 How to run it: open this file in a script window (File > Open, language Python), click the live view, then
 execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A rectangular ROI on the live
-view limits what is processed. Closing the live view stops it; executing it again starts it anew.
+view limits what is processed. Close the live view or the result to stop it; execute it again to start anew.
 
 Needs: {needs}.
 Change the parameters and process() as you like. Made by dmlink {version}.
@@ -86,37 +81,76 @@ def export(
 
 
 def script(program: Program, target: str = "live") -> str:
-    """Return the text of the stand-alone script of a program."""
+    """Return the text of the stand-alone script of a program.
+
+    Raises
+    ------
+    ValueError
+        If there is no such target, or the cell uses what cannot be in DigitalMicrograph.
+    """
     if target != "live":
         raise ValueError(f"{target!r} is not a target of an export; there is: 'live'.")
-    names = ("info", "results", "gms", "livescript")
-    parts = [bundle.part(name) for name in names]
-    mechanics = "\n\n".join(part.body for part in parts)
-    own = re.sub(r"^from dmlink\.indm\.\w+ import .*\n", "", program.source, flags=re.MULTILINE)
-    own = own.split("\n", 1)[1].strip("\n")  # without the docstring: the header takes its place
-    imports = bundle.import_lines([part.imports for part in parts]).replace(
-        "from __future__ import annotations\n\n", ""
+    own = _without_dmlink(program)
+    if FUTURE not in f"{own}\n":
+        own = FUTURE + own
+    header = HEADER.format(name=program.name, needs="{needs}", version=version("dmlink"))
+    above = f"{header}\n{own}\n"
+    below_header = "\n" * len(needs.versions(above))  # lines that the header will have more
+    above = above.replace(
+        "{needs}", ".\nNeeds: ".join([needs.packages(above), *needs.versions(below_header + above)]), 1
     )
-    future = "from __future__ import annotations\n\n"
-    if "from __future__ import annotations\n" in own:
-        future = ""
-    header = HEADER.format(name=program.name, needs=_needs(program), version=version("dmlink"))
+    parts = [bundle.part(name) for name in MECHANICS]
+    imports = bundle.import_lines([{"sys": {""}}, *(part.imports for part in parts)]).replace(FUTURE, "")
+    bodies = [f"# {part.doc.splitlines()[0]}\n\n{_brief(part.body)}" for part in parts]
+    below = indent("\n\n".join([imports, *bodies]), "    ")
     return (
-        f"{header}\n{future}{own}\n\n\n{BELOW}\n\n{imports}\n\n"
-        f"def dmlink_live(process, name, script):\n{indent(mechanics, '    ')}\n"
-        f"    start(process, name, script)\n\n\n"
-        f"dmlink_live(process, {program.name!r}, globals())\n"
+        f"{above}\n\n{BELOW}\n\n"
+        f"def dmlink_live(name):\n{below}\n"
+        f"    start(name, sys._getframe(1))\n\n\n"
+        f"dmlink_live({program.name!r})\n"
     )
 
 
-def _needs(program: Program) -> str:
-    """Return what the script imports, and where GMS's Python gets it."""
-    tree = ast.parse(program.source)
-    modules = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    modules |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    packages = {module.partition(".")[0] for module in modules} - {"dmlink", "__future__", "numpy"}
-    packages = {package for package in packages if package not in sys.stdlib_module_names}
-    if not packages:
-        return "NumPy, which comes with GMS"
-    names = " ".join(sorted(DISTRIBUTIONS.get(package, package) for package in packages))
-    return f"NumPy, which comes with GMS, and in its environment GMS_VENV_PYTHON: pip install {names}"
+def _without_dmlink(program: Program) -> str:
+    """Return the program without its docstring and its imports of results, which the mechanics provide.
+
+    Raises
+    ------
+    ValueError
+        If it uses more of dmlink than that.
+    """
+    lines = program.source.split("\n")
+    drop = {1}  # the header takes the docstring's place
+    for node in ast.walk(ast.parse(program.source)):
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        else:
+            continue
+        if not any(module.partition(".")[0] == "dmlink" for module in modules):
+            continue
+        results = all(alias.name in RESULTS and not alias.asname for alias in node.names)
+        if isinstance(node, ast.Import) or not results or node.col_offset:
+            cell = program.line_of(node.lineno)
+            raise ValueError(
+                f"{f'line {cell}: ' if cell else ''}'{ast.unparse(node)}' cannot be exported: dmlink is not "
+                f"there in DigitalMicrograph. {', '.join(RESULTS)} can be used without an import."
+            )
+        drop |= {*range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    text = "\n".join(line for number, line in enumerate(lines, start=1) if number not in drop)
+    head, process, body = text.strip("\n").partition("def process(frame, info, state):")
+    return re.sub(r"\n{4,}", "\n\n\n", head) + process + body
+
+
+def _brief(source: str) -> str:
+    """Return a module as a reader in DM wants it: one line of each docstring, no words to our own tools."""
+    source = re.sub(r"  # noqa: [A-Z0-9, ]+ - ", "  # ", source)
+    source = re.sub(r"  # (noqa|type): .*", "", source)
+    lines = source.split("\n")
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    for node in sorted(nodes, key=lambda node: -node.lineno):
+        if doc := ast.get_docstring(node):
+            said = node.body[0]
+            lines[said.lineno - 1 : said.end_lineno] = [f'{" " * said.col_offset}"""{doc.splitlines()[0]}"""']
+    return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from dmlink.program import Program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MAGIC = re.compile(r"(?m)^[%!].*$")
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
 
@@ -39,7 +41,11 @@ def program(path: str | Path, name: str | None = None) -> Program:
         there = ", ".join(live) or "none"
         which = "which one of its live cells is meant" if name is None else f"no live cell named {name!r}"
         raise ValueError(f"{path}: {which}? It has: {there}.")
-    return Program.from_cell(live[name], name, _namespace(Path(path), cells))
+    namespace, failed = _namespace(Path(path), cells)
+    try:
+        return Program.from_cell(live[name], name, namespace)
+    except ValueError as error:
+        raise ValueError(" ".join([f"{error}", *_why(Path(path), str(error), failed)])) from None
 
 
 def _read(path: Path) -> Any:
@@ -57,29 +63,48 @@ def _live(cells: list[str]) -> Iterator[tuple[str, str]]:
             yield words[1], body
 
 
-def _namespace(path: Path, cells: list[str]) -> dict[str, Any]:
-    """Return what the notebook's definitions define, in a module that inspection finds the source of."""
+def _namespace(path: Path, cells: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return what the notebook's definitions define, and what became of those that failed.
+
+    They are made in a module that inspection finds the source of.
+    """
     text = "\n\n".join(_definitions(cells))
     module = ModuleType("__main__")
     module.__file__ = f"<{path.name}>"
     linecache.cache[module.__file__] = (len(text), None, text.splitlines(keepends=True), module.__file__)
     main, sys.modules["__main__"] = sys.modules["__main__"], module
+    failed = []
     try:
-        exec(compile(text, module.__file__, "exec"), vars(module))  # noqa: S102 - the user's own definitions
+        for node in ast.parse(text).body:
+            try:
+                exec(compile(ast.Module([node], []), module.__file__, "exec"), vars(module))  # noqa: S102
+            except Exception as error:  # noqa: BLE001 - the cell may do without it
+                failed.append(f"'{ast.unparse(node).splitlines()[0]}': {type(error).__name__}: {error}")
     finally:
         sys.modules["__main__"] = main
-    return vars(module)
+    return vars(module), failed
 
 
 def _definitions(cells: list[str]) -> Iterator[str]:
     for source in cells:
         try:
-            tree = ast.parse(source)
-        except SyntaxError:  # a magic
+            tree = ast.parse(source if source.startswith("%%") else _MAGIC.sub("pass", source))
+        except SyntaxError:  # a cell magic, or a mistake
             continue
         for node in tree.body:
-            if isinstance(node, DEFINITIONS) or (isinstance(node, ast.Assign) and _is_plain(node.value)):
-                yield ast.get_source_segment(source, node) or ""
+            assigned = isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value
+            if isinstance(node, DEFINITIONS) or (assigned and _is_plain(assigned)):
+                first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+                yield "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+
+
+def _why(path: Path, error: str, failed: list[str]) -> Iterator[str]:
+    if "not defined" in error:
+        yield (
+            f"{path.name} has not been run: its imports, functions, classes and constants are known, but "
+            "not what it computes."
+        )
+        yield from (f"This failed: {what}." for what in failed)
 
 
 def _is_plain(node: ast.expr) -> bool:

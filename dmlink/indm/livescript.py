@@ -1,104 +1,27 @@
-"""The mechanics of an exported script: `process` on every frame of the live view, results in windows."""
+"""The mechanics of an exported script: `process` on every frame of the live view, results in a window."""
 
 from __future__ import annotations
 
 import time
 import traceback
-import types
-from typing import Any, Callable
+from typing import Any
 
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import ascii_unit, axis, clamped, refusal, signature, version
+from dmlink.indm.gms import Changes, ascii_unit, axis, clamped, live_view, pixels_of, refusal, version
 from dmlink.indm.info import Axis, Info
-from dmlink.indm.results import Image, Profile, Result, Scalar, as_result
+from dmlink.indm.results import Image, Profile, Scalar, as_result
+from dmlink.indm.window import Window
 
-LINE_PLOT = 3  # DM's number of this kind of display
-STRIP_LENGTH = 256  # frames that a strip chart begins with; it is doubled when full
-REPORT_SECONDS = 10.0  # how often the script says how long it takes
-
-
-class Window:
-    """A window of DM with a result in it: made for the first result, then kept up to date."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self._image: Any = None
-        self._shape: tuple[int, ...] = ()
-        self._history = np.zeros((1, STRIP_LENGTH), np.float32)
-        self._n = 0  # frames in the history
-
-    def show(self, result: Result) -> None:
-        """Draw a result."""
-        if isinstance(result, Scalar):
-            self._append(list(result.series.values()))
-            self._draw(self._history, Axis(unit="frames"), Axis(), result.unit, line=True)
-        elif isinstance(result, Profile):
-            self._draw(result.values, result.x, Axis(), result.value_unit, line=True)
-        elif result.values.ndim == 3:
-            self._draw_colour(result.values)
-        else:
-            self._draw(result.values, result.x, result.y, "", line=False)
-
-    def _append(self, values: list[float]) -> None:
-        if len(values) != len(self._history):
-            self._history, self._n = np.zeros((len(values), STRIP_LENGTH), np.float32), 0
-        if self._n == self._history.shape[1]:
-            self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
-        self._history[:, self._n] = values
-        self._n += 1
-
-    def _draw(self, values: Any, x: Axis, y: Axis, unit: str, *, line: bool) -> None:
-        if self._shape != values.shape:
-            self._close()
-            # DM takes nothing but arrays that own their memory, in C order
-            image = DM.CreateImage(np.array(values, dtype=np.float32, order="C", copy=True))
-            if image is None:
-                raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
-            image.SetName(self.title)
-            if line:
-                document = DM.NewImageDocument(self.title)
-                document.AddImageDisplay(image, LINE_PLOT)
-                document.Show()
-            else:
-                image.ShowImage()
-            self._image, self._shape = image, values.shape
-        else:
-            self._image.GetNumArray()[...] = values
-        for dimension, a in enumerate((x, y)[: values.ndim]):
-            self._image.SetDimensionCalibration(dimension, a.origin, a.scale, ascii_unit(a.unit), 0)
-        self._image.SetIntensityUnitString(ascii_unit(unit))
-        self._image.UpdateImage()
-
-    def _draw_colour(self, values: Any) -> None:
-        """Draw an (h, w, 3) array: DM makes colour images in DM-script only, of three grey ones."""
-        planes = [DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")) for i in range(3)]
-        rgb = "rgb({}, {}, {})".format(*(plane.GetLabel() for plane in planes))
-        if self._shape != values.shape:
-            self._close()
-            DM.ExecuteScriptString(f"{rgb}.ShowImage()")
-            self._image, self._shape = DM.GetFrontImage(), values.shape
-            self._image.SetName(self.title)
-        else:
-            DM.ExecuteScriptString(
-                f"RGBimage colours := FindImageByID({self._image.GetID()})\n"
-                f"colours = {rgb}\n"
-                "colours.UpdateImage()"
-            )
-        for plane in planes:
-            DM.DeleteImage(plane)
-
-    def _close(self) -> None:
-        if self._image is not None:
-            DM.DeleteImage(self._image)
-        self._image = None
+REPORT_SECONDS = 60.0  # how often the script says that it skips frames
+AT_HOME = "__dmlink_at_home__"  # marks the names of a script that is executed for the second time
 
 
 class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
     """Listens to a live view; nothing may escape from here into DM."""
 
-    def __init__(self, image: Any, process: Callable[[Any, Info, dict[str, Any]], Any], name: str) -> None:
+    def __init__(self, image: Any, process: Any, name: str) -> None:
         DM.Py_ScriptObject.__init__(self)
         self.stop = False
         self.skipped = 0
@@ -106,15 +29,15 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         self._process = process
         self._name = name
         self._source = str(image.GetName())
-        self._window = Window(f"{name} of {self._source}")
+        self.window = Window(ascii_unit(f"{name} of {self._source}"))
         self._state: dict[str, Any] = {}
         self._shape: tuple[int, ...] = ()
-        self._signature: Any = None
+        self._changes = Changes()
         self._index = -1
         self._busy = False
         self._rest_until = 0.0
-        self._reported = time.perf_counter()
-        self._errors: dict[str, int] = {}
+        self._reported = (time.perf_counter(), 0)  # when, and how many were skipped by then
+        self._errors: set[Any] = set()
 
     def __del__(self) -> None:
         """Let DM know, as its own scripts do."""
@@ -125,31 +48,33 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         if self.stop:
             return
         try:
-            self._see(image)
-        except Exception as error:  # noqa: BLE001 - nothing may escape into DM
+            if self.window.closed:
+                self.end("its window was closed")
+                self.window.close()
+            else:
+                self._see(image)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - nothing may escape into DM
             self._tell(error)
 
     def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # noqa: ARG002, N802 - DM's names
         """End with the live view."""
-        self.end()
+        self.end("the live view was closed")
 
-    def end(self) -> None:
+    def end(self, why: str) -> None:
         """Stop; GMS up to 3.5.1 cannot be asked to send no more events, `stop` alone has to do there."""
         if not self.stop:
             self.stop = True
-            print(f"{self._name}: stopped after {self.processed} frames, {self.skipped} skipped.")
+            print(f"{self._name}: stopped, {why}. {self.processed} frames processed, {self.skipped} skipped.")
             if hasattr(self, "UnregisterAllListeners"):
                 self.UnregisterAllListeners()
 
     def _see(self, image: Any) -> None:
-        array = np.atleast_2d(image.GetNumArray())
-        seen = signature(array)
-        if seen == self._signature:
+        array = pixels_of(image)
+        if not self._changes.complete(array):
             return
-        self._signature = seen
         self._index += 1
         began = time.perf_counter()
-        if self._busy or began < self._rest_until:
+        if self._busy or began < self._rest_until:  # busy: process() has let DM handle its events
             self.skipped += 1
             return
         self._busy = True
@@ -162,8 +87,9 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         self._report(now, now - began)
 
     def _run(self, image: Any, array: Any) -> None:
+        size = array.shape[:2]
         roi = self._first_rectangle(image)
-        top, left, bottom, right = place = clamped(roi or (0, 0, *array.shape), *array.shape)
+        top, left, bottom, right = place = clamped(roi or (0, 0, *size), *size)
         frame = np.array(array[top:bottom, left:right])  # the camera writes on while we compute
         frame.flags.writeable = False
         if frame.shape != self._shape:
@@ -174,7 +100,7 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         result = as_result(self._process(frame, info, self._state), self._name)
         self.processed += 1
         if result is not None:
-            self._window.show(result)
+            self.window.show(result)
 
     def _first_rectangle(self, image: Any) -> Any:
         display = image.GetImageDisplay(0)
@@ -182,58 +108,61 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         return next((roi.GetRectangle() for roi in rois if roi.IsRectangle()), None)
 
     def _report(self, now: float, seconds: float) -> None:
-        if now - self._reported > REPORT_SECONDS:
-            self._reported = now
+        then, skipped = self._reported
+        if now - then > REPORT_SECONDS and self.skipped > skipped:
+            self._reported = now, self.skipped
             print(f"{self._name}: {seconds * 1e3:.0f} ms per frame; {self.skipped} frames skipped.")
 
-    def _tell(self, error: Exception) -> None:
-        """Print each error once, with the line where it happened."""
-        text = f"{type(error).__name__}: {error}"
-        self._errors[text] = self._errors.get(text, 0) + 1
-        if self._errors[text] == 1 and len(self._errors) <= 20:
-            line = traceback.extract_tb(error.__traceback__)[-1].lineno
-            print(f"{self._name}: frame {self._index}, line {line} of the script: {text}")
+    def _tell(self, error: BaseException) -> None:
+        """Print an error once for each line of the script where it happens."""
+        script = self._process.__code__.co_filename
+        steps = traceback.extract_tb(error.__traceback__)
+        line = [step.lineno for step in steps if step.filename == script][-1]
+        if (type(error), line) not in self._errors:
+            self._errors.add((type(error), line))
+            what = traceback.format_exception_only(type(error), error)[-1].strip()
+            print(f"{self._name}: frame {self._index}, line {line} of the script: {what}")
 
 
-def at_home(process: Any, script: dict[str, Any]) -> Any:
-    """Return `process` with global names of its own.
+def at_home(caller: Any) -> dict[str, Any]:
+    """Return the names of the calling script, made once more where no other script can change them.
 
-    All scripts of DM share one set of global names: without this, another script's `process` or parameters
-    would take the place of ours.
+    All scripts of DM share one set of global names: another script's `process`, parameters or functions
+    would take the place of ours while we run.
     """
-    home = dict(script, Axis=Axis, Scalar=Scalar, Profile=Profile, Image=Image)
-
-    def moved(function: Any) -> Any:
-        copy = types.FunctionType(
-            function.__code__, home, function.__name__, function.__defaults__, function.__closure__
-        )
-        copy.__kwdefaults__ = function.__kwdefaults__
-        return copy
-
-    for name, value in script.items():
-        if isinstance(value, types.FunctionType) and value.__globals__ is script:
-            home[name] = moved(value)
-        elif isinstance(value, type) and value.__module__ == script.get("__name__"):
-            for key, method in list(vars(value).items()):
-                if isinstance(method, types.FunctionType) and method.__globals__ is script:
-                    setattr(value, key, moved(method))
-    return home[process.__name__]
+    script: dict[str, Any] = caller.f_globals
+    if "process" not in caller.f_code.co_names:
+        return script  # it is not the whole script that calls, but a line of it
+    home = {name: value for name, value in script.items() if name.startswith("__") or name == "DM"}
+    home[AT_HOME] = True
+    exec(caller.f_code, home)  # noqa: S102 - it has just been executed in the names of all
+    return home
 
 
-def start(process: Any, name: str, script: dict[str, Any]) -> None:
-    """Run `process` on every frame of the front image from now on; stop what an earlier run started."""
-    key = "dmlink_live_" + "".join(c if c.isalnum() else "_" for c in name)
-    if script.get(key) is not None:
-        script[key].end()
+def start(name: str, caller: Any) -> None:
+    """Run the script's `process` on every frame of the live view; stop what an earlier run started."""
+    script = caller.f_globals
+    if AT_HOME in script:
+        return
     why = refusal(version())
     if why:
         print(f"{name}: {why}")
         return
-    image = DM.GetFrontImage()
-    live = LiveScript(image, at_home(process, script), name)
+    key = "dmlink_live_" + name
+    if script.get(key) is not None:
+        script[key].end("it is executed anew")
+        script[key].window.close()
+    image = live_view()
+    if image is None:
+        print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
+        return
+    home = at_home(caller)
+    for kind in (Axis, Scalar, Profile, Image):
+        home.setdefault(kind.__name__, kind)
+    live = LiveScript(image, home["process"], name)
     window = image.GetOrCreateImageDocument().GetWindow()
     live.WindowHandleWindowClosedEvent(window, "pythonplugin")
     live.HandleDataChangedEvent(0, image)  # also for an image that stands still
     live.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
     script[key] = live  # DM keeps no hold on it: this name does
-    print(f"{name}: running on {image.GetName()}. Close the live view to stop it.")
+    print(f"{name}: running on {image.GetName()}. Close the live view or the result to stop it.")

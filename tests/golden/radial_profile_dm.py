@@ -1,0 +1,666 @@
+"""radial_profile: processes every frame of the live view in DigitalMicrograph.
+
+How to run it: open this file in a script window (File > Open, language Python), click the live view, then
+execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A rectangular ROI on the live
+view limits what is processed. Close the live view or the result to stop it; execute it again to start anew.
+
+Needs: NumPy, which comes with GMS.
+Change the parameters and process() as you like. Made by dmlink 0.1.0.dev0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Parameters
+n_bins = 32  # 16 to 256 in steps of 16: points of the profile
+log = True  # True or False: logarithmic scale
+
+
+def rings(power, n):
+    """Average `power` (half of a spectrum) over `n` rings from the centre to the Nyquist frequency."""
+    fy = np.fft.fftfreq(power.shape[0])[:, None]
+    fx = np.linspace(0, 0.5, power.shape[1])[None, :]
+    ring = (np.hypot(fy, fx) * 2 * n).astype(int).ravel()
+    total = np.bincount(ring, power.ravel(), minlength=n)[:n]
+    return total / np.maximum(np.bincount(ring, minlength=n)[:n], 1)
+
+
+def process(frame, info, state):
+    power = np.abs(np.fft.rfft2(frame - frame.mean())) ** 2
+    profile = rings(power, n_bins)
+    return Profile(np.log10(profile + 1) if log else profile, scale=0.5 / n_bins / info.scale, unit="1/" + info.unit)
+
+
+# -------------------- Nothing below needs to be changed --------------------
+
+def dmlink_live(name):
+    import DigitalMicrograph as DM
+    import math
+    import numpy as np
+    import sys
+    import time
+    import traceback
+    import zlib
+    from typing import Any, Iterator, NamedTuple, Sequence, Union
+
+
+    # What a cell is told about its frame: where it comes from and what a pixel means.
+
+    class Axis(NamedTuple):
+        """A calibrated axis: the value at pixel `index` is `origin + scale * index`, in `unit`."""
+
+        origin: float = 0.0
+        scale: float = 1.0
+        unit: str = ""
+
+        def part(self, start: int) -> Axis:
+            """Return the axis of a region that begins at pixel `start`."""
+            return Axis(self.origin + self.scale * start, self.scale, self.unit)
+
+        def values(self, n: int) -> np.ndarray:
+            """Return the values of the first `n` pixels, shape (n,), in `unit`."""
+            return self.origin + self.scale * np.arange(n)
+
+
+    class Info:
+        """The circumstances of one frame, as `info` in a cell."""
+
+        __slots__ = ("index", "roi", "source", "tags", "time", "x", "y")
+
+        def __init__(
+            self,
+            index: int = 0,
+            time: float = 0.0,
+            x: Axis = Axis(),
+            y: Axis = Axis(),
+            roi: tuple[int, int, int, int] | None = None,
+            source: str = "",
+            tags: dict[str, Any] | None = None,
+        ) -> None:
+            self.index = index
+            self.time = time
+            self.x = x
+            self.y = y
+            self.roi = roi
+            self.source = source
+            self.tags = {} if tags is None else tags
+
+        @property
+        def scale(self) -> float:
+            """Size of a pixel along x, in `unit`."""
+            return self.x.scale
+
+        @property
+        def origin(self) -> float:
+            """Position of the first pixel along x, in `unit`."""
+            return self.x.origin
+
+        @property
+        def unit(self) -> str:
+            """Unit of the horizontal axis, such as "nm"; empty when the image is not calibrated."""
+            return self.x.unit
+
+
+    # The kinds of result that a cell can give, in the notebook and in DigitalMicrograph alike.
+
+    Result = Union["Scalar", "Profile", "Image"]
+
+
+    class Scalar:
+        """A number for each frame, or several with names: drawn as a strip chart."""
+
+        kind = "scalar"
+
+        def __init__(self, value: Any, unit: str = "", name: str = "") -> None:
+            if isinstance(value, dict):
+                self.value: float | dict[str, float] = {str(k): float(v) for k, v in value.items()}
+            else:
+                self.value = float(value)
+            self.unit = str(unit)
+            self.name = str(name)
+
+        @property
+        def series(self) -> dict[str, float]:
+            """The numbers by name; a single number is called "value"."""
+            return self.value if isinstance(self.value, dict) else {"value": self.value}
+
+
+    class Profile:
+        """A curve for each frame: `values` of shape (n,) over the axis `x`; `value_unit` is the unit of y."""
+
+        kind = "profile"
+
+        def __init__(
+            self,
+            values: Any,
+            scale: float = 1.0,
+            origin: float = 0.0,
+            unit: str = "",
+            value_unit: str = "",
+            name: str = "",
+        ) -> None:
+            self.values = _numeric(values, "profile")
+            if self.values.ndim != 1:
+                raise ValueError(f"A profile has one dimension, not shape {self.values.shape}.")
+            self.x = Axis(float(origin), float(scale), str(unit))
+            self.value_unit = str(value_unit)
+            self.name = str(name)
+
+
+    class Image:
+        """An image for each frame: `values` of shape (h, w), or (h, w, 3) uint8 for colour."""
+
+        kind = "image"
+
+        def __init__(
+            self, values: Any, scale: float = 1.0, origin: Any = 0.0, unit: str = "", name: str = ""
+        ) -> None:
+            self.values = _numeric(values, "image")
+            colour = self.values.ndim == 3 and self.values.shape[2] == 3
+            if self.values.ndim != 2 and not colour:
+                raise ValueError(f"An image has shape (h, w), or (h, w, 3) for colour, not {self.values.shape}.")
+            if colour and self.values.dtype != np.uint8:
+                raise ValueError(f"A colour image is uint8 from 0 to 255, not {self.values.dtype}.")
+            y0, x0 = origin if np.ndim(origin) else (origin, origin)
+            self.y = Axis(float(y0), float(scale), str(unit))
+            self.x = Axis(float(x0), float(scale), str(unit))
+            self.name = str(name)
+
+
+    def as_result(value: Any, name: str = "") -> Any:
+        """Give a cell's last value its obvious meaning."""
+        if value is None:
+            return None
+        if isinstance(value, (Scalar, Profile, Image)):
+            value.name = value.name or name
+            return value
+        if isinstance(value, dict) and value and all(np.ndim(v) == 0 for v in value.values()):
+            return Scalar(value, name=name)
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            if array.ndim == 0:
+                return Scalar(array.item(), name=name)
+            if array.ndim == 1:
+                return Profile(array, name=name)
+            if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
+                return Image(array, name=name)
+        what = type(value).__name__
+        if isinstance(value, np.ndarray):
+            what = f"array of shape {value.shape} and type {value.dtype}"
+        raise TypeError(
+            f"The cell's last line gives this: {what}, which cannot be shown. End the cell with a number, a dict "
+            "of numbers, a 1-D array (profile), a 2-D array (image) or an (h, w, 3) uint8 array (colour)."
+        )
+
+
+    def _numeric(values: Any, what: str) -> np.ndarray:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"The values of this {what} are {array.dtype}; they must be real numbers.")
+        if array.size == 0:
+            raise ValueError(f"This {what} has no values (shape {array.shape}).")
+        return array
+
+
+    # What one has to know of DigitalMicrograph (GMS) to use its images: version, axes, rectangles, changes.
+
+    RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
+    SAMPLED_ROWS = 8
+    SAMPLED_PIXELS = 256  # of each of these rows
+    CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
+
+
+    def version() -> tuple[int, ...]:
+        """Return (major, minor, build) of GMS, such as (3, 61, 4719); only DM-script knows it."""
+        DM.ExecuteScriptString(
+            "number a, b, c\n"
+            "GetApplicationVersion(a, b, c)\n"
+            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:major", a)\n'
+            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:minor", b)\n'
+            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:build", c)\n'
+        )
+        numbers = []
+        for part in ("major", "minor", "build"):
+            found, value = DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version:" + part)
+            numbers.append(int(value) if found else 0)
+        return tuple(numbers)
+
+
+    def refusal(gms: tuple[int, ...]) -> str:
+        """Return why this version of GMS cannot be used; empty when it can."""
+        if gms[:2] in CRASHING:
+            return "GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
+        return ""
+
+
+    def axis(image: Any, dimension: int) -> Axis:
+        """Return the calibration of a dimension of an image: 0 is x, 1 is y, which a spectrum does not have."""
+        if dimension >= image.GetNumDimensions():
+            return Axis()
+        origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
+        if not (math.isfinite(origin) and math.isfinite(scale)):
+            return Axis()
+        return Axis(float(origin), float(scale), ascii_unit(unit))
+
+
+    def pixels_of(image: Any) -> np.ndarray:
+        """Return the memory of an image as frames: (h, w), spectra as (1, n), colours as (h, w, 3) uint8."""
+        name = str(image.GetName())
+        try:
+            array: np.ndarray = image.GetNumArray()
+        except Exception as error:  # what DM raises for colour images is not known
+            raise ValueError(
+                f"DigitalMicrograph does not give the pixels of {name!r} to Python: {error}"
+            ) from None
+        if array.ndim == 1:
+            array = array.reshape(1, -1)
+        colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+        if array.ndim != 2 and not colour:
+            raise ValueError(
+                f"The image {name!r} has the shape {array.shape}; only images (h, w), spectra and colour images "
+                "can be streamed."
+            )
+        return array
+
+
+    def shown_images() -> Iterator[Any]:
+        """Yield the image of every document that has a window, but not the results that dmlink shows."""
+        for i in range(DM.CountImageDocuments()):
+            try:
+                document = DM.GetImageDocument(i)
+                document.GetWindow()
+                image = document.GetImage(0)
+                ours = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
+            except Exception:  # without a window or an image, or closed just now
+                continue
+            if not (ours[0] and ours[1]):
+                yield image
+                del image  # DM frees an image only when Python has let go of it
+
+
+    def live_view() -> Any:
+        """Return the image in front if it can be streamed, else the first one that can; None if there is none."""
+        try:
+            front = DM.GetFrontImage().GetID()
+        except Exception:  # there is none
+            front = None
+        best = None
+        for image in shown_images():
+            try:
+                pixels_of(image)
+            except ValueError:
+                continue
+            if best is None or image.GetID() == front:
+                best = image
+        return best
+
+
+    def ascii_unit(unit: Any) -> str:
+        """Return a unit as plain text; micrometres come from DM as bytes and crash it when sent back as such."""
+        text = unit.decode("latin-1") if isinstance(unit, bytes) else str(unit or "")
+        return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
+
+
+    def clamped(rectangle: Sequence[float], height: int, width: int) -> tuple[int, int, int, int]:
+        """Return the part of (top, left, bottom, right) that lies on the image: at least one pixel."""
+        top = min(max(0, int(rectangle[0])), height - 1)
+        left = min(max(0, int(rectangle[1])), width - 1)
+        return (
+            top,
+            left,
+            min(max(top + 1, int(rectangle[2])), height),
+            min(max(left + 1, int(rectangle[3])), width),
+        )
+
+
+    def signature(array: Any) -> Any:
+        """Return a cheap checksum of four rows of a 2-D array: the same after an event that brought no new data."""
+        step = max(1, len(array) // 4)
+        return array.shape, [zlib.crc32(memoryview(row.view(np.uint8))) for row in array[step - 1 :: step]]
+
+
+    def samples(array: Any) -> list[bytes]:
+        """Return some pixels of a few rows, the last one among them: cheap to take, and other in each frame."""
+        step = max(1, -(-len(array) // SAMPLED_ROWS))
+        rows = range(len(array) - 1, -1, -step)
+        flat = array.reshape(len(array), -1)
+        stride = max(1, flat.shape[1] // SAMPLED_PIXELS)
+        # through memoryviews, which keep the interpreter lock (see `copy_rectangle`)
+        return [memoryview(flat[row])[::stride].tobytes() for row in reversed(rows)]
+
+
+    class Changes:
+        """Tells a new frame from an event that brings none, or only a part of one."""
+
+        def __init__(self) -> None:
+            self._samples: list[bytes] = []
+            self._like: tuple[Any, ...] = ()
+            self._tail = -1  # the sampled row that completes a frame
+            self._scanned = -1  # the last sampled row of the part that has come already
+
+        def complete(self, array: Any) -> bool:
+            """Look at the array; True if it holds a new, complete frame."""
+            now, like = samples(array), (array.shape, array.dtype)
+            before, self._samples = self._samples, now
+            if like != self._like:
+                self._like, self._tail, self._scanned = like, len(now) - 1, -1
+                return True
+            changed = [i for i, (old, new) in enumerate(zip(before, now)) if old != new]
+            if not changed:
+                return False
+            if self._tail not in changed and self._is_part(changed):
+                self._tail = max(self._tail, changed[-1])
+                self._scanned = changed[-1]
+                return False
+            if self._tail not in changed:
+                self._tail = changed[-1]
+            self._scanned = -1
+            return True
+
+        def _is_part(self, changed: list[int]) -> bool:
+            """Tell whether these rows are the beginning of a scan, or go on where it was."""
+            first, last = changed[0], changed[-1]
+            if last - first + 1 != len(changed):
+                return False
+            if self._scanned < 0:
+                return first == 0 or first > self._tail
+            return first in {self._scanned, self._scanned + 1} and last > self._scanned
+
+
+    # A window of DigitalMicrograph with a result in it.
+
+    LINE_PLOT = 3  # DM's number of this kind of display
+    STRIP_LENGTH = 256  # frames that a strip chart begins with; it is doubled when full
+
+
+    class Closing(DM.Py_ScriptObject):
+        """Remembers that the user has closed a window."""
+
+        def __init__(self, image: Any) -> None:
+            DM.Py_ScriptObject.__init__(self)
+            self.happened = False
+            window = image.GetOrCreateImageDocument().GetWindow()
+            self.WindowHandleWindowClosedEvent(window, "pythonplugin")
+
+        def __del__(self) -> None:
+            """Let DM know, as its own scripts do."""
+            DM.Py_ScriptObject.__del__(self)
+
+        def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # DM's names
+            """Remember it."""
+            self.happened = True
+
+        def end(self) -> None:
+            """Ask for no more events, where GMS knows how."""
+            if hasattr(self, "UnregisterAllListeners"):
+                self.UnregisterAllListeners()
+
+
+    class Window:
+        """Made for the first result, then kept up to date; once the user has closed it, it stays closed."""
+
+        def __init__(self, title: str) -> None:
+            self.title = title
+            self._image: Any = None
+            self._closing: Any = None
+            self._closed = False
+            self._like: tuple[Any, ...] = ()  # what can be drawn into the image that is there
+            self._history = np.zeros((1, STRIP_LENGTH), np.float32)
+            self._n = 0  # frames in the history
+
+        @property
+        def closed(self) -> bool:
+            """Whether the user has closed it."""
+            if self._closing is not None and self._closing.happened:
+                self._closed = True
+            return self._closed
+
+        def show(self, result: Result) -> None:
+            """Take and draw a result."""
+            self.take(result)
+            self.draw(result)
+
+        def take(self, result: Result) -> None:
+            """Note a number for the strip chart; of other results only the one that is drawn counts."""
+            if isinstance(result, Scalar):
+                self._append(list(result.series.values()))
+
+        def draw(self, result: Result) -> None:
+            """Draw a result that has been taken."""
+            if self.closed:
+                return
+            if isinstance(result, Scalar):
+                self._draw(self._history, Axis(unit="frames"), Axis(), result.unit, line=True)
+            elif isinstance(result, Profile):
+                self._draw(result.values, result.x, Axis(), result.value_unit, line=True)
+            elif result.values.ndim == 3:
+                self._draw_colour(result.values)
+            else:
+                self._draw(result.values, result.x, result.y, "", line=False)
+
+        def close(self) -> None:
+            """Close the window and let DM free its image."""
+            image, gone = self._image, self.closed
+            self.release()
+            if image is not None and not gone:
+                DM.DeleteImage(image)
+
+        def release(self) -> None:
+            """Let go of the image; a window that is open stays so, but is not drawn into any more."""
+            if self._closing is not None:
+                self._closing.end()
+            self._image = self._closing = None
+            self._like = ()
+
+        def _append(self, values: list[float]) -> None:
+            if len(values) != len(self._history):
+                self._history, self._n = np.zeros((len(values), STRIP_LENGTH), np.float32), 0
+            if self._n == self._history.shape[1]:
+                self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
+            self._history[:, self._n] = values
+            self._n += 1
+
+        def _draw(self, values: Any, x: Axis, y: Axis, unit: str, *, line: bool) -> None:
+            if self._like != (values.shape, line):
+                self.close()
+                # DM takes nothing but arrays that own their memory, in C order
+                image = DM.CreateImage(np.array(values, dtype=np.float32, order="C", copy=True))
+                if image is None:
+                    raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
+                image.SetName(self.title)
+                image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)
+                if line:
+                    document = DM.NewImageDocument(self.title)
+                    document.AddImageDisplay(image, LINE_PLOT)
+                    document.Show()
+                else:
+                    image.ShowImage()
+                self._adopt(image, (values.shape, line))
+            else:
+                self._image.GetNumArray()[...] = values
+            for dimension, a in enumerate((x, y)[: values.ndim]):
+                self._image.SetDimensionCalibration(dimension, a.origin, a.scale, ascii_unit(a.unit), 0)
+            self._image.SetIntensityUnitString(ascii_unit(unit))
+            self._image.UpdateImage()
+
+        def _draw_colour(self, values: Any) -> None:
+            """Draw an (h, w, 3) array: DM makes colour images in DM-script only, of three grey ones."""
+            planes = [DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")) for i in range(3)]
+            rgb = "rgb({}, {}, {})".format(*(plane.GetLabel() for plane in planes))
+            if self._like != (values.shape, False):
+                self.close()
+                DM.ExecuteScriptString(f"{rgb}.ShowImage()")
+                image = DM.GetFrontImage()
+                image.SetName(self.title)
+                image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)
+                self._adopt(image, (values.shape, False))
+            else:
+                DM.ExecuteScriptString(
+                    f"RGBimage colours := FindImageByID({self._image.GetID()})\n"
+                    f"colours = {rgb}\n"
+                    "colours.UpdateImage()"
+                )
+            for plane in planes:
+                DM.DeleteImage(plane)
+
+        def _adopt(self, image: Any, like: tuple[Any, ...]) -> None:
+            self._image, self._like = image, like
+            self._closing = Closing(image)
+
+
+    # The mechanics of an exported script: `process` on every frame of the live view, results in a window.
+
+    REPORT_SECONDS = 60.0  # how often the script says that it skips frames
+    AT_HOME = "__dmlink_at_home__"  # marks the names of a script that is executed for the second time
+
+
+    class LiveScript(DM.Py_ScriptObject):
+        """Listens to a live view; nothing may escape from here into DM."""
+
+        def __init__(self, image: Any, process: Any, name: str) -> None:
+            DM.Py_ScriptObject.__init__(self)
+            self.stop = False
+            self.skipped = 0
+            self.processed = 0
+            self._process = process
+            self._name = name
+            self._source = str(image.GetName())
+            self.window = Window(ascii_unit(f"{name} of {self._source}"))
+            self._state: dict[str, Any] = {}
+            self._shape: tuple[int, ...] = ()
+            self._changes = Changes()
+            self._index = -1
+            self._busy = False
+            self._rest_until = 0.0
+            self._reported = (time.perf_counter(), 0)  # when, and how many were skipped by then
+            self._errors: set[Any] = set()
+
+        def __del__(self) -> None:
+            """Let DM know, as its own scripts do."""
+            DM.Py_ScriptObject.__del__(self)
+
+        def HandleDataChangedEvent(self, flags: Any, image: Any) -> None:  # DM's names
+            """Process the frame that has just come, unless the last one took too long."""
+            if self.stop:
+                return
+            try:
+                if self.window.closed:
+                    self.end("its window was closed")
+                    self.window.close()
+                else:
+                    self._see(image)
+            except (Exception, SystemExit) as error:  # nothing may escape into DM
+                self._tell(error)
+
+        def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # DM's names
+            """End with the live view."""
+            self.end("the live view was closed")
+
+        def end(self, why: str) -> None:
+            """Stop; GMS up to 3.5.1 cannot be asked to send no more events, `stop` alone has to do there."""
+            if not self.stop:
+                self.stop = True
+                print(f"{self._name}: stopped, {why}. {self.processed} frames processed, {self.skipped} skipped.")
+                if hasattr(self, "UnregisterAllListeners"):
+                    self.UnregisterAllListeners()
+
+        def _see(self, image: Any) -> None:
+            array = pixels_of(image)
+            if not self._changes.complete(array):
+                return
+            self._index += 1
+            began = time.perf_counter()
+            if self._busy or began < self._rest_until:  # busy: process() has let DM handle its events
+                self.skipped += 1
+                return
+            self._busy = True
+            try:
+                self._run(image, array)
+            finally:
+                self._busy = False
+                now = time.perf_counter()
+                self._rest_until = now + (now - began)  # at most half of DM's time is ours
+            self._report(now, now - began)
+
+        def _run(self, image: Any, array: Any) -> None:
+            size = array.shape[:2]
+            roi = self._first_rectangle(image)
+            top, left, bottom, right = place = clamped(roi or (0, 0, *size), *size)
+            frame = np.array(array[top:bottom, left:right])  # the camera writes on while we compute
+            frame.flags.writeable = False
+            if frame.shape != self._shape:
+                self._shape = frame.shape
+                self._state.clear()
+            x, y = axis(image, 0).part(left), axis(image, 1).part(top)
+            info = Info(self._index, time.time(), x, y, place if roi else None, self._source)
+            result = as_result(self._process(frame, info, self._state), self._name)
+            self.processed += 1
+            if result is not None:
+                self.window.show(result)
+
+        def _first_rectangle(self, image: Any) -> Any:
+            display = image.GetImageDisplay(0)
+            rois = (display.GetROI(i) for i in range(display.CountROIs()))
+            return next((roi.GetRectangle() for roi in rois if roi.IsRectangle()), None)
+
+        def _report(self, now: float, seconds: float) -> None:
+            then, skipped = self._reported
+            if now - then > REPORT_SECONDS and self.skipped > skipped:
+                self._reported = now, self.skipped
+                print(f"{self._name}: {seconds * 1e3:.0f} ms per frame; {self.skipped} frames skipped.")
+
+        def _tell(self, error: BaseException) -> None:
+            """Print an error once for each line of the script where it happens."""
+            script = self._process.__code__.co_filename
+            steps = traceback.extract_tb(error.__traceback__)
+            line = [step.lineno for step in steps if step.filename == script][-1]
+            if (type(error), line) not in self._errors:
+                self._errors.add((type(error), line))
+                what = traceback.format_exception_only(type(error), error)[-1].strip()
+                print(f"{self._name}: frame {self._index}, line {line} of the script: {what}")
+
+
+    def at_home(caller: Any) -> dict[str, Any]:
+        """Return the names of the calling script, made once more where no other script can change them."""
+        script: dict[str, Any] = caller.f_globals
+        if "process" not in caller.f_code.co_names:
+            return script  # it is not the whole script that calls, but a line of it
+        home = {name: value for name, value in script.items() if name.startswith("__") or name == "DM"}
+        home[AT_HOME] = True
+        exec(caller.f_code, home)  # it has just been executed in the names of all
+        return home
+
+
+    def start(name: str, caller: Any) -> None:
+        """Run the script's `process` on every frame of the live view; stop what an earlier run started."""
+        script = caller.f_globals
+        if AT_HOME in script:
+            return
+        why = refusal(version())
+        if why:
+            print(f"{name}: {why}")
+            return
+        key = "dmlink_live_" + name
+        if script.get(key) is not None:
+            script[key].end("it is executed anew")
+            script[key].window.close()
+        image = live_view()
+        if image is None:
+            print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
+            return
+        home = at_home(caller)
+        for kind in (Axis, Scalar, Profile, Image):
+            home.setdefault(kind.__name__, kind)
+        live = LiveScript(image, home["process"], name)
+        window = image.GetOrCreateImageDocument().GetWindow()
+        live.WindowHandleWindowClosedEvent(window, "pythonplugin")
+        live.HandleDataChangedEvent(0, image)  # also for an image that stands still
+        live.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
+        script[key] = live  # DM keeps no hold on it: this name does
+        print(f"{name}: running on {image.GetName()}. Close the live view or the result to stop it.")
+
+    start(name, sys._getframe(1))
+
+
+dmlink_live('radial_profile')

@@ -1,0 +1,586 @@
+"""An exported script does in DigitalMicrograph what the cell does in the notebook, and disturbs nobody."""
+
+import ast
+import linecache
+import os
+import re
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmlink import needs
+from dmlink.check import Played, check
+from dmlink.cli import main
+from dmlink.export import BELOW, export, script
+from dmlink.frame import Axis, Frame
+from dmlink.program import Instance, Program
+from dmlink.simulator import Microscope
+
+GOLDEN = Path(__file__).parent / "golden" / "radial_profile_dm.py"
+SHAPE = (24, 40)
+
+SCALAR = "frame.mean() / 3"
+SERIES = """
+gain: (0.0, 9.0) = 2.0
+{"mean": gain * frame.mean(), "max": frame.max()}
+"""
+PROFILE = """
+Profile(frame.mean(axis=0), scale=info.scale, origin=info.origin, unit=info.unit, value_unit="e-")
+"""
+IMAGE = """
+Image(frame[::2, ::2] * 0.5, scale=2 * info.scale, origin=(info.y.origin, info.x.origin), unit=info.unit)
+"""
+COLOUR = """
+import numpy as np
+np.dstack([frame % 256, frame // 2, frame * 0]).astype("uint8")
+"""
+STATEFUL = """
+state["n"] = state.get("n", 0) + 1
+state["sum"] = state.get("sum", 0) + frame.astype(float)
+Image(state["sum"] / state["n"], scale=info.scale, unit=info.unit)
+"""
+CELLS = {
+    "scalar": SCALAR,
+    "series": SERIES,
+    "profile": PROFILE,
+    "image": IMAGE,
+    "colour": COLOUR,
+    "state": STATEFUL,
+}
+
+RADIAL_PROFILE = """
+n_bins: (16, 256, 16) = 32  # points of the profile
+log: bool = True  # logarithmic scale
+
+power = np.abs(np.fft.rfft2(frame - frame.mean())) ** 2
+profile = rings(power, n_bins)
+Profile(np.log10(profile + 1) if log else profile, scale=0.5 / n_bins / info.scale, unit="1/" + info.unit)
+"""
+RINGS = '''
+def rings(power, n):
+    """Average `power` (half of a spectrum) over `n` rings from the centre to the Nyquist frequency."""
+    fy = np.fft.fftfreq(power.shape[0])[:, None]
+    fx = np.linspace(0, 0.5, power.shape[1])[None, :]
+    ring = (np.hypot(fy, fx) * 2 * n).astype(int).ravel()
+    total = np.bincount(ring, power.ravel(), minlength=n)[:n]
+    return total / np.maximum(np.bincount(ring, minlength=n)[:n], 1)
+'''
+
+
+def recording(n=10, unit="nm", shape=SHAPE, dtype=np.uint16, name="Gold"):
+    numbers = np.random.default_rng(5).integers(0, 400, (n, *shape)).astype(dtype)
+    x, y = Axis(-8.0, 0.5, unit), Axis(-4.0, 0.5, unit)
+    return Played([Frame(data, i, float(i), y, x, source=name) for i, data in enumerate(numbers)])
+
+
+def program(text, name="test", **namespace):
+    return Program.from_cell(textwrap.dedent(text).strip("\n"), name, namespace)
+
+
+def defined(text):
+    """Return what a notebook cell with this text defines."""
+    names = {"np": np, "__name__": "__main__"}
+    filename = f"<definitions {hash(text)}>"
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    exec(compile(text, filename, "exec"), names)  # noqa: S102
+    return names
+
+
+class Dm:
+    """A simulated DigitalMicrograph whose user executes scripts and steps the camera."""
+
+    def __init__(self, played=None, **switches):
+        self.played = played or recording()
+        self.microscope = Microscope(self.played, loop=True, **switches)
+
+    def __enter__(self):
+        self.microscope.start()
+        self.microscope.camera.pause()
+        self.microscope.camera.seek(0)
+        self.step()
+        return self
+
+    def __exit__(self, *error):
+        self.microscope.close()
+        if not error[0]:
+            assert not self.microscope.escaped
+            assert not self.microscope.leaked_images
+
+    def execute(self, program):
+        text = program if isinstance(program, str) else script(program)
+        running = self.microscope.run_script(text, background=False, name="script")
+        running.join(30)
+        self.microscope.settle()
+        return running
+
+    def step(self, rest=0.02):
+        """Bring the next frame to the screen, after the scripts have rested."""
+        time.sleep(rest)
+        self.microscope.camera.step()
+        self.microscope.settle()
+
+    def results(self):
+        """Return the windows of results by title."""
+        windows = [w for w in self.microscope.windows() if w.name != self.played.name]
+        assert len({w.name for w in windows}) == len(windows), "two windows of one script"
+        return {w.name: w for w in windows}
+
+    @property
+    def result(self):
+        (window,) = self.results().values()
+        return window
+
+
+# The same as the cell
+
+
+@pytest.mark.parametrize("text", CELLS.values(), ids=CELLS)
+def test_the_script_shows_what_the_cell_gives_frame_by_frame(tmp_path, text):
+    cell = program(text)
+    comparison = check(export(cell, tmp_path / "script.py"), recording(), cell)
+    assert len(comparison) == 10
+    assert comparison.equal, comparison
+    assert max(c.difference for c in comparison) == 0
+
+
+def test_the_window_has_the_values_the_axes_and_the_units():
+    cell = program(PROFILE)
+    with Dm(recording(unit="\u00b5m")) as dm:
+        dm.execute(cell)
+        frame = dm.played[0].data
+        assert dm.result.name == "test of Gold"
+        assert np.array_equal(dm.result.data, frame.mean(axis=0).astype(np.float32))
+        assert dm.result.axes == (Axis(-8.0, 0.5, "um"),)
+        assert dm.result.intensity.unit == "e-"
+        assert dm.result.kind == 3
+
+
+SWITCHES = [
+    {"events": "queue"},
+    {"references": "strong"},
+    {"twice_per_frame": True},
+    {"partial_frames": 4},
+    {"partial_frames": 3, "events": "queue", "twice_per_frame": True},
+    {"unregister_all": False, "version": (3, 52, 1)},
+    {"unit_bytes": False},
+    {"create_image": "none"},
+    {"stale_persistent": False, "version": (3, 43, 3213)},
+]
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+@pytest.mark.parametrize("text", [SERIES, IMAGE, COLOUR], ids=["series", "image", "colour"])
+def test_it_does_so_however_this_gms_behaves(text, switches):
+    cell = program(text)
+    here = Instance(cell)
+    with Dm(recording(unit="\u00b5m"), **switches) as dm:
+        running = dm.execute(cell)
+        for i, frame in enumerate(dm.played):
+            if i:
+                dm.step()
+            wanted = here.process(frame.data, frame.info)
+            if wanted.kind == "scalar":
+                values = list(wanted.series.values())
+                assert np.allclose(dm.result.data[:, i], values, rtol=1e-6), i
+                assert not dm.result.data[:, i + 1 :].any()  # each frame once
+            else:
+                assert np.array_equal(dm.result.data, wanted.values), i
+        assert len(running.output) == 1, running.output
+        dm.microscope.close_view()
+        dm.microscope.settle()
+        assert "stopped, the live view was closed. 10 frames processed, 0 skipped." in running.output[-1]
+
+
+def test_an_image_that_dm_cannot_make_is_said_once():
+    with Dm(create_image="none") as dm:
+        module = dm.microscope._module
+        create, module.CreateImage = module.CreateImage, lambda _array: None
+        running = dm.execute(program(PROFILE))
+        dm.step()
+        assert [line for line in running.output if "cannot make an image of shape (40,)" in line]
+        assert sum("cannot make" in line for line in running.output) == 1
+        module.CreateImage = create
+        dm.step()
+        assert dm.result.data.shape == (40,)
+
+
+def test_the_frame_is_read_only_there_too():
+    with Dm() as dm:
+        running = dm.execute(program("frame[0] = 1\nframe"))
+        assert "read-only" in running.output[0]
+        assert not dm.results()
+
+
+# What the user does at the microscope
+
+
+def test_a_rectangle_limits_what_is_processed_and_without_it_the_whole_image_is():
+    cell = program("Profile(frame.mean(axis=0), scale=info.scale, origin=info.origin, unit=info.unit)")
+    with Dm() as dm:
+        dm.microscope.draw_line(0, 0, 5, 5)
+        roi = dm.microscope.draw_roi(4, 8, 12, 24)
+        dm.execute(cell)
+        assert np.array_equal(dm.result.data, dm.played[0].data[4:12, 8:24].mean(axis=0).astype("f4"))
+        assert dm.result.axes == (Axis(-4.0, 0.5, "nm"),)
+        dm.microscope.move_roi(roi, -5, 30, 12, 60)  # partly outside
+        dm.step()
+        assert np.array_equal(dm.result.data, dm.played[1].data[0:12, 30:40].mean(axis=0).astype("f4"))
+        dm.microscope.delete_roi(roi)
+        dm.step()
+        assert np.array_equal(dm.result.data, dm.played[2].data.mean(axis=0).astype("f4"))
+        assert dm.result.axes == (Axis(-8.0, 0.5, "nm"),)
+
+
+def test_another_binning_begins_a_new_window_and_a_new_state():
+    cell = program("state['n'] = state.get('n', 0) + 1\nImage(frame * 0 + state['n'], scale=info.scale)")
+    with Dm() as dm:
+        dm.execute(cell)
+        dm.step()
+        assert dm.result.data.max() == 2
+        dm.microscope.restart_view(binning=2, new_image=False)
+        dm.step()
+        assert dm.result.data.shape == (12, 20)
+        assert dm.result.data.max() == 1
+        assert dm.result.axes[0].scale == 1.0
+
+
+def test_a_view_that_is_started_anew_in_another_window_ends_the_script():
+    with Dm() as dm:
+        running = dm.execute(program(SCALAR))
+        dm.microscope.restart_view(binning=2, new_image=True)
+        assert "stopped, the live view was closed" in running.output[-1]
+        before = dm.result.updates
+        dm.step()
+        assert dm.result.updates == before
+        assert "running on Gold" in dm.execute(program(SCALAR)).output[-1]
+
+
+def test_closing_the_result_ends_the_script_and_frees_its_image():
+    with Dm() as dm:
+        running = dm.execute(program(IMAGE))
+        dm.microscope.close_window("test of Gold")
+        dm.step()
+        assert "stopped, its window was closed. 1 frames processed" in running.output[-1]
+        dm.step()
+        assert not dm.results()
+        assert len(running.output) == 2
+
+
+def test_executed_again_it_takes_the_place_of_the_instance_before():
+    with Dm() as dm:
+        first = dm.execute(program(SERIES))
+        dm.step()
+        second = dm.execute(program(SERIES).with_values(gain=5))  # now a result is in front, not the view
+        assert second.output == [
+            "test: stopped, it is executed anew. 2 frames processed, 0 skipped.",
+            "test: running on Gold. Close the live view or the result to stop it.",
+        ]
+        for i in (2, 3):
+            dm.step()
+            assert dm.result.data[0, i - 1] == np.float32(5 * dm.played[i].data.mean())
+        assert len(first.output) == 1
+        assert len(second.output) == 2
+
+
+def test_two_scripts_do_not_disturb_each_other():
+    """All scripts of DM have the same global names; these two agree on none of their meanings."""
+
+    def made(name, n):
+        return script(
+            program(
+                """
+                import functools
+                from dataclasses import dataclass
+
+                level: float = 1.0
+                kernel = Kernel(level)
+                {"plain": helper(frame), "property": kernel.area, "static": Kernel.unit(), "cached": cached(),
+                 "default": kernel.scaled()}
+                """,
+                name,
+                **definitions(n),
+            ).with_values(level=float(n))
+        )
+
+    def definitions(n):
+        text = textwrap.dedent(f"""
+            import functools
+            from dataclasses import dataclass
+            OFFSET = {n}
+
+            def helper(frame):
+                return float(frame.min() * 0 + OFFSET)
+
+            @dataclass
+            class Kernel:
+                size: float
+                offset: int = OFFSET
+
+                @property
+                def area(self):
+                    return helper_two() * self.size
+
+                @staticmethod
+                def unit():
+                    return OFFSET
+
+                def scaled(self):
+                    return self.offset * OFFSET
+
+            def helper_two():
+                return OFFSET
+
+            @functools.lru_cache(maxsize=None)
+            def cached():
+                return helper_two() + OFFSET
+        """)
+        return defined(text)
+
+    with Dm() as dm:
+        for name, n in (("one", 1), ("two", 20)):
+            dm.execute(made(name, n))
+        for _ in range(3):
+            dm.step()
+        one, two = (dm.results()[f"{name} of Gold"].data[:, 3].tolist() for name in ("one", "two"))
+        assert one == [1, 1, 1, 2, 1]
+        assert two == [20, 400, 20, 40, 400]
+
+
+def test_a_parameter_may_have_the_name_of_what_the_mechanics_import():
+    names = ("time", "zlib", "traceback", "math", "Window", "start", "name", "version", "axis")
+    text = "".join(f"{name}: float = {i}.0\n" for i, name in enumerate(names))
+    with Dm() as dm:
+        running = dm.execute(program(text + "[" + ", ".join(names) + "]"))
+        assert dm.result.data.tolist() == [float(i) for i in range(len(names))], running.output
+
+
+def test_an_error_is_printed_once_with_the_line_of_the_script():
+    cell = program("values = frame.mean()\nif frame[0, 0] >= 0:\n    values[3]\nvalues")
+    text = script(cell)
+    with Dm() as dm:
+        running = dm.execute(text)
+        for _ in range(5):
+            dm.step()
+        line = text.splitlines().index("        values[3]") + 1
+        errors = [said for said in running.output if "Error" in said]
+        assert len(errors) == 1
+        assert errors[0].startswith(f"test: frame 0, line {line} of the script: IndexError: ")
+        dm.microscope.close_view()
+
+
+def test_an_error_within_a_library_is_told_by_the_line_that_calls_it():
+    text = script(program("import numpy as np\n\nnp.linalg.inv(frame)"))
+    with Dm() as dm:
+        running = dm.execute(text)
+        line = text.splitlines().index("    return np.linalg.inv(frame)") + 1
+        assert f"line {line} of the script: numpy.linalg.LinAlgError: " in running.output[0]
+
+
+def test_leaving_the_program_does_not_leave_dm():
+    with Dm() as dm:
+        running = dm.execute(program("import sys\nsys.exit(1)"))
+        assert "SystemExit" in running.output[0]
+
+
+def test_the_script_goes_on_after_an_error():
+    with Dm() as dm:
+        dm.execute(program("state['n'] = state.get('n', 0) + 1\n1 / (state['n'] - 2)"))
+        for _ in range(3):
+            dm.step()
+        assert dm.result.data[0, :4].tolist() == [-1.0, 1.0, 0.5, 0.0]
+
+
+def test_a_strip_chart_grows():
+    with Dm(recording(20)) as dm:
+        dm.execute(program("state['n'] = state.get('n', 0) + 1\nstate['n']"))
+        assert dm.result.data.shape == (1, 256)
+        for _ in range(299):
+            dm.step(rest=0.003)
+        shown = dm.result.data[0]
+        n = int(shown.max())
+        assert shown.shape == (512,)
+        assert n > 256
+        assert shown[:n].tolist() == list(range(1, n + 1))
+        assert dm.result.axes[0].unit == "frames"
+
+
+def test_a_slow_script_rests_and_counts_what_it_skips():
+    with Dm() as dm:
+        running = dm.execute(program("import time\ntime.sleep(0.15)\nframe.mean()"))
+        dm.step(rest=0)  # it rests now, as long as it has worked
+        dm.step(rest=0)
+        assert not dm.result.data[0, 1:].any()
+        dm.step(rest=0.25)
+        assert dm.result.data[0, 1] == np.float32(dm.played[3].data.mean())
+        dm.microscope.close_view()
+        dm.microscope.settle()
+        assert "2 frames processed, 2 skipped" in running.output[-1]
+
+
+@pytest.mark.parametrize("version", [(3, 50, 1), (3, 51, 2)])
+def test_gms_that_crashes_with_listeners_is_refused_with_the_reason(version):
+    with Dm(version=version) as dm:
+        running = dm.execute(program(SCALAR))
+        assert running.output == [
+            "test: GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
+        ]
+        dm.step()
+        assert not dm.results()
+
+
+def test_without_a_live_view_it_says_so():
+    with Dm() as dm:
+        dm.microscope.close_view()
+        assert "there is no live view" in dm.execute(program(SCALAR)).output[0]
+
+
+def test_in_the_background_it_does_the_same():
+    with Dm() as dm:
+        dm.microscope.run_script(script(program(SCALAR)), background=True).join(20)
+        dm.microscope.settle()
+        dm.step()
+        assert dm.result.data[0, 1] == np.float32(dm.played[1].data.mean() / 3)
+
+
+def test_a_name_that_is_not_ascii_gives_a_title_that_is():
+    with Dm(recording(name="Gr\u00f6\u00dfe")) as dm:
+        dm.execute(program(SCALAR, "\u00b5-phase"))
+        assert "u-phase of Gr??e" in [window.name for window in dm.microscope.windows()]
+
+
+# The text
+
+
+@pytest.mark.parametrize("text", CELLS.values(), ids=CELLS)
+def test_the_script_is_python_3_7(text):
+    made = script(program(text))
+    ast.parse(made, feature_version=(3, 7))
+    assert made.isascii()
+    assert needs.versions(made) == []
+    assert needs.versions("x = b'3'.decode()\ny = 'x'.encode().decode()\nz = (w := 3)")
+
+
+def test_what_is_newer_is_named_with_its_lines():
+    cell = program("""
+        import math
+        if (n := int(frame.mean())) > 3:
+            n = math.prod([n])
+        match n:
+            case 3: n = np.trapezoid([1, 2])
+        f"{n=}" and n
+    """, np=np)  # fmt: skip
+    lines = script(cell).splitlines()
+    (python,) = [line for line in lines if line.startswith("Needs: Python 3.10 (GMS 3.6 or later): ")]
+    (numpy,) = [line for line in lines if line.startswith("Needs: NumPy 2 (GMS 3.6 has 1.23): ")]
+    named = re.findall(r"(?:, |later\): )([^,:]+) \(line (\d+)\)", python)
+    found = {what: lines[int(number) - 1].strip() for what, number in named}
+    assert found["named expressions"] == "if (n := int(frame.mean())) > 3:"
+    assert found["'math.prod' member"] == "n = math.prod([n])"
+    assert found["pattern matching"] == "match n:"
+    assert found["self-documenting f-strings"] == 'return f"{n=}" and n'
+    assert "np.trapezoid" in numpy
+    assert "newer than GMS 3.6 has" in script(program("try:\n    n = 1\nexcept* ValueError:\n    n = 2\nn"))
+
+
+def test_what_has_to_be_installed_is_named():
+    made = script(program("import scipy.fft, skimage\nfrom PIL import Image\nscipy.fft.fft(frame)"))
+    assert "GMS_VENV_PYTHON: pip install pillow scikit-image scipy.\n" in made
+    assert "Needs: NumPy, which comes with GMS.\n" in script(program("import math\nmath.pi"))
+
+
+def test_a_name_of_the_cell_goes_before_that_of_a_result():
+    with Dm() as dm:
+        running = dm.execute(program("from math import pi as Image\nImage"))
+        assert dm.result.data[0, 0] == np.float32(np.pi), running.output
+
+
+def test_results_may_be_imported_from_dmlink_and_nothing_else():
+    made = script(program("from dmlink import Profile\nProfile(frame[0])"))
+    assert "import Profile" not in made
+    with Dm() as dm:
+        dm.execute(made)
+        assert np.array_equal(dm.result.data, dm.played[0].data[0])
+    for text in ("import dmlink\ndmlink.Profile(frame[0])", "x = 1\nfrom dmlink import connect\nconnect()"):
+        with pytest.raises(ValueError, match=r"^line \d: '.*' cannot be exported: dmlink is not there"):
+            script(program(text))
+
+
+def test_a_reader_finds_the_cell_as_it_was_written():
+    above, below = script(program(RADIAL_PROFILE, "radial_profile", **defined(RINGS))).split(BELOW)
+    assert above.startswith('"""radial_profile: processes every frame of the live view')
+    assert "n_bins = 32  # 16 to 256 in steps of 16: points of the profile\n" in above
+    assert '"""Average `power` (half of a spectrum)' in above
+    assert "noqa" not in below
+    assert "Parameters\n" not in below  # docstrings are one line there
+    assert max(map(len, (above + below).splitlines())) <= 120
+
+
+def test_the_golden_script_is_what_is_exported_today(tmp_path):
+    """To write it anew: DMLINK_WRITE_GOLDEN=1 python -m pytest tests/test_export.py -k golden; read it."""
+    cell = program(RADIAL_PROFILE, "radial_profile", **defined(RINGS))
+    made = script(cell)
+    if os.environ.get("DMLINK_WRITE_GOLDEN"):
+        GOLDEN.write_text(made, encoding="utf-8", newline="\n")
+    assert GOLDEN.read_text(encoding="utf-8") == made
+    assert check(GOLDEN, recording(), cell).equal
+
+
+# The file, and the command
+
+
+def test_a_file_that_exists_is_left_alone_unless_it_may_be_replaced(tmp_path):
+    path = export(program(SCALAR), tmp_path / "script.py")
+    with pytest.raises(FileExistsError, match=r"script\.py exists\. .*overwrite=True"):
+        export(program(PROFILE), path)
+    assert "frame.mean() / 3" in path.read_text()
+    export(program(PROFILE), path, overwrite=True)
+    assert "frame.mean() / 3" not in path.read_text()
+
+
+def test_a_text_is_taken_for_a_cell_of_its_own(tmp_path):
+    path = export("frame.mean()", tmp_path / "mean.py")
+    assert "dmlink_live('mean')" in path.read_text()
+    with pytest.raises(ValueError, match="'np' is not defined"):
+        export("np.mean(frame)", tmp_path / "other.py")
+    with pytest.raises(ValueError, match="'batch' is not a target"):
+        export("frame.mean()", tmp_path / "other.py", "batch")
+    assert not (tmp_path / "other.py").exists()
+
+
+def test_the_command_exports_a_cell_from_a_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mean.py").write_text("gain: (0, 9) = 2\ngain * frame.mean()\n")
+    assert main(["export", "mean.py"]) == 0
+    assert "mean_dm.py is written" in capsys.readouterr().out
+    cell = program(Path("mean.py").read_text(), "mean")
+    assert check("mean_dm.py", recording(), cell).equal
+    assert main(["export", "mean.py"]) == 1
+    assert "mean_dm.py exists" in capsys.readouterr().err
+    assert main(["export", "mean.py", "--overwrite", "-o", "mean_dm.py"]) == 0
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.py").write_text("frame.mean(\n")
+    Path("undefined.py").write_text("x = 1\nsigma * frame.mean()\n")
+    for arguments, said in (
+        (["missing.py"], "missing.py"),
+        (["wrong.py"], "line 1"),
+        (["undefined.py"], "line 2: name 'sigma' is not defined"),
+    ):
+        assert main(["export", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.startswith("dmlink: ")
+        assert len(error.splitlines()) == 1
+
+
+def test_two_checks_at_once_take_turns_or_say_why(tmp_path):
+    path = export(program(SCALAR), tmp_path / "script.py")
+    with Dm(), pytest.raises(RuntimeError, match="close the other Microscope first"):
+        check(path, recording(), program(SCALAR))
+    assert not [t for t in threading.enumerate() if t.name.startswith("dm-")]
