@@ -26,6 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (OSError, ValueError, SyntaxError) as error:
-        print(f"dmlink: {error}", file=sys.stderr)
+        print(f"dmlink: {_sentence(error)}", file=sys.stderr)
         return 1
     return code
+
+
+def _sentence(error: Exception) -> str:
+    """Return what went wrong in one line; the system's own errors come as a number and a name."""
+    if isinstance(error, OSError) and error.filename is not None:
+        advice = " Choose another name, or --overwrite it." if isinstance(error, FileExistsError) else ""
+        return f"{error.filename}: {error.strerror}.{advice}"
+    return " ".join(str(error).split())

@@ -23,7 +23,7 @@ def control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywid
     common = {
         "description": p.name,
         "value": p.value,
-        "description_tooltip": p.comment or p.name,
+        "tooltip": p.comment or p.name,
         "layout": ipywidgets.Layout(**LAYOUT),
         "style": STYLE,
     }

@@ -1,0 +1,62 @@
+"""Makes the README's picture from the running system: `.venv/bin/python docs/picture.py`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+
+from dmlink.cli.demo import microscope
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+import browser  # noqa: E402
+
+CELLS = [
+    """%load_ext dmlink
+import dmlink, numpy as np, scipy.fft
+
+link = dmlink.connect()
+link.set_roi("roi", dmlink.Roi(20, 320, 180, 480))
+dmlink.view(link, size=384)""",
+    """%%live radial_profile --roi roi
+n_bins: (16, 128, 8) = 64  # points of the profile
+
+power = np.abs(scipy.fft.fft2(frame - frame.mean())) ** 2
+fy, fx = (scipy.fft.fftfreq(n)[:, None] for n in frame.shape)
+ring = (np.hypot(fy, fx.T) * 2 * n_bins).astype(int).ravel()
+total, count = np.bincount(ring, power.ravel()), np.bincount(ring)
+
+Profile(np.log10(total / count)[:n_bins], scale=0.5 / n_bins / info.scale, unit="1/" + info.unit)""",
+]
+
+
+def main() -> None:
+    """Run the cells in JupyterLab, and take the picture."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(text) for text in CELLS],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
+        )
+        nbformat.write(notebook, folder / "live.ipynb")
+        with (
+            microscope([], folder) as endpoint,
+            browser.jupyterlab(folder, {"DMLINK_ENDPOINT": endpoint}) as address,
+            browser.chromium(width=1000, height=1430) as page,
+        ):
+            browser.open_notebook(page, address, "live.ipynb")
+            page.keyboard.press("Control+b")  # without the list of files
+            browser.run_all(page)
+            for panel in page.locator(".dmlink-panel").all():
+                panel.locator("text=/painted +(19|2)/").wait_for()
+            page.locator(".jp-Notebook").evaluate("node => { node.scrollTop = 0; }")
+            (HERE / "images").mkdir(exist_ok=True)
+            page.screenshot(path=HERE / "images" / "notebook.png")
+
+
+if __name__ == "__main__":
+    main()
