@@ -18,6 +18,7 @@ from dmlink.program import Program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SWITCHES = {"--lossless", "--waterfall", "--show-in-dm"}  # options of %%live that have no value
 _MAGIC = re.compile(r"(?m)^[%!].*$")
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
@@ -56,11 +57,25 @@ def _read(path: Path) -> Any:
 
 
 def _live(cells: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of the live cells."""
     for source in cells:
         first, _, body = source.lstrip().partition("\n")
-        words = shlex.split(first) if first.startswith("%%live") else []
-        if len(words) > 1 and words[0] == "%%live":
-            yield words[1], body
+        magic, _, options = first.partition(" ")
+        if magic == "%%live":
+            yield from ((name, body) for name in _positional(options)[:1])
+
+
+def _positional(options: str) -> list[str]:
+    """Return the words of the magic's line that are neither options nor their values."""
+    found, value_follows = [], False
+    for word in shlex.split(options):
+        if word.startswith("--"):
+            value_follows = "=" not in word and word not in SWITCHES
+        elif value_follows:
+            value_follows = False
+        else:
+            found.append(word)
+    return found
 
 
 def _namespace(path: Path, cells: list[str]) -> tuple[dict[str, Any], list[str]]:

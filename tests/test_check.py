@@ -1,0 +1,133 @@
+"""A check runs the script itself, and says of every frame whether it shows what the cell gives."""
+
+import numpy as np
+import pytest
+
+import dmlink
+from dmlink.check import check
+from dmlink.export import export
+from dmlink.frame import Axis, Frame, Roi
+from dmlink.program import Program
+
+
+def frames(n=6, shape=(12, 20), index=0, unit="nm", source="Gold"):
+    numbers = np.random.default_rng(3).integers(0, 500, (n, *shape)).astype(np.uint16)
+    axis = Axis(-2.0, 0.5, unit)
+    return [Frame(data, index + 3 * i, 7.0 * i, axis, axis, source=source) for i, data in enumerate(numbers)]
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Return a function that gives a cell and the path of its script."""
+
+    def exported(text, name="test"):
+        cell = dmlink.LiveCell(text, name)
+        return cell, cell.export(tmp_path / "script.py")
+
+    return exported
+
+
+def test_a_true_script_is_equal_for_every_frame(exported):
+    cell, path = exported("Profile(frame.mean(axis=0), scale=info.scale, unit=info.unit)")
+    comparison = check(path, frames(index=40), cell)
+    assert comparison.equal
+    assert [c.frame for c in comparison] == [40, 43, 46, 49, 52, 55]
+    assert all(c.window == "test of Gold" and c.shape == (20,) for c in comparison)
+    assert repr(comparison).count("yes") == 6
+    assert comparison._repr_html_().startswith("<pre>")
+
+
+def test_another_value_is_found_and_told_by_how_much(exported):
+    cell, path = exported("gain: float = 1.0\ngain * frame.mean(axis=0)")
+    path.write_text(path.read_text().replace("gain = 1.0", "gain = 1.5"))
+    comparison = check(path, frames(), cell)
+    assert not comparison.equal
+    assert not any(c.equal for c in comparison)
+    assert all(100 < c.difference < 200 for c in comparison)
+    assert "NO" in repr(comparison)
+
+
+def test_another_axis_is_found_though_the_values_agree(exported):
+    cell, path = exported("Profile(frame[0], scale=info.scale)")
+    path.write_text(path.read_text().replace("scale=info.scale)", "scale=2 * info.scale)"))
+    comparison = check(path, frames(), cell)
+    assert not comparison.equal
+    assert all(c.difference == 0 for c in comparison)
+
+
+def test_another_shape_is_found(exported):
+    cell, path = exported("frame[:4]")
+    path.write_text(path.read_text().replace("frame[:4]", "frame[:5]"))
+    comparison = check(path, frames(), cell)
+    assert not comparison.equal
+    assert comparison[0].shape == (5, 20)
+    assert comparison[0].difference == np.inf
+
+
+def test_a_script_that_fails_is_an_error_with_what_it_said(exported):
+    cell, path = exported("frame.mean()")
+    text = path.read_text()
+    line = text.splitlines().index("    return frame.mean()") + 1
+    for broken in ("frame.median()", "1 / info.index"):
+        path.write_text(text.replace("frame.mean()", broken))
+        with pytest.raises(
+            RuntimeError, match=rf"failed at frame 0\. It said:\n.* line {line} of the script: "
+        ):
+            check(path, frames(), cell)
+
+
+def test_frames_without_a_result_and_frames_that_repeat_are_left_out(exported):
+    cell, path = exported("frame.mean() if info.index % 2 else None")
+    comparison = check(path, frames(), cell)
+    assert comparison.equal
+    assert len(comparison) == 3
+    cell = dmlink.LiveCell("state['n'] = state.get('n', 0) + 1\nstate['n']", "test")
+    cell.export(path, overwrite=True)
+    some = frames()
+    comparison = check(path, [some[0], some[0], some[1], some[1], some[2]], cell)
+    assert comparison.equal
+    assert len(comparison) == 3
+
+
+def test_nothing_compared_is_not_equal(exported):
+    cell, path = exported("None")
+    assert not check(path, frames(), cell).equal
+
+
+def test_units_are_compared_as_dm_can_write_them(exported):
+    cell, path = exported("Profile(frame[0], scale=info.scale, unit='1/' + info.unit)")
+    for unit in ("\u00b5m", "\u03bcm", "\u00c5"):
+        assert check(path, frames(unit=unit), cell).equal
+
+
+def test_the_state_of_a_running_cell_does_not_matter(exported):
+    cell, path = exported("state['n'] = state.get('n', 0) + 1\nstate['n']")
+    for _ in range(5):
+        cell.run(np.zeros((12, 20)))
+    assert check(path, frames(), cell).equal
+    assert cell.run(np.zeros((12, 20))).value == 6.0
+
+
+def test_a_cell_that_takes_its_time_is_waited_for(exported):
+    cell, path = exported("import time\ntime.sleep(0.05)\nframe.mean()")
+    assert check(path, frames(4), cell).equal
+
+
+def test_a_program_is_as_good_as_a_cell(tmp_path):
+    program = Program.from_cell("frame.max()", "test")
+    assert check(export(program, tmp_path / "script.py"), frames(3), program).equal
+
+
+def test_frames_of_a_rectangle_stand_for_themselves(exported):
+    cell, path = exported("Image(frame, scale=info.scale, origin=(info.y.origin, info.x.origin))")
+    some = [
+        Frame(f.data[2:8, 4:9], f.index, f.time, f.y.part(2), f.x.part(4), Roi(2, 4, 8, 9), f.source)
+        for f in frames()
+    ]
+    assert check(path, some, cell).equal
+
+
+def test_a_recording_can_be_checked_as_it_is(exported, tmp_path):
+    np.save(tmp_path / "stack.npy", np.random.default_rng(1).random((4, 16, 16)).astype(np.float32))
+    cell, path = exported("frame.std()")
+    assert len(check(path, dmlink.open(tmp_path / "stack.npy"), cell)) == 4
