@@ -49,10 +49,10 @@ def main() -> None:
             browser.chromium(width=1000, height=1430) as page,
         ):
             browser.open_notebook(page, address, "live.ipynb")
-            page.keyboard.press("Control+b")  # without the list of files
+            page.click(".jp-SideBar [data-id=filebrowser]")  # without the list of files
             browser.run_all(page)
             for panel in page.locator(".dmlink-panel").all():
-                panel.locator("text=/painted +(19|2)/").wait_for()
+                panel.locator("text=/(received +(19|20).*painted +(19|20)|processed +[1-9][0-9])/").wait_for()
             page.locator(".jp-Notebook").evaluate("node => { node.scrollTop = 0; }")
             (HERE / "images").mkdir(exist_ok=True)
             page.screenshot(path=HERE / "images" / "notebook.png")

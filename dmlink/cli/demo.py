@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-LESSONS = Path(__file__).parents[2] / "notebooks"
+INSTALLED = Path(__file__).parents[1] / "notebooks"
+LESSONS = INSTALLED if INSTALLED.is_dir() else Path(__file__).parents[2] / "notebooks"
 FIRST_LESSON = "01-first-live-cell.ipynb"
 HEADLESS_SECONDS = 120
 
