@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
 
 
+DRAWN = {"scalar", "profile", "image"}
+
+
 class Comparison(NamedTuple):
     """One frame: what the window in DM shows against the cell's result.
 
@@ -73,6 +76,8 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Pro
     ------
     RuntimeError
         If the script fails: with what it printed.
+    ValueError
+        If the cell's result is none that DigitalMicrograph draws.
     """
     from dmlink.simulator import Microscope  # noqa: PLC0415 - takes DigitalMicrograph's place meanwhile
 
@@ -102,6 +107,10 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Pro
             before = frame.data
             info = Info(index, frame.time, _in_dm(frame.x), _in_dm(frame.y), None, played.name)
             result = cell.process(frame.data, info)
+            if result and result.kind not in DRAWN:
+                raise ValueError(
+                    f"DigitalMicrograph prints a {result.kind} and draws none: nothing to compare."
+                )
             windows = [window for window in microscope.windows() if window.name == title]
             failed = any("of the script:" in line for line in running.output)
             if failed or (result and not windows):

@@ -131,3 +131,9 @@ def test_a_recording_can_be_checked_as_it_is(exported, tmp_path):
     np.save(tmp_path / "stack.npy", np.random.default_rng(1).random((4, 16, 16)).astype(np.float32))
     cell, path = exported("frame.std()")
     assert len(check(path, dmlink.open(tmp_path / "stack.npy"), cell)) == 4
+
+
+def test_what_is_printed_cannot_be_compared(exported):
+    cell, path = exported("'words'")
+    with pytest.raises(ValueError, match="prints a text and draws none"):
+        check(path, frames(), cell)

@@ -438,6 +438,30 @@ def test_without_a_live_view_it_says_so():
         assert "there is no live view" in dm.execute(program(SCALAR)).output[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("'mean ' + str(frame[0, 0])", "mean {}"),
+        ("Table({'first': frame[0, :1]})", "first\n{:>5}"),
+        ("[{'first': int(frame[0, 0])}]", "first\n{:>5}"),
+        ("Points([[frame[0, 0] + 1000.0, 2.5]])", "   y    x\n1{:03d}  2.5"),
+        ("Boxes([[frame[0, 0], 2, 3, 4]])", "top  left  bottom  right\n{:>3}     2       3      4"),
+    ],
+    ids=["text", "table", "list of dicts", "points", "boxes"],
+)
+def test_words_and_tables_are_printed_but_not_for_every_frame(text, printed):
+    with Dm() as dm:
+        running = dm.execute(program(text))
+        for _ in range(5):
+            dm.step(rest=0.002)
+        first = printed.format(dm.played[0].data[0, 0]).split("\n")
+        assert running.output[:-1] == ["test, frame 0:", *first]
+        assert not dm.results()
+        dm.step(rest=1.0)
+        last = printed.format(dm.played[6].data[0, 0]).split("\n")
+        assert running.output[-1 - len(last) :] == ["test, frame 6:", *last]
+
+
 def test_in_the_background_it_does_the_same():
     with Dm() as dm:
         dm.microscope.run_script(script(program(SCALAR)), background=True).join(20)

@@ -130,6 +130,14 @@ def test_several_numbers_come_back_by_name(start):
     assert result.value == {"mean": 3.0, "max": 3.0}
 
 
+def test_words_tables_and_places_come_back(start):
+    assert start("'words'").process(full(3), {}).result.text == "words"
+    table = start("[{'a': 1, 'b': 'x'}, {'a': 2, 'b': 'y'}]").process(full(3), {}).result
+    assert table.columns["a"].tolist() == [1, 2]
+    assert table.columns["b"].tolist() == ["x", "y"]
+    assert start("Points([[1, frame.max()]])").process(full(3), {}).result.yx.tolist() == [[1, 3]]
+
+
 # Parameters and state
 
 

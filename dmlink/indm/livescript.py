@@ -11,10 +11,11 @@ import numpy as np
 
 from dmlink.indm.gms import Changes, ascii_unit, axis, clamped, live_view, pixels_of, refusal, version
 from dmlink.indm.info import Axis, Info
-from dmlink.indm.results import Image, Profile, Scalar, as_result
+from dmlink.indm.results import Boxes, Image, Points, Profile, Scalar, Table, Text, Written, as_result
 from dmlink.indm.window import Window
 
 REPORT_SECONDS = 60.0  # how often the script says that it skips frames
+WRITE_SECONDS = 1.0  # how often at most it prints a result
 AT_HOME = "__dmlink_at_home__"  # marks the names of a script that is executed for the second time
 
 
@@ -37,6 +38,7 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         self._busy = False
         self._rest_until = 0.0
         self._reported = (time.perf_counter(), 0)  # when, and how many were skipped by then
+        self._written = (float("-inf"), "")  # when, and what
         self._errors: set[Any] = set()
 
     def __del__(self) -> None:
@@ -99,8 +101,18 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         info = Info(self._index, time.time(), x, y, place if roi else None, self._source)
         result = as_result(self._process(frame, info, self._state), self._name)
         self.processed += 1
-        if result is not None:
+        if isinstance(result, (Scalar, Profile, Image)):
             self.window.show(result)
+        elif result is not None:
+            self._write(result)
+
+    def _write(self, result: Written) -> None:
+        """Print it to the Results window, if it says something new and not too often."""
+        now, text = time.perf_counter(), ascii_unit(result.text)
+        then, before = self._written
+        if text != before and now - then > WRITE_SECONDS:
+            self._written = now, text
+            print(f"{self._name}, frame {self._index}:\n{text}")
 
     def _first_rectangle(self, image: Any) -> Any:
         display = image.GetImageDisplay(0)
@@ -157,7 +169,7 @@ def start(name: str, caller: Any) -> None:
         print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
         return
     home = at_home(caller)
-    for kind in (Axis, Scalar, Profile, Image):
+    for kind in (Axis, Scalar, Profile, Image, Points, Boxes, Table, Text):
         home.setdefault(kind.__name__, kind)
     live = LiveScript(image, home["process"], name)
     window = image.GetOrCreateImageDocument().GetWindow()

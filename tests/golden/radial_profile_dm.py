@@ -104,7 +104,10 @@ def dmlink_live(name):
 
     # The kinds of result that a cell can give, in the notebook and in DigitalMicrograph alike.
 
-    Result = Union["Scalar", "Profile", "Image"]
+    Result = Union["Scalar", "Profile", "Image"]  # drawn, each in a plot of its own
+    Written = Union["Points", "Boxes", "Table", "Text"]  # all of them have a `text`; places can also be marked
+
+    MAX_ROWS = 50  # of a table in a text: what fits on a screen
 
 
     class Scalar:
@@ -168,15 +171,86 @@ def dmlink_live(name):
             self.name = str(name)
 
 
+    class Points:
+        """Places on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0."""
+
+        kind = "points"
+
+        def __init__(self, yx: Any, name: str = "") -> None:
+            self.yx = _places(yx, "y, x")
+            self.name = str(name)
+
+        @property
+        def text(self) -> str:
+            """The places as a table."""
+            return Table({"y": self.yx[:, 0], "x": self.yx[:, 1]}).text
+
+
+    class Boxes:
+        """Rectangles on the frame: `tlbr` of shape (n, 4), top, left, bottom, right in pixels; n may be 0."""
+
+        kind = "boxes"
+
+        def __init__(self, tlbr: Any, name: str = "") -> None:
+            self.tlbr = _places(tlbr, "top, left, bottom, right")
+            self.name = str(name)
+
+        @property
+        def text(self) -> str:
+            """The rectangles as a table."""
+            return Table(dict(zip(("top", "left", "bottom", "right"), self.tlbr.T))).text
+
+
+    class Table:
+        """Columns with names: `columns` is a dict of arrays of shape (n,), numbers or text; n may be 0."""
+
+        kind = "table"
+
+        def __init__(self, columns: Any, name: str = "") -> None:
+            self.columns: dict[str, np.ndarray] = {str(k): _column(k, v) for k, v in _columns(columns)}
+            lengths = {key: len(column) for key, column in self.columns.items()}
+            if len(set(lengths.values())) > 1:
+                raise ValueError(f"The columns of this table have different lengths: {lengths}.")
+            self.name = str(name)
+
+        @property
+        def text(self) -> str:
+            """The table as lines of text, at most MAX_ROWS rows of it."""
+            n = max([len(column) for column in self.columns.values()] or [0])
+            written = []
+            for key, column in self.columns.items():
+                form = "{:.6g}" if column.dtype.kind == "f" else "{}"
+                cells = [key] + [form.format(value) for value in column[:MAX_ROWS]]
+                width = max(len(cell) for cell in cells)
+                written.append([cell.rjust(width) for cell in cells])
+            lines = ["  ".join(row).rstrip() for row in zip(*written)]
+            return "\n".join(lines + ([f"... {n} rows in all"] if n > MAX_ROWS else []))
+
+
+    class Text:
+        """Words for each frame."""
+
+        kind = "text"
+
+        def __init__(self, text: Any, name: str = "") -> None:
+            self.text = str(text)
+            self.name = str(name)
+
+
     def as_result(value: Any, name: str = "") -> Any:
         """Give a cell's last value its obvious meaning."""
         if value is None:
             return None
-        if isinstance(value, (Scalar, Profile, Image)):
+        if isinstance(value, (Scalar, Profile, Image, Points, Boxes, Table, Text)):
             value.name = value.name or name
             return value
+        if isinstance(value, str):
+            return Text(value, name=name)
         if isinstance(value, dict) and value and all(np.ndim(v) == 0 for v in value.values()):
             return Scalar(value, name=name)
+        rows = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
+        if rows or hasattr(value, "to_records") or getattr(getattr(value, "dtype", None), "names", None):
+            return Table(value, name=name)
         array = np.asarray(value)
         if array.dtype.kind in "biuf":
             if array.ndim == 0:
@@ -190,7 +264,8 @@ def dmlink_live(name):
             what = f"array of shape {value.shape} and type {value.dtype}"
         raise TypeError(
             f"The cell's last line gives this: {what}, which cannot be shown. End the cell with a number, a dict "
-            "of numbers, a 1-D array (profile), a 2-D array (image) or an (h, w, 3) uint8 array (colour)."
+            "of numbers, a 1-D array (profile), a 2-D array (image), an (h, w, 3) uint8 array (colour), text, or "
+            "a list of dicts (table)."
         )
 
 
@@ -203,11 +278,51 @@ def dmlink_live(name):
         return array
 
 
+    def _places(values: Any, what: str) -> np.ndarray:
+        """Return (n, k) floats; of none at all, whatever their shape, (0, k)."""
+        k = what.count(",") + 1
+        array = np.asarray(values)
+        if array.size == 0:
+            return np.zeros((0, k))
+        if array.ndim != 2 or array.shape[1] != k or array.dtype.kind not in "biuf":
+            raise ValueError(
+                f"These are places of shape (n, {k}): {what} in pixels; not {array.dtype} of shape {array.shape}."
+            )
+        return array.astype(float)
+
+
+    def _columns(table: Any) -> Iterator[tuple[Any, Any]]:
+        if hasattr(table, "to_records"):  # pandas
+            table = table.to_records(index=False)
+        if isinstance(table, dict):
+            yield from table.items()
+        elif getattr(getattr(table, "dtype", None), "names", None):
+            for key in table.dtype.names:
+                yield key, table[key]
+        else:
+            keys = list(table[0]) if table else []
+            for row in table:
+                if list(row) != keys:
+                    raise ValueError(f"The rows of a table have the same keys; here {list(row)} follows {keys}.")
+            for key in keys:
+                yield key, [row[key] for row in table]
+
+
+    def _column(key: Any, values: Any) -> np.ndarray:
+        array = np.asarray(values)
+        if array.ndim != 1:
+            raise ValueError(
+                f"The column {key!r} of this table has shape {array.shape}; columns have one dimension."
+            )
+        return array if array.dtype.kind in "biufU" else np.array([str(v) for v in array.tolist()], dtype=str)
+
+
     # What one has to know of DigitalMicrograph (GMS) to use its images: version, axes, rectangles, changes.
 
     RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
     SAMPLED_ROWS = 8
-    SAMPLED_PIXELS = 256  # of each of these rows
+    SAMPLED_PIXELS = 512  # of each of these rows
+    UNKNOWN = -2  # how far a scan was when we came
     CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
 
@@ -298,7 +413,7 @@ def dmlink_live(name):
 
     def ascii_unit(unit: Any) -> str:
         """Return a unit as plain text; micrometres come from DM as bytes and crash it when sent back as such."""
-        text = unit.decode("latin-1") if isinstance(unit, bytes) else str(unit or "")
+        text = str(unit, "latin-1") if isinstance(unit, bytes) else str(unit or "")
         return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
 
 
@@ -344,7 +459,7 @@ def dmlink_live(name):
             now, like = samples(array), (array.shape, array.dtype)
             before, self._samples = self._samples, now
             if like != self._like:
-                self._like, self._tail, self._scanned = like, len(now) - 1, -1
+                self._like, self._tail, self._scanned = like, len(now) - 1, UNKNOWN
                 return True
             changed = [i for i, (old, new) in enumerate(zip(before, now)) if old != new]
             if not changed:
@@ -355,6 +470,10 @@ def dmlink_live(name):
                 return False
             if self._tail not in changed:
                 self._tail = changed[-1]
+            elif 0 <= changed[0] < self._scanned and len(changed) < len(now):
+                # the end of one scan and the beginning of the next: we came too late for a whole frame
+                self._scanned = next(i for i in range(len(now)) if i not in changed) - 1
+                return False
             self._scanned = -1
             return True
 
@@ -363,6 +482,8 @@ def dmlink_live(name):
             first, last = changed[0], changed[-1]
             if last - first + 1 != len(changed):
                 return False
+            if self._scanned == UNKNOWN:
+                return True
             if self._scanned < 0:
                 return first == 0 or first > self._tail
             return first in {self._scanned, self._scanned + 1} and last > self._scanned
@@ -512,6 +633,7 @@ def dmlink_live(name):
     # The mechanics of an exported script: `process` on every frame of the live view, results in a window.
 
     REPORT_SECONDS = 60.0  # how often the script says that it skips frames
+    WRITE_SECONDS = 1.0  # how often at most it prints a result
     AT_HOME = "__dmlink_at_home__"  # marks the names of a script that is executed for the second time
 
 
@@ -534,6 +656,7 @@ def dmlink_live(name):
             self._busy = False
             self._rest_until = 0.0
             self._reported = (time.perf_counter(), 0)  # when, and how many were skipped by then
+            self._written = (float("-inf"), "")  # when, and what
             self._errors: set[Any] = set()
 
         def __del__(self) -> None:
@@ -596,8 +719,18 @@ def dmlink_live(name):
             info = Info(self._index, time.time(), x, y, place if roi else None, self._source)
             result = as_result(self._process(frame, info, self._state), self._name)
             self.processed += 1
-            if result is not None:
+            if isinstance(result, (Scalar, Profile, Image)):
                 self.window.show(result)
+            elif result is not None:
+                self._write(result)
+
+        def _write(self, result: Written) -> None:
+            """Print it to the Results window, if it says something new and not too often."""
+            now, text = time.perf_counter(), ascii_unit(result.text)
+            then, before = self._written
+            if text != before and now - then > WRITE_SECONDS:
+                self._written = now, text
+                print(f"{self._name}, frame {self._index}:\n{text}")
 
         def _first_rectangle(self, image: Any) -> Any:
             display = image.GetImageDisplay(0)
@@ -650,7 +783,7 @@ def dmlink_live(name):
             print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
             return
         home = at_home(caller)
-        for kind in (Axis, Scalar, Profile, Image):
+        for kind in (Axis, Scalar, Profile, Image, Points, Boxes, Table, Text):
             home.setdefault(kind.__name__, kind)
         live = LiveScript(image, home["process"], name)
         window = image.GetOrCreateImageDocument().GetWindow()
