@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Start both; in a folder of their own, so that nothing of the user's is touched."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the microscope must not be left behind
     with tempfile.TemporaryDirectory(prefix="dmlink-demo-") as folder:
         shutil.copytree(LESSONS, folder, dirs_exist_ok=True)
         arguments = [] if options.recording is None else [options.recording]

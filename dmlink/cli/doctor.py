@@ -64,11 +64,8 @@ def examine(endpoint: str | None, roi: str | None = None) -> Iterator[tuple[bool
         for source in link.sources():
             yield True, f"It sees the view {source.name!r}, {source.shape} {source.dtype}."
         for name, rectangle in link.rois().items():
-            yield (
-                True,
-                f"ROI {name!r}: rows {rectangle.top} to {rectangle.bottom}, columns {rectangle.left} to "
-                + (f"{rectangle.right}."),
-            )
+            top, left, bottom, right = rectangle
+            yield True, f"It sees the ROI {name!r}: rows {top} to {bottom}, columns {left} to {right}."
         try:
             first = link.next(FRAMES_SECONDS)
         except TimeoutError as error:
