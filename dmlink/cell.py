@@ -228,7 +228,7 @@ class LiveCell:
         while True:
             with self._changed:
                 while self.running and self.latest is last:
-                    self._changed.wait()
+                    self._changed.wait(0.5)  # so that a notebook can be interrupted, on Windows too
                 if self.latest is None or self.latest is last:
                     return
                 last = self.latest

@@ -88,13 +88,17 @@ class Worker:
         return outcome
 
     def kill(self, why: str = "") -> None:
-        """End the process now; who waits for its answer gets a WorkerDied that says why."""
+        """End the process and what it has started; who waits for its answer gets a WorkerDied saying why."""
         self._why = why
-        self._process.kill()
+        if os.name != "posix":
+            self._process.kill()
+        elif self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended just now
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the process and wait until it is gone."""
-        self._process.kill()
+        self.kill(self._why)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:

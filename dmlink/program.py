@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Instance", "Parameter", "Program"]
 
 _MAX_FRAMES = 8  # lines of a traceback that help; an endless recursion has a thousand
+_MAX_SAID = 2000  # characters of an error's own words
 _READ_ONLY = "frame is read-only: to change it, write frame = frame.copy() first."
 
 
@@ -145,6 +146,8 @@ class Program:
         if len(where) > _MAX_FRAMES:
             where[_MAX_FRAMES // 2 : -_MAX_FRAMES // 2] = ["..."]
         said = "".join(traceback.format_exception_only(exception)).strip()
+        if len(said) > _MAX_SAID:
+            said = f"{said[:_MAX_SAID]} ..."
         return "\n".join([*where, said])
 
     def _lines(self) -> list[Line]:

@@ -96,11 +96,13 @@ def main() -> None:
 
 
 def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Program | Task]) -> None:
-    """Pass requests on; end the process, whatever its cell does, as soon as the kernel is gone."""
+    """Pass requests on; as soon as the kernel is gone end the process, and what its cell has started."""
     while True:
         try:
             inbox.put(pickle.load(requests))  # noqa: S301 - from the kernel that started us
         except (EOFError, OSError):
+            if os.name == "posix":
+                os.killpg(0, signal.SIGKILL)
             os._exit(0)
 
 

@@ -543,13 +543,16 @@ def test_a_reader_finds_the_cell_as_it_was_written():
     assert max(map(len, (above + below).splitlines())) <= 120
 
 
-def test_the_golden_script_is_what_is_exported_today(tmp_path):
-    """To write it anew: DMLINK_WRITE_GOLDEN=1 python -m pytest tests/test_export.py -k golden; read it."""
+def test_the_golden_script_is_what_is_exported_today():
+    """Write it anew with DMLINK_WRITE_GOLDEN=1 python -m pytest tests/test_export.py -k golden, and read it.
+
+    What is below the line may be that of an earlier day, as long as it still does the same.
+    """
     cell = program(RADIAL_PROFILE, "radial_profile", **defined(RINGS))
     made = script(cell)
     if os.environ.get("DMLINK_WRITE_GOLDEN"):
         GOLDEN.write_text(made, encoding="utf-8", newline="\n")
-    assert GOLDEN.read_text(encoding="utf-8") == made
+    assert GOLDEN.read_text(encoding="utf-8").split(BELOW)[0] == made.split(BELOW)[0]
     assert check(GOLDEN, recording(), cell).equal
 
 

@@ -223,6 +223,11 @@ def test_leaving_the_program_is_an_error_like_another(start):
     assert "KeyboardInterrupt" in start("raise KeyboardInterrupt").process(full(1), {}).error
 
 
+def test_the_words_of_an_error_are_bounded(start):
+    worker = start("raise ValueError('x' * 10_000_000)")
+    assert len(worker.process(full(1), {}).error) < 3000
+
+
 def test_a_package_that_is_missing_is_an_error_of_the_cell(start):
     worker = start("import numpy as np\nimport no_such_package\nframe.mean()")
     assert worker.error == (
@@ -321,6 +326,16 @@ def test_after_close_nothing_is_left():
     assert set(threading.enumerate()) <= threads
     assert not [name for name in blocks if (SHARED_MEMORY / name).exists()]
     assert all(isinstance(image, Image) and image.values.max() == 0 for image in images)  # still there
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_what_a_cell_has_started_ends_with_its_process(engine):
+    worker = engine.worker(10.0)
+    worker.load(Program.from_cell("import subprocess\nsubprocess.Popen(['sleep', '60']).pid"))
+    pid = int(worker.process(full(1), {}).result.value)
+    os.kill(pid, 0)
+    engine.end(worker)
+    assert gone(pid)
 
 
 def test_an_engine_that_was_closed_starts_again_and_keeps_time():
