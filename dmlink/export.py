@@ -121,6 +121,7 @@ def _without_dmlink(program: Program) -> str:
     """
     lines = program.source.split("\n")
     drop = {1}  # the header takes the docstring's place
+    given: set[str] = set()
     for node in ast.walk(ast.parse(program.source)):
         if isinstance(node, ast.ImportFrom):
             modules = [node.module or ""]
@@ -138,7 +139,14 @@ def _without_dmlink(program: Program) -> str:
                 f"there in DigitalMicrograph. {', '.join(RESULTS)} can be used without an import."
             )
         drop |= {*range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+        given |= {alias.name for alias in node.names}
     text = "\n".join(line for number, line in enumerate(lines, start=1) if number not in drop)
+    early = given.intersection(compile(text, program.filename, "exec", dont_inherit=True).co_names)
+    if early:  # by a default value or a base class; the mechanics stand below it
+        raise ValueError(
+            f"The definitions that this cell uses need {', '.join(sorted(early))} while they are made, which "
+            "cannot be exported: use it inside the function or inside the cell."
+        )
     head, process, body = text.strip("\n").partition("def process(frame, info, state):")
     return re.sub(r"\n{4,}", "\n\n\n", head) + process + body
 

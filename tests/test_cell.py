@@ -350,22 +350,29 @@ def test_a_watcher_that_fails_does_not_end_the_cell(start, caplog):
 
 
 def test_a_cell_that_sleeps_slows_neither_the_other_nor_the_microscope(start, microscope):
+    microscope.camera.fps = 40
     quick = start("frame.mean()", "quick")
-    frames(quick, 20)
+    sleeper = start("import time\ntime.sleep(2)\nframe.mean()", "sleeper")
+    frames(sleeper, 1)
 
     def rates(seconds=2.0):
         before, displayed, began = quick.stats.processed, microscope.displayed, time.monotonic()
-        slow.wait(seconds)
+        threading.Event().wait(seconds)
         passed = time.monotonic() - began
         return (quick.stats.processed - before) / passed, (microscope.displayed - displayed) / passed
 
-    slow = threading.Event()
-    alone = rates()
-    sleeper = start("import time\ntime.sleep(2)\nframe.mean()", "sleeper")
-    frames(sleeper, 1)
-    together = rates()
-    assert together[0] >= 0.95 * alone[0]
-    assert together[1] >= 0.95 * alone[1]
+    for _ in range(3):  # what else this computer does may disturb one measurement
+        sleeper.paused = True
+        alone = rates()
+        sleeper.paused = False
+        until(sleeper, lambda: sleeper._worker._deadline)
+        together = rates()
+        kept = [t / a for t, a in zip(together, alone, strict=True)]
+        if min(kept) >= 0.95:
+            break
+    microscope.camera.fps = 100
+    assert min(kept) >= 0.95, (alone, together)
+    assert together[0] > 10
     assert quick.error == sleeper.error == ""
 
 

@@ -533,6 +533,18 @@ def test_results_may_be_imported_from_dmlink_and_nothing_else():
             script(program(text))
 
 
+def test_a_definition_that_needs_a_result_before_there_is_one_is_refused():
+    inside = defined("def f(values):\n    return Profile(values)\n")
+    with Dm() as dm:
+        running = dm.execute(program("f(frame[0])", **inside))
+        assert dm.result.data.tolist() == dm.played[0].data[0].tolist(), running.output
+    default = defined(
+        "from dmlink import Axis\ndef f(values, axis=Axis(0, 2)):\n    return values * axis.scale\n"
+    )
+    with pytest.raises(ValueError, match=r"need Axis while they are made, which cannot be exported"):
+        script(program("f(frame[0])", **default))
+
+
 def test_a_reader_finds_the_cell_as_it_was_written():
     above, below = script(program(RADIAL_PROFILE, "radial_profile", **defined(RINGS))).split(BELOW)
     assert above.startswith('"""radial_profile: processes every frame of the live view')
