@@ -1,6 +1,7 @@
 """What the tests of links need: recordings whose frames can be told apart, microscopes, and patience."""
 
 import re
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import dmlink
 from dmlink import bundle
 from dmlink import endpoint as endpoints
 from dmlink.frame import Axis
+from dmlink.indm import protocol
 from dmlink.ring import Ring
 from dmlink.simulator import Microscope
 
@@ -107,3 +109,52 @@ def leaving_no_blocks(monkeypatch):
 
 def link_threads():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("dmlink-link")]
+
+
+class Raw:
+    """A client that speaks the protocol by hand."""
+
+    def __init__(self, endpoint, *, enter=True, subscribe=True, buffer=None):
+        self.host, self.port, self.token = endpoints.parse(endpoint)
+        self.socket = socket.socket()
+        if buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.settimeout(5)
+        self.socket.connect((self.host, self.port))
+        self.decoder = protocol.Decoder()
+        self.waiting = []
+        if enter:
+            nonce = protocol.nonce()
+            self.send(protocol.HELLO, version=protocol.VERSION, nonce=nonce)
+            theirs = self.receive(protocol.HELLO).header["nonce"]
+            self.send(protocol.AUTH, proof=protocol.proof(self.token, "client", nonce, theirs))
+            self.receive(protocol.WELCOME)
+            if subscribe:
+                self.send(protocol.SUBSCRIBE)
+                self.receive(protocol.SUBSCRIBE)
+
+    def send(self, kind, payload=b"", /, **header):
+        for buffer in protocol.pack(kind, header, payload):
+            self.socket.sendall(buffer)
+
+    def receive(self, kind=None):
+        """Return the next message (of this kind); None if the connection is over."""
+        while True:
+            while self.waiting:
+                message = self.waiting.pop(0)
+                if kind is None or message.kind == kind:
+                    return message
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                assert kind is None, f"no message of kind {kind} before the end"
+                return None
+            self.waiting += self.decoder.feed(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()

@@ -61,6 +61,7 @@ LOOK_SECONDS = 0.05  # how often the rectangles in DM are read
 STILL_SECONDS = 0.5  # without an event for so long, the image is sent as it stands
 MAX_STRANGERS = 8  # connections that have not shown the token yet
 MAX_CLIENTS = 64
+BACKLOG = 64  # connections that the system accepts before we look
 MAX_TROUBLES = 5  # errors of the loop that are printed
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -166,15 +167,22 @@ class Companion:
     # What clients say
 
     def _accept(self) -> None:
-        try:
-            sock, _ = self._server.accept()
-        except OSError:
-            return  # gone again
-        strangers = sum(not client.welcome for client in self._clients)
-        if strangers >= MAX_STRANGERS or len(self._clients) >= MAX_CLIENTS:
-            sock.close()
-        else:
+        for _ in range(BACKLOG):
+            try:
+                sock, _address = self._server.accept()
+            except OSError:
+                return  # no more, or gone again
+            self._receive_stranger(sock)
+
+    def _receive_stranger(self, sock: socket.socket) -> None:
+        strangers = [client for client in self._clients if not client.welcome]
+        if len(strangers) >= MAX_STRANGERS:  # the oldest has had the longest time to show its token
+            self._clients.remove(strangers[0])
+            strangers[0].close()
+        if len(self._clients) < MAX_CLIENTS:
             self._clients.append(Client(sock))
+        else:
+            sock.close()
 
     def _attend(self, client: Client, do: Callable[[Client], None]) -> None:
         """Do something for a client; a fault ends this client and touches nobody else."""
@@ -250,7 +258,7 @@ class Companion:
         source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
         if not isinstance(source, (str, type(None))) or not isinstance(roi, (str, type(None))):
             raise ProtocolError(f"Source and ROI are names, not {source!r:.100} and {roi!r:.100}.")
-        if mode not in {"latest", "lossless"}:
+        if mode not in ("latest", "lossless"):
             raise ProtocolError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
         client.source = source
         view = self._view_of(client) or self._search(source)
@@ -515,7 +523,7 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError:
             server.close()
             continue
-        server.listen(MAX_STRANGERS)
+        server.listen(BACKLOG)
         server.setblocking(False)
         return server
     raise OSError(f"No port can be had on {host}.")
@@ -563,7 +571,11 @@ def main() -> None:
     if refusal(gms):
         print("dmlink:", refusal(gms))
         return
-    companion = Companion()
+    try:
+        companion = Companion()
+    except (OSError, ValueError) as error:
+        print("dmlink:", error)
+        return
     globals()["dmlink_companion_running"] = companion
     if FEED == "camera":
         companion.acquire()

@@ -13,7 +13,8 @@ from dmlink.indm.info import Axis
 
 RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
 SAMPLED_ROWS = 8
-SAMPLED_PIXELS = 256  # of each of these rows
+SAMPLED_PIXELS = 512  # of each of these rows
+UNKNOWN = -2  # how far a scan was when we came
 CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
 
@@ -110,7 +111,7 @@ def live_view() -> Any:
 
 def ascii_unit(unit: Any) -> str:
     """Return a unit as plain text; micrometres come from DM as bytes and crash it when sent back as such."""
-    text = unit.decode("latin-1") if isinstance(unit, bytes) else str(unit or "")
+    text = str(unit, "latin-1") if isinstance(unit, bytes) else str(unit or "")
     return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
 
 
@@ -164,7 +165,7 @@ class Changes:
         now, like = samples(array), (array.shape, array.dtype)
         before, self._samples = self._samples, now
         if like != self._like:
-            self._like, self._tail, self._scanned = like, len(now) - 1, -1
+            self._like, self._tail, self._scanned = like, len(now) - 1, UNKNOWN
             return True
         changed = [i for i, (old, new) in enumerate(zip(before, now)) if old != new]
         if not changed:
@@ -175,6 +176,10 @@ class Changes:
             return False
         if self._tail not in changed:
             self._tail = changed[-1]
+        elif 0 <= changed[0] < self._scanned and len(changed) < len(now):
+            # the end of one scan and the beginning of the next: we came too late for a whole frame
+            self._scanned = next(i for i in range(len(now)) if i not in changed) - 1
+            return False
         self._scanned = -1
         return True
 
@@ -183,6 +188,8 @@ class Changes:
         first, last = changed[0], changed[-1]
         if last - first + 1 != len(changed):
             return False
+        if self._scanned == UNKNOWN:
+            return True
         if self._scanned < 0:
             return first == 0 or first > self._tail
         return first in {self._scanned, self._scanned + 1} and last > self._scanned

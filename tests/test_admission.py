@@ -1,0 +1,206 @@
+"""What the companion promises to nobody but those who hold the token: the others learn why."""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from microscopes import Raw, link_threads, microscope
+
+import dmlink
+from dmlink import endpoint as endpoints
+from dmlink.indm import protocol
+from dmlink.indm.protocol import AUTH, BYE, CREDIT, ERROR, EVENT, FRAME, HELLO, PING, PONG, ROI, SUBSCRIBE
+
+
+@pytest.fixture(autouse=True)
+def _no_threads_left():
+    yield
+    assert link_threads() == []
+
+
+@pytest.fixture(scope="module")
+def dm(tmp_path_factory):
+    """One microscope for those who only talk to its companion."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DMLINK_HOME", str(tmp_path_factory.mktemp("home")))
+        with microscope(fps=50) as dm:
+            yield dm
+
+
+@pytest.fixture
+def unharmed(dm):
+    """After whatever is done to it, the companion serves as before, and DM has noticed nothing."""
+    yield dm
+    with dmlink.connect(dm.endpoint) as link:
+        assert link.next(5)
+        assert link.next(5)
+    assert not dm.escaped
+    assert not [line for line in dm.results_window if "Traceback" in line]
+
+
+def test_credit_is_what_frames_are_sent_against(dm):
+    with Raw(dm.endpoint) as raw:
+        dm.wait_displayed(5)
+        raw.send(CREDIT, n=2)
+        first, second = raw.receive(FRAME), raw.receive(FRAME)
+        assert second.header["index"] > first.header["index"]
+        raw.send(PING)
+        assert raw.receive(None).kind in {PONG, EVENT}
+        dm.wait_displayed(5)
+        assert FRAME not in [message.kind for message in raw.waiting]
+
+
+# No one gets in
+
+
+def test_before_the_token_is_shown_nothing_but_the_handshake_is_heard(unharmed):
+    for kind in protocol.KINDS:
+        if kind != HELLO:
+            with Raw(unharmed.endpoint, enter=False) as raw:
+                raw.send(kind, name="roi", rectangle=[0, 0, 5, 5])
+                message = raw.receive()
+                assert message.kind == ERROR
+                assert ("token" in message.header["text"]) or kind in protocol.WITH_PIXELS
+                assert raw.receive() is None
+    assert unharmed.user_rois() == {}
+
+
+def test_a_proof_is_good_for_one_connection_only(unharmed):
+    with Raw(unharmed.endpoint, enter=False) as one, Raw(unharmed.endpoint, enter=False) as two:
+        nonce = protocol.nonce()
+        for raw in (one, two):
+            raw.send(HELLO, version=1, nonce=nonce)
+        theirs = one.receive(HELLO).header["nonce"]
+        assert two.receive(HELLO).header["nonce"] != theirs
+        two.send(AUTH, proof=protocol.proof(two.token, "client", nonce, theirs))
+        assert two.receive().kind == ERROR
+        # what the companion itself has proved does not open it either
+        one.send(AUTH, proof=protocol.proof(one.token, "server", nonce, theirs))
+        assert one.receive().kind == ERROR
+
+
+def test_another_version_is_told_what_to_do(unharmed):
+    with Raw(unharmed.endpoint, enter=False) as raw:
+        raw.send(HELLO, version=99, nonce=protocol.nonce())
+        assert "speaks version 1, the link 99" in raw.receive().header["text"]
+
+
+def test_nobody_is_waited_for_who_shows_his_token_byte_by_byte(unharmed):
+    hello = b"".join(protocol.pack(HELLO, {"version": 1, "nonce": protocol.nonce()}))
+    begun = time.monotonic()
+    with Raw(unharmed.endpoint, enter=False) as slow, contextlib.suppress(OSError):
+        for byte in hello:
+            slow.socket.sendall(bytes([byte]))
+            if select.select([slow.socket], [], [], 0.1)[0]:
+                break
+        assert slow.receive() is None
+    assert time.monotonic() - begun < 2 * protocol.HANDSHAKE_SECONDS
+
+
+def test_many_strangers_do_not_keep_a_link_out(unharmed):
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(socket.create_connection(endpoints.parse(unharmed.endpoint)[:2]))
+        with dmlink.connect(unharmed.endpoint) as link:
+            assert link.next(5)
+
+
+FAULTS = {
+    "magic": (b"HTTP/1.1 200 OK\r\n\r\n\r\n\r\n", "does not speak dmlink"),
+    "kind": (protocol.PREFIX.pack(protocol.MAGIC, 99, 2, 0) + b"{}", "Unknown kind"),
+    "header": (protocol.PREFIX.pack(protocol.MAGIC, ROI, 1 << 20, 0), "header of 1048576 bytes"),
+    "payload": (protocol.PREFIX.pack(protocol.MAGIC, protocol.SHOW, 2, 1 << 40), "payload of 1099511627776"),
+    "lying": (
+        protocol.PREFIX.pack(protocol.MAGIC, protocol.SHOW, 29, 9) + b'{"shape":[9],"dtype":"<f8"}  ',
+        "9 bytes",
+    ),
+    "needless": (protocol.PREFIX.pack(protocol.MAGIC, ROI, 2, 5) + b"{}", "payload of 5 bytes; it has none"),
+    "text": (protocol.PREFIX.pack(protocol.MAGIC, ROI, 4, 0) + b"\xff\xfe{}", "not JSON in UTF-8"),
+    "list": (protocol.PREFIX.pack(protocol.MAGIC, ROI, 2, 0) + b"[]", "a list, not an object"),
+    "nan": (protocol.PREFIX.pack(protocol.MAGIC, CREDIT, 9, 0) + b'{"n":NaN}', "NaN is no JSON"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_error_names_the_fault_and_the_connection_ends(unharmed, fault):
+    data, text = FAULTS[fault]
+    with Raw(unharmed.endpoint) as raw:
+        raw.socket.sendall(data)
+        raw.socket.sendall(bytes(1000))
+        error = raw.receive(ERROR)
+        assert text in error.header["text"]
+        assert raw.receive() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "text"),
+    [
+        (CREDIT, {"n": "many"}, "1 to 1000 frames"),
+        (CREDIT, {"n": -1}, "1 to 1000 frames"),
+        (CREDIT, {"n": True}, "1 to 1000 frames"),
+        (SUBSCRIBE, {"source": ["Gold"]}, "are names"),
+        (SUBSCRIBE, {"roi": {}}, "are names"),
+        (SUBSCRIBE, {"mode": "all"}, '"latest" or "lossless"'),
+        (SUBSCRIBE, {"mode": []}, '"latest" or "lossless"'),
+        (ROI, {"name": "a", "rectangle": [1, 2, 3]}, "An ROI is a name and"),
+        (ROI, {"name": "a", "rectangle": ["a"] * 4}, "An ROI is a name and"),
+        (ROI, {"name": 5, "rectangle": [1, 2, 3, 4]}, "An ROI is a name and"),
+        (ROI, {}, "An ROI is a name and"),
+        (protocol.HIDE, {"name": None}, "1 to 200 letters"),
+        (protocol.WELCOME, {}, "makes no sense"),
+    ],
+)
+def test_nonsense_in_a_header_is_refused(unharmed, kind, header, text):
+    with Raw(unharmed.endpoint) as raw:
+        raw.send(kind, **header)
+        assert text in raw.receive(ERROR).header["text"]
+        assert raw.receive() is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"kind": "scalar"},
+        {"kind": "scalar", "names": ["a", "b"]},
+        {"kind": "profile", "x": [1]},
+        {"kind": "image", "x": [0, 1, ""], "y": [0, 1, ""]},
+        {"kind": "table"},
+        {},
+    ],
+)
+def test_what_cannot_be_shown_is_refused(unharmed, header):
+    with Raw(unharmed.endpoint) as raw:
+        raw.send(protocol.SHOW, b"12345678", name="x", shape=[1], dtype="<f8", **header)
+        assert "be shown" in raw.receive(ERROR).header["text"]
+        assert raw.receive() is None
+
+
+def test_random_streams_are_refused(unharmed):
+    """10,000 of them, cut at random; some begin as a message does."""
+    random = np.random.default_rng(5)
+    host, port, _ = endpoints.parse(unharmed.endpoint)
+    beginnings = [b"", protocol.MAGIC, protocol.PREFIX.pack(protocol.MAGIC, HELLO, 30, 0)]
+    streams = [beginnings[i % 3] + random.bytes(int(random.integers(1, 200))) for i in range(10_000)]
+    for i in range(0, 10_000, 25):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), 5) as sock:
+            sock.sendall(streams[i] if i % 50 else b"".join(streams[i : i + 50]))
+
+
+def test_100_links_come_and_go_and_leave_nothing(dm):
+    threads = threading.active_count()
+    for i in range(100):
+        with dmlink.connect(dm.endpoint) as link:
+            if i % 10 == 0:
+                link.next(5)
+    assert threading.active_count() == threads
+
+
+def test_an_orderly_end_is_said(dm):
+    with Raw(dm.endpoint) as raw:
+        raw.send(BYE, reason="The link was closed.")
+        while (message := raw.receive()) is not None:
+            assert message.kind == EVENT

@@ -1,0 +1,289 @@
+"""What the companion promises inside of DigitalMicrograph: it never slows it, survives what happens there."""
+
+import ast
+import contextlib
+import sys
+import time
+
+import numpy as np
+import pytest
+import vermin
+from microscopes import Noise, Raw, link_threads, linked, microscope, number, run_companion, until
+
+import dmlink
+from dmlink import Roi, bundle
+from dmlink import endpoint as endpoints
+from dmlink.indm.protocol import CREDIT, PING, PONG
+
+SWITCHES = [
+    {},
+    {"events": "queue"},
+    {"events": "none"},
+    {"references": "strong"},
+    {"create_image": "none"},
+    {"unregister_all": False},
+    {"unit_bytes": False},
+    {"stale_persistent": False},
+    {"twice_per_frame": True},
+    {"partial_frames": 4},
+    {"partial_frames": 4, "twice_per_frame": True, "events": "queue"},
+    {"version": (3, 52, 1), "unregister_all": False},
+]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+    yield
+    assert link_threads() == []
+
+
+# In whatever DigitalMicrograph
+
+
+@pytest.mark.parametrize(
+    "switches", SWITCHES, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()) or "default"
+)
+def test_it_serves_in_every_kind_of_digitalmicrograph(switches):
+    recording = Noise()
+    recording.x = dmlink.Axis(0.0, 0.5, "\N{MICRO SIGN}m")
+    with linked(recording, 25, **switches) as (dm, link):
+        frames = [link.next(5) for _ in range(4)]
+        assert [recording.number(frame) for frame in frames]
+        assert frames[0].x == dmlink.Axis(0.0, 0.5, "um")
+        link.set_roi("a", Roi(4, 4, 20, 20))
+        until(link, lambda: "a" in link.rois())
+        part = link.part("a")
+        recording.number(part.next(5))
+        link.remove_roi("a")
+        until(part, lambda: part.state == "waiting")
+        link.show("mean", 3.0)
+        link.show("image", np.eye(5))
+        assert dm.window("mean").data[0, 0] == 3
+        assert (dm.window("image").data == np.eye(5)).all()
+        dm.restart_view(binning=2)
+        until(link, lambda: link.next(5).data.shape == (24, 32))
+        dm.close_view()
+        until(link, lambda: link.state == "waiting")
+        dm.restart_view(binning=1)
+        until(link, lambda: link.next(5).data.shape == (48, 64))
+
+
+def test_without_events_it_looks_at_the_view_and_says_so():
+    with linked(fps=30, events="none") as (dm, link):
+        assert dm.companion.wait_for("sends no events for this view")
+        for _ in range(3):
+            link.next(5)
+        before, shown = link.next(5).index, dm.camera.written
+        dm.wait_displayed(20)
+        assert link.next(5).index - before >= 0.7 * (dm.camera.written - shown)
+
+
+@pytest.mark.parametrize(
+    "switches", [{"twice_per_frame": True}, {"partial_frames": 4}, {"partial_frames": 7}]
+)
+def test_a_frame_that_comes_in_parts_or_twice_is_one_frame_and_whole(switches):
+    recording = Noise()
+    with linked(recording, fps=20, events="queue", **switches) as (dm, link):
+        dm.wait_displayed(2)
+        first, written = link.next(5), dm.camera.written
+        frames = [first, *(link.next(5) for _ in range(12))]
+        assert frames[-1].index - first.index == pytest.approx(dm.camera.written - written, abs=3)
+        numbers = [recording.number(frame) for frame in frames]
+        steps = np.diff([frame.index for frame in frames])
+        wrong = (np.diff(numbers) - steps) % len(recording) != 0
+        assert wrong.sum() <= 2  # DM came so late with an event that the camera was a frame further
+
+
+def test_rows_that_never_change_do_not_hold_up_the_frames():
+    recording = Noise()
+    recording.stack[:, -20:] = 0
+    with linked(recording, fps=100) as (dm, link):
+        first, written = link.next(5), dm.camera.written
+        dm.wait_displayed(40)
+        frame = link.next(5)
+        recording.number(frame)
+        assert frame.index - first.index >= 0.8 * (dm.camera.written - written) - 3
+
+
+def test_gms_3_5_0_is_refused_with_the_reason(tmp_path):
+    with microscope(companion=False, version=(3, 50, 1)) as dm:
+        script = dm.run_script(bundle.companion(0))
+        script.join()
+        assert "GMS 3.5.0 and 3.5.1 crash" in "\n".join(script.output)
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_script_on_the_main_thread_serves_while_dm_goes_on_and_can_be_run_again():
+    with linked(background=False, fps=50) as (dm, link):
+        for _ in range(5):
+            link.next(5)
+        shown = dm.displayed
+        dm.wait_displayed(20)
+        assert dm.displayed > shown
+        run_companion(dm, background=False)
+        until(link, lambda: link.state == "lost", 10)
+        until(link, lambda: link.state == "live", 10)
+        assert link.next(5)
+        assert endpoints.find() == link.endpoint
+
+
+def test_without_any_image_it_waits_for_one():
+    with microscope(companion=False) as dm:
+        dm.close_view()
+        endpoint = run_companion(dm)
+        with dmlink.connect(endpoint) as link:
+            until(link, lambda: link.state == "waiting" and "start the live view" in link.reason)
+            dm.restart_view()
+            until(link, lambda: link.state == "live")
+            assert link.next(5).source == "Gold"
+
+
+def test_the_camera_can_feed_it_without_a_view():
+    recording = Noise()
+    constants = {"FEED": "camera", "CAMERA_EXPOSURE": 0.02}
+    with microscope(recording, companion=False) as dm:
+        dm.close_view()
+        endpoint = run_companion(dm, constants)
+        with dmlink.connect(endpoint) as link:
+            frames = [link.next(5) for _ in range(6)]
+            assert frames[0].source == "dmlink camera"
+            assert len({recording.number(frame) for frame in frames}) > 1
+            assert frames[-1].x == dmlink.Axis(-8.0, 0.5, "nm")
+        dm.companion.stop()
+        dm.companion.join()
+        dm.close_window("dmlink camera")
+
+
+def test_ctrl_shift_q_ends_it_and_takes_the_endpoint_away(tmp_path):
+    with linked() as (dm, link):
+        link.next(5)
+        dm.companion.stop()
+        dm.companion.join()
+        assert not (tmp_path / "endpoint.json").exists()
+        until(link, lambda: link.state == "lost")
+
+
+# Never slowed
+
+
+def test_the_live_view_is_as_fast_with_hungry_links_and_a_dead_one():
+    with microscope(Noise(shape=(512, 512)), fps=60) as dm:
+        dm.wait_displayed(60)
+        without = dm.display_rate(0.8)
+        with contextlib.ExitStack() as stack:
+            dead = stack.enter_context(Raw(dm.endpoint, buffer=4096))
+            dead.send(CREDIT, n=100)
+            links = [stack.enter_context(dmlink.connect(dm.endpoint)) for _ in range(3)]
+            for _ in range(50):
+                for link in links:
+                    link.next(5)
+            assert dm.display_rate(0.8) > 0.8 * without
+            assert all(link.stats.rate > 0.5 * without for link in links)
+
+
+def test_two_links_get_their_own_regions():
+    with linked() as (dm, link), dmlink.connect(dm.endpoint) as other:
+        link.set_roi("a", Roi(0, 0, 8, 8))
+        until(other, lambda: "a" in other.rois())
+        part = other.part("a")
+        for _ in range(10):
+            assert link.next(5).data.shape == (48, 64)
+            assert other.next(5).data.shape == (48, 64)
+            assert part.next(5).data.shape == (8, 8)
+
+
+def test_a_link_that_does_not_read_is_dropped_and_holds_nobody():
+    with linked(Noise(shape=(1024, 1024)), constants={"STALLED_SECONDS": 0.5}) as (dm, link):
+        with Raw(dm.endpoint, buffer=4096) as stalled:
+            stalled.send(CREDIT, n=1000)
+            for _ in range(30):
+                link.next(5)
+            stalled.socket.settimeout(0.2)
+            assert _drained(stalled.socket, 10)
+        assert link.next(5)
+
+
+def test_a_link_that_is_dead_is_dropped_though_no_frames_are_sent():
+    with microscope(constants={"PING_SECONDS": 0.2, "DEAD_SECONDS": 0.6}) as dm, Raw(dm.endpoint) as silent:
+        assert silent.receive(PING)
+        silent.send(PONG)
+        assert silent.receive(PING)
+        assert silent.receive(None) is None
+
+
+def _drained(sock, seconds):
+    """Read until the end of the connection; False if there is none."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if not sock.recv(1 << 20):
+                return True
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return True
+    return False
+
+
+def test_it_listens_to_this_computer_only_unless_told(tmp_path):
+    with microscope(companion=False) as dm:
+        script = dm.run_script(bundle.companion(0, HOST="0.0.0.0"))  # noqa: S104 - that is the point
+        script.join()
+        assert "HOST = '0.0.0.0' would let other computers connect" in "\n".join(script.output)
+        assert not list(tmp_path.iterdir())
+        run_companion(dm, {"HOST": "0.0.0.0", "EXPOSE": True})  # noqa: S104
+        line = dm.companion.wait_for("other computers can connect")
+        assert number(line.split("0.0.0.0:")[1].split(".")[0]) > 0
+        text = bundle.companion(0)
+        assert "EXPOSE = False" in text
+    with pytest.raises(ValueError, match="no constant"):
+        bundle.companion(0, NONSENSE=1)
+
+
+# One file for GMS
+
+
+def test_the_companion_is_one_file_of_python_3_7_that_needs_numpy_only():
+    text = bundle.companion()
+    tree = ast.parse(text, feature_version=(3, 7))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+    }
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "DigitalMicrograph"}
+    assert not {"pickle", "marshal", "subprocess", "ctypes", "runpy"} & imported
+    assert not [
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in {"eval", "exec", "compile"}
+    ]
+    needed = vermin.visit(text).minimum_versions()
+    assert needed[1] is None or needed[1] <= (3, 7)
+
+
+def test_no_name_of_one_module_takes_the_place_of_another_ones_in_the_file():
+    seen = {}
+    for name in bundle.COMPANION:
+        for node in ast.parse(bundle.part(name).body).body:
+            names = []
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                names = [node.name]
+            elif isinstance(node, ast.Assign):
+                names = [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+            for defined in names:
+                assert defined not in seen, f"{defined} is defined in {seen.get(defined)} and in {name}"
+                seen[defined] = name
+
+
+def test_only_known_calls_of_dm_are_used():
+    """Every attribute of DM that is used exists in the simulator, which has nothing that GMS may not have."""
+    text = bundle.companion()
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "DM"
+    }
+    with microscope(companion=False) as dm:
+        missing = [name for name in used if not hasattr(dm._module, name)]
+    assert not missing

@@ -1,0 +1,127 @@
+"""What the ring of shared memory promises: no copy, no torn frame, and nothing left behind."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from microscopes import SHM, Noise, leaving_no_blocks, linked
+
+from dmlink import ring as rings
+from dmlink.ring import Attachments, Ring
+
+
+def exists(name):
+    return (SHM / name).exists()
+
+
+pytestmark = pytest.mark.skipif(not SHM.is_dir(), reason="looks into /dev/shm")
+
+
+def test_memory_is_used_again_when_nobody_shows_it_any_more():
+    ring = Ring()
+    first, name = ring.take(1000)
+    second, other = ring.take(1000)
+    assert name != other
+    part = first[10:20]
+    del first
+    third = ring.take(1000)[1]
+    assert third not in {name, other}  # `part` still shows it
+    del part
+    assert ring.take(1000)[1] in {name, third}
+    del second
+    ring.close()
+
+
+def test_a_frame_that_is_kept_is_never_written_over():
+    ring = Ring()
+    kept, _ = ring.take(4096)
+    kept[:] = 7
+    for value in range(20):
+        other, _ = ring.take(4096)
+        other[:] = value
+        del other
+    assert (kept == 7).all()
+    ring.close()
+    assert (kept == 7).all()
+
+
+def test_close_leaves_no_block_though_an_array_still_shows_one():
+    ring = Ring()
+    arrays = [ring.take(n * 100_000) for n in (1, 2, 3)]
+    names = [name for _, name in arrays]
+    assert all(exists(name) for name in names)
+    ring.close()
+    assert not any(exists(name) for name in names)
+    assert arrays[0][0][-1] == 0
+    array, name = ring.take(100)
+    assert (len(array), name) == (100, "")
+
+
+def test_another_size_frees_the_old_blocks():
+    ring = Ring()
+    names = {ring.take(1 << 20)[1] for _ in range(3)}
+    array, _ = ring.take(1 << 24)
+    assert not any(exists(name) for name in names)
+    del array
+    ring.close()
+
+
+def test_beyond_its_limit_memory_is_ordinary(monkeypatch):
+    monkeypatch.setattr(rings, "MAX_BYTES", 10_000)
+    ring = Ring()
+    first, name = ring.take(8192)
+    second, none = ring.take(8192)
+    assert name
+    assert none == ""
+    second[:] = 1
+    del first, second
+    ring.close()
+
+
+def test_another_process_sees_the_same_bytes_and_does_not_take_them_away():
+    ring = Ring()
+    array, name = ring.take(100_000)
+    array[:] = np.arange(100_000, dtype=np.uint8)
+    text = (
+        "import sys; from dmlink.ring import Attachments; a = Attachments().array(sys.argv[1], 100_000);"
+        "print(int(a.sum(dtype='i8'))); a[0] = 99"
+    )
+    done = subprocess.run([sys.executable, "-c", text, name], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == array[1:].sum(dtype="i8") + 0
+    assert array[0] == 99
+    assert done.stderr == ""
+    assert exists(name)
+    ring.close()
+
+
+def test_a_worker_lets_go_of_blocks_that_are_gone():
+    ring, attached = Ring(), Attachments()
+    sizes = [50_000 * n for n in range(1, 6)]
+    for size in sizes:
+        array, name = ring.take(size)
+        assert len(attached.array(name, size)) == size
+        del array
+    assert len(attached._blocks) <= 2
+    ring.close()
+
+
+def test_frames_arrive_in_the_shared_memory_that_they_name(monkeypatch):
+    with leaving_no_blocks(monkeypatch) as names, linked(Noise(shape=(128, 128))) as (_, link):
+        frames = [link.next(5) for _ in range(20)]
+        attached = Attachments()
+        for frame in frames:
+            seen = attached.array(frame.block, frame.data.nbytes).view(frame.data.dtype)
+            assert np.array_equal(seen.reshape(frame.data.shape), frame.data)
+        assert {frame.block for frame in frames} <= names
+        assert len({frame.block for frame in frames}) == len(frames)  # all of them are held
+        seen = None
+        attached._forget()
+    assert [frame.data.sum() for frame in frames]
+
+
+def test_a_reader_that_keeps_nothing_needs_few_blocks(monkeypatch):
+    with leaving_no_blocks(monkeypatch) as names, linked() as (_, link):
+        for _ in range(60):
+            link.next(5)
+        assert len(names) <= 5
