@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dmlink.indm.info import Axis, Info
+from dmlink.indm.info import TAGS, Axis, Info
 from dmlink.indm.results import Profile, Result, Scalar
 from dmlink.program import Instance, Program
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
 
 
+FPS = 20.0  # of the simulated camera, though it is stepped
 DRAWN = {"scalar", "profile", "image"}
 
 
@@ -88,7 +89,12 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Pro
     title = _ascii(f"{program.name} of {played.name}")
     comparisons = []
     shown = 0
-    with Microscope(played, loop=False) as microscope:
+    tags = {
+        **frames[0].tags,
+        "exposure": 1 / FPS,
+        "binning": 1.0,
+    }  # the last two as the simulated camera has them
+    with Microscope(played, FPS, loop=False) as microscope:
         microscope.camera.pause()
         microscope.camera.seek(0)
         microscope.camera.step()
@@ -105,7 +111,7 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Pro
             if index and np.array_equal(frame.data, before):
                 continue
             before = frame.data
-            info = Info(index, frame.time, _in_dm(frame.x), _in_dm(frame.y), None, played.name)
+            info = Info(index, frame.time, _in_dm(frame.x), _in_dm(frame.y), None, played.name, tags)
             result = cell.process(frame.data, info)
             if result and result.kind not in DRAWN:
                 raise ValueError(
@@ -131,6 +137,7 @@ class Played:
         self.name, self.dtype = first.source, first.data.dtype
         self.shape = (len(frames), *first.data.shape)
         self.x, self.y = first.x, first.y
+        self.tags = {TAGS[name]: value for name, value in first.tags.items() if name in TAGS}
 
     def __len__(self) -> int:
         return len(self._frames)

@@ -1,5 +1,7 @@
 """A check runs the script itself, and says of every frame whether it shows what the cell gives."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -131,6 +133,12 @@ def test_a_recording_can_be_checked_as_it_is(exported, tmp_path):
     np.save(tmp_path / "stack.npy", np.random.default_rng(1).random((4, 16, 16)).astype(np.float32))
     cell, path = exported("frame.std()")
     assert len(check(path, dmlink.open(tmp_path / "stack.npy"), cell)) == 4
+
+
+def test_the_tags_of_the_frames_are_those_of_the_simulated_image(exported):
+    cell, path = exported("{name: info.tags[name] for name in ('high_tension', 'exposure', 'binning')}")
+    some = [dataclasses.replace(f, tags={"high_tension": 300000.0, "exposure": 0.4}) for f in frames(3)]
+    assert check(path, some, cell).equal
 
 
 def test_what_is_printed_cannot_be_compared(exported):

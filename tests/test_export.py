@@ -235,6 +235,14 @@ def test_a_rectangle_limits_what_is_processed_and_without_it_the_whole_image_is(
         assert dm.result.axes == (Axis(-8.0, 0.5, "nm"),)
 
 
+def test_a_cell_is_told_the_exposure_and_the_binning_there_too():
+    with Dm() as dm:
+        dm.microscope.restart_view(binning=2, exposure=0.125)
+        dm.step()
+        running = dm.execute(program("info.tags"))
+        assert dm.result.data[:, 0].tolist() == [0.125, 2.0], running.output
+
+
 def test_another_binning_begins_a_new_window_and_a_new_state():
     cell = program("state['n'] = state.get('n', 0) + 1\nImage(frame * 0 + state['n'], scale=info.scale)")
     with Dm() as dm:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
+
+TAGS = {
+    "exposure": "Acquisition:Parameters:High Level:Exposure (s)",
+    "binning": "Acquisition:Parameters:High Level:Binning",
+    "magnification": "Microscope Info:Indicated Magnification",
+    "camera_length": "Microscope Info:STEM Camera Length",
+    "high_tension": "Microscope Info:Voltage",
+}
 
 
 class Axis(NamedTuple):
@@ -76,3 +86,14 @@ class Info:
     def unit(self) -> str:
         """Unit of the horizontal axis, such as "nm"; empty when the image is not calibrated."""
         return self.x.unit
+
+
+def tags_of(image: Any) -> dict[str, float]:
+    """Return those of TAGS that an image of DigitalMicrograph has, in its units (s, mm, V)."""
+    group = image.GetTagGroup()
+    read = {name: group.GetTagAsDouble(path) for name, path in TAGS.items()}
+    tags = {name: float(value) for name, (found, value) in read.items() if found and math.isfinite(value)}
+    with contextlib.suppress(Exception):  # a pair of numbers, where there is one
+        binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
+        tags.setdefault("binning", float(binning[0]))
+    return tags

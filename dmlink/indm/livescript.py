@@ -10,12 +10,13 @@ import DigitalMicrograph as DM
 import numpy as np
 
 from dmlink.indm.gms import Changes, ascii_unit, axis, clamped, live_view, pixels_of, refusal, version
-from dmlink.indm.info import Axis, Info
+from dmlink.indm.info import Axis, Info, tags_of
 from dmlink.indm.results import Boxes, Image, Points, Profile, Scalar, Table, Text, Written, as_result
 from dmlink.indm.window import Window
 
 REPORT_SECONDS = 60.0  # how often the script says that it skips frames
 WRITE_SECONDS = 1.0  # how often at most it prints a result
+TAG_SECONDS = 0.5  # how often the image's tags are read
 AT_HOME = "__dmlink_at_home__"  # marks the names of a script that is executed for the second time
 
 
@@ -39,6 +40,7 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         self._rest_until = 0.0
         self._reported = (time.perf_counter(), 0)  # when, and how many were skipped by then
         self._written = (float("-inf"), "")  # when, and what
+        self._tagged: tuple[float, dict[str, float]] = (float("-inf"), {})  # when read, and what
         self._errors: set[Any] = set()
 
     def __del__(self) -> None:
@@ -98,7 +100,7 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
             self._shape = frame.shape
             self._state.clear()
         x, y = axis(image, 0).part(left), axis(image, 1).part(top)
-        info = Info(self._index, time.time(), x, y, place if roi else None, self._source)
+        info = Info(self._index, time.time(), x, y, place if roi else None, self._source, self._tags(image))
         result = as_result(self._process(frame, info, self._state), self._name)
         self.processed += 1
         if isinstance(result, (Scalar, Profile, Image)):
@@ -113,6 +115,12 @@ class LiveScript(DM.Py_ScriptObject):  # type: ignore[misc]
         if text != before and now - then > WRITE_SECONDS:
             self._written = now, text
             print(f"{self._name}, frame {self._index}:\n{text}")
+
+    def _tags(self, image: Any) -> dict[str, float]:
+        now = time.perf_counter()
+        if now - self._tagged[0] > TAG_SECONDS:
+            self._tagged = now, tags_of(image)
+        return self._tagged[1]
 
     def _first_rectangle(self, image: Any) -> Any:
         display = image.GetImageDisplay(0)

@@ -36,6 +36,7 @@ def process(frame, info, state):
 
 def dmlink_live(name):
     import DigitalMicrograph as DM
+    import contextlib
     import math
     import numpy as np
     import sys
@@ -46,6 +47,15 @@ def dmlink_live(name):
 
 
     # What a cell is told about its frame: where it comes from and what a pixel means.
+
+    TAGS = {
+        "exposure": "Acquisition:Parameters:High Level:Exposure (s)",
+        "binning": "Acquisition:Parameters:High Level:Binning",
+        "magnification": "Microscope Info:Indicated Magnification",
+        "camera_length": "Microscope Info:STEM Camera Length",
+        "high_tension": "Microscope Info:Voltage",
+    }
+
 
     class Axis(NamedTuple):
         """A calibrated axis: the value at pixel `index` is `origin + scale * index`, in `unit`."""
@@ -100,6 +110,17 @@ def dmlink_live(name):
         def unit(self) -> str:
             """Unit of the horizontal axis, such as "nm"; empty when the image is not calibrated."""
             return self.x.unit
+
+
+    def tags_of(image: Any) -> dict[str, float]:
+        """Return those of TAGS that an image of DigitalMicrograph has, in its units (s, mm, V)."""
+        group = image.GetTagGroup()
+        read = {name: group.GetTagAsDouble(path) for name, path in TAGS.items()}
+        tags = {name: float(value) for name, (found, value) in read.items() if found and math.isfinite(value)}
+        with contextlib.suppress(Exception):  # a pair of numbers, where there is one
+            binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
+            tags.setdefault("binning", float(binning[0]))
+        return tags
 
 
     # The kinds of result that a cell can give, in the notebook and in DigitalMicrograph alike.
@@ -634,6 +655,7 @@ def dmlink_live(name):
 
     REPORT_SECONDS = 60.0  # how often the script says that it skips frames
     WRITE_SECONDS = 1.0  # how often at most it prints a result
+    TAG_SECONDS = 0.5  # how often the image's tags are read
     AT_HOME = "__dmlink_at_home__"  # marks the names of a script that is executed for the second time
 
 
@@ -657,6 +679,7 @@ def dmlink_live(name):
             self._rest_until = 0.0
             self._reported = (time.perf_counter(), 0)  # when, and how many were skipped by then
             self._written = (float("-inf"), "")  # when, and what
+            self._tagged: tuple[float, dict[str, float]] = (float("-inf"), {})  # when read, and what
             self._errors: set[Any] = set()
 
         def __del__(self) -> None:
@@ -716,7 +739,7 @@ def dmlink_live(name):
                 self._shape = frame.shape
                 self._state.clear()
             x, y = axis(image, 0).part(left), axis(image, 1).part(top)
-            info = Info(self._index, time.time(), x, y, place if roi else None, self._source)
+            info = Info(self._index, time.time(), x, y, place if roi else None, self._source, self._tags(image))
             result = as_result(self._process(frame, info, self._state), self._name)
             self.processed += 1
             if isinstance(result, (Scalar, Profile, Image)):
@@ -731,6 +754,12 @@ def dmlink_live(name):
             if text != before and now - then > WRITE_SECONDS:
                 self._written = now, text
                 print(f"{self._name}, frame {self._index}:\n{text}")
+
+        def _tags(self, image: Any) -> dict[str, float]:
+            now = time.perf_counter()
+            if now - self._tagged[0] > TAG_SECONDS:
+                self._tagged = now, tags_of(image)
+            return self._tagged[1]
 
         def _first_rectangle(self, image: Any) -> Any:
             display = image.GetImageDisplay(0)
