@@ -120,7 +120,7 @@ class Link:
         self._close_lock = threading.Lock()
         self._send_lock = threading.Lock()
         try:
-            self._socket = self._connect()
+            self._connect()
         except BaseException:
             self._ring.close()
             raise
@@ -303,7 +303,7 @@ class Link:
 
     # The connection
 
-    def _connect(self, *, again: bool = False) -> socket.socket:
+    def _connect(self, *, again: bool = False) -> None:
         deadline = time.monotonic() + HANDSHAKE_SECONDS
         try:
             sock = socket.create_connection(self.endpoint[:2], HANDSHAKE_SECONDS)
@@ -314,7 +314,7 @@ class Link:
             ) from None
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._introduce(sock, deadline, again=again)
+            subscribed = self._introduce(sock, deadline, again=again)
             sock.settimeout(None)
             _give_up_after(sock, protocol.PING_SECONDS / 3)
         except (
@@ -331,9 +331,14 @@ class Link:
         except BaseException:
             sock.close()
             raise
-        return sock
+        with self._close_lock:
+            if self._closed:
+                sock.close()
+                return
+            self._socket = sock
+        self._set_state(str(subscribed.get("state", "live")), str(subscribed.get("reason", "")))
 
-    def _introduce(self, sock: socket.socket, deadline: float, *, again: bool) -> None:
+    def _introduce(self, sock: socket.socket, deadline: float, *, again: bool) -> dict[str, Any]:
         ours = protocol.nonce()
         _send(sock, protocol.HELLO, {"version": protocol.VERSION, "nonce": ours})
         hello = self._expect(sock, protocol.HELLO, deadline)
@@ -356,7 +361,7 @@ class Link:
             self._credit = LOSSLESS_AHEAD - len(self._queue) if self.mode == "lossless" else 1
         if self._credit > 0:
             _send(sock, protocol.CREDIT, {"n": self._credit})
-        self._set_state(str(subscribed.get("state", "live")), str(subscribed.get("reason", "")))
+        return subscribed
 
     def _expect(self, sock: socket.socket, kind: int, deadline: float) -> dict[str, Any]:
         """Return the header of the next message of `kind`; take notice of others on the way."""
@@ -387,16 +392,11 @@ class Link:
             for endpoint in self._candidates():
                 self.endpoint = endpoint
                 try:
-                    sock = self._connect(again=True)
+                    self._connect(again=True)
                 except (OSError, ValueError, KeyError, TypeError) as error:
                     why = str(error)
-                    continue
-                with self._close_lock:
-                    if self._closed:
-                        sock.close()
-                    else:
-                        self._socket = sock
-                return
+                else:
+                    return
             self._set_state("lost", why)
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, RETRY_SECONDS)

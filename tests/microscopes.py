@@ -87,6 +87,16 @@ def until(link, condition, timeout=5.0):
         unwatch()
 
 
+@contextmanager
+def being_lost(link):
+    """Check that the link is lost meanwhile, and comes back; give the reasons that it said."""
+    reasons = []
+    unwatch = link.watch(lambda: reasons.append(link.reason) if link.state == "lost" else None)
+    yield reasons
+    until(link, lambda: reasons and link.state == "live", 10)
+    unwatch()
+
+
 def number(line):
     """Return the number in a line."""
     return int(re.findall(r"\d+", line)[-1])

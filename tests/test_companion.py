@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import vermin
-from microscopes import Noise, Raw, link_threads, linked, microscope, number, run_companion, until
+from microscopes import Noise, Raw, being_lost, link_threads, linked, microscope, number, run_companion, until
 
 import dmlink
 from dmlink import Roi, bundle
@@ -121,9 +121,8 @@ def test_a_script_on_the_main_thread_serves_while_dm_goes_on_and_can_be_run_agai
         shown = dm.displayed
         dm.wait_displayed(20)
         assert dm.displayed > shown
-        run_companion(dm, background=False)
-        until(link, lambda: link.state == "lost", 10)
-        until(link, lambda: link.state == "live", 10)
+        with being_lost(link):
+            run_companion(dm, background=False)
         assert link.next(5)
         assert endpoints.find() == link.endpoint
 

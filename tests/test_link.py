@@ -12,7 +12,16 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from microscopes import Noise, leaving_no_blocks, link_threads, linked, microscope, run_companion, until
+from microscopes import (
+    Noise,
+    being_lost,
+    leaving_no_blocks,
+    link_threads,
+    linked,
+    microscope,
+    run_companion,
+    until,
+)
 
 import dmlink
 from dmlink import Roi
@@ -404,19 +413,17 @@ def test_an_roi_that_a_link_uses_is_there_again_on_a_view_with_other_binning():
 @pytest.mark.parametrize("explicit", [True, False])
 def test_a_companion_run_again_replaces_the_first_and_links_come_back(explicit):
     with microscope() as dm, dmlink.connect(dm.endpoint if explicit else None) as link:
-        states = []
-        link.watch(lambda: states.append((link.state, link.reason)))
         link.set_roi("fft", Roi(0, 0, 8, 8))
         until(link, link.rois)
         part = link.part("fft")
         part.next(5)
         first = dm.companion
-        dm.endpoint = run_companion(dm)
-        first.join(5)
-        until(link, lambda: link.state == "live" and any(s == "lost" for s, _ in states), 10)
+        with being_lost(link) as reasons:
+            dm.endpoint = run_companion(dm)
+            first.join(5)
         assert link.next(5)
         assert link.endpoint == endpoints.parse(dm.endpoint)
-        assert any("stopped" in reason for s, reason in states if s == "lost")
+        assert "stopped" in reasons[0]
         until(part, lambda: part.state == "waiting", 10)  # the names of ROIs are the companion's
         link.set_roi("fft", Roi(0, 0, 8, 8))
         until(part, lambda: part.state == "live", 10)
@@ -570,7 +577,7 @@ def test_results_are_shown_in_windows_of_dm():
         assert shown.axes == (dmlink.Axis(0, 2.0, "nm"),) * 2
         assert (dm.window("colours").data == 9).all()
         link.show("map", np.ones((4, 4)))
-        dm.wait_until(lambda: (dm.window("map").data == 1).all(), 5)
+        dm.wait_until(lambda: dm.window("map").data.min() == 1, 5)
         link.hide("map")
         dm.wait_until(lambda: "map" not in [w.name for w in dm.windows()], 5)
         dm.close_window("profile")
@@ -599,9 +606,8 @@ def test_the_default_is_never_a_window_with_our_results():
     with linked() as (dm, link):
         link.show("map", np.eye(4))
         dm.window("map")
-        run_companion(dm)
-        until(link, lambda: link.state == "lost", 10)
-        until(link, lambda: link.state == "live", 10)
+        with being_lost(link):
+            run_companion(dm)
         assert link.next(5).source == "Gold"
 
 

@@ -117,6 +117,7 @@ class Companion:
         self._clients.clear()
         for sock in (self._server, self._ear, self._mouth):
             sock.close()
+        remove_endpoint(self)  # before another one, who waits for us, has left his
         self.stopped.set()
 
     def acquire(self) -> None:
@@ -588,10 +589,7 @@ def main() -> None:
             f"dmlink: other computers can connect to {companion.host}:{companion.port}. Who has the token "
             "sees the live view, moves its rectangles and opens windows; the traffic is not encrypted."
         )
-    try:
-        companion.run()
-    finally:
-        remove_endpoint(companion)
+    companion.run()
 
 
 if __name__ == "__main__":

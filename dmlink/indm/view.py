@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import math
 import threading
 import time
 import traceback
@@ -14,19 +13,13 @@ import DigitalMicrograph as DM
 import numpy as np
 
 from dmlink.indm.gms import Changes, axis, clamped, pixels_of
+from dmlink.indm.info import tags_of
 
 EVENTS_OVERDUE = 2.0  # seconds without an event before the loop looks by itself
 UNANNOUNCED = 3  # frames without an event that show that none will come
 CALIBRATION_SECONDS = 0.5  # how often calibration and tags are read again
 LOSSLESS_BYTES = 512 * 1024**2  # of one view's frames that wait for links which want every frame
 MAX_SPARE = 4  # pieces of memory kept for the next pictures
-TAGS = {
-    "exposure": "Acquisition:Parameters:High Level:Exposure (s)",
-    "binning": "Acquisition:Parameters:High Level:Binning",
-    "magnification": "Microscope Info:Indicated Magnification",
-    "camera_length": "Microscope Info:STEM Camera Length",
-    "high_tension": "Microscope Info:Voltage",
-}
 
 
 class Picture:
@@ -283,7 +276,7 @@ class View:
         now = time.time()
         if not self._circumstances or self.shape != array.shape or now - self._read > CALIBRATION_SECONDS:
             self._read, self.shape = now, array.shape  # binning and magnification change while we run
-            self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": _tags(image)}
+            self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_of(image)}
         dtype = array.dtype.newbyteorder("<").str
         return dict(self._circumstances, index=self.index, time=now, source=self.name, dtype=dtype)
 
@@ -363,13 +356,3 @@ def _delete_roi(image: Any, roi_id: int) -> None:
         )
     except Exception as error:  # noqa: BLE001 - neither is known to be in every GMS
         print(f"dmlink: a rectangle cannot be removed from here ({error}); select it and press Delete.")
-
-
-def _tags(image: Any) -> dict[str, float]:
-    group = image.GetTagGroup()
-    read = {name: group.GetTagAsDouble(path) for name, path in TAGS.items()}
-    tags = {name: float(v) for name, (found, v) in read.items() if found and math.isfinite(v)}
-    with contextlib.suppress(Exception):  # a pair of numbers, where there is one
-        binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
-        tags.setdefault("binning", float(binning[0]))
-    return tags
