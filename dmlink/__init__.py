@@ -4,7 +4,7 @@ from dmlink.cell import LiveCell
 from dmlink.check import check
 from dmlink.export import export
 from dmlink.frame import Axis, Frame, Info, Roi
-from dmlink.indm.results import Image, Profile, Scalar
+from dmlink.indm.results import Boxes, Image, Points, Profile, Scalar, Table, Text
 from dmlink.link import Link, connect
 from dmlink.notebook import load_ipython_extension, view
 from dmlink.recordings import Recording, open  # noqa: A004 - dmlink.open is what it says
@@ -13,15 +13,19 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "Axis",
+    "Boxes",
     "Frame",
     "Image",
     "Info",
     "Link",
     "LiveCell",
+    "Points",
     "Profile",
     "Recording",
     "Roi",
     "Scalar",
+    "Table",
+    "Text",
     "check",
     "connect",
     "export",

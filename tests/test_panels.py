@@ -98,6 +98,9 @@ def test_paused_view_stands_and_is_lossless(link):
         ("{'low': frame.min(), 'high': frame.max()}", plots.StripChart),
         ("frame.mean(axis=0)", plots.ProfilePlot),
         ("frame * 2.0", plots.ImagePlot),
+        ("f'mean {frame.mean():.1f}'", plots.WrittenResult),
+        ("[{'particle': 1, 'size': 2.5}, {'particle': 2, 'size': 3.5}]", plots.WrittenResult),
+        ("Points([[1, 2], [3, 4]])", plots.WrittenResult),
         ("frame[:, :, None].repeat(3, axis=2).astype('uint8')", plots.ImagePlot),
     ],
 )

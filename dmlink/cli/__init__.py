@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = options.run(options)
     except KeyboardInterrupt:
         return 130
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, RuntimeError, ValueError, SyntaxError) as error:
         print(f"dmlink: {_sentence(error)}", file=sys.stderr)
         return 1
     return code

@@ -9,11 +9,11 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from dmlink_widgets import picture
+from dmlink_widgets import picture, text
 
 if TYPE_CHECKING:
     from dmlink.indm.info import Axis
-    from dmlink.indm.results import Image, Profile, Result, Scalar
+    from dmlink.indm.results import Image, Profile, Result, Scalar, Written
 
 HISTORY = 600  # frames that a strip chart shows
 # Told apart by people with any colour vision, on light and dark (Okabe and Ito, 2008).
@@ -135,13 +135,27 @@ class ImagePlot:
             label.label = axis.unit or "pixels"
 
 
-Plot = StripChart | ProfilePlot | ImagePlot
+class WrittenResult:
+    """Words, a table, or places as a table."""
+
+    def __init__(self) -> None:
+        self.widget = ipywidgets.HTML()
+
+    def take(self, time: float, result: Written) -> None:
+        """Nothing to remember: only the newest is shown."""
+
+    def draw(self, result: Written, *, small: bool) -> None:  # noqa: ARG002 - it is small
+        """Write the text."""
+        self.widget.value = text.written(result.text)
 
 
-def plot_for(result: Result) -> Plot:
+Plot = StripChart | ProfilePlot | ImagePlot | WrittenResult
+
+
+def plot_for(result: Result | Written) -> Plot:
     """Return a new plot for results of this kind."""
-    kinds: dict[str, type[Plot]] = {"scalar": StripChart, "profile": ProfilePlot, "image": ImagePlot}
-    return kinds[result.kind]()
+    drawn: dict[str, type[Plot]] = {"scalar": StripChart, "profile": ProfilePlot, "image": ImagePlot}
+    return drawn.get(result.kind, WrittenResult)()
 
 
 def _figure(

@@ -21,6 +21,11 @@ def error(message: str) -> str:
     return f'<div class="dmlink-error" role="alert">{html.escape(message)}</div>' if message else ""
 
 
+def written(words: str) -> str:
+    """Return a result that consists of words, line by line as it is."""
+    return f'<pre class="dmlink-written">{html.escape(words)}</pre>'
+
+
 def log(lines: list[str]) -> str:
     """Return what a cell has printed; nothing if it has not."""
     return f'<div class="dmlink-log">{html.escape(chr(10).join(lines))}</div>' if lines else ""
