@@ -36,17 +36,27 @@ def companion(port: int | None = None, **constants: Any) -> str:
     ValueError
         If there is no constant of that name.
     """
-    parts = [part(name) for name in COMPANION]
-    body = "\n\n".join(f"# {p.doc.splitlines()[0]}\n\n{p.body}" for p in parts)
     if port is not None:
         constants["PORT"] = int(port)
+    return _function("dmlink_companion", COMPANION, constants)
+
+
+def selftest() -> str:
+    """Return the script that asks a real DigitalMicrograph what nobody has published."""
+    return _function("dmlink_selftest", ("info", "gms", "selftest"), {})
+
+
+def _function(function: str, names: tuple[str, ...], constants: dict[str, Any]) -> str:
+    """Return modules as one script with one function that it calls; the docstring is the last one's."""
+    parts = [part(name) for name in names]
+    body = "\n\n".join(f"# {p.doc.splitlines()[0]}\n\n{p.body}" for p in parts)
     for name, value in constants.items():
         body, n = re.subn(rf"^{name} = [^#\n]*", f"{name} = {value!r}  ", body, flags=re.MULTILINE)
         if n != 1:
             raise ValueError(f"The companion has no constant {name}.")
     return (
         f'"""{parts[-1].doc}"""\n\n{import_lines([p.imports for p in parts])}\n\n'
-        f"def dmlink_companion():\n{indent(body, '    ')}\n\ndmlink_companion()\n"
+        f"def {function}():\n{indent(body, '    ')}\n\n{function}()\n"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dmlink import bundle
 
@@ -16,23 +16,42 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "companion", help="write the script that streams DigitalMicrograph's live view"
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("dm_companion.py"), help="default: %(default)s"
-    )
-    parser.add_argument("--port", type=int, help="where to listen, default: 52370 or the next free one")
+    parser.add_argument("-o", "--output", type=Path, help="default: dm_companion.py, or dm_selftest.py")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument("--port", type=int, help="where to listen; default: 52370 or the next free one")
+    parser.add_argument("--host", help="listen to other computers too; an SSH tunnel is the safer way")
+    parser.add_argument(
+        "--camera",
+        type=float,
+        metavar="EXPOSURE",
+        help="take the camera and acquire with this exposure (s), instead of listening to the live view",
+    )
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="write a script that asks your DigitalMicrograph what nobody has published",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the companion."""
-    path: Path = options.output
+    """Write the script."""
+    path: Path = options.output or Path("dm_selftest.py" if options.self_test else "dm_companion.py")
     with path.open("w" if options.overwrite else "x", encoding="utf-8", newline="\n") as file:
-        file.write(bundle.companion(options.port))
+        file.write(
+            bundle.selftest() if options.self_test else bundle.companion(options.port, **_set(options))
+        )
+    told = "send what it prints to us" if options.self_test else "copy the dmlink:// line that it prints"
     print(
         f"{path} is written. In DigitalMicrograph: start the live view, open {path.name} in a script window"
     )
-    print(
-        "(File > Open), tick 'Execute on background thread', execute, and copy the dmlink:// line it prints."
-    )
+    print(f"(File > Open), tick 'Execute on background thread', execute, and {told}.")
+    if options.host:
+        print(f"Whoever reaches {options.host} and knows the token can see the live view and move its ROIs.")
     return 0
+
+
+def _set(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the companion's constants that the options change."""
+    host = {"HOST": options.host, "EXPOSE": True} if options.host else {}
+    return host | ({"FEED": "camera", "CAMERA_EXPOSURE": options.camera} if options.camera else {})

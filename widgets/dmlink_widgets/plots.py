@@ -165,7 +165,7 @@ def _figure(
     lines = "solid" if grid else "none"
     axes = [
         bqplot.Axis(scale=scales["x"], label=x_label, grid_lines=lines, label_offset="32px"),
-        bqplot.Axis(scale=scales["y"], orientation="vertical", grid_lines=lines, label_offset="48px"),
+        bqplot.Axis(scale=scales["y"], side="left", grid_lines=lines, label_offset="48px"),
     ]
     width, height = PLOT_SIZE
     return bqplot.Figure(
