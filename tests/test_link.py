@@ -432,6 +432,7 @@ def test_a_companion_run_again_replaces_the_first_and_links_come_back(explicit):
 def test_a_peer_that_gives_no_sign_of_life_is_noticed_without_frames(monkeypatch):
     monkeypatch.setattr(protocol, "PING_SECONDS", 0.2)
     monkeypatch.setattr(protocol, "DEAD_SECONDS", 0.6)
+    monkeypatch.setattr("dmlink.link.HANDSHAKE_SECONDS", 0.5)
     over = threading.Event()
 
     def answer(sock):

@@ -701,3 +701,59 @@ def test_recordings_in_types_that_dm_does_not_have_are_shown_as_float32():
         Microscope(Recording(), fps=0)
     with pytest.raises(ValueError, match="events"):
         Microscope(Recording(), events="lost")
+
+
+# The surroundings of a script
+
+COUNTING = """
+import threading, time
+counted = [0]
+def count(counted=counted, sleep=time.sleep):
+    while counted[0] < 200:
+        counted[0] += 1
+        sleep(0.005)
+thread = threading.Thread(target=count, daemon=True)
+thread.start()
+while counted[0] < 3:
+    time.sleep(0.005)
+"""
+
+
+@pytest.mark.parametrize("threads", ["run", "frozen"])
+def test_threads_of_a_script_that_has_ended_go_on_or_stand_still(threads):
+    with Microscope(Recording(), fps=50, threads=threads) as microscope:
+        run(microscope, COUNTING)
+        look = "begun, end = counted[0], time.time() + 0.3\nwhile time.time() < end: time.sleep(0.01)\n"
+        script = run(microscope, look + "print('more', counted[0] - begun)")
+        more = int(script.output[-1].split()[1])
+        assert more <= 1 if threads == "frozen" else more > 3
+    for counting in [t for t in threading.enumerate() if "count" in t.name]:
+        counting.join(10)
+
+
+def test_scipy_can_be_refused_on_the_background_thread_until_the_main_thread_has_it():
+    with Microscope(Recording(), scipy_in_background=False) as microscope:
+        with pytest.raises(ImportError, match="scipy cannot be imported first on the background thread"):
+            run(microscope, "import scipy.ndimage")
+        run(microscope, "import scipy.ndimage", background=False)
+        run(microscope, "from scipy import ndimage\nndimage.gaussian_filter")
+    with Microscope(Recording()) as microscope:
+        run(microscope, "import scipy.ndimage")
+
+
+def test_the_working_directory_is_not_ours(tmp_path):
+    with Microscope(Recording()) as microscope:
+        with pytest.raises(PermissionError, match="system32"):
+            run(microscope, "open('result.txt', 'w')")
+        with pytest.raises(FileNotFoundError):
+            run(microscope, "open('pyproject.toml')")
+        run(microscope, f"open({str(tmp_path / 'a.txt')!r}, 'w').close()")
+    assert (tmp_path / "a.txt").exists()
+
+
+@pytest.mark.parametrize(("argv", "seen"), [("empty", "[]"), ("missing", "None")])
+def test_sys_argv_can_be_empty_or_missing(argv, seen):
+    before = list(sys.argv)
+    with Microscope(Recording(), argv=argv) as microscope:
+        assert run(microscope, "import sys\nprint(getattr(sys, 'argv', None))").output == [seen]
+    assert sys.argv == before

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import contextlib
 import itertools
 import linecache
-import sys
 import threading
 import traceback
 import warnings
@@ -16,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from dmlink.simulator.interrupt import interrupt, spare
 from dmlink.simulator.output import Output, Streams, speaking
+from dmlink.simulator.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
 
     from dmlink.simulator.desktop import Desktop
@@ -37,7 +37,15 @@ class Script:
         Whether `stop()` ended it.
     """
 
-    def __init__(self, name: str, code: CodeType, results: Output, *, background: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        code: CodeType,
+        results: Output,
+        at_end: Callable[[Output], None],
+        *,
+        background: bool,
+    ) -> None:
         self.name = name
         self.background = background
         self.done = threading.Event()
@@ -46,6 +54,7 @@ class Script:
         self.text = Output(results)
         self.filename = code.co_filename
         self._code = code
+        self._at_end = at_end
         self._thread: threading.Thread | None = None
         self._running = False
         self._guard = threading.Lock()
@@ -112,6 +121,7 @@ class Script:
             self.error = error.with_traceback(None)  # frames would keep the script's images alive
         finally:
             speaking.reset(token)
+            self._at_end(self.text)
             self.done.set()
             self.text.wake()
 
@@ -143,6 +153,7 @@ class Scripts:
         self._streams = streams
         self._switches = switches
         self._results = results
+        self._surroundings = Surroundings(desktop, switches)
         self._numbers = itertools.count(1)
         self._scripts: list[Script] = []
         self._threads: list[threading.Thread] = []
@@ -150,8 +161,8 @@ class Scripts:
 
     def open(self, module: ModuleType) -> None:
         """Make `module` known as DM, and begin to tell scripts' output from the host's."""
-        names = {**vars(builtins), "print": self._streams.print}
-        names.update(exit=sys.exit, quit=sys.exit)  # the host's own would close its stdin
+        names = {**self._surroundings.builtins(), "print": self._streams.print}
+        self._surroundings.open()
         self._namespace.update(__name__="__main__", __builtins__=names, DM=module)
         self._streams.install()
 
@@ -161,7 +172,7 @@ class Scripts:
         ast.parse(text, filename, feature_version=self._switches.python)
         code = compile(text, filename, "exec", dont_inherit=True)
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-        script = Script(name, code, self._results, background=background)
+        script = Script(name, code, self._results, self._surroundings.end, background=background)
         self._streams.add(filename, script.text)
         self._streams.install()
         self._scripts.append(script)
@@ -177,6 +188,7 @@ class Scripts:
 
     def close(self, timeout: float = 5.0) -> None:
         """Stop all scripts and drop their namespace, and with it their listeners."""
+        self._surroundings.close()
         for script in self._scripts:
             script.kill()
         for thread in self._threads:

@@ -8,6 +8,8 @@ _CHOICES = {
     "events": ("coalesce", "queue", "none"),
     "references": ("weak", "strong"),
     "create_image": ("raise", "none"),
+    "threads": ("run", "frozen"),
+    "argv": ("host", "empty", "missing"),
 }
 
 
@@ -38,6 +40,14 @@ class Switches:
         Whether listeners are called twice for each frame, as by the In-Situ Player.
     partial_frames : int
         Bands of rows in which a frame arrives, with an event for each (STEM); 1 is a camera.
+    threads : {"run", "frozen"}
+        What becomes of the `threading.Thread` of a script, or of its handlers, once the script has ended.
+    scipy_in_background : bool
+        Whether SciPy, matplotlib and Numba can be imported first on the background thread (from GMS 3.6 on).
+    argv : {"host", "empty", "missing"}
+        What `sys.argv` is.
+    writable_cwd : bool
+        Whether scripts can `open` files by relative paths; in DM these are in C:\Windows\system32.
     confirm : bool
         What `OkCancelDialog` answers.
     """
@@ -52,6 +62,10 @@ class Switches:
     stale_persistent: bool = True
     twice_per_frame: bool = False
     partial_frames: int = 1
+    threads: str = "run"
+    scipy_in_background: bool = True
+    argv: str = "host"
+    writable_cwd: bool = False
     confirm: bool = True
 
     def __post_init__(self) -> None:

@@ -1,0 +1,108 @@
+"""Surroundings: what a script finds in DM's Python that is other than elsewhere."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import sys
+import threading
+from pathlib import PurePath
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from dmlink.simulator.interrupt import interrupt
+from dmlink.simulator.output import Output, speaking
+
+if TYPE_CHECKING:
+    from dmlink.simulator.desktop import Desktop
+    from dmlink.simulator.switches import Switches
+
+HEAVY = {"scipy", "matplotlib", "numba"}
+"""Packages whose first import on the background thread failed or hung up to about GMS 3.5."""
+
+_FOLDER = r"C:\Windows\system32"  # DM's working directory
+
+
+class Surroundings:
+    """The built-in functions of scripts, and `sys.argv`; all as `switches` say."""
+
+    def __init__(self, desktop: Desktop, switches: Switches) -> None:
+        self._desktop = desktop
+        self._switches = switches
+        self._imported: set[str] = set()  # heavy packages that the main thread has imported
+        self._threads: list[Any] = []
+        self._over: set[Output | None] = set()  # what scripts that have ended printed to
+        self._argv: list[str] | None = None
+        self._threading = self._frozen_threading() if switches.threads == "frozen" else threading
+
+    def open(self) -> None:
+        """Begin."""
+        if self._switches.argv == "host":
+            return
+        self._argv = sys.argv
+        if self._switches.argv == "empty":
+            sys.argv = []
+        else:
+            del sys.argv
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._argv is not None:
+            sys.argv, self._argv = self._argv, None
+
+    def end(self, output: Output) -> None:
+        """Let the threads of the script that prints to `output` come no further."""
+        self._over.add(output)
+        for thread in self._threads:
+            if thread.is_alive() and thread._owner is output:  # noqa: SLF001 - a class of this module
+                interrupt(thread, SystemExit)
+
+    def builtins(self) -> dict[str, Any]:
+        """Return what scripts have as built-in functions."""
+        names = dict(vars(builtins))
+        names.update(exit=sys.exit, quit=sys.exit)  # the host's own would close its stdin
+        names.update(__import__=self._import, open=self._open)
+        return names
+
+    def _import(self, name: str, *arguments: Any, **options: Any) -> Any:
+        top = name.partition(".")[0]
+        if top in HEAVY and not self._switches.scipy_in_background:
+            if self._desktop.on_main_thread:
+                self._imported.add(top)
+            elif top not in self._imported:
+                raise ImportError(
+                    f"{top} cannot be imported first on the background thread in this version of GMS."
+                )
+        if name == "threading":
+            return self._threading
+        return builtins.__import__(name, *arguments, **options)
+
+    def _open(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        relative = not isinstance(file, int) and not PurePath(str(file)).is_absolute()
+        if relative and not self._switches.writable_cwd:
+            kind = PermissionError if set(mode) & set("wax+") else FileNotFoundError
+            raise kind(f"The working directory of scripts in DM is {_FOLDER}: {file!r}, {mode!r}.")
+        return open(file, mode, *arguments, **options)  # noqa: PTH123 - this is `open`
+
+    def _frozen_threading(self) -> ModuleType:
+        """Return the module `threading` with threads that come no further once their script has ended."""
+        surroundings = self
+
+        class Thread(threading.Thread):
+            """A thread that DM lets run only while a script does."""
+
+            _owner: Output | None = None
+
+            def start(self) -> None:
+                self._owner = speaking.get()
+                surroundings._threads.append(self)
+                super().start()
+
+            def run(self) -> None:
+                with contextlib.suppress(SystemExit):
+                    if self._owner not in surroundings._over:
+                        super().run()
+
+        module = ModuleType("threading", threading.__doc__)
+        module.__dict__.update(vars(threading), Thread=Thread)
+        return module
