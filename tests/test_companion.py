@@ -2,8 +2,12 @@
 
 import ast
 import contextlib
+import itertools
+import math
 import sys
 import time
+import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,11 +94,92 @@ def test_a_frame_that_comes_in_parts_or_twice_is_one_frame_and_whole(switches):
         dm.wait_displayed(2)
         first, written = link.next(5), dm.camera.written
         frames = [first, *(link.next(5) for _ in range(8))]
-        assert frames[-1].index - first.index == pytest.approx(dm.camera.written - written, abs=3)
-        numbers = [recording.number(frame) for frame in frames]
-        steps = np.diff([frame.index for frame in frames])
-        wrong = (np.diff(numbers) - steps) % len(recording) != 0
-        assert wrong.sum() <= 2  # DM came so late with an event that the camera was a frame further
+        whole = [(recording.stack == frame.data).all(axis=(1, 2)).any() for frame in frames]
+        assert sum(whole) >= 8  # DM may come so late with an event that the camera writes on already
+        counted = frames[-1].index - first.index
+        assert 0.6 * (dm.camera.written - written) <= counted <= dm.camera.written - written + 1
+
+
+@pytest.fixture
+def changes():
+    """Return what tells new frames from others, as the companion has it."""
+    names = {"DM": None, "np": np, "zlib": zlib, "math": math, "Any": Any, "Iterator": Any, "Sequence": Any}
+    head = "from __future__ import annotations\n"
+    exec(compile(head + bundle.part("gms").body, "gms", "exec"), names)  # noqa: S102 - our own text
+    return names["Changes"]()
+
+
+def scan(image, changes, bands):
+    """Fill the image band by band with new numbers; return what was said after each."""
+    edges = np.linspace(0, len(image), bands + 1).astype(int)
+    said = []
+    for top, bottom in itertools.pairwise(edges):
+        image[top:bottom] = np.random.default_rng().integers(0, 60000, image[top:bottom].shape)
+        said.append(changes.complete(image))
+    return said
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 8, 32, 64])
+@pytest.mark.parametrize("height", [64, 100, 1])
+def test_a_scan_is_complete_with_its_last_row(changes, bands, height):
+    image = np.zeros((height, 64), np.uint16)
+    assert changes.complete(image)
+    bands = min(bands, height)
+    for _ in range(3):
+        said = scan(image, changes, bands)
+        assert said == [False] * (bands - 1) + [True]
+        assert not changes.complete(image)
+
+
+def test_a_scan_that_runs_already_is_waited_for(changes):
+    image = np.zeros((64, 64), np.uint16)
+    scan(image, changes, 1)
+    image[32:48] = 1
+    assert not changes.complete(image)
+    image[48:] = 2
+    assert changes.complete(image)
+    assert scan(image, changes, 4) == [False, False, False, True]
+
+
+def test_the_end_of_one_scan_and_the_beginning_of_the_next_are_no_frame(changes):
+    image = np.zeros((64, 64), np.uint16)
+    changes.complete(image)
+    scan(image, changes, 4)
+    image[:48] = 1
+    assert not changes.complete(image)
+    image[48:] = 1
+    image[:16] = 2  # before we looked
+    assert not changes.complete(image)
+    image[16:] = 2
+    assert changes.complete(image)
+
+
+@pytest.mark.parametrize("dark", [slice(40, 64), slice(0, 20), slice(20, 40), slice(1, 63)])
+def test_a_camera_with_rows_that_never_change_loses_one_frame_at_most(changes, dark):
+    image = np.zeros((64, 64), np.uint16)
+    changes.complete(image)
+    said = []
+    for value in range(1, 11):
+        image[:] = value
+        image[dark] = 0
+        said.append(changes.complete(image))
+    assert said.count(False) <= 1
+
+
+def test_frames_with_few_electrons_are_seen(changes):
+    random, image = np.random.default_rng(1), np.zeros((512, 512), np.uint8)
+    said = []
+    for _ in range(200):
+        image[:] = random.random(image.shape) < 0.002
+        said.append(changes.complete(image))
+    assert said.count(False) <= 20
+
+
+def test_another_shape_is_another_image(changes):
+    assert changes.complete(np.zeros((8, 8)))
+    assert changes.complete(np.zeros((8, 9)))
+    assert changes.complete(np.zeros((8, 9), np.uint8))
+    assert not changes.complete(np.zeros((8, 9), np.uint8))
 
 
 def test_rows_that_never_change_do_not_hold_up_the_frames():
