@@ -1,0 +1,54 @@
+"""The house: arrows point one way, and what runs in DigitalMicrograph brings nothing along."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KERNEL = sorted((ROOT / "dmlink").rglob("*.py"))
+IN_DM = sorted((ROOT / "dmlink" / "indm").glob("*.py"))
+WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
+
+
+def imported(path):
+    """Return the modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", KERNEL, ids=name)
+def test_kernel_side_knows_of_no_widgets_but_through_its_one_door(path):
+    widgets = {m for m in imported(path) if m.split(".")[0] in {"dmlink_widgets", "ipywidgets", "bqplot"}}
+    assert not widgets or path.name == "notebook.py"
+
+
+@pytest.mark.parametrize("path", IN_DM, ids=name)
+def test_what_runs_in_digitalmicrograph_is_python_3_7_with_numpy(path):
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 7))
+    for module in imported(path):
+        head = module.split(".")[0]
+        assert (
+            module.startswith("dmlink.indm")
+            or head in sys.stdlib_module_names
+            or head in {"numpy", "DigitalMicrograph"}
+        ), module
+
+
+@pytest.mark.parametrize("path", [*KERNEL, *WIDGETS], ids=name)
+def test_nothing_imports_the_tests_or_the_simulator_but_who_plays_microscope(path):
+    players = {"check.py", "simulate.py"}
+    simulator = {m for m in imported(path) if m.startswith("dmlink.simulator")}
+    assert not simulator or path.parent.name == "simulator" or path.name in players
