@@ -100,6 +100,13 @@ def test_a_slow_reader_gets_the_newest_frame_and_the_count_adds_up():
         assert stats.bytes == stats.received * first.data.nbytes
 
 
+def test_a_large_frame_that_takes_several_sends_does_not_cost_the_next_one():
+    with linked(Noise(3, (2048, 2048)), fps=25) as (_, link):
+        for _ in range(25):
+            link.next(5)
+        assert link.stats.dropped < 0.5 * link.stats.received
+
+
 def test_without_a_reader_nothing_is_sent():
     with linked(fps=100) as (dm, link):
         link.next(5)

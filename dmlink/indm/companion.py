@@ -147,6 +147,7 @@ class Companion:
         for client in list(self._clients):
             self._attend(client, Client.send)
             self._attend(client, lambda client: client.check(now))
+        self._distribute()  # who has been sent a picture just now may want the next one
         self._showing.draw()
 
     def _pause(self) -> float:
