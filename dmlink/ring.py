@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import threading
@@ -22,6 +23,16 @@ Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 class Block(SharedMemory):
     """A block of shared memory; arrays may outlive our interest in it."""
+
+    def __init__(
+        self, name: str | None = None, *, create: bool = False, size: int = 0, **options: Any
+    ) -> None:
+        super().__init__(name, create, size, **options)
+        # The mapping needs no descriptor; `close` would close it only once nobody shows the memory any more.
+        descriptor = getattr(self, "_fd", -1)
+        if descriptor >= 0:
+            os.close(descriptor)
+            self._fd = -1
 
     def __del__(self) -> None:
         """Close quietly: what still shows the memory keeps it mapped."""

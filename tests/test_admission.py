@@ -5,6 +5,7 @@ import select
 import socket
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ import dmlink
 from dmlink import endpoint as endpoints
 from dmlink.indm import protocol
 from dmlink.indm.protocol import AUTH, BYE, CREDIT, ERROR, EVENT, FRAME, HELLO, PING, PONG, ROI, SUBSCRIBE
+
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @pytest.fixture(autouse=True)
@@ -190,13 +193,18 @@ def test_random_streams_are_refused(unharmed):
             sock.sendall(streams[i] if i % 50 else b"".join(streams[i : i + 50]))
 
 
+@pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="looks into /proc")
 def test_100_links_come_and_go_and_leave_nothing(dm):
-    threads = threading.active_count()
+    dmlink.connect(dm.endpoint).close()
+    threads, descriptors = threading.active_count(), len(list(DESCRIPTORS.iterdir()))
     for i in range(100):
         with dmlink.connect(dm.endpoint) as link:
             if i % 10 == 0:
                 link.next(5)
     assert threading.active_count() == threads
+    assert (
+        len(list(DESCRIPTORS.iterdir())) <= descriptors + 3
+    )  # the companion has the last ones a little longer
 
 
 def test_an_orderly_end_is_said(dm):

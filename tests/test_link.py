@@ -38,6 +38,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _nothing_left(monkeypatch):
+    monkeypatch.setattr("dmlink.link.RETRY_SECONDS", 0.1)
     with leaving_no_blocks(monkeypatch):
         yield
     assert link_threads() == []

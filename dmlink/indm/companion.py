@@ -154,7 +154,8 @@ class Companion:
         if self._camera:
             return 0.0  # it waits for the camera
         hurry = self.on_main_thread or any(view.polling for view in self._views.values())
-        return 0.005 if hurry else LOOK_SECONDS
+        pause = 0.005 if hurry else LOOK_SECONDS
+        return min(pause, self._showing.rest) if self._showing.waiting else pause
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: awake already; closed: over

@@ -57,6 +57,11 @@ class Showing:
         """Whether something is to be drawn."""
         return bool(self._newest)
 
+    @property
+    def rest(self) -> float:
+        """Seconds until DM has had its time since the last drawing."""
+        return max(0.0, self._not_before - time.monotonic())
+
     def tidy(self) -> None:
         """Let DM free the images of windows that the user has closed."""
         for window in self._windows.values():
