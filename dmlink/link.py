@@ -102,6 +102,7 @@ class Link:
         self._changed = threading.Condition()
         self._watchers: list[Callable[[], None]] = []
         self._rois: dict[str, Roi] = {}
+        self._drawn: set[str] = set()  # rectangles that we have asked for; DM may not have them yet
         self._sources: tuple[Source, ...] = ()
         self._sources_asked = self._sources_answered = 0
         self._clock_ahead = 0.0  # the companion's clock against ours, s
@@ -198,6 +199,7 @@ class Link:
         if not 0 < len(name) <= 200:
             raise ValueError(f"The name of an ROI has 1 to 200 letters, not {name!r:.50}.")
         self._send(protocol.ROI, {"name": name, "rectangle": [int(v) for v in roi]})
+        self._drawn.add(name)
 
     def remove_roi(self, name: str) -> None:
         """Take the rectangle `name` away in DigitalMicrograph; returns at once, as `set_roi` does.
@@ -209,10 +211,11 @@ class Link:
         ConnectionError
             If the companion is not there now.
         """
-        if name not in self._rois:
+        if name not in self._rois and name not in self._drawn:
             known = ", ".join(repr(n) for n in self._rois) or "none"
             raise ValueError(f"There is no ROI named {name!r} on the view; there are: {known}.")
         self._send(protocol.ROI, {"name": name, "rectangle": None})
+        self._drawn.discard(name)
 
     def show(self, name: str, result: Any) -> None:
         """Show a result in a window of DigitalMicrograph: a number over time, a profile, an image or colours.
@@ -532,6 +535,7 @@ class Link:
 
     def _take_rois(self, header: dict[str, Any]) -> None:
         self._rois = {str(name): Roi(*(int(v) for v in r)) for name, r in header["rois"].items()}
+        self._drawn -= set(self._rois)
 
     def _take_sources(self, header: dict[str, Any]) -> None:
         self._sources = tuple(
