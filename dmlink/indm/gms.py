@@ -78,35 +78,42 @@ def pixels_of(image: Any) -> np.ndarray:
 
 
 def shown_images() -> Iterator[Any]:
-    """Yield the image of every document that has a window, but not the results that dmlink shows."""
-    for i in range(DM.CountImageDocuments()):
+    """Yield every image that has a window, the one in front first, but not the results that dmlink shows."""
+    seen = set()
+    for i in range(-1, DM.CountImageDocuments()):
         try:
-            document = DM.GetImageDocument(i)
-            document.GetWindow()
-            image = document.GetImage(0)
-            ours = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
+            image = DM.GetFrontImage() if i < 0 else _with_window(DM.GetImageDocument(i))
+            number = image.GetID()
         except Exception:  # noqa: BLE001, S112 - without a window or an image, or closed just now
             continue
-        if not (ours[0] and ours[1]):
+        if number not in seen and not _is_ours(image):
+            seen.add(number)
             yield image
-            del image  # DM frees an image only when Python has let go of it
+        del image  # DM frees an image only when Python has let go of it
 
 
 def live_view() -> Any:
     """Return the image in front if it can be streamed, else the first one that can; None if there is none."""
-    try:
-        front = DM.GetFrontImage().GetID()
-    except Exception:  # noqa: BLE001 - there is none
-        front = None
-    best = None
     for image in shown_images():
         try:
             pixels_of(image)
         except ValueError:
             continue
-        if best is None or image.GetID() == front:
-            best = image
-    return best
+        return image
+    return None
+
+
+def _with_window(document: Any) -> Any:
+    document.GetWindow()
+    return document.GetImage(0)
+
+
+def _is_ours(image: Any) -> bool:
+    try:
+        found, value = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
+    except Exception:  # noqa: BLE001 - an image whose tags cannot be read is not one that we have made
+        return False
+    return bool(found and value)
 
 
 def ascii_unit(unit: Any) -> str:
