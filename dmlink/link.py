@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
-import socket
-import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from dmlink import endpoint as endpoints
+from dmlink.connection import HANDSHAKE_SECONDS, Connection
 from dmlink.frame import Axis, Frame, Roi
 from dmlink.indm import protocol, results
 from dmlink.ring import Ring
@@ -23,7 +21,6 @@ from dmlink.ring import Ring
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-HANDSHAKE_SECONDS = 3.0
 RETRY_SECONDS = 0.5
 FRESH_SECONDS = 0.5  # a link that nobody has asked for a frame in this time rests
 ANSWER_SECONDS = 2.0  # how long to wait for what the companion is asked
@@ -119,7 +116,6 @@ class Link:
         self._parts: dict[str, Link] = {}
         self._closed = False
         self._close_lock = threading.Lock()
-        self._send_lock = threading.Lock()
         try:
             self._connect()
         except BaseException:
@@ -174,7 +170,7 @@ class Link:
             self._sources_asked += 1
             wanted = self._sources_asked
         with contextlib.suppress(OSError):
-            self._send(protocol.SOURCES, {})
+            self._connection.send(protocol.SOURCES, {})
             with self._changed:
                 self._changed.wait_for(
                     lambda: self._sources_answered >= wanted or self.state in {"lost", "closed"},
@@ -198,7 +194,7 @@ class Link:
         """
         if not 0 < len(name) <= 200:
             raise ValueError(f"The name of an ROI has 1 to 200 letters, not {name!r:.50}.")
-        self._send(protocol.ROI, {"name": name, "rectangle": [int(v) for v in roi]})
+        self._connection.send(protocol.ROI, {"name": name, "rectangle": [int(v) for v in roi]})
         self._drawn.add(name)
 
     def remove_roi(self, name: str) -> None:
@@ -214,7 +210,7 @@ class Link:
         if name not in self._rois and name not in self._drawn:
             known = ", ".join(repr(n) for n in self._rois) or "none"
             raise ValueError(f"There is no ROI named {name!r} on the view; there are: {known}.")
-        self._send(protocol.ROI, {"name": name, "rectangle": None})
+        self._connection.send(protocol.ROI, {"name": name, "rectangle": None})
         self._drawn.discard(name)
 
     def show(self, name: str, result: Any) -> None:
@@ -232,11 +228,11 @@ class Link:
             If the companion is not there now.
         """
         header, payload = _to_show(name, result)
-        self._send(protocol.SHOW, header, payload)
+        self._connection.send(protocol.SHOW, header, payload)
 
     def hide(self, name: str) -> None:
         """Close the window that `show` has opened."""
-        self._send(protocol.HIDE, {"name": name})
+        self._connection.send(protocol.HIDE, {"name": name})
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` (from the link's thread) on every frame and change; return how to end that."""
@@ -276,13 +272,12 @@ class Link:
         for part in list(self._parts.values()):
             part.close()
         with contextlib.suppress(OSError):
-            self._send(protocol.BYE, {"reason": "The link was closed."})
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._connection.send(protocol.BYE, {"reason": "The link was closed."})
+        self._connection.shut()
         self._set_state("closed", "")
         if self._thread is not threading.current_thread():
             self._thread.join(HANDSHAKE_SECONDS + 2.0)
-        self._socket.close()
+        self._connection.close()
         self._newest = None
         self._queue.clear()
         self._ring.close()
@@ -307,78 +302,23 @@ class Link:
     # The connection
 
     def _connect(self, *, again: bool = False) -> None:
-        deadline = time.monotonic() + HANDSHAKE_SECONDS
-        try:
-            sock = socket.create_connection(self.endpoint[:2], HANDSHAKE_SECONDS)
-        except OSError as error:
-            raise ConnectionError(
-                f"No companion answers at {self.endpoint.address} ({error}). Run dm_companion.py in "
-                "DigitalMicrograph, or `dmlink simulate RECORDING` here."
-            ) from None
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            subscribed = self._introduce(sock, deadline, again=again)
-            sock.settimeout(None)
-            _give_up_after(sock, protocol.PING_SECONDS / 3)
-        except (
-            TimeoutError,
-            ConnectionResetError,
-            BrokenPipeError,
-            protocol.ProtocolError,
-            KeyError,
-        ) as error:
-            sock.close()
-            raise ConnectionError(
-                f"What listens at {self.endpoint.address} does not answer as a companion does ({error})."
-            ) from None
-        except BaseException:
-            sock.close()
-            raise
+        connection = Connection(self.endpoint, self._notice)
+        self._clock_ahead = float(connection.welcome["clock"]) - time.time()
+        self._take_sources(connection.welcome)
+        wishes = {"source": self.source, "roi": self.roi, "mode": self.mode, "wait": again}
+        subscribed = connection.subscribe(wishes)
+        self._take_rois(subscribed)
         with self._close_lock:
             if self._closed:
-                sock.close()
+                connection.close()
                 return
-            self._socket = sock
-        self._set_state(str(subscribed.get("state", "live")), str(subscribed.get("reason", "")))
-
-    def _introduce(self, sock: socket.socket, deadline: float, *, again: bool) -> dict[str, Any]:
-        ours = protocol.nonce()
-        _send(sock, protocol.HELLO, {"version": protocol.VERSION, "nonce": ours})
-        hello = self._expect(sock, protocol.HELLO, deadline)
-        nonces = ours, str(hello.get("nonce"))
-        if not protocol.proves(hello.get("proof"), self.endpoint.token, "server", *nonces):
-            raise ConnectionError(
-                f"The token does not fit the companion at {self.endpoint.address}. "
-                "Take the dmlink://... line that it printed last."
-            )
-        proof = protocol.proof(self.endpoint.token, "client", *nonces)
-        _send(sock, protocol.AUTH, {"proof": proof})
-        welcome = self._expect(sock, protocol.WELCOME, deadline)
-        self._clock_ahead = float(welcome["clock"]) - time.time()
-        self._take_sources(welcome)
-        wishes = {"source": self.source, "roi": self.roi, "mode": self.mode, "wait": again}
-        _send(sock, protocol.SUBSCRIBE, wishes)
-        subscribed = self._expect(sock, protocol.SUBSCRIBE, deadline)
-        self._take_rois(subscribed)
+            self._connection = connection
         with self._changed:
-            self._credit = LOSSLESS_AHEAD - len(self._queue) if self.mode == "lossless" else 1
-        if self._credit > 0:
-            _send(sock, protocol.CREDIT, {"n": self._credit})
-        return subscribed
-
-    def _expect(self, sock: socket.socket, kind: int, deadline: float) -> dict[str, Any]:
-        """Return the header of the next message of `kind`; take notice of others on the way."""
-        while True:
-            got, header, size = _receive_header(sock, deadline)
-            if got == kind:
-                return header
-            if got == protocol.ERROR:
-                text = str(header.get("text"))
-                if kind == protocol.SUBSCRIBE:
-                    raise ValueError(text)
-                raise ConnectionError(text)
-            if size or not self._notice(got, header):
-                raise protocol.ProtocolError(f"message {got} came instead of {kind}")
+            self._credit = 0
+            ahead = LOSSLESS_AHEAD - len(self._queue) if self.mode == "lossless" else 1
+            if ahead > 0:
+                self._grant(ahead)
+        self._set_state(str(subscribed.get("state", "live")), str(subscribed.get("reason", "")))
 
     def _run(self) -> None:
         while not self._closed:
@@ -389,7 +329,7 @@ class Link:
                     self._reconnect(str(error))
 
     def _reconnect(self, why: str) -> None:
-        self._socket.close()
+        self._connection.close()
         self._set_state("lost", why or "The companion has gone.")
         while not self._closed:
             for endpoint in self._candidates():
@@ -418,17 +358,11 @@ class Link:
 
     def _receive(self) -> None:
         """Receive until the connection ends."""
-        sock = self._socket
-        prefix = np.empty(protocol.PREFIX.size, np.uint8)
+        connection = self._connection
         while True:
-            self._fill(sock, prefix)
-            kind, length, size = protocol.unpack_prefix(prefix)
-            text = np.empty(length, np.uint8)
-            self._fill(sock, text)
-            header = protocol.unpack_header(text)
-            protocol.check_payload(kind, header, size)
+            kind, header, size = connection.receive()
             if kind == protocol.FRAME:
-                self._receive_frame(sock, header, size)
+                self._receive_frame(connection, header, size)
             elif kind == protocol.ERROR:
                 raise ConnectionError(str(header.get("text")))
             elif kind == protocol.BYE:
@@ -436,29 +370,7 @@ class Link:
             elif not self._notice(kind, header):
                 raise protocol.ProtocolError(f"A message of kind {kind} makes no sense here.")
 
-    def _fill(self, sock: socket.socket, array: Any) -> None:
-        """Receive into the array; ask for a sign of life in time, and give up if there is none."""
-        view = memoryview(array)
-        heard, pinged = time.monotonic(), False
-        while view:
-            try:
-                n = sock.recv_into(view, flags=socket.MSG_WAITALL)
-            except (BlockingIOError, TimeoutError):
-                quiet = time.monotonic() - heard
-                if quiet > protocol.DEAD_SECONDS:
-                    raise ConnectionError(
-                        f"The companion at {self.endpoint.address} gives no sign of life."
-                    ) from None
-                if quiet > 0.9 * protocol.PING_SECONDS and not pinged:
-                    pinged = True
-                    self._send(protocol.PING, {})
-                continue
-            if n == 0:
-                raise ConnectionResetError("The companion has ended the connection.")
-            heard, pinged = time.monotonic(), False
-            view = view[n:]
-
-    def _receive_frame(self, sock: socket.socket, header: dict[str, Any], size: int) -> None:
+    def _receive_frame(self, connection: Connection, header: dict[str, Any], size: int) -> None:
         shape, dtype = protocol.pixels(header, size)
         memory, block = self._ring.take(size)
         if self.mode == "latest":
@@ -466,7 +378,7 @@ class Link:
                 self._credit = 0
                 if time.monotonic() - self._asked < FRESH_SECONDS:
                     self._grant(1)  # the next one can be copied while this one travels
-        self._fill(sock, memory)
+        connection.fill(memory)
         data = memory.view(dtype).reshape(shape)
         data.flags.writeable = False
         index = int(header["index"])
@@ -527,9 +439,7 @@ class Link:
                 self._changed.notify_all()
         elif kind == protocol.EVENT:
             self._set_state(str(header.get("state")), str(header.get("reason", "")))
-        elif kind == protocol.PING:
-            self._send(protocol.PONG, {})
-        elif kind != protocol.PONG:
+        else:
             return False
         return True
 
@@ -558,18 +468,7 @@ class Link:
     def _grant(self, n: int) -> None:
         self._credit += n
         with contextlib.suppress(OSError):  # lost: the receiving thread sees it too, and mends it
-            self._send(protocol.CREDIT, {"n": n})
-
-    def _send(self, kind: int, header: dict[str, Any], payload: Any = b"") -> None:
-        with self._send_lock:
-            try:
-                _send(self._socket, kind, header, payload)
-            except OSError as error:
-                with contextlib.suppress(OSError):  # half a message may be out: this connection is over
-                    self._socket.shutdown(socket.SHUT_RDWR)
-                raise ConnectionError(
-                    f"The companion at {self.endpoint.address} is not there now ({self.reason or error})."
-                ) from None
+            self._connection.send(protocol.CREDIT, {"n": n})
 
     def _set_state(self, state: str, reason: str) -> None:
         with self._changed:
@@ -708,34 +607,3 @@ def _to_show(name: str, result: Any) -> tuple[dict[str, Any], Any]:
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     header.update(shape=list(values.shape), dtype=values.dtype.str)
     return header, memoryview(values.reshape(-1).view(np.uint8))
-
-
-def _send(sock: socket.socket, kind: int, header: dict[str, Any], payload: Any = b"") -> None:
-    for buffer in protocol.pack(kind, header, payload):
-        sock.sendall(buffer)
-
-
-def _receive_header(sock: socket.socket, deadline: float) -> tuple[int, dict[str, Any], int]:
-    """Return (kind, header, payload length) of the next message before the deadline (monotonic)."""
-    prefix = _receive_until(sock, protocol.PREFIX.size, deadline)
-    kind, length, size = protocol.unpack_prefix(prefix)
-    return kind, protocol.unpack_header(_receive_until(sock, length, deadline)), size
-
-
-def _receive_until(sock: socket.socket, size: int, deadline: float) -> bytes:
-    data = b""
-    while len(data) < size:
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
-        got = sock.recv(size - len(data))
-        if not got:
-            raise ConnectionResetError("it has ended the connection")
-        data += got
-    return data
-
-
-def _give_up_after(sock: socket.socket, seconds: float) -> None:
-    """Let a blocking call return after so long: with Python's own time-outs MSG_WAITALL has no effect."""
-    ms = int(seconds * 1e3)
-    value = struct.pack("I", ms) if os.name == "nt" else struct.pack("ll", ms // 1000, ms % 1000 * 1000)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)

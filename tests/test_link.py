@@ -360,7 +360,7 @@ def something_else(answer):
 
 @pytest.mark.parametrize("kind", ["silent", "garbage", "closing", "dribbling", "lying"])
 def test_what_is_no_companion_is_said_to_be_none(kind, monkeypatch):
-    monkeypatch.setattr("dmlink.link.HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr("dmlink.connection.HANDSHAKE_SECONDS", 0.5)
     over = threading.Event()
 
     def answer(sock):
@@ -450,7 +450,7 @@ def test_a_companion_run_again_replaces_the_first_and_links_come_back(explicit):
 def test_a_peer_that_gives_no_sign_of_life_is_noticed_without_frames(monkeypatch):
     monkeypatch.setattr(protocol, "PING_SECONDS", 0.2)
     monkeypatch.setattr(protocol, "DEAD_SECONDS", 0.6)
-    monkeypatch.setattr("dmlink.link.HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr("dmlink.connection.HANDSHAKE_SECONDS", 0.5)
     over = threading.Event()
 
     def answer(sock):
