@@ -1,0 +1,83 @@
+"""Sender: the wire's other end as fast as it can be, one frame in memory sent against each credit."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from dmlink.indm import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+NAME = "benchmark"
+TAGS = {"exposure": 0.04, "binning": 1.0, "magnification": 80000.0, "high_tension": 200000.0}
+
+
+class Client:
+    """A link that has connected: let in, and sent frames."""
+
+    def __init__(self, sock: socket.socket, token: str, array: np.ndarray) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket, self._token, self._array = sock, token, array
+        self._decoder = protocol.Decoder()
+        self._nonces = ("", protocol.nonce())
+        self._credit = self._index = 0
+        dtype = array.dtype.newbyteorder("<").str
+        self._shape = {"shape": list(array.shape), "dtype": dtype}
+        axis = [-12.5, 0.0125, "nm"]
+        self._header = {**self._shape, "x": axis, "y": axis, "tags": TAGS, "source": NAME, "roi": None}
+
+    def serve(self, pace: Callable[[], None]) -> None:
+        """Send a frame against each credit, until the link goes."""
+        pixels = memoryview(self._array).cast("B")
+        while True:
+            while not self._credit:
+                self._listen()
+            pace()
+            self._credit -= 1
+            self._index += 1
+            self._say(protocol.FRAME, {**self._header, "index": self._index, "time": time.time()}, pixels)
+
+    def _listen(self) -> None:
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionResetError
+        for message in self._decoder.feed(data):
+            self._take(message.kind, message.header)
+
+    def _take(self, kind: int, header: dict[str, Any]) -> None:
+        ours = self._nonces[1]
+        if kind == protocol.HELLO:
+            self._nonces = (header["nonce"], ours)
+            proof = protocol.proof(self._token, "server", *self._nonces)
+            self._say(protocol.HELLO, {"version": protocol.VERSION, "nonce": ours, "proof": proof})
+        elif kind == protocol.AUTH:
+            source = {"name": NAME, "id": 1, **self._shape}
+            self._say(protocol.WELCOME, {"sources": [source], "rois": {}, "clock": time.time()})
+        elif kind == protocol.SUBSCRIBE:
+            self._say(protocol.SUBSCRIBE, {"source": NAME, "roi": None, "rois": {}, "state": "live"})
+        elif kind == protocol.CREDIT:
+            self._credit += header["n"]
+        elif kind == protocol.PING:
+            self._say(protocol.PONG, {})
+
+    def _say(self, kind: int, header: dict[str, Any], payload: Any = b"") -> None:
+        for buffer in protocol.pack(kind, header, payload):
+            self._socket.sendall(buffer)
+
+
+def send(tell: Callable[[Any], None], array: np.ndarray, pace: Callable[[], None]) -> None:
+    """Tell the endpoint, then serve one link after another, for ever."""
+    token = secrets.token_urlsafe(24)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        tell(f"dmlink://127.0.0.1:{server.getsockname()[1]}?token={token}")
+        while True:
+            sock, _address = server.accept()
+            with sock, contextlib.suppress(OSError):
+                Client(sock, token, array).serve(pace)

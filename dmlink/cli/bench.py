@@ -1,0 +1,91 @@
+"""`dmlink bench`: how fast dmlink is on this computer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import dmlink
+
+if TYPE_CHECKING:
+    import argparse
+
+INSTALLED = Path(__file__).parents[1] / "benchmarks"
+FOLDER = INSTALLED if INSTALLED.is_dir() else Path(__file__).parents[2] / "benchmarks"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser("bench", help="measure how fast dmlink is on this computer")
+    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(names()) or 'none'}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--quick", action="store_true", help="a taste: fewer runs and sizes")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and print the tables."""
+    if options.json:
+        options.json.touch()  # better now than after minutes
+    report = measure(options.name, quick=options.quick)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print("\n".join(lines(report)))
+    return 0
+
+
+def names() -> list[str]:
+    """Return the benchmarks that there are."""
+    return sorted(p.stem for p in FOLDER.glob("*.py") if "\ndef run(" in p.read_text("utf-8"))
+
+
+def measure(name: str, *, quick: bool = False) -> dict[str, Any]:
+    """Run a benchmark; return its figures, and where and when they were taken."""
+    benchmark, begun = _module(name), time.monotonic()
+    date = time.strftime("%Y-%m-%d %H:%M")
+    result = benchmark.run(quick=quick)
+    return {
+        "benchmark": name,
+        "command": f"dmlink bench {name}" + (" --quick" if quick else ""),
+        "date": date,
+        "seconds": round(time.monotonic() - begun),
+        "machine": machine(),
+        "result": result,
+    }
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """Return a report as it is printed."""
+    about = f"{report['command']}, {report['date']}, {report['seconds']} s; {report['machine']}"
+    tables: list[str] = _module(report["benchmark"]).lines(report["result"])
+    return [about, *tables]
+
+
+def machine() -> str:
+    """Return what the figures depend on: cores, system, versions."""
+    system = f"{platform.system()} {platform.release()}"
+    with contextlib.suppress(OSError):  # it is no Linux
+        system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), {system}, Python {platform.python_version()}, "
+        f"NumPy {np.__version__}, dmlink {dmlink.__version__}"
+    )
+
+
+def _module(name: str) -> Any:
+    if name not in names():
+        raise ValueError(f"There is no benchmark {name!r}; there are: {', '.join(names()) or 'none'}.")
+    if FOLDER == INSTALLED:
+        return import_module(f"dmlink.benchmarks.{name}")
+    if str(FOLDER.parent) not in sys.path:
+        sys.path.insert(0, str(FOLDER.parent))
+    return import_module(f"benchmarks.{name}")
