@@ -18,7 +18,7 @@ class Part(NamedTuple):
 
 
 COMPANION = (
-    "info", "protocol", "results", "gms", "view", "client", "window", "showing", "companion"
+    "info", "protocol", "results", "gms", "view", "camera", "client", "window", "showing", "door", "companion"
 )  # fmt: skip
 
 

@@ -10,8 +10,6 @@ the loop of this script does everything else, and waits for nobody.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import secrets
 import select
 import socket
@@ -19,13 +17,14 @@ import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 from typing import Any, Callable
 
 import DigitalMicrograph as DM
 import numpy as np
 
+from dmlink.indm.camera import Camera
 from dmlink.indm.client import Client
+from dmlink.indm.door import BACKLOG, LOOPBACK, listen, remove_endpoint, write_endpoint
 from dmlink.indm.gms import live_view, pixels_of, refusal, shown_images, version
 from dmlink.indm.protocol import (
     AUTH,
@@ -61,9 +60,7 @@ LOOK_SECONDS = 0.05  # how often the rectangles in DM are read
 STILL_SECONDS = 0.5  # without an event for so long, the image is sent as it stands
 MAX_STRANGERS = 8  # connections that have not shown the token yet
 MAX_CLIENTS = 64
-BACKLOG = 64  # connections that the system accepts before we look
 MAX_TROUBLES = 5  # errors of the loop that are printed
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Companion:
@@ -83,7 +80,7 @@ class Companion:
         self._showing = Showing()
         self._next_look = self._next_search = 0.0
         self._troubles = 0
-        self._server = listen(host, port)
+        self._server = listen(host, port, expose=EXPOSE)
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
         self._mouth.setblocking(False)
@@ -117,7 +114,7 @@ class Companion:
         self._clients.clear()
         for sock in (self._server, self._ear, self._mouth):
             sock.close()
-        remove_endpoint(self)  # before another one, who waits for us, has left his
+        remove_endpoint(self.token)  # before another one, who waits for us, has left his
         self.stopped.set()
 
     def acquire(self) -> None:
@@ -472,88 +469,11 @@ class Companion:
                 region.mailbox.clear()  # nobody waits for it: it would be old when somebody does
 
 
-class Camera:
-    """The active camera, acquiring for us: frames are complete, and come without a listener."""
-
-    def __init__(self, exposure: float, binning: int, processing: int) -> None:
-        self._camera = DM.GetActiveCamera()
-        self._image = self._camera.CreateImageForAcquire(binning, binning, processing)
-        self.name = "dmlink camera"
-        self._image.SetName(self.name)
-        self._image.ShowImage()
-        self._camera.StartContinuousAcquisition(exposure, binning, binning, processing)
-
-    def wait(self, view: View | None) -> None:
-        """Wait for a frame, not longer than the links can."""
-        if self._camera.GetFrameInContinuousMode(self._image, 0.02) and view:
-            view.last_event = time.monotonic()
-            view.observe(self._image)
-
-    def stop(self) -> None:
-        """Let the user have the camera again."""
-        self._camera.StopContinuousAcquisition()
-        self._image = None
-
-
 def _check_streamable(image: Any) -> None:
     try:
         pixels_of(image)
     except ValueError as error:
         raise ProtocolError(str(error)) from None
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a server at the port, or at the next free one.
-
-    Raises
-    ------
-    ValueError
-        If other computers could connect and nobody has said that they may.
-    OSError
-        If there is no port.
-    """
-    if host not in LOOPBACK and not EXPOSE:
-        raise ValueError(
-            f"HOST = {host!r} would let other computers connect. An SSH tunnel is safer; if you want it all "
-            "the same, set EXPOSE = True."
-        )
-    for candidate in [*range(port, port + 20), 0]:
-        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if os.name != "nt":  # there it would let two companions share a port
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            server.bind((host, candidate))
-        except OSError:
-            server.close()
-            continue
-        server.listen(BACKLOG)
-        server.setblocking(False)
-        return server
-    raise OSError(f"No port can be had on {host}.")
-
-
-def endpoint_file() -> Path:
-    """Return where links of this user look for the endpoint."""
-    return Path(os.environ.get("DMLINK_HOME") or Path.home() / ".dmlink") / "endpoint.json"
-
-
-def write_endpoint(companion: Companion) -> None:
-    """Leave the endpoint for links of this user, readable by this user alone."""
-    path = endpoint_file()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fields = {"host": companion.host, "port": companion.port, "token": companion.token, "pid": os.getpid()}
-    if path.exists():
-        path.unlink()  # what is there may be readable by others
-    with open(os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
-        json.dump(fields, file)
-
-
-def remove_endpoint(companion: Companion) -> None:
-    """Take the endpoint away, unless it is already that of another companion."""
-    path = endpoint_file()
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(path.read_text())["token"] == companion.token:
-            path.unlink()
 
 
 def replace_running() -> None:
@@ -582,7 +502,7 @@ def main() -> None:
     globals()["dmlink_companion_running"] = companion
     if FEED == "camera":
         companion.acquire()
-    write_endpoint(companion)
+    write_endpoint(companion.host, companion.port, companion.token)
     print(f"dmlink://{companion.host}:{companion.port}?token={companion.token}", flush=True)
     numbers = ".".join(str(n) for n in gms)
     print(f"dmlink: streaming, with GMS {numbers}, Python {sys.version.split()[0]}, NumPy {np.__version__}.")
