@@ -23,7 +23,7 @@ from dmlink.indm.protocol import (
     nonce,
     pack,
 )
-from dmlink.indm.view import Picture, Region  # noqa: TC001 - joined with it into one file
+from dmlink.indm.view import Picture, Region
 
 STALLED_SECONDS = 10.0  # a client that reads nothing for so long is dropped
 FAREWELL_SECONDS = 1.0  # how long a client that did wrong may take to read why
