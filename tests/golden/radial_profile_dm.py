@@ -342,7 +342,7 @@ def dmlink_live(name):
 
     RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
     SAMPLED_ROWS = 8
-    SAMPLED_PIXELS = 512  # of each of these rows
+    SAMPLED_PIXELS = 500  # of each of these rows; up to so many NumPy copies without giving up the lock
     UNKNOWN = -2  # how far a scan was when we came
     CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
@@ -401,35 +401,42 @@ def dmlink_live(name):
 
 
     def shown_images() -> Iterator[Any]:
-        """Yield the image of every document that has a window, but not the results that dmlink shows."""
-        for i in range(DM.CountImageDocuments()):
+        """Yield every image that has a window, the one in front first, but not the results that dmlink shows."""
+        seen = set()
+        for i in range(-1, DM.CountImageDocuments()):
             try:
-                document = DM.GetImageDocument(i)
-                document.GetWindow()
-                image = document.GetImage(0)
-                ours = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
+                image = DM.GetFrontImage() if i < 0 else _with_window(DM.GetImageDocument(i))
+                number = image.GetID()
             except Exception:  # without a window or an image, or closed just now
                 continue
-            if not (ours[0] and ours[1]):
+            if number not in seen and not _is_ours(image):
+                seen.add(number)
                 yield image
-                del image  # DM frees an image only when Python has let go of it
+            del image  # DM frees an image only when Python has let go of it
 
 
     def live_view() -> Any:
         """Return the image in front if it can be streamed, else the first one that can; None if there is none."""
-        try:
-            front = DM.GetFrontImage().GetID()
-        except Exception:  # there is none
-            front = None
-        best = None
         for image in shown_images():
             try:
                 pixels_of(image)
             except ValueError:
                 continue
-            if best is None or image.GetID() == front:
-                best = image
-        return best
+            return image
+        return None
+
+
+    def _with_window(document: Any) -> Any:
+        document.GetWindow()
+        return document.GetImage(0)
+
+
+    def _is_ours(image: Any) -> bool:
+        try:
+            found, value = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
+        except Exception:  # an image whose tags cannot be read is not one that we have made
+            return False
+        return bool(found and value)
 
 
     def ascii_unit(unit: Any) -> str:
@@ -461,9 +468,8 @@ def dmlink_live(name):
         step = max(1, -(-len(array) // SAMPLED_ROWS))
         rows = range(len(array) - 1, -1, -step)
         flat = array.reshape(len(array), -1)
-        stride = max(1, flat.shape[1] // SAMPLED_PIXELS)
-        # through memoryviews, which keep the interpreter lock (see `copy_rectangle`)
-        return [memoryview(flat[row])[::stride].tobytes() for row in reversed(rows)]
+        stride = -(-flat.shape[1] // SAMPLED_PIXELS)
+        return [flat[row, ::stride].tobytes() for row in reversed(rows)]
 
 
     class Changes:
