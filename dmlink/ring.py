@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import shutil
-import sys
 import threading
 import weakref
-from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,7 @@ class Ring:
     def __init__(self) -> None:
         self._free: list[Block] = []
         self._lent: set[Block] = set()
+        self._returned: collections.deque[Block] = collections.deque()  # by arrays that have died
         self._bytes = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -57,6 +57,7 @@ class Ring:
     def take(self, size: int) -> tuple[Bytes, str]:
         """Return (writable array of `size` bytes, name of its block, empty for ordinary memory)."""
         with self._lock:
+            self._take_back()
             block = self._reuse(size) or self._new(size)
             if block is None:
                 return np.empty(size, np.uint8), ""
@@ -65,6 +66,13 @@ class Ring:
         weakref.finalize(array, self._release, block).atexit = False
         return array, block.name
 
+    @property
+    def lent(self) -> int:
+        """How many blocks are shown by arrays now."""
+        with self._lock:
+            self._take_back()
+            return len(self._lent)
+
     def close(self) -> None:
         """Give the memory back to the system; what is still shown stays mapped until it is not."""
         with self._lock:
@@ -72,6 +80,8 @@ class Ring:
             for block in (*self._free, *self._lent):
                 _dispose(block)
             self._free.clear()
+            self._lent.clear()
+            self._returned.clear()
 
     def _reuse(self, size: int) -> Block | None:
         for i, block in enumerate(self._free):
@@ -90,48 +100,20 @@ class Ring:
         self._bytes += block.size
         return block
 
-    def _release(self, block: Block) -> None:
-        # Called while the array dies: its hold on the memory ends just after this.
-        with self._lock:
+    def _take_back(self) -> None:
+        while self._returned:
+            block = self._returned.popleft()
             self._lent.discard(block)
-            if not self._closed:
-                self._free.append(block)
+            self._free.append(block)
+
+    def _release(self, block: Block) -> None:
+        # Called while an array dies, wherever the garbage collector happens to run: nothing here may wait for
+        # a lock. The array's hold on the memory ends just after this.
+        if not self._closed:
+            self._returned.append(block)
 
 
-class Attachments:
-    """A worker's side: blocks opened by name, kept open as long as they are in use."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[str, SharedMemory] = {}
-
-    def array(self, name: str, size: int) -> Bytes:
-        """Return the first `size` bytes of the block called `name`, writable."""
-        if name not in self._blocks:
-            self._forget()
-            self._blocks[name] = _attach(name)
-        return np.frombuffer(_buffer(self._blocks[name]), np.uint8, size)
-
-    def _forget(self) -> None:
-        """Close what is not shown any more; it may belong to a ring that is gone."""
-        for name, block in list(self._blocks.items()):
-            with contextlib.suppress(BufferError):
-                block.close()
-                del self._blocks[name]
-
-
-def _attach(name: str) -> SharedMemory:
-    if sys.version_info >= (3, 13):
-        return Block(name, track=False)
-    # Before 3.13 opening a block also makes this process remove it at its end, under the kernel's feet.
-    register: Any = resource_tracker.register
-    resource_tracker.register = lambda *_: None
-    try:
-        return Block(name)
-    finally:
-        resource_tracker.register = register
-
-
-def _buffer(block: SharedMemory) -> memoryview[int]:
+def _buffer(block: Block) -> memoryview[int]:
     assert block.buf is not None  # noqa: S101 - it is open
     return block.buf
 

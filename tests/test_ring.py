@@ -8,7 +8,8 @@ import pytest
 from microscopes import SHM, Noise, leaving_no_blocks, linked
 
 from dmlink import ring as rings
-from dmlink.ring import Attachments, Ring
+from dmlink.attachments import Attachments
+from dmlink.ring import Ring
 
 
 def exists(name):
@@ -84,7 +85,8 @@ def test_another_process_sees_the_same_bytes_and_does_not_take_them_away():
     array, name = ring.take(100_000)
     array[:] = np.arange(100_000, dtype=np.uint8)
     text = (
-        "import sys; from dmlink.ring import Attachments; a = Attachments().array(sys.argv[1], 100_000);"
+        "import sys; from dmlink.attachments import Attachments;"
+        "a = Attachments().array(sys.argv[1], 100_000);"
         "print(int(a.sum(dtype='i8'))); a[0] = 99"
     )
     done = subprocess.run([sys.executable, "-c", text, name], capture_output=True, text=True, check=True)
