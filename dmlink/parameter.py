@@ -138,19 +138,6 @@ class Parameter:
         said = ": ".join(part for part in (self.allowed, self.comment) if part)
         return f"{self.name} = {literal(self.value)}" + (f"  # {said}" if said else "")
 
-    @property
-    def declaration(self) -> str:
-        """The parameter as a line of a cell."""
-        if self.kind == "choice":
-            hint = "[" + ", ".join(literal(choice) for choice in self.choices) + "]"
-        elif self.minimum is None:
-            hint = next(name for name, kind in _KINDS.items() if kind == self.kind)
-        else:
-            hint = f"({self.minimum}, {self.maximum}" + ("" if self.step is None else f", {self.step}") + ")"
-        return f"{self.name}: {hint} = {literal(self.value)}" + (
-            f"  # {self.comment}" if self.comment else ""
-        )
-
     def _clamped(self, number: float) -> float:
         if self.minimum is not None and number < self.minimum:
             return self.minimum

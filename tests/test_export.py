@@ -172,6 +172,11 @@ SWITCHES = [
     {"unit_bytes": False},
     {"create_image": "none"},
     {"stale_persistent": False, "version": (3, 43, 3213)},
+    {"threads": "frozen"},
+    {"scipy_in_background": False},
+    {"argv": "empty"},
+    {"argv": "missing"},
+    {"writable_cwd": True},
 ]
 
 

@@ -278,8 +278,6 @@ def test_annotated_assignments_are_parameters(cell, expected):
     assert (p.kind, p.value, p.minimum, p.maximum, p.step, p.choices, p.comment) == expected
     assert type(p.value) is type(expected[1])
     assert program.load().process(FRAME, INFO, {}) == expected[1]
-    again = Program.from_cell(p.declaration + "\nn").parameters["n"]
-    assert again == p
 
 
 def test_values_are_set_checked_and_kept_within_bounds():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from typing import Any, Iterator, Sequence
 
 import DigitalMicrograph as DM
@@ -132,15 +131,6 @@ def clamped(rectangle: Sequence[float], height: int, width: int) -> tuple[int, i
         min(max(top + 1, int(rectangle[2])), height),
         min(max(left + 1, int(rectangle[3])), width),
     )
-
-
-def signature(array: Any) -> Any:
-    """Return a cheap checksum of four rows of a 2-D array: the same after an event that brought no new data.
-
-    The In-Situ Player sends its event twice for each frame.
-    """
-    step = max(1, len(array) // 4)
-    return array.shape, [zlib.crc32(memoryview(row.view(np.uint8))) for row in array[step - 1 :: step]]
 
 
 def samples(array: Any) -> list[bytes]:

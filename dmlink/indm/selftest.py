@@ -16,7 +16,7 @@ from typing import Any, Callable
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import axis, refusal, signature, version
+from dmlink.indm.gms import axis, refusal, samples, version
 
 LISTEN_SECONDS = 4.0
 SLOW_SECONDS = 0.1  # how long a slow handler takes
@@ -40,7 +40,7 @@ class Witness(DM.Py_ScriptObject):  # type: ignore[misc]
         if self.stop:
             return
         try:
-            seen = signature(np.atleast_2d(image.GetNumArray()))
+            seen = samples(np.atleast_2d(image.GetNumArray()))
             self.calls.append((time.perf_counter(), threading.get_ident(), seen, repr(flags)))
             if self.pause:
                 time.sleep(self.pause)

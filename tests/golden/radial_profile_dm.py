@@ -42,7 +42,6 @@ def dmlink_live(name):
     import sys
     import time
     import traceback
-    import zlib
     from typing import Any, Iterator, NamedTuple, Sequence, Union
 
 
@@ -455,12 +454,6 @@ def dmlink_live(name):
             min(max(top + 1, int(rectangle[2])), height),
             min(max(left + 1, int(rectangle[3])), width),
         )
-
-
-    def signature(array: Any) -> Any:
-        """Return a cheap checksum of four rows of a 2-D array: the same after an event that brought no new data."""
-        step = max(1, len(array) // 4)
-        return array.shape, [zlib.crc32(memoryview(row.view(np.uint8))) for row in array[step - 1 :: step]]
 
 
     def samples(array: Any) -> list[bytes]:

@@ -113,10 +113,11 @@ class CellPanel(Panel):
         self.changed()
 
     def _plot_of(self, result: Any) -> Any:
-        if self._plot is None or result.kind != self._kind:
-            self._kind, self._plot = result.kind, plot_for(result)
-            self._output.children = [self._plot.widget]
-        return self._plot
+        with self._lock:  # the cell's thread and the painter both come here with the first result
+            if self._plot is None or result.kind != self._kind:
+                self._kind, self._plot = result.kind, plot_for(result)
+                self._output.children = [self._plot.widget]
+            return self._plot
 
     def _set(self, name: str, value: Any) -> None:
         """Hand a value from its control to the cell."""
