@@ -1,0 +1,87 @@
+"""Contrast: which value gets which grey level or colour; the colours of cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import simplejpeg
+from dmlink_widgets import colour, picture
+from dmlink_widgets.contrast import Contrast
+
+RAMP = np.linspace(-5.0, 10.0, 100 * 100).reshape(100, 100)
+
+
+def test_percentiles_leave_out_that_share_of_the_pixels():
+    low, high = Contrast(percentiles=(10, 90)).limits(RAMP)
+    assert low == pytest.approx(-3.5, abs=0.4)
+    assert high == pytest.approx(8.5, abs=0.4)
+    assert Contrast(percentiles=(0, 100)).limits(RAMP) == (-5.0, 10.0)
+
+
+def test_fixed_limits_hold_whatever_the_frame():
+    contrast = Contrast(fixed=(0.0, 8.0))
+    assert contrast.limits(RAMP * 100) == (0.0, 8.0)
+    assert contrast.shown(np.array([[-1.0, 0.0, 4.0, 8.0, 99.0]]), (0.0, 8.0)).tolist() == [
+        [0, 0, 127, 255, 255]
+    ]
+
+
+def test_gamma_and_log_brighten_the_dark_and_keep_the_ends():
+    values = np.array([[0.0, 0.1, 1.0]])
+    linear, gamma, log = (
+        Contrast(**options).shown(values, (0.0, 1.0))[0] for options in ({}, {"gamma": 0.5}, {"log": True})
+    )
+    for levels in (gamma, log):
+        assert levels[1] > 2 * linear[1]
+        assert (levels[0], levels[2]) == (0, 255)
+
+
+@pytest.mark.parametrize("name", colour.MAPS)
+def test_each_colour_map_goes_one_way_from_end_to_end(name):
+    shown = Contrast(colours=name).shown(np.linspace(0, 1, 256)[None], (0.0, 1.0))[0]
+    assert shown.dtype == np.uint8
+    if shown.ndim == 2:
+        assert np.array_equal(shown, colour.colour_map(name)) or len(np.unique(shown, axis=0)) > 200
+    if name != "rainbow":  # known to DM's users; its brightness rises and falls
+        brightness = shown @ [0.3, 0.6, 0.1] if shown.ndim == 2 else shown.astype(float)
+        steps = np.diff(brightness)
+        assert (steps >= -1).all() or (steps <= 1).all()
+
+
+@pytest.mark.parametrize(
+    "options", [{"colours": "jet"}, {"percentiles": (50, 50)}, {"percentiles": (-1, 50)}, {"gamma": 0}]
+)
+def test_settings_that_make_no_picture_are_refused(options):
+    with pytest.raises(ValueError, match=str(next(iter(options.values()))).strip("()").split(",")[0]):
+        Contrast(**options)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.full((70, 70), np.nan),
+        np.full((70, 70), 1e9),
+        np.full((2, 2), -3.0),
+        np.array([[1 + 2j, -3j]]),
+        np.array([[1e300, -1e300]]),
+        np.eye(70, dtype=bool),
+    ],
+    ids=["nan", "1e9", "constant", "complex", "beyond float32", "bool"],
+)
+@pytest.mark.parametrize("colours", ["grey", "viridis"])
+def test_any_values_make_a_picture_in_any_colours(pixels, colours):
+    data, (low, high) = picture.encoded(pixels, 512, Contrast(colours=colours, log=True))
+    assert simplejpeg.decode_jpeg_header(data)[:2] == pixels.shape
+    assert low < high
+
+
+def test_of_large_images_a_part_of_each_block_is_averaged():
+    pixels = np.arange(64 * 64).reshape(64, 64)
+    assert picture.reduced(pixels, 8).shape == (8, 8)
+    assert picture.reduced(pixels, 8)[0, 0] == pytest.approx(pixels[:8:2, :8:2].mean())
+
+
+def test_a_cell_keeps_its_colour_and_the_next_one_gets_another():
+    first, second = colour.colour_of("first of this test"), colour.colour_of("second of this test")
+    assert first != second
+    assert colour.colour_of("first of this test") == first
