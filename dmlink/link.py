@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from dmlink import endpoint as endpoints
+from dmlink import turns
 from dmlink.connection import HANDSHAKE_SECONDS, Connection
 from dmlink.frame import Axis, Frame, Roi
 from dmlink.indm import protocol, results
@@ -321,12 +322,13 @@ class Link:
         self._set_state(str(subscribed.get("state", "live")), str(subscribed.get("reason", "")))
 
     def _run(self) -> None:
-        while not self._closed:
-            try:
-                self._receive()
-            except (OSError, protocol.ProtocolError, KeyError, TypeError, ValueError) as error:
-                if not self._closed:
-                    self._reconnect(str(error))
+        with turns.short():
+            while not self._closed:
+                try:
+                    self._receive()
+                except (OSError, protocol.ProtocolError, KeyError, TypeError, ValueError) as error:
+                    if not self._closed:
+                        self._reconnect(str(error))
 
     def _reconnect(self, why: str) -> None:
         self._connection.close()
