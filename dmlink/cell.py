@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 MAX_LOG_LINES = 200
 MAX_BACKOFF = 5.0  # s between new starts of a cell that crashes on every frame
 SMOOTHING = 0.1  # weight of the newest frame in the time per frame
+
+_started: weakref.WeakSet[LiveCell] = weakref.WeakSet()
+
+
+def live_cells() -> list[LiveCell]:
+    """Return the cells of this kernel that run now, by name."""
+    return sorted((cell for cell in list(_started) if cell.running), key=lambda cell: cell.name)
 
 
 class CellStats(NamedTuple):
@@ -107,6 +115,11 @@ class LiveCell:
     def parameters(self) -> dict[str, Parameter]:
         """The parameters by name, with their present values."""
         return self.program.parameters
+
+    @property
+    def link(self) -> Link | None:
+        """The link, or the part of one, that the cell was last started on."""
+        return self._link
 
     @property
     def running(self) -> bool:
@@ -192,6 +205,7 @@ class LiveCell:
                 target=self._run, args=(reader,), name=f"dmlink-cell-{self.name}", daemon=True
             )
             self._thread.start()
+        _started.add(self)
         return self
 
     def stop(self) -> None:

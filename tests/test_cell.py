@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dmlink
+from dmlink.cell import live_cells
 from dmlink.check import Played
 from dmlink.engine import engine
 from dmlink.frame import Axis, Frame, Roi
@@ -510,3 +511,15 @@ def test_a_cell_goes_on_when_a_link_that_was_lost_is_back(running):
         assert cell.error == ""
         assert cell.latest[1].value >= 10  # its state has lived on
         cell.stop()
+
+
+def test_running_cells_of_the_kernel_are_known_by_name(link):
+    first, second = (dmlink.LiveCell("frame.mean()", name) for name in ("b", "a"))
+    assert first not in live_cells()
+    first.start(link)
+    second.start(link)
+    assert live_cells() == [second, first]
+    assert first.link is link
+    first.stop()
+    assert live_cells() == [second]
+    second.stop()

@@ -74,7 +74,7 @@ def test_view_was_closed(microscope, capsys):
 
 
 def test_camera_stands_still(microscope, capsys, monkeypatch):
-    monkeypatch.setattr("dmlink.cli.doctor.FRAMES_SECONDS", 1.5)
+    monkeypatch.setattr("dmlink.diagnosis.FRAMES_SECONDS", 1.5)
     endpoint = microscope.start_companion()
     microscope.camera.pause()
     code, said = doctor(capsys, endpoint)

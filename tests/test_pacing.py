@@ -131,3 +131,19 @@ def test_panel_that_fails_does_not_end_the_others(fence, capsys):
     finally:
         painter.remove(broken)
         painter.remove(sound)
+
+
+def test_panel_is_told_when_the_last_page_has_let_it_go():
+    told = []
+    fence = pacing.Fence(lambda frame: frame, told.append)
+    answer(fence, visible=True)
+    fence._on_message(fence, {"view": "b", "visible": False}, [])
+    answer(fence, visible=False)  # scrolled away
+    answer(fence, visible=True)
+    assert (told, fence.appeared) == ([True], 2)
+    answer(fence, gone=True)
+    assert told == [True]  # another page still has it
+    fence._on_message(fence, {"view": "b", "gone": True}, [])
+    assert told == [True, False]
+    answer(fence, visible=True)
+    assert told == [True, False, True]

@@ -1,20 +1,15 @@
-"""`dmlink doctor`: why do no frames come? One question after the other, each with what to do."""
+"""`dmlink doctor`: says why no frames come."""
 
 from __future__ import annotations
 
 import platform
-import socket
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from dmlink import endpoint as endpoints
-from dmlink.link import Link
+from dmlink.diagnosis import examine
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
-
-FRAMES_SECONDS = 5.0
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,49 +28,3 @@ def run(options: argparse.Namespace) -> int:
         if not ok:
             return 1
     return 0
-
-
-def examine(endpoint: str | None, roi: str | None = None) -> Iterator[tuple[bool, str]]:
-    """Yield (whether it is well, what was found), from the network to the frames, until something is not."""
-    try:
-        found = endpoints.find(endpoint)
-    except (ConnectionError, ValueError) as error:
-        yield False, str(error)
-        return
-    where = "as given" if endpoint else f"from DMLINK_ENDPOINT or {endpoints.file()}"
-    yield True, f"The companion should be at {found.address}, {where}."
-    try:
-        socket.create_connection(found[:2], 3.0).close()
-    except OSError as error:
-        advice = "Is dm_companion.py still running? On another computer: does the SSH tunnel stand?"
-        yield False, f"Nothing listens at {found.address} ({error}). {advice}"
-        return
-    yield True, "Something listens there."
-    try:
-        link = Link(found, roi=roi)
-    except (ConnectionError, ValueError) as error:
-        yield False, str(error)
-        return
-    with link:
-        yield True, "It is a companion, and the token is the right one."
-        if link.state != "live":
-            yield False, link.reason
-            return
-        for source in link.sources():
-            yield True, f"It sees the view {source.name!r}, {source.shape} {source.dtype}."
-        for name, rectangle in link.rois().items():
-            top, left, bottom, right = rectangle
-            yield True, f"It sees the ROI {name!r}: rows {top} to {bottom}, columns {left} to {right}."
-        try:
-            first = link.next(FRAMES_SECONDS)
-        except TimeoutError as error:
-            yield False, f"{error} Is the live view running? Start View in DigitalMicrograph."
-            return
-        yield True, f"A frame came: {first!r}."
-        try:
-            second = link.next(FRAMES_SECONDS)
-        except TimeoutError:
-            advice = "Start View in DigitalMicrograph, or run the companion with the live view in front."
-            yield False, f"No second frame came within {FRAMES_SECONDS:g} s: the image stands still. {advice}"
-            return
-        yield True, f"Another one came after {second.time - first.time:.3f} s: all is well."

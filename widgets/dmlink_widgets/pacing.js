@@ -32,7 +32,7 @@ export default {
       observer.disconnect();
       document.removeEventListener("visibilitychange", tell);
       model.off("msg:custom", painted);
-      model.send({ view: id, visible: false });
+      model.send({ view: id, gone: true });
     };
   },
 };

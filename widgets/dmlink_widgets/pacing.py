@@ -46,13 +46,19 @@ class Drawable(Protocol):
 class Fence(anywidget.AnyWidget):
     """Answers when the browser has painted. `allows` says whether the next drawing may be sent.
 
-    `age` tells how old a frame is now, in seconds.
+    `age` tells how old a frame is now, in seconds. `in_page` is called with True when the panel comes into a
+    page, and with False when the last page has let it go: its output was cleared, its notebook closed.
     """
 
     _esm = pathlib.Path(__file__).parent / "pacing.js"
 
-    def __init__(self, age: Callable[[Frame], float | None]) -> None:
+    def __init__(
+        self, age: Callable[[Frame], float | None], in_page: Callable[[bool], None] | None = None
+    ) -> None:
         super().__init__()
+        self.appeared = 0  # how often it came into sight
+        self._in_page = in_page
+        self._views: set[str] = set()  # that pages have, seen or not
         self.painted = 0  # drawings painted by the browser that is ahead
         self.drawn = 0  # drawings sent
         self.frame: Frame | None = None  # the one that can be seen
@@ -99,11 +105,19 @@ class Fence(anywidget.AnyWidget):
         # Where ipykernel answers depends on the shell that sent last: what is drawn from within this context
         # is answered even while a cell runs.
         self.context = contextvars.copy_context()
-        if "visible" in message:
-            (self._visible.add if message["visible"] else self._visible.discard)(str(message["view"]))
+        if "visible" in message or "gone" in message:
+            self._seen(str(message["view"]), visible=bool(message.get("visible")), gone="gone" in message)
         if "painted" in message:
             self._painted(int(message["painted"]))
         painter.wake()
+
+    def _seen(self, view: str, *, visible: bool, gone: bool) -> None:
+        before, there = self.visible, bool(self._views)
+        (self._visible.add if visible else self._visible.discard)(view)
+        (self._views.discard if gone else self._views.add)(view)
+        self.appeared += self.visible and not before
+        if self._in_page and bool(self._views) != there:
+            self._in_page(not there)
 
     def _painted(self, number: int) -> None:
         self.painted = max(self.painted, number)

@@ -35,7 +35,7 @@ class Panel:
     """
 
     def __init__(self) -> None:
-        self.fence = Fence(self.age_of)
+        self.fence = Fence(self.age_of, self.in_page)
         self.fence.add_class("dmlink-fence")
         self._style = Style()
         self.widget = ipywidgets.VBox()
@@ -44,10 +44,16 @@ class Panel:
         self._paints: collections.deque[tuple[float, int]] = collections.deque(maxlen=12)
 
     def open(self, children: list[Any]) -> None:
-        """Show these widgets, and begin to draw."""
+        """Fill the panel with these widgets; it is drawn as soon as a page has it."""
         self.widget.children = [*children, self.fence, self._style]
-        painter.add(self, self.fence)
-        painter.changed(self)
+
+    def in_page(self, there: bool) -> None:
+        """Begin to draw, or end it: a page has the panel now, or none has it any more."""
+        if there:
+            painter.add(self, self.fence)
+            painter.changed(self)
+        else:
+            painter.remove(self)
 
     def changed(self) -> None:
         """There is something new to draw; can be called from any thread."""
