@@ -8,6 +8,7 @@ from dmlink.indm.results import Boxes, Image, Points, Profile, Scalar, Table, Te
 from dmlink.link import Link, connect
 from dmlink.notebook import load_ipython_extension, view
 from dmlink.recordings import Recording, open  # noqa: A004 - dmlink.open is what it says
+from dmlink.replay import Replay, replay
 
 __version__ = "0.1.0.dev0"
 
@@ -22,6 +23,7 @@ __all__ = [
     "Points",
     "Profile",
     "Recording",
+    "Replay",
     "Roi",
     "Scalar",
     "Table",
@@ -31,5 +33,6 @@ __all__ = [
     "export",
     "load_ipython_extension",
     "open",
+    "replay",
     "view",
 ]

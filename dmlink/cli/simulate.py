@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import threading
@@ -16,6 +17,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("simulate", help="play a recording as a microscope's live view")
     parser.add_argument("recording", nargs="?", help="default: gold nanoparticles, made on first use")
     parser.add_argument("--fps", type=float, help="frames per second; default: as recorded, else 20")
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, help="twice as fast: 2; as fast as possible, losing none: max"
+    )
     parser.add_argument("--port", type=int, default=52370, help="the next free one is taken if it is in use")
     parser.add_argument(
         "--loop", action=argparse.BooleanOptionalAction, default=True, help="begin again at the end"
@@ -35,7 +39,9 @@ def run(options: argparse.Namespace) -> int:
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    with recording, Microscope(recording, fps=recording.fps or 20.0, loop=options.loop) as microscope:
+    fps, fastest = recording.fps or 20.0, math.isinf(options.speed)
+    with recording, Microscope(recording, fps, loop=options.loop, patient=fastest) as microscope:
+        microscope.camera.fps = fps * options.speed
         print(microscope.start_companion(port=options.port), flush=True)
         print(f"Playing {recording!r}. Ctrl+C ends it.", flush=True)
         said = 1
@@ -45,3 +51,11 @@ def run(options: argparse.Namespace) -> int:
                 print(line, file=sys.stderr, flush=True)
             said = len(lines)
     return 0
+
+
+def _speed(text: str) -> float:
+    """Return the factor that is written; `inf` for "max"."""
+    speed = math.inf if text == "max" else float(text)
+    if not speed > 0:
+        raise argparse.ArgumentTypeError(f"{text}: give a number above zero, or max")
+    return speed

@@ -117,6 +117,11 @@ class Companion:
         remove_endpoint(self.token)  # before another one, who waits for us, has left his
         self.stopped.set()
 
+    @property
+    def behind(self) -> bool:
+        """Whether a replay has to wait before its next frame, so that none is lost."""
+        return any(view.behind for view in list(self._views.values()))
+
     def acquire(self) -> None:
         """Take the camera and stream what it acquires, instead of the user's view."""
         self._camera = Camera(CAMERA_EXPOSURE, CAMERA_BINNING, CAMERA_PROCESSING)

@@ -20,6 +20,7 @@ UNANNOUNCED = 3  # frames without an event that show that none will come
 CALIBRATION_SECONDS = 0.5  # how often calibration and tags are read again
 LOSSLESS_BYTES = 512 * 1024**2  # of one view's frames that wait for links which want every frame
 MAX_SPARE = 4  # pieces of memory kept for the next pictures
+EVERY_EVENT = False  # a replay says of each frame that it is one, also if its pixels are those of the last
 
 
 class Picture:
@@ -96,6 +97,7 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
         if not self.stop:
             self.view.last_event = time.monotonic()
             self.view.unannounced = 0
+            self.view.announced = EVERY_EVENT
             self.view.observe(image)
 
     def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # noqa: ARG002, N802 - DM's names
@@ -132,6 +134,7 @@ class View:
         self.index = first  # of the newest frame: what stands there now is the first one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
+        self.announced = False  # what is there is a new frame, whatever its pixels
         self.closed = False
         self.shape = array.shape
         self._wake = wake
@@ -192,6 +195,11 @@ class View:
         """Whether frames have to be looked for, because no events come."""
         return self.unannounced >= UNANNOUNCED
 
+    @property
+    def behind(self) -> bool:
+        """Whether an announced frame is still to be copied, or a lossless link has not been sent its last."""
+        return self.announced or any(region.lossless and region.mailbox for region in list(self.regions))
+
     def region(self, roi: str | None, lossless: bool) -> Region:
         """Return the region that clients with this wish share; a lossless one is not shared."""
         for region in self.regions:
@@ -239,10 +247,13 @@ class View:
 
     def _observe(self, image: Any) -> bool:
         array = pixels_of(image)
-        if not self._changes.complete(array):
-            return False
-        self.index += 1
-        self._copy(image, array, [region for region in list(self.regions) if region.wanted])
+        try:
+            if not self._changes.complete(array) and not self.announced:
+                return False
+            self.index += 1
+            self._copy(image, array, [region for region in list(self.regions) if region.wanted])
+        finally:
+            self.announced = False
         return True
 
     def _copy(self, image: Any, array: Any, regions: Collection[Region]) -> None:

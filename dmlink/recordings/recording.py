@@ -39,6 +39,8 @@ class Recording(ABC):
         Frames per second; None where nobody told.
     tags : dict
         What else the file says. Frames carry its plain values (str, bool, numbers), not its tables.
+    options : dict
+        What `dmlink.open` was told beside calibration and frame rate, to open it again in another process.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Recording(ABC):
         self.fps: float | None = None
         self.tags = {} if tags is None else tags
         self._frame_tags = {k: v for k, v in self.tags.items() if isinstance(v, str | bool | int | float)}
+        self.options: dict[str, Any] = {}
         self._closed = False
         self.calibrate(fps=fps)
 
@@ -109,6 +112,10 @@ class Recording(ABC):
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(self.shape[0]))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process opens the same file for itself.
+        return _opened_again, (self.path, self.options, self.name, self.y, self.x, self.fps)
+
     def close(self) -> None:
         """Let go of the file; frames already read stay valid."""
         if not self._closed:
@@ -126,6 +133,19 @@ class Recording(ABC):
         pixel = f", {self.x.scale:.4g} {self.x.unit}/px" if self.x.unit else ""
         rate = f", {self.fps:.4g} frames/s" if self.fps else ""
         return f"<Recording {self.name!r}: {n} x {h} x {w} {self.dtype}{pixel}{rate}>"
+
+
+def _opened_again(
+    path: Path, options: dict[str, Any], name: str, y: Axis, x: Axis, fps: float | None
+) -> Recording:
+    """Return the recording that was pickled."""
+    from dmlink.recordings import open as opened  # noqa: PLC0415 - it imports us
+
+    recording = opened(path, **options)
+    recording.name, recording.y, recording.x = name, y, x
+    if fps != recording.fps:
+        recording.calibrate(fps=fps)
+    return recording
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from itertools import pairwise
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _CATCH_UP = 0.5
 """Seconds by which the camera may be late and still make up for it."""
+
+_LOOK_AGAIN = 5e-4
+"""Seconds after which a frame that is held looks whether it still has to be."""
 
 
 class Frames:
@@ -68,6 +72,8 @@ class Camera:
         Number in the recording of the last frame written; -1 before the first.
     ended : threading.Event
         Set once the last frame was written and `loop` is off.
+    hold : callable
+        Tells whether the next frame has to wait although it is due.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Camera:
         self.written = 0
         self.position = -1
         self.ended = threading.Event()
+        self.hold: Callable[[], bool] = bool  # a camera waits for nobody
         self._target: Image | None = None
         self._binning = 1
         self._period = _period(fps)
@@ -95,13 +102,25 @@ class Camera:
 
     @property
     def fps(self) -> float:
-        """Frames per second; can be set while the camera runs."""
-        return 1 / self._period
+        """Frames per second, `inf` for as many as go; can be set while the camera runs."""
+        return 1 / self._period if self._period else math.inf
 
     @fps.setter
     def fps(self, fps: float) -> None:
         period = _period(fps)
         self._command(_period=period, _due=time.monotonic() + period)
+
+    @property
+    def loop(self) -> bool:
+        """Whether the frames start again after the last one; can be set while the camera runs."""
+        return self._loop
+
+    @loop.setter
+    def loop(self, loop: bool) -> None:
+        with self._changed:
+            if loop:
+                self.ended.clear()
+            self._command(_loop=loop, _due=time.monotonic())
 
     @property
     def paused(self) -> bool:
@@ -183,7 +202,8 @@ class Camera:
         height = len(pixels)
         edges = [height * band // self._bands for band in range(self._bands + 1)]
         for band, (top, bottom) in enumerate(pairwise(edges)):
-            if not stepping and not self._wait(self._due + band * self._period / self._bands, turn):
+            due = 0.0 if stepping else self._due + band * self._period / self._bands
+            if not self._wait(due, turn):
                 return
             with self._writing:
                 if self._turn != turn:
@@ -197,6 +217,8 @@ class Camera:
         with self._changed:
             while (left := due - time.monotonic()) > 0 and self._turn == turn:
                 self._changed.wait(left)
+            while self._turn == turn and self.hold():
+                self._changed.wait(_LOOK_AGAIN)
             return self._turn == turn
 
     def _advanced(self, due: float) -> float:

@@ -45,6 +45,9 @@ class Microscope:
         Frames per second of the camera.
     loop : bool
         Whether the frames start again after the last one, which else stays.
+    patient : bool
+        Whether the camera waits until each frame has been copied for the links, and until those that want
+        every frame have been sent it: a replay, not a microscope.
     **switches
         See `dmlink.simulator.switches.Switches`.
 
@@ -60,7 +63,16 @@ class Microscope:
         What dialogs asked.
     """
 
-    def __init__(self, recording: Any, fps: float = 20.0, loop: bool = True, **switches: Any) -> None:
+    def __init__(
+        self,
+        recording: Any,
+        fps: float = 20.0,
+        loop: bool = True,
+        *,
+        patient: bool = False,
+        **switches: Any,
+    ) -> None:
+        self._patient = patient
         self._switches = Switches(**switches)
         self._frames = Frames(recording)
         self._tags = plain_tags(getattr(recording, "tags", None) or {})
@@ -72,6 +84,8 @@ class Microscope:
         self.camera = Camera(
             self._frames, fps, self._frame_written, loop=loop, bands=self._switches.partial_frames
         )
+        if patient:
+            self.camera.hold = self._behind
         self._module = digitalmicrograph(self._workspace, Py_Camera(self._workspace, self._frames))
         self._view: Image | None = None
         self._view_size: tuple[int, float] = (1, 1 / fps)
@@ -134,7 +148,9 @@ class Microscope:
 
     def start_companion(self, port: int | None = None, *, background: bool = True) -> str:
         """Run the companion, as its one file, on the front image; return its endpoint, `dmlink://...`."""
-        script = self.run_script(bundle.companion(port), background=background, name="dm_companion")
+        constants = {"EVERY_EVENT": True} if self._patient else {}
+        text = bundle.companion(port, **constants)
+        script = self.run_script(text, background=background, name="dm_companion")
         return script.wait_for("dmlink://", timeout=10.0)
 
     @property
@@ -308,6 +324,10 @@ class Microscope:
             raise ValueError(f"There is no window {name!r}, but {[w.name for w in self.windows()]}.")
 
         self._desktop.call(close)
+
+    def _behind(self) -> bool:
+        companion = self._scripts.value("dmlink_companion_running")
+        return self._last_shown < self.camera.written or (companion is not None and companion.behind)
 
     def _frame_written(self, image: Image, number: int) -> None:
         self._workspace.post_data_changed(image, lambda: self._show(number))

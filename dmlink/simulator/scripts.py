@@ -186,6 +186,10 @@ class Scripts:
             self._desktop.post(lambda: script.run(self._namespace))
         return script
 
+    def value(self, name: str) -> Any:
+        """Return the global variable `name` of the scripts; None if there is none."""
+        return self._namespace.get(name)
+
     def close(self, timeout: float = 5.0) -> None:
         """Stop all scripts and drop their namespace, and with it their listeners."""
         self._surroundings.close()

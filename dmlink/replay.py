@@ -1,0 +1,198 @@
+"""Replay: a recording through the live path, played by a simulated microscope in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from dmlink import recordings
+from dmlink.link import Link
+from dmlink.recordings import Recording
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from dmlink.simulator.player import Status
+
+FPS = 20.0  # of a recording that does not say how fast it was
+ENDING_SECONDS = 5.0
+
+
+class Replay:
+    """A recording that plays as a live view; made by `dmlink.replay`. A context manager.
+
+    It does not lose frames: each one waits until it has been copied for the links, and until links with
+    mode="lossless" have been sent it. Frames of `link` are counted on when the recording begins again.
+
+    Attributes
+    ----------
+    link : Link
+        The newest frame, as from a microscope. For every frame: `dmlink.connect(replay.link.endpoint,
+        mode="lossless")`.
+    recording : Recording
+        What is played.
+    """
+
+    def __init__(self, recording: Recording, fps: float | None = None, loop: bool = True) -> None:
+        self.recording = recording
+        if fps is not None and not fps > 0:
+            raise ValueError(f"fps={fps}: give a number of frames per second above zero.")
+        self._asking = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from dmlink.simulator.player import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=os.name == "posix",  # an interrupt is for the kernel
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        try:
+            self.link = Link(self._exchange((recording, fps or recording.fps or FPS, loop)))
+        except BaseException:
+            self._end()
+            raise
+        self.play()
+
+    def play(self) -> None:
+        """Go on; from the beginning if it has come to the end."""
+        self._ask("play")
+
+    def pause(self) -> None:
+        """Stay at this frame."""
+        self._ask("pause")
+
+    def step(self, n: int = 1) -> None:
+        """Pause, and show the frame `n` further on (back if negative); the frames between are left out."""
+        self._ask("step", int(n))
+
+    def seek(self, index: int) -> None:
+        """Show frame `index` of the recording, and go on from there unless paused.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        """
+        self._ask("seek", int(index))
+
+    @property
+    def playing(self) -> bool:
+        """Whether it goes on by itself: neither paused nor at its end."""
+        return self._ask().playing
+
+    @property
+    def position(self) -> int:
+        """Number in the recording of the frame that is shown."""
+        return self._ask().position
+
+    @property
+    def time(self) -> float:
+        """When the frame that is shown was recorded, in seconds."""
+        return float(self.recording.times[self.position])
+
+    @property
+    def speed(self) -> float | None:
+        """1.0 as recorded, 2.0 twice as fast, None as fast as possible; can be set."""
+        return self._ask().speed
+
+    @speed.setter
+    def speed(self, speed: float | None) -> None:
+        if speed is not None and not speed > 0:
+            raise ValueError(f"speed={speed}: give a number above zero, or None for as fast as possible.")
+        self._ask("set", speed, self.loop)
+
+    @property
+    def loop(self) -> bool:
+        """Whether it begins again at the end; can be set."""
+        return self._ask().loop
+
+    @loop.setter
+    def loop(self, loop: bool) -> None:
+        self._ask("set", self.speed, bool(loop))
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+    def close(self) -> None:
+        """End the link and the process; the recording stays open."""
+        self.link.close()
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._process.returncode is not None:
+            return f"<Replay of {self.recording.name!r}, closed>"
+        status = self._ask()
+        state = "playing" if status.playing else "paused"
+        where = f"frame {status.position} of {len(self)}"
+        speed = "as fast as possible" if status.speed is None else f"speed {status.speed:g}"
+        return f"<Replay of {self.recording.name!r}, {where}, {state}, {speed}>"
+
+    def _ask(self, name: str = "", *arguments: Any) -> Status:
+        status: Status = self._exchange((name, arguments))
+        return status
+
+    def _exchange(self, request: Any) -> Any:
+        assert self._process.stdin  # noqa: S101 - we asked for it
+        assert self._process.stdout  # noqa: S101
+        try:
+            with self._asking:
+                pickle.dump(request, self._process.stdin)
+                self._process.stdin.flush()
+                fault, value = pickle.load(self._process.stdout)  # noqa: S301 - our own process
+        except (OSError, EOFError, ValueError) as error:
+            raise ConnectionError(
+                f"The replay of {self.recording.name!r} has ended; start it again with dmlink.replay(...)."
+            ) from error
+        if fault:
+            raise fault
+        return value
+
+    def _end(self) -> None:
+        """End the process: it does so by itself when its pipe is closed, also if this process is killed."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            self._process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def replay(recording: Recording | str | PathLike[str], fps: float | None = None, loop: bool = True) -> Replay:
+    """Play a recording as a live view, in a process of its own.
+
+    Parameters
+    ----------
+    recording : Recording or path
+        What `dmlink.open` has opened, or can open.
+    fps : float, optional
+        Frames per second; by default as recorded, else 20.
+    loop : bool
+        Whether it begins again at its end; frame numbers of the link keep growing.
+
+    Returns
+    -------
+    Replay
+        It plays already, and ends with this process at the latest.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `dmlink.open`.
+    """
+    if not isinstance(recording, Recording):
+        recording = recordings.open(recording)
+    return Replay(recording, fps, loop)

@@ -1,0 +1,130 @@
+"""Player: a simulated microscope in a process of its own that plays a recording and does as `Replay` says."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import signal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from dmlink.simulator.microscope import Microscope
+
+if TYPE_CHECKING:
+    from dmlink.recordings import Recording
+
+
+class Status(NamedTuple):
+    """How far the replay is: `position` is the frame shown, `speed` a factor or None for the fastest."""
+
+    playing: bool
+    position: int
+    speed: float | None
+    loop: bool
+
+
+class Player:
+    """A paused microscope that shows the first frame, and what can be done with it.
+
+    Parameters
+    ----------
+    microscope : Microscope
+        A started one whose camera is paused.
+    fps : float
+        Frames per second at speed 1.
+    length : int
+        Frames of the recording.
+    """
+
+    def __init__(self, microscope: Microscope, fps: float, length: int) -> None:
+        self._camera = microscope.camera
+        self._fps = fps
+        self._length = length
+        self._camera.step()
+        self.endpoint = microscope.start_companion(0)
+
+    @property
+    def status(self) -> Status:
+        """What it does now."""
+        camera = self._camera
+        speed = None if math.isinf(camera.fps) else camera.fps / self._fps
+        return Status(not camera.paused and not camera.ended.is_set(), camera.position, speed, camera.loop)
+
+    def play(self) -> None:
+        """Go on; from the beginning if it has come to the end."""
+        if self._camera.ended.is_set():
+            self._camera.seek(0)
+        self._camera.resume()
+
+    def pause(self) -> None:
+        """Stay at this frame."""
+        self._camera.pause()
+
+    def step(self, n: int) -> None:
+        """Pause, and show the frame `n` further on, or back."""
+        self._camera.pause()
+        there = self._camera.position + n
+        self.seek(there % self._length if self._camera.loop else min(max(0, there), self._length - 1))
+
+    def seek(self, index: int) -> None:
+        """Show frame `index`, and go on from there unless paused."""
+        self._camera.seek(index)
+        if self._camera.paused:
+            self._camera.step()
+
+    def set(self, speed: float | None, loop: bool) -> None:
+        """Set the speed (None: as fast as possible), and whether it begins again at the end."""
+        self._camera.fps = math.inf if speed is None else speed * self._fps
+        self._camera.loop = loop
+
+
+def main() -> None:
+    """Play in this process for the one that has started it, until that closes the pipe or dies.
+
+    Requests are (name, arguments) of a method of Player; each is answered by (exception or None, status),
+    the first one, which has the recording, by (exception or None, endpoint).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupting the kernel is not meant for us
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)  # what scripts print must not get into the pipe
+    os.dup2(null, 1)
+    # the last companion of this user, for links that are given no endpoint, stays that of the microscope
+    with TemporaryDirectory(prefix="dmlink-replay-", ignore_cleanup_errors=True) as home:
+        os.environ["DMLINK_HOME"] = home
+        try:
+            recording, fps, loop = pickle.load(requests)  # noqa: S301 - from the process that started us
+            serve(recording, fps, loop, requests, replies)
+        except Exception as error:  # noqa: BLE001 - the other end raises it
+            _answer(replies, (error, None))
+
+
+def serve(recording: Recording, fps: float, loop: bool, requests: BinaryIO, replies: BinaryIO) -> None:
+    """Play the recording, and do what is asked until nobody asks any more."""
+    microscope = Microscope(recording, fps, loop, patient=True)
+    microscope.camera.pause()
+    with recording, microscope:
+        player = Player(microscope, fps, len(recording))
+        _answer(replies, (None, player.endpoint))
+        while True:
+            try:
+                name, arguments = pickle.load(requests)  # noqa: S301
+            except (EOFError, OSError):
+                return
+            fault = None
+            try:
+                if name:
+                    getattr(player, name)(*arguments)
+            except Exception as error:  # noqa: BLE001 - the other end raises it
+                fault = error
+            _answer(replies, (fault, player.status))
+
+
+def _answer(replies: BinaryIO, what: object) -> None:
+    try:
+        pickle.dump(what, replies)
+        replies.flush()
+    except BrokenPipeError:
+        pass  # the pipe of requests ends too
