@@ -10,8 +10,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dmlink.indm import protocol
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from dmlink.endpoint import Endpoint
 
 HANDSHAKE_SECONDS = 3.0
+READ_AHEAD = 4096  # bytes: prefix and header of most messages come with one call, without much of the payload
 
 
 class Connection:
@@ -49,6 +48,7 @@ class Connection:
         self._notice = notice
         self._deadline = time.monotonic() + HANDSHAKE_SECONDS
         self._send_lock = threading.Lock()
+        self._read = b""  # bytes that have come and are not used yet
         try:
             self._socket = socket.create_connection(endpoint[:2], HANDSHAKE_SECONDS)
         except OSError as error:
@@ -100,13 +100,9 @@ class Connection:
         ProtocolError
             If what comes is not a message.
         """
-        prefix = np.empty(protocol.PREFIX.size, np.uint8)
         while True:
-            self.fill(prefix)
-            kind, length, size = protocol.unpack_prefix(prefix)
-            text = np.empty(length, np.uint8)
-            self.fill(text)
-            header = protocol.unpack_header(text)
+            kind, length, size = protocol.unpack_prefix(self._take(protocol.PREFIX.size))
+            header = protocol.unpack_header(self._take(length))
             protocol.check_payload(kind, header, size)
             if kind == protocol.PING:
                 self.send(protocol.PONG, {})
@@ -114,14 +110,30 @@ class Connection:
                 return kind, header, size
 
     def fill(self, array: Any) -> None:
-        """Receive into the array; ask for a sign of life in time, and give up if there is none."""
+        """Receive into the array, the payload of the message that `receive` has returned."""
         view = memoryview(array)
-        heard, pinged = time.monotonic(), False
+        came = len(self._read[: len(view)])
+        view[:came] = self._take(came)
+        view = view[came:]
         while view:
+            view = view[self._listen(view, socket.MSG_WAITALL) :]
+
+    def _take(self, size: int) -> bytes:
+        """Return the next bytes, which are few."""
+        while len(self._read) < size:
+            piece = bytearray(max(READ_AHEAD, size - len(self._read)))
+            self._read += piece[: self._listen(memoryview(piece))]
+        taken, self._read = self._read[:size], self._read[size:]
+        return taken
+
+    def _listen(self, view: memoryview, flags: int = 0) -> int:
+        """Receive something; ask for a sign of life in time, and give up if there is none."""
+        began, pinged = time.monotonic(), False
+        while True:
             try:
-                n = self._socket.recv_into(view, flags=socket.MSG_WAITALL)
+                n = self._socket.recv_into(view, flags=flags)
             except (BlockingIOError, TimeoutError):
-                quiet = time.monotonic() - heard
+                quiet = time.monotonic() - began
                 if quiet > protocol.DEAD_SECONDS:
                     raise ConnectionError(
                         f"The companion at {self.endpoint.address} gives no sign of life."
@@ -132,8 +144,7 @@ class Connection:
                 continue
             if n == 0:
                 raise ConnectionResetError("The companion has ended the connection.")
-            heard, pinged = time.monotonic(), False
-            view = view[n:]
+            return n
 
     def shut(self) -> None:
         """Let nothing pass any more; who waits in `receive` is woken."""

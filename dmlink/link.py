@@ -26,6 +26,9 @@ RETRY_SECONDS = 0.5
 FRESH_SECONDS = 0.5  # a link that nobody has asked for a frame in this time rests
 ANSWER_SECONDS = 2.0  # how long to wait for what the companion is asked
 LOSSLESS_AHEAD = 8  # frames that a lossless link holds ready; the others wait in DigitalMicrograph
+QUICK_SECONDS = (
+    0.005  # frames that travel in less may follow each other: the next is no older for it than this
+)
 MODES = ("latest", "lossless")
 
 
@@ -111,6 +114,7 @@ class Link:
         self._asked = 0.0  # monotonic
         self._resumed = 0.0  # when it was asked after a rest, monotonic
         self._credit = 0  # frames that the companion may send
+        self._at_once = 1  # how many it may at most have on their way, unless lossless
         self._last_index: int | None = None
         self._received = self._dropped = self._bytes = 0
         self._arrivals: collections.deque[float] = collections.deque(maxlen=60)
@@ -375,12 +379,15 @@ class Link:
     def _receive_frame(self, connection: Connection, header: dict[str, Any], size: int) -> None:
         shape, dtype = protocol.pixels(header, size)
         memory, block = self._ring.take(size)
+        began = time.monotonic()
         if self.mode == "latest":
             with self._changed:
-                self._credit = 0
-                if time.monotonic() - self._asked < FRESH_SECONDS:
-                    self._grant(1)  # the next one can be copied while this one travels
+                self._credit -= 1
+                if began - self._asked < FRESH_SECONDS:
+                    self._grant(self._at_once - self._credit)  # the next can be copied while this one travels
         connection.fill(memory)
+        now = time.monotonic()
+        self._at_once = 2 if now - began < QUICK_SECONDS else 1
         data = memory.view(dtype).reshape(shape)
         data.flags.writeable = False
         index = int(header["index"])
@@ -399,7 +406,6 @@ class Link:
             dropped,
             block,
         )
-        now = time.monotonic()
         with self._changed:
             self._newest, self._arrived = frame, now
             if self.mode == "lossless":
@@ -468,6 +474,8 @@ class Link:
                 self._grant(1)
 
     def _grant(self, n: int) -> None:
+        if n <= 0:
+            return
         self._credit += n
         with contextlib.suppress(OSError):  # lost: the receiving thread sees it too, and mends it
             self._connection.send(protocol.CREDIT, {"n": n})

@@ -84,9 +84,10 @@ class Ring:
             self._returned.clear()
 
     def _reuse(self, size: int) -> Block | None:
-        for i, block in enumerate(self._free):
+        for block in reversed(self._free):  # the one used last may still be in the processor's cache
             if size <= block.size <= 2 * size + 65536:
-                return self._free.pop(i)
+                self._free.remove(block)
+                return block
         while self._free:  # of another size: the camera has been set up anew
             block = self._free.pop()
             self._bytes -= block.size

@@ -17,7 +17,7 @@ from microscopes import Noise, Raw, being_lost, link_threads, linked, microscope
 import dmlink
 from dmlink import Roi, bundle
 from dmlink import endpoint as endpoints
-from dmlink.indm.protocol import CREDIT, PING, PONG
+from dmlink.indm.protocol import CREDIT, FRAME, PING, PONG
 
 SWITCHES = [
     {},
@@ -194,6 +194,16 @@ def test_rows_that_never_change_do_not_hold_up_the_frames():
         frame = link.next(5)
         recording.number(frame)
         assert frame.index - first.index >= 0.8 * (dm.camera.written - written) - 3
+
+
+def test_each_credit_is_for_one_frame_and_two_are_for_different_ones():
+    with microscope(fps=50) as dm, Raw(dm.endpoint) as raw:
+        raw.send(CREDIT, n=2)
+        first, second = (raw.receive(FRAME).header["index"] for _ in range(2))
+        assert second > first
+        dm.wait_displayed(5)
+        raw.send(PING)
+        assert raw.receive().kind == PONG  # and no third frame
 
 
 def test_gms_3_5_0_is_refused_with_the_reason(tmp_path):

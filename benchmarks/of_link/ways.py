@@ -77,8 +77,7 @@ def publish_bare(tell: Tell, array: np.ndarray, pace: Pace, *, credited: bool = 
             if credited and not sock.recv(len(CREDIT), socket.MSG_WAITALL):
                 return
             pace()
-            sock.sendall(STAMP.pack(time.time()))
-            sock.sendall(pixels)
+            sender.send_whole(sock, STAMP.pack(time.time()), pixels)
 
 
 def consume_bare(address: Any, array: np.ndarray, *, credited: bool = True) -> Stamped:

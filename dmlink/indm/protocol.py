@@ -57,7 +57,7 @@ def pack(kind: int, header: dict[str, Any] | None = None, payload: Any = b"") ->
         If the header or the payload is larger than a receiver accepts, or holds what JSON has no word for.
     """
     try:
-        text = json.dumps(header or {}, separators=(",", ":"), allow_nan=False).encode("utf-8")
+        text = _encode(header or {}).encode("utf-8")
     except (TypeError, ValueError) as error:
         raise ProtocolError(f"This cannot be the header of a message: {error}.") from None
     size = memoryview(payload).nbytes
@@ -76,7 +76,7 @@ def unpack_prefix(
     ProtocolError
         On a wrong magic, an unknown kind or a length beyond the limits.
     """
-    magic, kind, header, payload = PREFIX.unpack(data)
+    magic, kind, header, payload = PREFIX.unpack_from(data)
     if magic != MAGIC:
         raise ProtocolError(f"The peer does not speak dmlink: a message began with {bytes(magic)!r}.")
     if kind not in KINDS:
@@ -94,7 +94,7 @@ def unpack_header(data: Any) -> dict[str, Any]:
         If the bytes are not a JSON object in UTF-8.
     """
     try:
-        header = json.loads(bytes(data).decode("utf-8"), parse_constant=_not_json)
+        header = _decode(bytes(data).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"The header of a message is not JSON in UTF-8: {error}.") from None
     if not isinstance(header, dict):
@@ -163,13 +163,14 @@ class Decoder:
         """
         self._bytes += data
         while self._begun or self._begin():
+            kind, header = self._begun or (0, {})
             n = min(len(self._payload) - self._filled, len(self._bytes))
-            self._payload[self._filled : self._filled + n] = self._bytes[:n]
-            del self._bytes[:n]
-            self._filled += n
+            if n:
+                self._payload[self._filled : self._filled + n] = self._bytes[:n]
+                del self._bytes[:n]
+                self._filled += n
             if self._filled < len(self._payload):
                 return
-            kind, header = self._begun or (0, {})
             message = Message(kind, header, self._payload)
             self._begun, self._payload = None, bytearray()
             yield message
@@ -178,7 +179,7 @@ class Decoder:
         """Take prefix and header of the next message, if they are complete."""
         if len(self._bytes) < PREFIX.size:
             return False
-        kind, length, size = unpack_prefix(self._bytes[: PREFIX.size], *self.limits)
+        kind, length, size = unpack_prefix(self._bytes, *self.limits)
         if len(self._bytes) < PREFIX.size + length:
             return False
         header = unpack_header(self._bytes[PREFIX.size : PREFIX.size + length])
@@ -207,12 +208,17 @@ def proves(claimed: Any, token: str, role: str, client_nonce: str, server_nonce:
     )
 
 
-def _is_known(dtype: str) -> bool:
-    return dtype[1:] in DTYPES and dtype[0] == ("<" if int(dtype[2:]) > 1 else "|")
-
-
 def _not_json(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
+
+
+# made once: json.dumps and json.loads would make them anew for each message, which doubles its cost
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder(parse_constant=_not_json).decode
+
+
+def _is_known(dtype: str) -> bool:
+    return dtype[1:] in DTYPES and dtype[0] == ("<" if int(dtype[2:]) > 1 else "|")
 
 
 def _check_lengths(header: int, payload: int, max_header: int, max_payload: int) -> None:
