@@ -1,32 +1,29 @@
-"""Recordings: `open` finds the family of a file or folder by its name; one module reads each family."""
+"""Recordings: `open` finds the family of a file or folder by its content; one module reads each family."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
+from dmlink.recordings.family import family_of
 from dmlink.recordings.recording import Recording
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["Recording", "open"]
+__all__ = ["Dimensions", "Item", "Recording", "open"]
 
-#: The module that reads a suffix. Modules are imported when first needed: tifffile alone takes 0.16 s.
-FAMILIES = {
-    ".npy": "numpy_stack",
-    ".tif": "tiff_stack",
-    ".tiff": "tiff_stack",
-    ".jpg": "image_folder",
-    ".jpeg": "image_folder",
-    ".png": "image_folder",
-}
+#: Which dimensions of an array count the frames, and which of several images in a file is meant.
+Dimensions: TypeAlias = int | str | tuple[int | str, ...] | None
+Item: TypeAlias = int | str | None
 
 
 def open(  # noqa: A001 - read as dmlink.open
     path: str | PathLike[str],
     *,
+    axis: Dimensions = None,
+    item: Item = None,
     scale: float | None = None,
     unit: str | None = None,
     fps: float | None = None,
@@ -36,7 +33,22 @@ def open(  # noqa: A001 - read as dmlink.open
     Parameters
     ----------
     path : str or path-like
-        A .npy stack, a TIFF, an image, or a folder of images (one frame each, in natural order).
+        One of
+
+        - DM3, DM4: an image, a stack or a spectrum of DigitalMicrograph;
+        - Gatan in-situ data: the header .dm4, a .raw beside it, or the folder that holds them or Hour_00;
+        - OME-Zarr (a folder), HDF5 and .hspy, EMD (Velox, Berkeley), NumPy .npy (with NAME.json beside it);
+        - TIFF, BigTIFF, ImageJ; MRC; SER; MIB (Merlin);
+        - a JPEG, PNG or BMP image, or a folder of images, one frame each, in natural order;
+        - with `pip install dmlink[formats]`, whatever else RosettaSciIO reads.
+
+        The content decides; the suffix only where a format has no mark of its own.
+    axis : int, str or tuple of them, optional
+        Which dimensions count the frames, by number (0 is the slowest) or, where the file names them, by
+        name; the last two others are the picture. Without it, all but the last two: a 4-D scan of patterns
+        gives one pattern after the other.
+    item : int or str, optional
+        Which of several images or datasets in the file, by number or name; the first without it.
     scale : float, optional
         Size of a pixel, in `unit`. Overrides what the file says.
     unit : str, optional
@@ -53,20 +65,19 @@ def open(  # noqa: A001 - read as dmlink.open
     ------
     FileNotFoundError
         If there is nothing at `path`.
+    PermissionError
+        If it may not be read.
     ValueError
         If the file is of no known family, empty or damaged, or if `scale` or `fps` is not positive.
     """
     path = Path(path).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"There is no recording at {path}; check the path.")
-    family = "image_folder" if path.is_dir() else FAMILIES.get(path.suffix.lower())
-    if family is None:
-        raise ValueError(
-            f"{path} has the suffix {path.suffix!r}, which dmlink cannot read; "
-            f"give a folder of images or one of {', '.join(FAMILIES)}."
-        )
-    module = cast("_Family", importlib.import_module(f"{__name__}.{family}"))
-    recording = module.read(path)
+    try:
+        family = cast("_Family", importlib.import_module(f"{__name__}.{family_of(path)}"))
+        recording = family.read(path, axis=axis, item=item)
+    except PermissionError as error:
+        raise PermissionError(
+            f"{error.filename or path} may not be read; ask its owner to allow it."
+        ) from error
     try:
         recording.calibrate(scale=scale, unit=unit, fps=fps)
     except ValueError:
@@ -78,4 +89,4 @@ def open(  # noqa: A001 - read as dmlink.open
 class _Family(Protocol):
     """What each module of a family offers."""
 
-    def read(self, path: Path, /) -> Recording: ...
+    def read(self, path: Path, /, *, axis: Dimensions, item: Item) -> Recording: ...

@@ -7,45 +7,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.recordings.recording import Recording
+from dmlink.recordings.array_stack import ArrayStack
+from dmlink.recordings.mapped import MappedFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dmlink.recordings import Dimensions, Item
 
-class NumpyStack(Recording):
-    """A .npy file of shape (n, h, w), or (h, w) for a single frame.
+
+def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStack:
+    """Return a .npy file as a recording.
 
     NAME.json beside NAME.npy may hold an object with "scale" (of a pixel, in "unit"), "unit", "fps" and
     "name"; everything else in it becomes the recording's tags.
     """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            stack: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(
-                f"{path} is not a whole .npy file of numbers ({error}); write or copy it again."
-            ) from error
-        if stack.ndim not in (2, 3):
-            raise ValueError(f"{path} has the shape {stack.shape}; a recording is (n, h, w) or (h, w).")
-        # A plain view: what is computed from a frame should not be a memmap without a file.
-        self._stack: np.ndarray | None = np.asarray(stack if stack.ndim == 3 else stack[np.newaxis])
-        n, h, w = self._stack.shape
-        told = _sidecar(path.with_suffix(".json"))
-        name, unit, scale, fps = (told.pop(key, None) for key in ("name", "unit", "scale", "fps"))
-        super().__init__(path, (n, h, w), stack.dtype, name=name, fps=fps, tags=told)
-        self.calibrate(scale=scale, unit=unit)
-
-    def _read(self, i: int) -> np.ndarray:
-        assert self._stack is not None  # noqa: S101 - closed recordings do not read
-        return np.asarray(self._stack[i])
-
-    def _close(self) -> None:
-        self._stack = None  # unmapped as soon as no frame uses it
-
-
-read = NumpyStack
+    if item is not None:
+        raise ValueError(f"{path} holds one array; leave item out.")
+    file = MappedFile(path)
+    try:
+        # NumPy reads the header and checks the length; the frames come through our own view of the file,
+        # which notices when it is cut short later.
+        stack: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(
+            f"{path} is not a whole .npy file of numbers ({error}); write or copy it again."
+        ) from error
+    told = _sidecar(path.with_suffix(".json"))
+    name, unit, scale, fps = (told.pop(key, None) for key in ("name", "unit", "scale", "fps"))
+    # A plain view: what is computed from a frame should not be a memmap without a file.
+    recording = ArrayStack(
+        path, np.asarray(stack), axis=axis, name=name, fps=fps, tags=told, check=file.check
+    )
+    recording.calibrate(scale=scale, unit=unit)
+    return recording
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

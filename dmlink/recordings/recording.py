@@ -53,7 +53,9 @@ class Recording(ABC):
         y: Axis = Axis(),
         x: Axis = Axis(),
         fps: float | None = None,
+        times: np.ndarray | None = None,
         tags: dict[str, Any] | None = None,
+        expected: int = 0,
     ) -> None:
         if min(shape) < 1:
             raise ValueError(f"{path} holds no pixels: its shape is {shape}; choose another recording.")
@@ -67,10 +69,15 @@ class Recording(ABC):
         self.times: np.ndarray = np.arange(shape[0], dtype=float)
         self.fps: float | None = None
         self.tags = {} if tags is None else tags
+        self.expected = max(expected, shape[0])
         self._frame_tags = {k: v for k, v in self.tags.items() if isinstance(v, str | bool | int | float)}
         self.options: dict[str, Any] = {}
         self._closed = False
+        if times is not None and len(times) > 1 and np.ptp(times) > 0:
+            fps = (len(times) - 1) / float(np.ptp(times))
         self.calibrate(fps=fps)
+        if times is not None:
+            self.times = np.asarray(times, float)
 
     @abstractmethod
     def _read(self, i: int) -> np.ndarray:

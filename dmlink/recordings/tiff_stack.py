@@ -10,10 +10,15 @@ import numpy as np
 import tifffile
 
 from dmlink.frame import Axis
-from dmlink.recordings.recording import Recording, grey
+from dmlink.recordings.array_stack import ArrayStack
+from dmlink.recordings.dm_file import choose
+from dmlink.recordings.mapped import MappedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from dmlink.recordings import Dimensions, Item
 
 #: Units as ImageJ spells them, and what we call them. Others are kept as they are.
 UNITS = dict.fromkeys(["um", "\u00b5m", "\u03bcm", "\\u00B5m", "micron", "microns"], "\u00b5m")
@@ -29,60 +34,74 @@ NANOMETRES = {2: 2.54e7, 3: 1e7}
 LARGEST_PIXEL = 1e4
 
 
-class TiffStack(Recording):
-    """The first series of a TIFF file; one page is one frame, and colour becomes grey.
+def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStack:
+    """Return a series of a TIFF file (the first, or `item`): a page is a frame, and colour becomes grey.
 
     The pixel size comes from ImageJ's unit, else from the resolution where it can be a microscope's; the
     frame rate from ImageJ's "finterval" or "fps".
     """
+    tiff, several = _opened(path)
+    try:
+        series = choose(path, several, [series.name for series in several], item)
+        told: dict[str, Any] = tiff.imagej_metadata or next(iter(tiff.shaped_metadata or ()), {})
+        y, x = _axes(series.keyframe, told)
+        names = series.axes.removesuffix("S")
+        _check_axes(path, series, names, axis)
+        array, check = _map(path, series)
+        recording = ArrayStack(
+            path,
+            array,
+            axis=axis,
+            axes=[{"Y": y, "X": x}.get(name, Axis()) for name in names],
+            names=tuple(names),
+            colour=series.axes.endswith("S"),
+            fps=_rate(told),
+            tags=told,
+            check=check,
+            close=tiff.close,
+        )
+        recording[0]  # a codec that is not installed shows now, not while frames run
+    except BaseException:
+        tiff.close()
+        raise
+    return recording
 
-    def __init__(self, path: Path) -> None:
-        self._tiff, series = _opened(path)
+
+class _Pages:
+    """The pages of a series that lie compressed or apart, decoded one by one."""
+
+    def __init__(self, path: Path, series: Any) -> None:
+        self.shape, self.dtype = series.shape, series.dtype
+        self._lead = len(series.shape) - len(series.keyframe.shape)
+        self._path, self._pages = path, series.pages
         self._reading = threading.Lock()  # all pages share one position in the file
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        index = index if isinstance(index, tuple) else (index,)
+        lead = index[: self._lead]
+        if not all(isinstance(i, int) for i in lead):
+            raise ValueError(
+                f"{self._path} keeps its frames as pages; choose axis among the first dimensions."
+            )
+        page = int(np.ravel_multi_index(lead, self.shape[: self._lead])) if lead else 0
         try:
-            self._pages: Any = series.pages
-            self._mapped = _map(path, series)
-            told: dict[str, Any] = self._tiff.imagej_metadata or next(
-                iter(self._tiff.shaped_metadata or ()), {}
-            )
-            y, x = _axes(series.keyframe, told)
-            super().__init__(
-                path, _stack_shape(path, series), series.dtype, y=y, x=x, fps=_rate(told), tags=told
-            )
-            self._read(0)  # a codec that is not installed shows now, not while frames run
-        except BaseException:
-            self._tiff.close()
-            raise
-
-    def _read(self, i: int) -> np.ndarray:
-        if self._mapped is not None:
-            pixels = self._mapped[i]
-        else:
-            try:
-                with self._reading:
-                    pixels = self._pages[i].asarray()
-            except Exception as error:  # each codec has its own
-                raise ValueError(
-                    f"Frame {i} of {self.path} cannot be decoded ({error}); "
-                    "copy the file again, or save it uncompressed."
-                ) from error
-        return pixels if pixels.ndim == 2 else grey(pixels)
-
-    def _close(self) -> None:
-        self._mapped = None
-        self._tiff.close()
+            with self._reading:
+                pixels = self._pages[page].asarray()
+        except Exception as error:  # each codec has its own
+            raise ValueError(
+                f"Frame {page} of {self._path} cannot be decoded ({error}); "
+                "copy the file again, or save it uncompressed."
+            ) from error
+        return np.asarray(pixels[index[self._lead :]])
 
 
-read = TiffStack
-
-
-def _opened(path: Path) -> tuple[Any, Any]:
-    """Return the open file and its first series, or say that the file is not whole."""
+def _opened(path: Path) -> tuple[Any, list[Any]]:
+    """Return the open file and its series, or say that the file is not whole."""
     tiff: Any = None
     try:
         tiff = tifffile.TiffFile(path)
         _check_chain(tiff)
-        return tiff, tiff.series[0]
+        return tiff, list(tiff.series)
     except (tifffile.TiffFileError, ValueError, IndexError, struct.error) as error:
         if tiff is not None:
             tiff.close()
@@ -100,32 +119,27 @@ def _check_chain(tiff: Any) -> None:
         raise tifffile.TiffFileError(f"it ends after {len(tiff.pages)} pages")
 
 
-def _stack_shape(path: Path, series: Any) -> tuple[int, int, int]:
-    """Return (n, h, w) of a series, or say why it is no stack of pictures."""
+def _check_axes(path: Path, series: Any, names: str, axis: Dimensions) -> None:
+    """Refuse a series that is no stack of pictures, or several stacks in one."""
     axes, shape = series.axes, series.shape
-    lead = axes.removesuffix("S").removesuffix("YX")
-    n = shape[0] if lead else 1
-    if "YX" not in axes or len(lead) > 1 or lead == "S" or ("S" in axes and shape[-1] not in (3, 4)):
+    several = sum(n > 1 for n in shape[: len(names) - 2]) > 1
+    if "YX" not in axes or (axes.endswith("S") and shape[-1] not in (3, 4)) or (several and axis is None):
         raise ValueError(
-            f"{path} has the axes {axes} of shape {shape}; save one channel as frames of two dimensions."
+            f"{path} has the axes {axes} of shape {shape}; say which of them count the frames, such as "
+            f"axis={axes[0]!r}, or save one channel."
         )
+    n = int(np.prod(shape[: len(shape) - len(series.keyframe.shape)]))
     if len(series.pages) != n and series.dataoffset is None:
         raise ValueError(f"{path} has {len(series.pages)} pages for {n} frames; save one page per frame.")
-    h, w = shape[len(lead) : len(lead) + 2]
-    return n, h, w
 
 
-def _map(path: Path, series: Any) -> np.ndarray | None:
-    """Return all frames as one mapped array (n, h, w[, colours]); None if they lie compressed or apart."""
+def _map(path: Path, series: Any) -> tuple[Any, Callable[[], None] | None]:
+    """Return the array of a series, mapped if its pixels lie together, and how to see that they still do."""
     if series.dataoffset is None:
-        return None
+        return _Pages(path, series), None
+    file = MappedFile(path)
     dtype = series.dtype.newbyteorder(series.parent.byteorder)
-    try:
-        mapped = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
-    except ValueError as error:
-        raise ValueError(f"{path} is cut short ({error}); copy it again.") from error
-    colours = series.axes.endswith("S")
-    return np.asarray(mapped).reshape(-1, *series.shape[-3 if colours else -2 :])
+    return file.array(series.shape, dtype, series.dataoffset), file.check
 
 
 def _axes(page: Any, told: dict[str, Any]) -> tuple[Axis, Axis]:

@@ -1,0 +1,178 @@
+"""DM3 and DM4: images, stacks and spectra as DigitalMicrograph saves them, mapped into memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmlink.frame import Axis
+from dmlink.indm.info import TAGS
+from dmlink.recordings.array_stack import ArrayStack
+from dmlink.recordings.dm_tags import Block, read_tags
+from dmlink.recordings.mapped import MappedFile
+from dmlink.recordings.packed_complex import unpack, unpack_old
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmlink.recordings import Dimensions, Item
+    from dmlink.recordings.recording import Recording
+
+#: DM's data types (ImageData:DataType) in NumPy.
+DTYPES = {1: "i2", 2: "f4", 3: "c8", 5: "c8", 6: "u1", 7: "i4", 8: "u1", 9: "i1", 10: "u2", 11: "u4"}
+DTYPES |= {12: "f8", 13: "c16", 14: "?", 23: "u1", 27: "c8", 28: "c16"}
+
+#: Colours lie as blue, green, red, alpha.
+COLOURS = (8, 23)
+
+#: Half of the Fourier transform of a real image.
+PACKED, PACKED_OLD = (27, 28), 5
+
+#: DM writes the micrometre in Latin-1 or in UTF-16, with either of Unicode's two signs.
+MICRO = "\u03bc"
+
+
+class DmImage:
+    """One image of a DM file.
+
+    Attributes
+    ----------
+    file : MappedFile
+        The file.
+    name : str
+        DM's name of the image; may be empty.
+    shape : tuple of int
+        Slowest dimension first, as NumPy counts.
+    dtype : numpy.dtype
+        Of the pixels as they lie in the file.
+    axes : tuple of Axis
+        Calibration of each dimension.
+    tags : dict
+        Its tags, with dmlink's plain ones.
+    kind : int
+        DM's data type.
+    data : Block
+        Where the pixels are.
+    """
+
+    def __init__(self, file: MappedFile, image: dict[str, Any], order: str) -> None:
+        try:
+            told = image["ImageData"]
+            self.kind = int(told["DataType"])
+            self.data: Block = told["Data"]
+            self.shape = tuple(int(n) for n in reversed(_values(told["Dimensions"])))
+            dimensions = _values(told.get("Calibrations", {}).get("Dimension", []))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file.path} is not a whole DM image (no {error}); copy it again.") from error
+        if self.kind not in DTYPES or not isinstance(self.data, Block):
+            raise ValueError(
+                f"{file.path} holds DM's data type {self.kind}, which dmlink cannot read; "
+                "save it as a number type in DigitalMicrograph."
+            )
+        self.file = file
+        self.name = str(image.get("Name", ""))
+        self.dtype = np.dtype(DTYPES[self.kind]).newbyteorder(order)  # type: ignore[arg-type]
+        axes = [_axis(dimension) for dimension in reversed(dimensions)]
+        self.axes = tuple(axes) if len(axes) == len(self.shape) else (Axis(),) * len(self.shape)
+        tags = image.get("ImageTags", {})
+        self.tags = _plain(tags) | (tags if isinstance(tags, dict) else {})
+
+    def array(self) -> np.ndarray:
+        """Return the pixels, mapped into memory; colours get a last dimension of red, green, blue."""
+        if self.kind in COLOURS:
+            return self.file.array((*self.shape, 4), self.dtype, self.data.offset)[..., 2::-1]
+        return self.file.array(self.shape, self.dtype, self.data.offset)
+
+    def open(self, axis: Dimensions = None) -> Recording:
+        """Return the image as a recording, with the frames along `axis`."""
+        path, name = self.file.path, self.name or self.file.path.stem
+        more: dict[str, Any] = {"axes": self.axes, "name": name, "tags": self.tags, "axis": axis}
+        if self.kind in PACKED or self.kind == PACKED_OLD:
+            return ArrayStack(path, _PackedImage(self), check=self.file.check, **more)
+        return ArrayStack(path, self.array(), colour=self.kind in COLOURS, check=self.file.check, **more)
+
+
+class _PackedImage:
+    """Whole Fourier transforms, made from the halves in the file when they are asked for."""
+
+    def __init__(self, image: DmImage) -> None:
+        *stack, h, w = image.shape
+        old = image.kind == PACKED_OLD
+        if len(image.shape) < 2 or (old and (h % 2 or w % 2)):
+            raise ValueError(
+                f"{image.file.path} holds packed complex numbers of shape {image.shape}, which dmlink cannot "
+                "unpack; save it as complex in DigitalMicrograph."
+            )
+        self.shape = image.shape
+        self.dtype = image.dtype
+        self._old = old
+        self._halves = image.file.array(
+            (*stack, h, w // 2 if old else w // 2 + 1), image.dtype, image.data.offset
+        )
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        # Only ever asked for whole pictures: what precedes the last two dimensions.
+        index = index if isinstance(index, tuple) else (index,)
+        half = self._halves[index[: self._halves.ndim - 2]]
+        whole = unpack_old(half) if self._old else unpack(half, self.shape[-1])
+        return np.asarray(whole[index[self._halves.ndim - 2 :]])
+
+
+def images(path: Path) -> list[DmImage]:
+    """Return the images in a DM file, without the thumbnail that DM adds."""
+    file = MappedFile(path)
+    tags = read_tags(file)
+    word = 8 if file.bytes[3] == 3 else 12
+    order = "<" if file.bytes[word + 3] else ">"
+    listed = _values(tags.get("ImageList", []))
+    if not listed:
+        raise ValueError(f"{path} holds tags but no image; choose another file.")
+    thumbnails = {t.get("ImageIndex") for t in _values(tags.get("Thumbnails", [])) if isinstance(t, dict)}
+    kept = [image for i, image in enumerate(listed) if i not in thumbnails] or listed
+    return [DmImage(file, image, order) for image in kept]
+
+
+def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> Recording:
+    """Return one image of a DM file: the first, or `item` by number or by DM's name."""
+    found = images(path)
+    image: DmImage = choose(path, found, [image.name for image in found], item)
+    return image.open(axis)
+
+
+def choose(path: Path, several: list[Any], names: list[str], item: Item) -> Any:
+    """Return the one of `several` that `item` is the number or the name of; the first without it."""
+    if item is None:
+        return several[0]
+    if isinstance(item, str) and item in names:
+        return several[names.index(item)]
+    if isinstance(item, int) and -len(several) <= item < len(several):
+        return several[item]
+    known = ", ".join(f"{i} {name!r}" for i, name in enumerate(names[:20]))
+    raise ValueError(f"{path} holds {len(several)} images: {known}; item={item!r} is none of them.")
+
+
+def _values(group: Any) -> list[Any]:
+    """Return the entries of a group of tags, named or not."""
+    return list(group.values()) if isinstance(group, dict) else list(group)
+
+
+def _axis(dimension: dict[str, Any]) -> Axis:
+    """Return DM's calibration, whose origin is in pixels, as ours."""
+    scale = float(dimension.get("Scale", 1)) or 1.0
+    unit = str(dimension.get("Units", "")).replace(MICRO, "\u00b5")
+    return Axis(-float(dimension.get("Origin", 0)) * scale + 0.0, scale, unit)
+
+
+def _plain(tags: Any) -> dict[str, float]:
+    """Return those of `dmlink.indm.info.TAGS` that an image has."""
+    found = {}
+    for name, path in TAGS.items():
+        value = tags
+        for key in path.split(":"):
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, list) and value:  # a binning along x and y
+            value = value[0]
+        if isinstance(value, int | float) and np.isfinite(value):
+            found[name] = float(value)
+    return found
