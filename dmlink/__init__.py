@@ -4,7 +4,8 @@ from dmlink.cell import LiveCell
 from dmlink.check import check
 from dmlink.export import export
 from dmlink.frame import Axis, Frame, Info, Roi
-from dmlink.indm.results import Boxes, Image, Points, Profile, Scalar, Table, Text
+from dmlink.indm.memory import FrameCounter, LastFrames, Reference, RunningAverage
+from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several, Table, Text
 from dmlink.link import Link, connect
 from dmlink.notebook import load_ipython_extension, view
 from dmlink.recordings import Recording, open  # noqa: A004 - dmlink.open is what it says
@@ -16,16 +17,22 @@ __all__ = [
     "Axis",
     "Boxes",
     "Frame",
+    "FrameCounter",
     "Image",
     "Info",
+    "LastFrames",
     "Link",
     "LiveCell",
+    "Overlay",
     "Points",
     "Profile",
     "Recording",
+    "Reference",
     "Replay",
     "Roi",
+    "RunningAverage",
     "Scalar",
+    "Several",
     "Table",
     "Text",
     "check",

@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.indm import info, results
+from dmlink.indm import info, memory, results
 from dmlink.parameter import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 GIVEN = ("frame", "info", "state")
+# What a cell may use without an import: the results, and what it remembers by.
 RESULTS: dict[str, type] = {"Axis": info.Axis} | {
     name: kind
-    for name, kind in vars(results).items()
-    if getattr(kind, "__module__", "") == results.__name__ and isinstance(kind, type)
+    for module in (results, memory)
+    for name, kind in vars(module).items()
+    if getattr(kind, "__module__", "") == module.__name__ and isinstance(kind, type)
 }
 
 # Beyond this, data belongs beside a script, not in it: 64 numbers are some six lines.

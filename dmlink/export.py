@@ -15,7 +15,7 @@ from dmlink.program import Program
 
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
-MECHANICS = ("info", "results", "gms", "window", "livescript")  # modules of dmlink.indm
+MECHANICS = ("info", "results", "memory", "gms", "window", "livescript")  # modules of dmlink.indm
 FUTURE = "from __future__ import annotations\n\n"
 HEADER = '''"""{name}: processes every frame of the live view in DigitalMicrograph.
 

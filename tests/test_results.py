@@ -1,6 +1,7 @@
 """A cell's last value has one obvious meaning, and what has none is refused with what to do instead."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ import pytest
 from dmlink.frame import Axis
 from dmlink.indm.results import (
     MAX_ROWS,
+    MAX_SEVERAL,
     Boxes,
     Image,
+    Overlay,
     Points,
     Profile,
     Scalar,
+    Several,
     Table,
     Text,
     as_result,
@@ -48,6 +52,12 @@ class DataFrame:
         (DataFrame(), Table),
         (Points([[1, 2]]), Points),
         (Boxes([[1, 2, 3, 4]]), Boxes),
+        ({"a": 1, "b": None}, Scalar),
+        (Overlay(np.zeros((2, 3)), Points([[1, 2]]), Boxes([[1, 2, 3, 4]])), Overlay),
+        ((1, np.zeros((2, 3))), Several),
+        ((1, 2), Several),
+        ({"a": [1, 2]}, Several),
+        ({"a": "text", "b": 3}, Several),
     ],
     ids=str,
 )
@@ -75,21 +85,59 @@ def test_none_is_no_result_and_a_result_keeps_its_name():
         ([{"a": 1}, 3], "list"),
         (["a", "b"], "list"),
         ({}, "dict"),
-        ({"a": [1, 2]}, "dict"),
         ((x for x in "ab"), "generator"),
     ],
     ids=str,
 )
 def test_what_has_no_meaning_is_refused_with_what_has(value, said):
     with pytest.raises(
-        TypeError, match=rf"gives this: {said}, which cannot be shown\. End the cell with a number"
+        TypeError, match=rf"gives this: {said}, which cannot be shown\..* End the cell with a number"
     ):
         as_result(value)
 
 
 @pytest.mark.parametrize(
+    ("value", "do"),
+    [
+        (np.zeros(3, complex), r"the magnitude \(np\.abs\) or the phase"),
+        (np.zeros((2, 2, 2)), r"one image of it \(stack\[0\]\), or the mean"),
+        (np.array([1, None]), "Python objects"),
+        ([[1, 2], [3]], "Python objects, perhaps of different lengths"),
+    ],
+    ids=str,
+)
+def test_arrays_that_have_no_meaning_come_with_what_to_do(value, do):
+    with pytest.raises(TypeError, match=do):
+        as_result(value)
+
+
+@pytest.mark.parametrize("kind", [Profile, Image], ids=lambda kind: kind.kind)
+def test_nothing_but_nan_and_too_much_are_refused_before_they_reach_a_panel(kind):
+    shape = (1 << 15,) * (1 if kind is Profile else 2)
+    with pytest.raises(ValueError, match="nothing but NaN"):
+        kind(np.full(shape[:1] if kind is Profile else (4, 4), np.nan))
+    huge = np.broadcast_to(1.0, (1 << 30,) if kind is Profile else shape)
+    with pytest.raises(ValueError, match=rf"shape {re.escape(str(huge.shape))}.* has 8192 MiB; at most 512"):
+        kind(huge)
+    mixed = np.zeros((4, 4))
+    mixed[0] = np.nan
+    assert as_result(mixed).kind == "image"
+
+
+def test_a_number_that_is_nan_is_a_gap_and_no_mistake():
+    assert np.isnan(as_result(float("nan")).value)
+    assert np.isnan(as_result({"a": 1, "b": None}).series["b"])
+
+
+@pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: Points([[1, 2]], labels=["a", "b"]), "2 labels for 1 places"),
+        (lambda: Points([[1, 2]], tails=[[[1, 2]], [[1, 2]]]), "2 tails for 1 points"),
+        (lambda: Overlay(np.zeros((2, 2)), [[1, 2]]), "Points and Boxes over its image, not list"),
+        (lambda: Overlay(np.zeros(2)), r"An image has shape \(h, w\)"),
+        (lambda: Several({"a": (1, 2)}), "'a' is itself several"),
+        (lambda: as_result(tuple(range(100))), f"100 results at once; at most {MAX_SEVERAL}"),
         (lambda: Profile(np.zeros((2, 2))), r"one dimension, not shape \(2, 2\)"),
         (lambda: Profile([]), "no values"),
         (lambda: Profile(["a"]), "must be real numbers"),
@@ -151,3 +199,51 @@ def test_a_long_table_is_cut_in_its_text_only():
 def test_places_have_a_text():
     assert Points([[1.5, 2]]).text == "  y  x\n1.5  2"
     assert Boxes([[1, 2, 3, 4]]).text == "top  left  bottom  right\n  1     2       3      4"
+
+
+def test_several_results_have_names_in_order_and_nones_are_left_out():
+    both = as_result((Text("words", name="own"), None, 3, Text("more", name="own")), "cell")
+    assert (both.name, list(both.results)) == ("cell", ["own", "3", "own'"])
+    assert both.results["3"].name == "3"
+    assert both.text.startswith("own:\nwords\n3:\n3\n")
+    named = as_result({"mean": 2.0, "words": Text("x", name="own"), "nothing": None})
+    assert {key: result.name for key, result in named.results.items()} == {"mean": "mean", "words": "own"}
+    assert as_result((None, None)) is None
+
+
+def test_marks_carry_labels_and_tails():
+    points = Points([[1, 2], [3, 4]], labels=[1, 2], tails=[[[0, 0], [0.5, 1]], []])
+    assert points.labels == ("1", "2")
+    assert [tail.shape for tail in points.tails] == [(2, 2), (0, 2)]
+    assert points.text == "label  y  x\n    1  1  2\n    2  3  4"
+    assert Points([]).labels == Points([]).tails == Boxes([]).labels == ()
+    overlay = Overlay(np.zeros((2, 3)), points, Boxes([[0, 0, 1, 1]], labels=["a"]))
+    assert overlay.image.values.shape == (2, 3)
+    assert overlay.marks[0] is points
+    assert overlay.text.endswith("label  top  left  bottom  right\n    a    0     0       1      1")
+
+
+class TestFigure:
+    """A matplotlib Figure is a picture of itself."""
+
+    @pytest.fixture
+    def pyplot(self):
+        pytest.importorskip("matplotlib").use("agg")
+        return pytest.importorskip("matplotlib.pyplot")
+
+    def test_it_becomes_a_colour_image_of_its_size(self, pyplot):
+        figure = pyplot.figure(figsize=(3, 2), dpi=50, facecolor="red")
+        picture = as_result(figure, "cell")
+        assert (picture.kind, picture.values.shape, picture.values.dtype) == (
+            "image",
+            (100, 150, 3),
+            np.uint8,
+        )
+        assert (picture.values == (255, 0, 0)).all()
+
+    def test_figures_of_every_frame_do_not_pile_up_and_one_can_be_kept(self, pyplot):
+        figure, axes = pyplot.subplots()
+        first = as_result(figure).values
+        axes.plot([1, 2])
+        assert (as_result(figure).values != first).any()
+        assert pyplot.get_fignums() == []

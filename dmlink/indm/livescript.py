@@ -11,7 +11,20 @@ import numpy as np
 
 from dmlink.indm.gms import Changes, ascii_unit, axis, clamped, live_view, pixels_of, refusal, version
 from dmlink.indm.info import Axis, Info, tags_of
-from dmlink.indm.results import Boxes, Image, Points, Profile, Scalar, Table, Text, Written, as_result
+from dmlink.indm.memory import FrameCounter, LastFrames, Reference, RunningAverage
+from dmlink.indm.results import (
+    Boxes,
+    Image,
+    Overlay,
+    Points,
+    Profile,
+    Scalar,
+    Several,
+    Table,
+    Text,
+    Written,
+    as_result,
+)
 from dmlink.indm.window import Window
 
 REPORT_SECONDS = 60.0  # how often the script says that it skips frames
@@ -177,7 +190,9 @@ def start(name: str, caller: Any) -> None:
         print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
         return
     home = at_home(caller)
-    for kind in (Axis, Scalar, Profile, Image, Points, Boxes, Table, Text):
+    results = (Axis, Scalar, Profile, Image, Points, Boxes, Table, Text, Overlay, Several)
+    memory = (RunningAverage, LastFrames, Reference, FrameCounter)
+    for kind in (*results, *memory):
         home.setdefault(kind.__name__, kind)
     live = LiveScript(image, home["process"], name)
     window = image.GetOrCreateImageDocument().GetWindow()

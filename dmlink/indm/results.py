@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any, Iterator, Union
 
 import numpy as np
@@ -9,9 +11,11 @@ import numpy as np
 from dmlink.indm.info import Axis
 
 Result = Union["Scalar", "Profile", "Image"]  # drawn, each in a plot of its own
-Written = Union["Points", "Boxes", "Table", "Text"]  # all of them have a `text`; places can also be marked
+Written = Union["Points", "Boxes", "Table", "Text", "Overlay", "Several"]  # said where nothing is drawn
 
 MAX_ROWS = 50  # of a table in a text: what fits on a screen
+MAX_BYTES = 512 << 20  # of an image or a profile: 8192 x 8192 numbers of 8 bytes
+MAX_SEVERAL = 16  # results at once: what still can be looked at
 
 
 class Scalar:
@@ -35,6 +39,14 @@ class Scalar:
         """The numbers by name; a single number is called "value"."""
         return self.value if isinstance(self.value, dict) else {"value": self.value}
 
+    @property
+    def text(self) -> str:
+        """The numbers, one a line if there are several."""
+        unit = f" {self.unit}" if self.unit else ""
+        if isinstance(self.value, dict):
+            return "\n".join(f"{name} = {value:.6g}{unit}" for name, value in self.value.items())
+        return f"{self.value:.6g}{unit}"
+
 
 class Profile:
     """A curve for each frame: `values` of shape (n,) over the axis `x`; `value_unit` is the unit of y."""
@@ -56,6 +68,11 @@ class Profile:
         self.x = Axis(float(origin), float(scale), str(unit))
         self.value_unit = str(value_unit)
         self.name = str(name)
+
+    @property
+    def text(self) -> str:
+        """What it is, in words."""
+        return f"a profile of {len(self.values)} values"
 
 
 class Image:
@@ -81,35 +98,111 @@ class Image:
         self.x = Axis(float(x0), float(scale), str(unit))
         self.name = str(name)
 
+    @property
+    def text(self) -> str:
+        """What it is, in words."""
+        return "an image of {} x {} pixels".format(*self.values.shape[1::-1])
+
 
 class Points:
-    """Places on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0."""
+    """Places on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0.
+
+    `labels` are n texts, or nothing; `tails` are n arrays of shape (m, 2), where each has been before, oldest
+    first, or nothing.
+    """
 
     kind = "points"
 
-    def __init__(self, yx: Any, name: str = "") -> None:
+    def __init__(self, yx: Any, name: str = "", labels: Any = None, tails: Any = None) -> None:
         self.yx = _places(yx, "y, x")
         self.name = str(name)
+        self.labels = _labels(labels, len(self.yx))
+        self.tails = tuple(_places(tail, "y, x") for tail in (() if tails is None else tails))
+        if self.tails and len(self.tails) != len(self.yx):
+            raise ValueError(f"{len(self.tails)} tails for {len(self.yx)} points: give one to each.")
 
     @property
     def text(self) -> str:
         """The places as a table."""
-        return Table({"y": self.yx[:, 0], "x": self.yx[:, 1]}).text
+        return _listed(self.labels, y=self.yx[:, 0], x=self.yx[:, 1])
 
 
 class Boxes:
-    """Rectangles on the frame: `tlbr` of shape (n, 4), top, left, bottom, right in pixels; n may be 0."""
+    """Rectangles on the frame: `tlbr` of shape (n, 4), top, left, bottom, right in pixels; n may be 0.
+
+    `labels` are n texts, or nothing.
+    """
 
     kind = "boxes"
 
-    def __init__(self, tlbr: Any, name: str = "") -> None:
+    def __init__(self, tlbr: Any, name: str = "", labels: Any = None) -> None:
         self.tlbr = _places(tlbr, "top, left, bottom, right")
         self.name = str(name)
+        self.labels = _labels(labels, len(self.tlbr))
 
     @property
     def text(self) -> str:
         """The rectangles as a table."""
-        return Table(dict(zip(("top", "left", "bottom", "right"), self.tlbr.T))).text
+        return _listed(self.labels, **dict(zip(("top", "left", "bottom", "right"), self.tlbr.T)))
+
+
+class Overlay:
+    """Marks over an image: `image` is an Image, `marks` a tuple of Points and Boxes in its pixels.
+
+    The image can be given as an array; it is then drawn in pixels.
+    """
+
+    kind = "overlay"
+
+    def __init__(self, image: Any, *marks: Any, name: str = "") -> None:
+        self.image = image if isinstance(image, Image) else Image(image)
+        for mark in marks:
+            if not isinstance(mark, (Points, Boxes)):
+                raise TypeError(
+                    f"An Overlay has Points and Boxes over its image, not {_described(mark)}: "
+                    "Overlay(image, Points(yx), Boxes(tlbr))."
+                )
+        self.marks = marks
+        self.name = str(name)
+
+    @property
+    def text(self) -> str:
+        """The places that it marks, as tables."""
+        return "\n".join(mark.text for mark in self.marks) or self.image.text
+
+
+class Several:
+    """Results side by side: `results` is a dict of name to result, in order; none of them is Several.
+
+    `results` can be given as anything of which a cell's last line may consist.
+    """
+
+    kind = "several"
+
+    def __init__(self, results: Any, name: str = "") -> None:
+        if len(results) > MAX_SEVERAL:
+            raise ValueError(
+                f"These are {len(results)} results at once; at most {MAX_SEVERAL} are shown side by side. "
+                "Many numbers belong into a list or an array, which is a profile."
+            )
+        self.results: dict[str, Any] = {}
+        for key, value in results.items() if isinstance(results, dict) else enumerate(results, start=1):
+            result = as_result(value)
+            if result is None:
+                continue
+            if isinstance(result, Several):
+                raise TypeError(f"The result {str(key)!r} is itself several: put all of them side by side.")
+            own = str(key) if isinstance(results, dict) or not result.name else result.name
+            while own in self.results:
+                own += "'"
+            result.name = result.name or own
+            self.results[own] = result
+        self.name = str(name)
+
+    @property
+    def text(self) -> str:
+        """All of them in words, each below its name."""
+        return "\n".join(f"{name}:\n{result.text}" for name, result in self.results.items())
 
 
 class Table:
@@ -155,27 +248,33 @@ def as_result(value: Any, name: str = "") -> Any:
     """Give a cell's last value its obvious meaning.
 
     A number (or a dict of numbers) becomes a Scalar, one dimension a Profile, two an Image; text a Text; a
-    structured array, a list of dicts or a pandas DataFrame a Table; a result stays as it is, with `name` if
-    it has none, and None stays None.
+    structured array, a list of dicts or a pandas DataFrame a Table; a matplotlib Figure a colour Image; a
+    tuple, or a dict of other things than numbers, Several; a result stays as it is, with `name` if it has
+    none, and None stays None.
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         If the value has no such meaning; the message says which ones have.
     """
     if value is None:
         return None
-    if isinstance(value, (Scalar, Profile, Image, Points, Boxes, Table, Text)):
+    if isinstance(value, (Scalar, Profile, Image, Points, Boxes, Table, Text, Overlay, Several)):
         value.name = value.name or name
         return value
     if isinstance(value, str):
         return Text(value, name=name)
-    if isinstance(value, dict) and value and all(np.ndim(v) == 0 for v in value.values()):
-        return Scalar(value, name=name)
+    if isinstance(value, dict) and {_is_number(v) for v in value.values() if v is not None} == {True}:
+        return Scalar({k: float("nan") if v is None else v for k, v in value.items()}, name=name)
+    if isinstance(value, (dict, tuple)) and value:
+        several = Several(value, name=name)
+        return several if several.results else None
     rows = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
     if rows or hasattr(value, "to_records") or getattr(getattr(value, "dtype", None), "names", None):
         return Table(value, name=name)
-    array = np.asarray(value)
+    if hasattr(value, "savefig") and hasattr(value, "canvas"):
+        return Image(_drawn(value), name=name)
+    array = _as_array(value)
     if array.dtype.kind in "biuf":
         if array.ndim == 0:
             return Scalar(array.item(), name=name)
@@ -183,23 +282,84 @@ def as_result(value: Any, name: str = "") -> Any:
             return Profile(array, name=name)
         if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
             return Image(array, name=name)
-    what = type(value).__name__
-    if isinstance(value, np.ndarray):
-        what = f"array of shape {value.shape} and type {value.dtype}"
     raise TypeError(
-        f"The cell's last line gives this: {what}, which cannot be shown. End the cell with a number, a dict "
-        "of numbers, a 1-D array (profile), a 2-D array (image), an (h, w, 3) uint8 array (colour), text, or "
-        "a list of dicts (table)."
+        f"The cell's last line gives this: {_described(value)}, which cannot be shown."
+        f"{_advice(value, array)} End the cell with a number, a dict of numbers, a 1-D array (profile), "
+        "a 2-D array (image), an (h, w, 3) uint8 array (colour), text, a list of dicts (table), or several "
+        "of these as a tuple or dict."
     )
 
 
+def _as_array(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of unequal lengths
+        return np.empty(0, object)
+
+
+def _is_number(value: Any) -> bool:
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf"
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape} and type {value.dtype}"
+    return type(value).__name__
+
+
+def _advice(value: Any, array: np.ndarray) -> str:
+    """Say what to do with an array that has no obvious meaning."""
+    if array.dtype.kind == "c":
+        return " Of complex numbers show the magnitude (np.abs) or the phase (np.angle)."
+    if array.dtype.kind == "O" and isinstance(value, (np.ndarray, list)):
+        return " Its elements are Python objects, perhaps of different lengths: make it plain numbers."
+    if array.dtype.kind in "biuf" and array.ndim > 2:
+        return " Show one image of it (stack[0]), or the mean over an axis (stack.mean(axis=0))."
+    return ""
+
+
+def _drawn(figure: Any) -> np.ndarray:
+    """Return a matplotlib figure as it looks, (h, w, 3) uint8."""
+    width, height = figure.canvas.get_width_height()
+    pixels = io.BytesIO()
+    with sys.modules["matplotlib"].rc_context({"savefig.bbox": None}):  # of its own size
+        figure.savefig(pixels, format="rgba", dpi=figure.dpi)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(figure)  # it would keep every frame's
+    return np.frombuffer(pixels.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
+
+
 def _numeric(values: Any, what: str) -> np.ndarray:
-    array = np.asarray(values)
+    array = _as_array(values)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"The values of this {what} are {array.dtype}; they must be real numbers.")
+        raise TypeError(
+            f"The values of this {what} are {array.dtype}; they must be real numbers.{_advice(values, array)}"
+        )
     if array.size == 0:
         raise ValueError(f"This {what} has no values (shape {array.shape}).")
+    if array.nbytes > MAX_BYTES:
+        raise ValueError(
+            f"This {what} of shape {array.shape} and type {array.dtype} has {array.nbytes >> 20} MiB; at "
+            f"most {MAX_BYTES >> 20} are shown: bin it, or cut a part out."
+        )
+    if array.dtype.kind == "f" and np.isnan(array[(0,) * array.ndim]) and np.isnan(array).all():
+        raise ValueError(
+            f"This {what} is nothing but NaN: look for a division by zero or a mean of nothing, or end the "
+            "cell with None where there is nothing to show."
+        )
     return array
+
+
+def _labels(labels: Any, n: int) -> tuple[str, ...]:
+    texts = () if labels is None else tuple(str(label) for label in labels)
+    if texts and len(texts) != n:
+        raise ValueError(f"{len(texts)} labels for {n} places: give one to each.")
+    return texts
+
+
+def _listed(labels: tuple[str, ...], **columns: np.ndarray) -> str:
+    return Table({"label": labels, **columns} if labels else columns).text
 
 
 def _places(values: Any, what: str) -> np.ndarray:

@@ -37,6 +37,7 @@ def process(frame, info, state):
 def dmlink_live(name):
     import DigitalMicrograph as DM
     import contextlib
+    import io
     import math
     import numpy as np
     import sys
@@ -125,9 +126,11 @@ def dmlink_live(name):
     # The kinds of result that a cell can give, in the notebook and in DigitalMicrograph alike.
 
     Result = Union["Scalar", "Profile", "Image"]  # drawn, each in a plot of its own
-    Written = Union["Points", "Boxes", "Table", "Text"]  # all of them have a `text`; places can also be marked
+    Written = Union["Points", "Boxes", "Table", "Text", "Overlay", "Several"]  # said where nothing is drawn
 
     MAX_ROWS = 50  # of a table in a text: what fits on a screen
+    MAX_BYTES = 512 << 20  # of an image or a profile: 8192 x 8192 numbers of 8 bytes
+    MAX_SEVERAL = 16  # results at once: what still can be looked at
 
 
     class Scalar:
@@ -147,6 +150,14 @@ def dmlink_live(name):
         def series(self) -> dict[str, float]:
             """The numbers by name; a single number is called "value"."""
             return self.value if isinstance(self.value, dict) else {"value": self.value}
+
+        @property
+        def text(self) -> str:
+            """The numbers, one a line if there are several."""
+            unit = f" {self.unit}" if self.unit else ""
+            if isinstance(self.value, dict):
+                return "\n".join(f"{name} = {value:.6g}{unit}" for name, value in self.value.items())
+            return f"{self.value:.6g}{unit}"
 
 
     class Profile:
@@ -170,6 +181,11 @@ def dmlink_live(name):
             self.value_unit = str(value_unit)
             self.name = str(name)
 
+        @property
+        def text(self) -> str:
+            """What it is, in words."""
+            return f"a profile of {len(self.values)} values"
+
 
     class Image:
         """An image for each frame: `values` of shape (h, w), or (h, w, 3) uint8 for colour."""
@@ -190,20 +206,29 @@ def dmlink_live(name):
             self.x = Axis(float(x0), float(scale), str(unit))
             self.name = str(name)
 
+        @property
+        def text(self) -> str:
+            """What it is, in words."""
+            return "an image of {} x {} pixels".format(*self.values.shape[1::-1])
+
 
     class Points:
         """Places on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0."""
 
         kind = "points"
 
-        def __init__(self, yx: Any, name: str = "") -> None:
+        def __init__(self, yx: Any, name: str = "", labels: Any = None, tails: Any = None) -> None:
             self.yx = _places(yx, "y, x")
             self.name = str(name)
+            self.labels = _labels(labels, len(self.yx))
+            self.tails = tuple(_places(tail, "y, x") for tail in (() if tails is None else tails))
+            if self.tails and len(self.tails) != len(self.yx):
+                raise ValueError(f"{len(self.tails)} tails for {len(self.yx)} points: give one to each.")
 
         @property
         def text(self) -> str:
             """The places as a table."""
-            return Table({"y": self.yx[:, 0], "x": self.yx[:, 1]}).text
+            return _listed(self.labels, y=self.yx[:, 0], x=self.yx[:, 1])
 
 
     class Boxes:
@@ -211,14 +236,68 @@ def dmlink_live(name):
 
         kind = "boxes"
 
-        def __init__(self, tlbr: Any, name: str = "") -> None:
+        def __init__(self, tlbr: Any, name: str = "", labels: Any = None) -> None:
             self.tlbr = _places(tlbr, "top, left, bottom, right")
             self.name = str(name)
+            self.labels = _labels(labels, len(self.tlbr))
 
         @property
         def text(self) -> str:
             """The rectangles as a table."""
-            return Table(dict(zip(("top", "left", "bottom", "right"), self.tlbr.T))).text
+            return _listed(self.labels, **dict(zip(("top", "left", "bottom", "right"), self.tlbr.T)))
+
+
+    class Overlay:
+        """Marks over an image: `image` is an Image, `marks` a tuple of Points and Boxes in its pixels."""
+
+        kind = "overlay"
+
+        def __init__(self, image: Any, *marks: Any, name: str = "") -> None:
+            self.image = image if isinstance(image, Image) else Image(image)
+            for mark in marks:
+                if not isinstance(mark, (Points, Boxes)):
+                    raise TypeError(
+                        f"An Overlay has Points and Boxes over its image, not {_described(mark)}: "
+                        "Overlay(image, Points(yx), Boxes(tlbr))."
+                    )
+            self.marks = marks
+            self.name = str(name)
+
+        @property
+        def text(self) -> str:
+            """The places that it marks, as tables."""
+            return "\n".join(mark.text for mark in self.marks) or self.image.text
+
+
+    class Several:
+        """Results side by side: `results` is a dict of name to result, in order; none of them is Several."""
+
+        kind = "several"
+
+        def __init__(self, results: Any, name: str = "") -> None:
+            if len(results) > MAX_SEVERAL:
+                raise ValueError(
+                    f"These are {len(results)} results at once; at most {MAX_SEVERAL} are shown side by side. "
+                    "Many numbers belong into a list or an array, which is a profile."
+                )
+            self.results: dict[str, Any] = {}
+            for key, value in results.items() if isinstance(results, dict) else enumerate(results, start=1):
+                result = as_result(value)
+                if result is None:
+                    continue
+                if isinstance(result, Several):
+                    raise TypeError(f"The result {str(key)!r} is itself several: put all of them side by side.")
+                own = str(key) if isinstance(results, dict) or not result.name else result.name
+                while own in self.results:
+                    own += "'"
+                result.name = result.name or own
+                self.results[own] = result
+            self.name = str(name)
+
+        @property
+        def text(self) -> str:
+            """All of them in words, each below its name."""
+            return "\n".join(f"{name}:\n{result.text}" for name, result in self.results.items())
 
 
     class Table:
@@ -261,17 +340,22 @@ def dmlink_live(name):
         """Give a cell's last value its obvious meaning."""
         if value is None:
             return None
-        if isinstance(value, (Scalar, Profile, Image, Points, Boxes, Table, Text)):
+        if isinstance(value, (Scalar, Profile, Image, Points, Boxes, Table, Text, Overlay, Several)):
             value.name = value.name or name
             return value
         if isinstance(value, str):
             return Text(value, name=name)
-        if isinstance(value, dict) and value and all(np.ndim(v) == 0 for v in value.values()):
-            return Scalar(value, name=name)
+        if isinstance(value, dict) and {_is_number(v) for v in value.values() if v is not None} == {True}:
+            return Scalar({k: float("nan") if v is None else v for k, v in value.items()}, name=name)
+        if isinstance(value, (dict, tuple)) and value:
+            several = Several(value, name=name)
+            return several if several.results else None
         rows = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
         if rows or hasattr(value, "to_records") or getattr(getattr(value, "dtype", None), "names", None):
             return Table(value, name=name)
-        array = np.asarray(value)
+        if hasattr(value, "savefig") and hasattr(value, "canvas"):
+            return Image(_drawn(value), name=name)
+        array = _as_array(value)
         if array.dtype.kind in "biuf":
             if array.ndim == 0:
                 return Scalar(array.item(), name=name)
@@ -279,23 +363,84 @@ def dmlink_live(name):
                 return Profile(array, name=name)
             if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
                 return Image(array, name=name)
-        what = type(value).__name__
-        if isinstance(value, np.ndarray):
-            what = f"array of shape {value.shape} and type {value.dtype}"
         raise TypeError(
-            f"The cell's last line gives this: {what}, which cannot be shown. End the cell with a number, a dict "
-            "of numbers, a 1-D array (profile), a 2-D array (image), an (h, w, 3) uint8 array (colour), text, or "
-            "a list of dicts (table)."
+            f"The cell's last line gives this: {_described(value)}, which cannot be shown."
+            f"{_advice(value, array)} End the cell with a number, a dict of numbers, a 1-D array (profile), "
+            "a 2-D array (image), an (h, w, 3) uint8 array (colour), text, a list of dicts (table), or several "
+            "of these as a tuple or dict."
         )
 
 
+    def _as_array(value: Any) -> np.ndarray:
+        try:
+            return np.asarray(value)
+        except ValueError:  # lists of unequal lengths
+            return np.empty(0, object)
+
+
+    def _is_number(value: Any) -> bool:
+        return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf"
+
+
+    def _described(value: Any) -> str:
+        if isinstance(value, np.ndarray):
+            return f"array of shape {value.shape} and type {value.dtype}"
+        return type(value).__name__
+
+
+    def _advice(value: Any, array: np.ndarray) -> str:
+        """Say what to do with an array that has no obvious meaning."""
+        if array.dtype.kind == "c":
+            return " Of complex numbers show the magnitude (np.abs) or the phase (np.angle)."
+        if array.dtype.kind == "O" and isinstance(value, (np.ndarray, list)):
+            return " Its elements are Python objects, perhaps of different lengths: make it plain numbers."
+        if array.dtype.kind in "biuf" and array.ndim > 2:
+            return " Show one image of it (stack[0]), or the mean over an axis (stack.mean(axis=0))."
+        return ""
+
+
+    def _drawn(figure: Any) -> np.ndarray:
+        """Return a matplotlib figure as it looks, (h, w, 3) uint8."""
+        width, height = figure.canvas.get_width_height()
+        pixels = io.BytesIO()
+        with sys.modules["matplotlib"].rc_context({"savefig.bbox": None}):  # of its own size
+            figure.savefig(pixels, format="rgba", dpi=figure.dpi)
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is not None:
+            pyplot.close(figure)  # it would keep every frame's
+        return np.frombuffer(pixels.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
+
+
     def _numeric(values: Any, what: str) -> np.ndarray:
-        array = np.asarray(values)
+        array = _as_array(values)
         if array.dtype.kind not in "biuf":
-            raise TypeError(f"The values of this {what} are {array.dtype}; they must be real numbers.")
+            raise TypeError(
+                f"The values of this {what} are {array.dtype}; they must be real numbers.{_advice(values, array)}"
+            )
         if array.size == 0:
             raise ValueError(f"This {what} has no values (shape {array.shape}).")
+        if array.nbytes > MAX_BYTES:
+            raise ValueError(
+                f"This {what} of shape {array.shape} and type {array.dtype} has {array.nbytes >> 20} MiB; at "
+                f"most {MAX_BYTES >> 20} are shown: bin it, or cut a part out."
+            )
+        if array.dtype.kind == "f" and np.isnan(array[(0,) * array.ndim]) and np.isnan(array).all():
+            raise ValueError(
+                f"This {what} is nothing but NaN: look for a division by zero or a mean of nothing, or end the "
+                "cell with None where there is nothing to show."
+            )
         return array
+
+
+    def _labels(labels: Any, n: int) -> tuple[str, ...]:
+        texts = () if labels is None else tuple(str(label) for label in labels)
+        if texts and len(texts) != n:
+            raise ValueError(f"{len(texts)} labels for {n} places: give one to each.")
+        return texts
+
+
+    def _listed(labels: tuple[str, ...], **columns: np.ndarray) -> str:
+        return Table({"label": labels, **columns} if labels else columns).text
 
 
     def _places(values: Any, what: str) -> np.ndarray:
@@ -335,6 +480,75 @@ def dmlink_live(name):
                 f"The column {key!r} of this table has shape {array.shape}; columns have one dimension."
             )
         return array if array.dtype.kind in "biufU" else np.array([str(v) for v in array.tolist()], dtype=str)
+
+
+    # What a cell remembers from frame to frame, to be kept in its `state`.
+
+    class RunningAverage:
+        """The average over about the last `n` frames, in which the older ones fade."""
+
+        def __init__(self, n: float) -> None:
+            self.n = n
+            self.average: Any = None
+
+        def add(self, frame: Any) -> Any:
+            """Add a frame (h, w); return the average, of the same shape, float32 or, for 32-bit counts, float64."""
+            frame = np.asarray(frame)
+            frame = frame.astype(np.result_type(frame.dtype, np.float32))
+            if self.average is None or self.average.shape != frame.shape or self.n <= 1:
+                self.average = frame
+            else:
+                p = (self.n - 1) / (self.n + 1)
+                self.average = p * self.average + (1 - p) * frame
+            return self.average
+
+
+    class LastFrames:
+        """The last `n` frames. `n` may be changed at any time, such as by a slider."""
+
+        def __init__(self, n: int) -> None:
+            self.n = n
+            self._frames: list[Any] = []
+
+        def add(self, frame: Any) -> None:
+            """Add a frame (h, w); the oldest goes when there are `n`. One of another shape begins anew."""
+            frame = np.array(frame)
+            if self._frames and self._frames[0].shape != frame.shape:
+                self._frames.clear()
+            self._frames.append(frame)
+            del self._frames[: -max(1, int(self.n))]
+
+        @property
+        def frames(self) -> Any:
+            """The frames, shape (k, h, w), oldest first; k is at most `n`, and at least 1 once one was added."""
+            return np.array(self._frames)
+
+        def __len__(self) -> int:
+            return len(self._frames)
+
+
+    class Reference:
+        """A frame to compare others with."""
+
+        def __init__(self) -> None:
+            self.frame: Any = None
+
+        def take(self, frame: Any) -> Any:
+            """Make a frame (h, w) the reference; return the copy that is kept."""
+            self.frame = np.array(frame)
+            return self.frame
+
+
+    class FrameCounter:
+        """Counts frames, or what is found in them."""
+
+        def __init__(self) -> None:
+            self.n = 0
+
+        def add(self, n: int = 1) -> int:
+            """Count `n` more; return how many there are now."""
+            self.n += int(n)
+            return self.n
 
 
     # What one has to know of DigitalMicrograph (GMS) to use its images: version, axes, rectangles, changes.
@@ -811,7 +1025,9 @@ def dmlink_live(name):
             print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
             return
         home = at_home(caller)
-        for kind in (Axis, Scalar, Profile, Image, Points, Boxes, Table, Text):
+        results = (Axis, Scalar, Profile, Image, Points, Boxes, Table, Text, Overlay, Several)
+        memory = (RunningAverage, LastFrames, Reference, FrameCounter)
+        for kind in (*results, *memory):
             home.setdefault(kind.__name__, kind)
         live = LiveScript(image, home["process"], name)
         window = image.GetOrCreateImageDocument().GetWindow()
