@@ -15,7 +15,7 @@ from dmlink.program import Program
 
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
-MECHANICS = ("info", "results", "memory", "gms", "window", "livescript")  # modules of dmlink.indm
+MECHANICS = ("livescript", "memory")  # modules of dmlink.indm
 FUTURE = "from __future__ import annotations\n\n"
 HEADER = '''"""{name}: processes every frame of the live view in DigitalMicrograph.
 
@@ -99,16 +99,57 @@ def script(program: Program, target: str = "live") -> str:
     above = above.replace(
         "{needs}", ".\nNeeds: ".join([needs.packages(above), *needs.versions(below_header + above)]), 1
     )
-    parts = [bundle.part(name) for name in MECHANICS]
-    imports = bundle.import_lines([{"sys": {""}}, *(part.imports for part in parts)]).replace(FUTURE, "")
-    bodies = [f"# {part.doc.splitlines()[0]}\n\n{_brief(part.body)}" for part in parts]
-    below = indent("\n\n".join([imports, *bodies]), "    ")
-    return (
-        f"{above}\n\n{BELOW}\n\n"
-        f"def dmlink_live(name):\n{below}\n"
-        f"    start(name, sys._getframe(1))\n\n\n"
-        f"dmlink_live({program.name!r})\n"
-    )
+    tree = ast.parse(program.source)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    bare = not _is_result(_returned(tree))
+    kinds = sorted((used & RESULTS.keys()) | {"Axis"})
+    options = {"meaning": "as_result"} if bare else {}
+    if "tags" in program.source:
+        options["tags"] = "read_tags"
+    mechanics = _needed(["start", *kinds, *options.values()])
+    given = "".join(f", {option}={value}" for option, value in options.items())
+    call = f"start({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{given})"
+    function = f"def dmlink_live():\n{indent(mechanics, '    ')}\n    {call}"
+    return f"{above}\n\n{BELOW}\n\n{function}\n\n\ndmlink_live()\n"
+
+
+def _returned(tree: ast.Module) -> ast.expr | None:
+    """Return the value of the last line of process(); None if it gives none."""
+    process = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "process")
+    last = process.body[-1]
+    return last.value if isinstance(last, ast.Return) else None
+
+
+def _is_result(value: ast.expr | None) -> bool:
+    """Say whether it is a result for sure, of a kind that is written there, and no bare value."""
+    if isinstance(value, ast.IfExp):
+        return _is_result(value.body) and _is_result(value.orelse)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id in {"Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Table", "Text"}
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
+
+
+def _needed(names: list[str]) -> str:
+    """Return the definitions of the mechanics that these need in turn, and the imports of those."""
+    parts = [bundle.part(module) for module in MECHANICS]
+    body = "\n".join(_brief(part.body) for part in parts)
+    lines = body.split("\n")
+    definitions = {n.name: n for n in ast.parse(body).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    needed: set[str] = set()
+    while names:
+        name = names.pop()
+        if name in definitions and name not in needed:
+            needed.add(name)
+            names += [node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name)]
+    texts = ["\n".join(lines[n.lineno - 1 : n.end_lineno]) for n in definitions.values() if n.name in needed]
+    found = "\n\n".join(texts)
+    merged: dict[str, set[str]] = {"sys": {""}}
+    for part in parts:
+        for module, taken in part.imports.items():
+            used = {name for name in taken if re.search(rf"\b{(name or module).split(' ')[-1]}\b", found)}
+            if used and module != "__future__" and taken != {"Any"}:
+                merged.setdefault(module, set()).update(used - {"Any"})
+    return f"{bundle.import_lines([merged])}\n{found}"
 
 
 def _without_dmlink(program: Program) -> str:
@@ -152,9 +193,7 @@ def _without_dmlink(program: Program) -> str:
 
 
 def _brief(source: str) -> str:
-    """Return a module as a reader in DM wants it: one line of each docstring, no words to our own tools."""
-    source = re.sub(r"  # noqa: [A-Z0-9, ]+ - ", "  # ", source)
-    source = re.sub(r"  # (noqa|type): .*", "", source)
+    """Return a module as a reader in DM wants it: one line of each docstring."""
     lines = source.split("\n")
     nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
     for node in sorted(nodes, key=lambda node: -node.lineno):

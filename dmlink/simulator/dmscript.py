@@ -14,7 +14,7 @@ from dmlink.simulator.tags import set_tag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmlink.simulator.displays import Display, Roi
+    from dmlink.simulator.displays import Component, Display, Roi
     from dmlink.simulator.workspace import Workspace
 
 _TOKEN = re.compile(r'\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?)|("(?:\\.|[^"\\])*")|([A-Za-z_]\w*)|(:=|[=().,;-]))')
@@ -190,6 +190,18 @@ class DMScript:
         if roi not in display.rois:
             raise ScriptError("ImageDisplayDeleteROI: the ROI is not on this display.")
         display.remove_roi(roi)
+
+    def _do_componentgetchild(self, display: Display, index: float) -> Component:
+        if not 0 <= index < len(display.components):
+            raise ScriptError(f"ComponentGetChild({index:g}): there are {len(display.components)}.")
+        return display.components[int(index)]
+
+    def _do_componentremovefromparent(self, component: Component) -> None:
+        for image in self._workspace.living_images():
+            if image.document and component in image.display.components:
+                image.display.components.remove(component)
+                return
+        raise ScriptError("ComponentRemoveFromParent: the component has no parent.")
 
     def _do_rgb(self, *planes: Image) -> Image:
         if len(planes) != 3 or not all(isinstance(p, Image) and not p.rgb for p in planes):

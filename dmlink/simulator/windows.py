@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dmlink.indm.info import Axis
-    from dmlink.simulator.displays import Display
+    from dmlink.simulator.displays import Display, Rectangle
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class OpenWindow:
         How often it was drawn.
     texts : tuple of str
         Text annotations.
+    marks : tuple of (int, tuple of float)
+        Type (5 box, 13 text) and rectangle (top, left, bottom, right) of every annotation.
     """
 
     name: str
@@ -48,6 +50,7 @@ class OpenWindow:
     contrast: tuple[float, float] | None
     updates: int
     texts: tuple[str, ...]
+    marks: tuple[tuple[int, Rectangle], ...]
 
 
 def seen(name: str, display: Display) -> OpenWindow:
@@ -64,4 +67,5 @@ def seen(name: str, display: Display) -> OpenWindow:
         contrast=display.line_plot.contrast if display.kind == LINE_PLOT else display.contrast,
         updates=display.updates,
         texts=tuple(component.text for component in display.components if component.text),
+        marks=tuple((component.kind, component.rectangle) for component in display.components),
     )
