@@ -121,7 +121,8 @@ def frame_axes(
 ) -> tuple[int, ...]:
     """Return the dimensions of `shape` that count the frames; a ValueError if `axis` names none of them."""
     if axis is None:
-        return tuple(range(len(shape) - 2))
+        leading = range(len(shape) - 2)
+        return tuple(d for d in leading if shape[d] != 1) or tuple(leading[:1])
     wanted = axis if isinstance(axis, tuple) else (axis,)
     called = [str(name).lower() for name in names]
     found = []

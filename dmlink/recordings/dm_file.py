@@ -73,8 +73,10 @@ class DmImage:
         self.file = file
         self.name = str(image.get("Name", ""))
         self.dtype = np.dtype(DTYPES[self.kind]).newbyteorder(order)  # type: ignore[arg-type]
-        axes = [_axis(dimension) for dimension in reversed(dimensions)]
-        self.axes = tuple(axes) if len(axes) == len(self.shape) else (Axis(),) * len(self.shape)
+        # A stack that DM made of single images has only their calibrations.
+        axes = [_axis(dimension) for dimension in dimensions[: len(self.shape)]]
+        axes += [Axis()] * (len(self.shape) - len(axes))
+        self.axes = tuple(reversed(axes))
         tags = image.get("ImageTags", {})
         self.tags = _plain(tags) | (tags if isinstance(tags, dict) else {})
 
