@@ -38,6 +38,11 @@ class Attachments:
         self._arrays = [(name, array) for name, array in self._arrays if array() is not None]
         return {name for name, _ in self._arrays}
 
+    @property
+    def size(self) -> int:
+        """Bytes of all blocks that are open now."""
+        return sum(block.size for block in self._blocks.values())
+
     def _forget(self) -> None:
         """Close what is not shown any more; it may belong to a ring that is gone."""
         for name in self._blocks.keys() - self.shown():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.ring import Ring
-from dmlink.worker import Outcome, Reply, Task
+from dmlink.worker import Load, Outcome, Reply, Task
 
 if TYPE_CHECKING:
     from dmlink.frame import Frame
@@ -46,6 +46,7 @@ class Worker:
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         self.timeout = 10.0  # s for a frame
+        self.memory: int | None = None  # bytes for the cell
         self._ring = Ring()
         self._reply_size = 0
         self._leases: dict[str, Frame] = {}  # frames that the process looks at, by block
@@ -55,7 +56,8 @@ class Worker:
     def load(self, program: Program) -> str:
         """Give it the program to run; return why it cannot, or an empty text."""
         seconds = max(self.timeout, LOAD_SECONDS)
-        return str(self._ask(program, seconds, f"Its imports took longer than {seconds:g} s."))
+        request = Load(program, self.memory)
+        return str(self._ask(request, seconds, f"Its imports took longer than {seconds:g} s."))
 
     def process(self, frame: Frame, values: dict[str, Any], *, reset: bool = False) -> Outcome:
         """Run the program on a frame, with `values` for the parameters named in it.
@@ -117,7 +119,7 @@ class Worker:
         """Process number."""
         return self._process.pid
 
-    def _ask(self, request: Program | Task, seconds: float, late: str) -> Any:
+    def _ask(self, request: Load | Task, seconds: float, late: str) -> Any:
         assert self._process.stdin  # noqa: S101 - we asked for it
         assert self._process.stdout  # noqa: S101
         self._deadline = time.monotonic() + seconds, late
@@ -143,13 +145,13 @@ class Engine:
         self._exiting = False
         atexit.register(self._exit)
 
-    def worker(self, timeout: float) -> Worker:
-        """Return a worker that may take `timeout` seconds for each frame."""
+    def worker(self, timeout: float, memory: int | None = None) -> Worker:
+        """Return a worker that may take `timeout` seconds for each frame, and use so many bytes."""
         with self._lock:
             if self._exiting:
                 raise ConnectionError("The kernel is ending.")
             worker, self._spare = self._spare or Worker(), Worker()
-            worker.timeout = timeout
+            worker.timeout, worker.memory = timeout, memory
             self._workers.add(worker)
             if self._keeper is None:
                 self._closing.clear()

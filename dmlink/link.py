@@ -29,6 +29,7 @@ LOSSLESS_AHEAD = 8  # frames that a lossless link holds ready; the others wait i
 QUICK_SECONDS = (
     0.005  # frames that travel in less may follow each other: the next is no older for it than this
 )
+WAITING_BYTES = 512 << 20  # of frames that wait for a reader of every frame
 MODES = ("latest", "lossless")
 
 
@@ -118,7 +119,9 @@ class Link:
         self._last_index: int | None = None
         self._received = self._dropped = self._bytes = 0
         self._arrivals: collections.deque[float] = collections.deque(maxlen=60)
-        self._parts: dict[str, Link] = {}
+        self._every: list[EveryReader] = []  # those that get every frame
+        self._parts: dict[tuple[str | None, str], Link] = {}
+        self._is_part = False
         self._closed = False
         self._close_lock = threading.Lock()
         try:
@@ -146,9 +149,12 @@ class Link:
             return self._next_of_all(timeout)
         return self._reader.next(timeout)
 
-    def reader(self) -> Reader:
-        """Return an independent reader: it gets the newest frame that itself has not seen."""
-        return Reader(self)
+    def reader(self, *, every: bool = False) -> Reader:
+        """Return an independent reader: it gets the newest frame that itself has not seen.
+
+        With `every`, on a lossless link, it gets every frame from now on, in order.
+        """
+        return EveryReader(self) if every else Reader(self)
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
@@ -157,15 +163,20 @@ class Link:
             except ConnectionError:
                 return
 
-    def part(self, roi: str) -> Link:
-        """Return the link to the rectangle `roi` of the same view; it is closed together with this one."""
-        if roi == self.roi:
+    def part(self, roi: str | None, mode: str | None = None) -> Link:
+        """Return the link to the rectangle `roi` of the same view; it is closed together with this one.
+
+        Without `roi` that of this link, without `mode` that of this one.
+        """
+        wanted = roi or self.roi, mode or self.mode
+        if wanted == (self.roi, self.mode):
             return self
-        if roi not in self._parts or self._parts[roi].closed:
-            part = Link(self.endpoint, self.source, roi, self.mode)
+        if wanted not in self._parts or self._parts[wanted].closed:
+            part = Link(self.endpoint, self.source, *wanted)
             part._wanted_endpoint = self._wanted_endpoint  # it finds the companion again as this one does
-            self._parts[roi] = part
-        return self._parts[roi]
+            part._is_part = True
+            self._parts[wanted] = part
+        return self._parts[wanted]
 
     def sources(self) -> tuple[Source, ...]:
         """Return the views that the companion can send: every image that is open in DigitalMicrograph."""
@@ -411,12 +422,20 @@ class Link:
             if self.mode == "lossless":
                 self._credit -= 1
                 self._queue.append(frame)
+                self._hand_out(frame)
             self._received += 1
             self._dropped += dropped
             self._bytes += size
             self._arrivals.append(now)
             self._changed.notify_all()
         self._tell()
+
+    def _hand_out(self, frame: Frame) -> None:
+        for reader in self._every:
+            reader.put(frame)
+        if self._every and not self._takes_all:
+            self._queue.clear()
+            self._grant(LOSSLESS_AHEAD - self._credit)
 
     def _next_of_all(self, timeout: float | None) -> Frame:
         with self._changed:
@@ -581,6 +600,57 @@ class Reader:
         now = time.monotonic()
         fresh = link._arrived >= link._resumed or now - link._resumed > FRESH_SECONDS
         return frame if fresh else None
+
+
+class EveryReader(Reader):
+    """A reader that gets every frame of a lossless link in order; a slow one delays no other.
+
+    Frames wait here, in the memory that they came into, up to `WAITING_BYTES` of them; one more is left out.
+    """
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
+        self._waiting: collections.deque[Frame] = collections.deque()
+        with link._changed:
+            link._every.append(self)
+            if not link._takes_all:
+                link._queue.clear()  # of before, and for nobody
+                link._grant(LOSSLESS_AHEAD - link._credit)
+
+    def put(self, frame: Frame) -> None:
+        """Take a frame that has come; the link's lock is held."""
+        if (len(self._waiting) + 1) * frame.data.nbytes <= WAITING_BYTES:
+            self._waiting.append(frame)
+
+    def next(self, timeout: float | None = None) -> Frame:
+        """Return the oldest frame not yet returned. Raises as `Link.next` does."""
+        link = self._link
+        with link._changed:
+            came = link._changed.wait_for(
+                lambda: self._waiting or self.closed or (self._again and self._last), timeout
+            )
+            if self.closed:
+                raise ConnectionError(f"The link to {link.endpoint.address} was closed.")
+            if not came:
+                raise link._timeout(timeout)
+            self._again = False  # a frame that waits will be looked at anew as well
+            frame = self._waiting.popleft() if self._waiting else self._last
+        assert frame is not None  # noqa: S101 - as waited for
+        self._take(frame)
+        return frame
+
+    def close(self) -> None:
+        """End this reader; the last one of a part ends that, or frames would wait in DigitalMicrograph."""
+        super().close()
+        link = self._link
+        with link._changed:
+            self._waiting.clear()
+            if self not in link._every:
+                return
+            link._every.remove(self)
+            needed = link._every or link._takes_all or not link._is_part
+        if not needed:
+            link.close()
 
 
 def connect(

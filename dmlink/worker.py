@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from dmlink import limit
 from dmlink.attachments import Attachments
 from dmlink.program import Instance, Program
 
@@ -29,7 +30,17 @@ if TYPE_CHECKING:
 
 SMALL = 64 * 1024  # results up to this size go through the pipe
 MAX_LOG = 10_000  # characters that a cell can print per frame
+MAX_RESULT = 256 << 20  # bytes of a result
+RESERVE = 64 << 20  # bytes for what is ours: replies on their way, threads
 WARM_BYTES = 24 << 20  # allocated and freed once, so that temporaries do not fault in page by page (MEASURED)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A program to run, and the bytes that it may use beyond its imports (None: as many as there are)."""
+
+    program: Program
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +92,21 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     np.ones(WARM_BYTES, np.uint8)
-    inbox: queue.SimpleQueue[Program | Task] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[Load | Task] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
-    runner: Runner | None = None
+    loaded: Loaded | None = None
     while True:
         request = inbox.get()
         answer: Any
-        if isinstance(request, Program):
-            runner, answer = _load(request)
-        elif runner:
-            answer = runner.run(request)
+        if isinstance(request, Load):
+            loaded, answer = _load(request)
+        elif loaded:
+            answer = loaded.run(request)
         pickle.dump(answer, replies, protocol=5)
         replies.flush()
 
 
-def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Program | Task]) -> None:
+def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Load | Task]) -> None:
     """Pass requests on; as soon as the kernel is gone end the process, and what its cell has started."""
     while True:
         try:
@@ -106,27 +117,35 @@ def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Program | Task]) -> No
             os._exit(0)
 
 
-def _load(program: Program) -> tuple[Runner | None, str]:
+def _load(request: Load) -> tuple[Loaded | None, str]:
     try:
-        return Runner(program), ""
+        return Loaded(request), ""
     except BaseException as error:  # noqa: BLE001 - whatever the cell's imports raise is for its panel
-        return None, program.explain(error)
+        return None, request.program.explain(error)
 
 
-class Runner:
+class Loaded:
     """A program with its state, in the worker."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._instance = Instance(program)
+    def __init__(self, request: Load) -> None:
+        self._program = request.program
+        self._instance = Instance(request.program)
         self._attached = Attachments()
+        self._memory = request.memory
+        self._imported = limit.mapped() if self._memory else 0  # bytes that the process has mapped by now
+        self._frames = -1  # bytes of frames at the last look
 
     def run(self, task: Task) -> Reply:
         """Process one frame."""
         if task.reset:
             self._instance.reset()
         self._instance.set(task.values)
-        reply = self._pack(self._process(task), task)
+        outcome = self._process(task)
+        try:
+            reply = self._pack(outcome, task)
+        except Exception as fault:  # noqa: BLE001 - a result that cannot be sent is the cell's mistake
+            error = self._program.explain(fault)
+            reply = Reply(pickle.dumps(replace(outcome, result=None, error=error), protocol=5))
         # a frame, or a part of it, that stays in the cell's state must not be written over
         return replace(reply, held=self._attached.shown())
 
@@ -139,6 +158,8 @@ class Runner:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 result = self._instance.process(self._frame(task), task.info)
         except BaseException as fault:  # noqa: BLE001 - SystemExit and the like are the cell's mistakes too
+            if self._memory and isinstance(fault, MemoryError):
+                fault.add_note(f"The cell may use {self._memory / 1e6:g} MB (memory=).")
             error = self._program.explain(fault)
         return Outcome(result, error, log.getvalue(), time.perf_counter() - began)
 
@@ -147,17 +168,28 @@ class Runner:
         if not task.block:
             return np.frombuffer(task.pixels, dtype).reshape(task.shape)
         pixels = self._attached.array(task.block, int(np.prod(task.shape)) * dtype.itemsize)
+        self._limit_memory()
         return pixels.view(dtype).reshape(task.shape)
+
+    def _limit_memory(self) -> None:
+        """Keep the cell to its memory; frames, which come and go in blocks, are not its own."""
+        if self._memory and self._attached.size != self._frames:
+            self._frames = self._attached.size
+            limit.set_limit(self._imported + self._frames + RESERVE + self._memory)
 
     def _pack(self, outcome: Outcome, task: Task) -> Reply:
         buffers: list[pickle.PickleBuffer] = []
         data = pickle.dumps(outcome, protocol=5, buffer_callback=buffers.append)
         arrays = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
         total = sum(array.size for array in arrays)
+        if total + len(data) > MAX_RESULT:
+            size, most = (total + len(data)) / 1e6, MAX_RESULT / 1e6
+            raise ValueError(f"The result takes {size:.0f} MB; {most:.0f} MB are possible.")
         if not arrays:
             return Reply(data)
         if total <= SMALL or total > task.reply_size:
-            return Reply(pickle.dumps(outcome, protocol=5), wanted=0 if total <= SMALL else total)
+            wanted = 0 if total <= SMALL else total + total // 4  # one that grows should fit for a while
+            return Reply(pickle.dumps(outcome, protocol=5), wanted=wanted)
         np.concatenate(arrays, out=self._attached.array(task.reply_block, total))
         return Reply(data, tuple(array.size for array in arrays))
 

@@ -14,6 +14,7 @@ from dmlink.cell import live_cells
 from dmlink.check import Played
 from dmlink.engine import engine
 from dmlink.frame import Axis, Frame, Roi
+from dmlink.program import Program
 from dmlink.simulator import Microscope
 
 X, Y = Axis(-8.0, 0.5, "nm"), Axis(-4.0, 0.25, "nm")
@@ -61,8 +62,13 @@ def start(link):
 
 
 def until(cell, condition, timeout=15.0):
-    with cell._changed:
-        assert cell._changed.wait_for(condition, timeout), (cell, cell.stats, cell.error, cell.log[-5:])
+    with cell._runner.changed:
+        assert cell._runner.changed.wait_for(condition, timeout), (
+            cell,
+            cell.stats,
+            cell.error,
+            cell.log[-5:],
+        )
 
 
 def frames(cell, n):
@@ -101,8 +107,9 @@ def test_the_counts_add_up(start, microscope):
     microscope.camera.pause()
     cell.stop()
     stats = cell.stats
-    assert stats.received == stats.processed == len(set(seen))
-    assert stats.received + stats.dropped == seen[-1] - seen[0] + 1
+    assert stats.processed == len(set(seen))
+    assert stats.received == stats.processed + stats.dropped == seen[-1] - seen[0] + 1
+    assert stats.skipped == 0
     assert stats.errors == 0
     assert 0 < stats.ms_per_frame < 1000
     assert stats.age >= 0
@@ -162,6 +169,124 @@ def test_the_worker_gives_what_the_cell_gives_here(start, text):
         assert np.array_equal(getattr(there, name), value), name
 
 
+# Which frames
+
+
+def test_every_third_frame_is_processed_and_the_others_are_skipped(start):
+    cell = start("info.index", every=3)
+    seen = []
+    cell.watch(lambda: seen.append(cell.frame.index))
+    frames(cell, 12)
+    cell.stop()
+    assert min(np.diff(sorted(set(seen)))) == 3
+    stats = cell.stats
+    assert stats.skipped == 2 * (stats.processed - 1)
+    assert stats.received == stats.processed + stats.skipped + stats.dropped
+
+
+def test_a_cell_of_limited_rate_skips_what_comes_in_between(start):
+    cell = start("info.time", max_rate=20)
+    times = []
+    cell.watch(lambda: times.append(time.monotonic()))
+    frames(cell, 12)
+    cell.stop()
+    stats = cell.stats
+    assert (times[11] - times[0]) / 11 > 0.8 / 20
+    assert stats.skipped > 0
+    assert stats.received == stats.processed + stats.skipped + stats.dropped
+
+
+def test_a_slider_does_not_wait_for_the_next_frame_of_a_limited_rate(start):
+    cell = start("gain: (0, 9) = 1\ngain", max_rate=0.01)
+    frames(cell, 1)
+    cell.set(gain=5)
+    until(cell, lambda: cell.latest[1].value == 5)
+    assert cell.stats.processed == 1
+
+
+def test_a_lossless_cell_gets_every_frame_once_in_order_however_slow_it_is(start, microscope):
+    cell = start("import time\ntime.sleep(0.03)\ninfo.index", mode="lossless")
+    seen = []
+    cell.watch(lambda: seen.append(cell.frame.index))
+    frames(cell, 25)
+    microscope.camera.pause()
+    reader = cell._runner._reader
+    until(cell, lambda: not reader._waiting and cell.stats.processed == cell.stats.received)
+    assert seen == list(range(seen[0], seen[-1] + 1))
+    assert cell.stats.dropped == cell.stats.skipped == 0
+    assert cell.stats.processed == len(seen)
+
+
+def test_lossless_cells_share_their_frames_and_a_slow_one_delays_no_other(start, link):
+    slow = start("import time\ntime.sleep(0.2)\ninfo.index", "slow", mode="lossless")
+    quick = start("info.index", "quick", mode="lossless")
+    part = link.part(None, "lossless")
+    assert slow._runner._reader._link is quick._runner._reader._link is part
+    frames(slow, 2)
+    before = quick.stats.processed
+    frames(slow, 3)
+    assert quick.stats.processed - before > 20
+    slow.stop()
+    frames(quick, 3)
+    quick.stop()
+    assert part.closed  # or frames would wait in DigitalMicrograph
+    assert not link.closed
+
+
+def test_what_does_not_fit_into_the_memory_of_a_lossless_cell_is_counted(start, monkeypatch):
+    monkeypatch.setattr("dmlink.link.WAITING_BYTES", 3 * 16 * 32 * 2)
+    cell = start("import time\ntime.sleep(0.1)\ninfo.index", mode="lossless")
+    frames(cell, 8)
+    assert cell.stats.dropped > 0
+    assert cell.stats.skipped == 0
+
+
+def test_a_lossless_cell_looks_at_its_frame_again_when_no_other_waits(start, microscope):
+    cell = start("gain: (0, 9) = 1\n{'gain': gain, 'index': info.index}", mode="lossless")
+    frames(cell, 3)
+    microscope.camera.pause()
+    until(cell, lambda: not cell._runner._reader._waiting)
+    cell.set(gain=4)
+    until(cell, lambda: cell.latest[1].value["gain"] == 4)
+    assert cell.stats.received == cell.stats.processed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"every": 0}, "every=0: it must be 1, 2, 3"),
+        ({"every": 1.5}, "every=1.5"),
+        ({"max_rate": -1.0}, "max_rate=-1.0: it must be greater than 0"),
+        ({"timeout": 0}, "timeout=0"),
+        ({"memory": 0}, "memory=0"),
+        ({"mode": "all"}, 'it must be "latest" or "lossless"'),
+        ({"mode": "lossless", "max_rate": 5.0}, "choose one"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_with_its_value(options, said):
+    with pytest.raises(ValueError, match=said):
+        dmlink.LiveCell("frame.mean()", **options)
+
+
+def test_another_program_is_taken_up_with_the_next_frame_in_the_same_process(start):
+    cell = start("state['n'] = state.get('n', 0) + 1\nfloat(state['n'])")
+    frames(cell, 5)
+    pid = cell._runner._worker.pid
+    cell.replace(Program.from_cell("state['n'] = state.get('n', 0) - 1\nfloat(state['n'])", "test"))
+    until(cell, lambda: cell.latest[1].value < 0)
+    assert cell._runner._worker.pid == pid
+    assert cell.error == ""
+    assert "- 1" in cell.source
+
+
+def test_another_program_looks_at_a_still_again(start, microscope):
+    cell = start("1.0")
+    frames(cell, 1)
+    microscope.camera.pause()
+    cell.replace(Program.from_cell("2.0", "test"))
+    until(cell, lambda: cell.latest[1].value == 2.0)
+
+
 # Parameters, state, pause
 
 
@@ -172,11 +297,11 @@ def test_a_parameter_reaches_the_running_cell_and_its_state_stays(start):
         {"gain": gain, "n": state["n"]}
     """)
     frames(cell, 3)
-    worker, n = cell._worker.pid, cell.latest[1].value["n"]
+    worker, n = cell._runner._worker.pid, cell.latest[1].value["n"]
     cell.set(gain=4)
     until(cell, lambda: cell.latest[1].value["gain"] == 4.0)
     assert cell.latest[1].value["n"] > n
-    assert cell._worker.pid == worker
+    assert cell._runner._worker.pid == worker
     assert cell.parameters["gain"].value == 4.0
     assert "gain = 4" in cell.source
 
@@ -190,7 +315,7 @@ def test_a_parameter_looks_at_the_newest_frame_again_and_counts_it_once(start, m
         cell.set(gain=gain)
         until(cell, lambda gain=gain: cell.latest[1].value == gain * result.value or not result.value)
     assert cell.latest[0] == index
-    assert cell.stats[:3] == before[:3]
+    assert cell.stats[:4] == before[:4]
 
 
 def test_setting_what_is_not_there_says_what_is(start):
@@ -295,6 +420,20 @@ def test_an_error_shows_the_cells_line_and_goes_with_the_next_good_frame(start):
     until(cell, lambda: cell.error)
 
 
+def test_the_same_error_is_counted_not_told_anew(start):
+    cell = start("""
+        part: (0, 1) = 0
+        if part:
+            raise ValueError(f"frame {info.index} is {frame.mean()}")
+        frame[9, 99]
+    """)
+    until(cell, lambda: cell.repeats == 7)
+    assert "out of bounds" in cell.error
+    cell.set(part=1)
+    until(cell, lambda: cell.repeats == 5 and "ValueError" in cell.error)  # though it names other numbers
+    assert cell.stats.errors >= 12
+
+
 def test_what_a_cell_prints_is_in_its_log_and_the_log_is_bounded(start):
     cell = start("for i in range(50):\n    print(info.index, i)\nframe.mean()")
     frames(cell, 8)
@@ -366,7 +505,7 @@ def test_a_cell_that_sleeps_slows_neither_the_other_nor_the_microscope(start, mi
         sleeper.paused = True
         alone = rates()
         sleeper.paused = False
-        until(sleeper, lambda: sleeper._worker._deadline)
+        until(sleeper, lambda: sleeper._runner._worker._deadline)
         together = rates()
         kept = [t / a for t, a in zip(together, alone, strict=True)]
         if min(kept) >= 0.95:
@@ -393,7 +532,7 @@ def test_before_its_start_a_cell_runs_here_and_says_that_it_is_not_started():
     assert cell.run(np.ones((2, 3))).value == 6.0
     assert cell.latest is None
     assert not cell.running
-    assert cell.stats == (0, 0, 0, 0, 0.0, None)
+    assert cell.stats == (0, 0, 0, 0, 0, 0.0, None)
     assert "stopped" in repr(cell)
     with pytest.raises(RuntimeError, match=r"'cell' does not run: start\(link\) it first"):
         cell.results()
@@ -411,7 +550,7 @@ def test_here_too_a_frame_is_read_only():
 def test_started_twice_it_begins_anew_stopped_twice_nothing_happens(start, link):
     cell = start("state['n'] = state.get('n', 0) + 1\nstate['n']")
     frames(cell, 10)
-    process, thread = cell._worker, cell._thread
+    process, thread = cell._runner._worker, cell._runner._thread
     assert cell.start(link) is cell
     assert not thread.is_alive()
     assert process._process.poll() is not None
@@ -421,13 +560,13 @@ def test_started_twice_it_begins_anew_stopped_twice_nothing_happens(start, link)
     cell.stop()
     assert not cell.running
     assert cell.latest is latest
-    assert cell.stats[:4] == stats[:4]
+    assert cell.stats[:5] == stats[:5]
     assert [index for index, _ in cell.results()] == [latest[0]]
 
 
 def test_stop_does_not_wait_for_a_long_frame(start):
     cell = start("print('in it')\nimport time\ntime.sleep(30)")
-    until_true(lambda: cell._worker and cell._worker._deadline and cell.stats.received)
+    until_true(lambda: cell._runner._worker and cell._runner._worker._deadline and cell.stats.received)
     began = time.monotonic()
     cell.stop()
     assert time.monotonic() - began < 2
@@ -442,7 +581,7 @@ def test_stop_does_not_wait_for_long_imports(start):
 
 def test_a_cell_can_be_stopped_by_what_watches_it(start):
     cell = start("frame.mean()")
-    thread = cell._thread
+    thread = cell._runner._thread
     cell.watch(cell.stop)
     thread.join(10)
     assert not thread.is_alive()
@@ -465,7 +604,7 @@ def test_after_stop_and_close_nothing_is_left(start):
     threads = {t for t in threading.enumerate() if t.name.startswith("dmlink-cell")}
     cell = start("frame * 2")
     frames(cell, 3)
-    process = cell._worker._process
+    process = cell._runner._worker._process
     spare = engine._spare._process
     cell.stop()
     assert process.poll() is not None
@@ -495,6 +634,18 @@ def test_a_rectangle_that_is_not_there_is_an_error_at_once(link):
         dmlink.LiveCell("frame.mean()").start(link, "nowhere")
 
 
+def test_running_cells_of_the_kernel_are_known_by_name(link):
+    first, second = (dmlink.LiveCell("frame.mean()", name) for name in ("b", "a"))
+    assert first not in live_cells()
+    first.start(link)
+    second.start(link)
+    assert live_cells() == [second, first]
+    assert first.link is link
+    first.stop()
+    assert live_cells() == [second]
+    second.stop()
+
+
 def test_a_cell_goes_on_when_a_link_that_was_lost_is_back(running):
     """The last test here: the companion that others use is replaced."""
     microscope, _ = running
@@ -511,15 +662,3 @@ def test_a_cell_goes_on_when_a_link_that_was_lost_is_back(running):
         assert cell.error == ""
         assert cell.latest[1].value >= 10  # its state has lived on
         cell.stop()
-
-
-def test_running_cells_of_the_kernel_are_known_by_name(link):
-    first, second = (dmlink.LiveCell("frame.mean()", name) for name in ("b", "a"))
-    assert first not in live_cells()
-    first.start(link)
-    second.start(link)
-    assert live_cells() == [second, first]
-    assert first.link is link
-    first.stop()
-    assert live_cells() == [second]
-    second.stop()
