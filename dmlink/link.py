@@ -21,6 +21,9 @@ from dmlink.ring import Ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from os import PathLike
+
+    from dmlink.recorder import Recorder
 
 RETRY_SECONDS = 0.5
 FRESH_SECONDS = 0.5  # a link that nobody has asked for a frame in this time rests
@@ -249,6 +252,12 @@ class Link:
     def hide(self, name: str) -> None:
         """Close the window that `show` has opened."""
         self._connection.send(protocol.HIDE, {"name": name})
+
+    def record(self, path: str | PathLike[str], **options: Any) -> Recorder:
+        """Write every frame from now on to `path`, as OME-Zarr; see `dmlink.Recorder`."""
+        from dmlink.recorder import Recorder  # noqa: PLC0415 - zarr takes 0.2 s
+
+        return Recorder(self, path, **options)
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` (from the link's thread) on every frame and change; return how to end that."""

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from dmlink import __version__
 
-COMMANDS = ("demo", "simulate", "companion", "view", "doctor", "export", "info", "bench")
+COMMANDS = ("demo", "simulate", "companion", "view", "doctor", "export", "info", "record", "bench")
 
 
 def main(arguments: list[str] | None = None) -> int:

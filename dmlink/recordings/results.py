@@ -1,0 +1,183 @@
+"""Results: what a cell gave for each frame, as tables and images in a folder.
+
+A line of JSON for each frame has numbers, tables, places and texts; profiles and images are OME-Zarr images.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+
+from dmlink.frame import Axis
+from dmlink.recordings.writing import ROOM, ImageWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+Line = dict[str, Any]
+
+
+class ResultWriter:
+    """Writes the arrays of results, and tells what else is to be kept of them.
+
+    Arrays of each shape and type are an image of their own: what a cell gives may change its shape.
+    """
+
+    def __init__(self, folder: Path, length: int = ROOM) -> None:
+        self._folder = folder
+        self._length = length
+        self._images: dict[str, ImageWriter] = {}
+
+    def line(self, at: int, frame: int, time: float, result: Any) -> Line:
+        """Write the arrays of a frame's result as number `at`; return the line that tells of it."""
+        parts = {name: self._part(at, name, part) for name, part in _parts(result, result.name or "result")}
+        return {"frame": frame, "time": time, "at": at, "results": parts}
+
+    def close(self, n: int, interval: float) -> None:
+        """Cut the images to `n` frames."""
+        for image in self._images.values():
+            image.close(n, interval)
+
+    def _part(self, at: int, name: str, part: Any) -> dict[str, Any]:
+        if part.kind in {"image", "profile"}:
+            values = part.values if part.kind == "image" else part.values[np.newaxis]
+            y = part.y if part.kind == "image" else Axis()
+            array = f"{'x'.join(str(n) for n in values.shape)} {values.dtype}"
+            key = f"{file_name(name)} {array}.ome.zarr"
+            if key not in self._images:
+                self._images[key] = ImageWriter(
+                    self._folder / key,
+                    values.shape,
+                    values.dtype,
+                    y=y,
+                    x=part.x,
+                    name=name,
+                    about={"kind": part.kind, "value_unit": getattr(part, "value_unit", "")},
+                    length=self._length,
+                )
+            self._images[key].write(at, values)
+            return {"kind": part.kind, "array": array}
+        return {"kind": part.kind, "columns": _columns(part)}
+
+
+def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the single results in one, with their names."""
+    if result.kind == "several":
+        for key, value in result.results.items():
+            yield from _parts(value, str(key))
+    elif result.kind == "overlay":
+        yield name, result.image
+        for mark in result.marks:
+            yield mark.name or f"{name} {mark.kind}", mark
+    else:
+        yield name, result
+
+
+def _columns(part: Any) -> dict[str, list[Any]]:
+    """Return a result without pixels as columns."""
+    if part.kind == "scalar":
+        return {key: [value] for key, value in part.series.items()}
+    if part.kind == "table":
+        return {key: column.tolist() for key, column in part.columns.items()}
+    if part.kind == "text":
+        return {"text": [part.text]}
+    names = ("y", "x") if part.kind == "points" else ("top", "left", "bottom", "right")
+    places = part.yx if part.kind == "points" else part.tlbr
+    columns = dict(zip(names, places.T.tolist(), strict=True))
+    labels = list(getattr(part, "labels", None) or ())
+    return {**columns, "label": labels} if labels else columns
+
+
+def file_name(name: str) -> str:
+    """Return a result's name as one that files can have everywhere."""
+    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(". ") or "result"
+
+
+def finish(folder: Path, lines: Callable[[], Iterable[Line]]) -> None:
+    """Make tables of the lines, and give the images their names; done twice it changes nothing.
+
+    `lines()` yields them in the order of the frames, each time it is called.
+    """
+    tables: dict[str, dict[str, type]] = {}
+    arrays: dict[str, str] = {}
+    for line in lines():
+        for name, part in line["results"].items():
+            if "array" in part:
+                arrays.setdefault(name, part["array"])
+                continue
+            types = tables.setdefault(name, {"frame": int, "time": float})
+            for column, values in part["columns"].items():
+                types[column] = _type([types.get(column), *(type(v) for v in values)])
+    for name, types in tables.items():
+        _write_table(folder / f"{file_name(name)}.csv", name, types, lines())
+    for name, array in arrays.items():
+        made, wanted = (folder / f"{file_name(name)}{end}.ome.zarr" for end in (f" {array}", ""))
+        if made.exists() and not wanted.exists():
+            made.rename(wanted)
+        if _about(wanted).get("kind") == "profile":
+            _write_profiles(wanted, name, lines())
+
+
+def _type(types: list[Any]) -> type:
+    found = {t for t in types if t is not None}
+    if found <= {int, float}:
+        return float if float in found else int
+    return found.pop() if len(found) == 1 else str
+
+
+def _write_table(path: Path, name: str, types: dict[str, type], lines: Iterable[Line]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(types)
+        for line in lines:
+            columns = line["results"].get(name, {}).get("columns")
+            if columns is None:
+                continue
+            ordered = [columns.get(column, []) for column in list(types)[2:]]
+            for row in itertools.zip_longest(*ordered, fillvalue=""):
+                writer.writerow([line["frame"], line["time"], *row])
+    _write_parquet(path, types)
+
+
+def _write_parquet(path: Path, types: dict[str, type]) -> None:
+    """Write the table as Parquet too, where pyarrow is installed."""
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        from pyarrow import csv as pacsv  # noqa: PLC0415
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError:
+        return
+    kinds = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
+    options = pacsv.ConvertOptions(column_types={c: kinds.get(t, pa.string()) for c, t in types.items()})
+    with (
+        pacsv.open_csv(path, convert_options=options) as reader,
+        parquet.ParquetWriter(path.with_suffix(".parquet"), reader.schema) as writer,
+    ):
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def _write_profiles(image: Path, name: str, lines: Iterable[Line]) -> None:
+    """Write profiles as a table: a row for each frame, a column for each place on the axis."""
+    array = zarr.open_array(image / "0", mode="r")
+    x = Axis(*_about(image)["x"])
+    kept = "x".join(str(n) for n in array.shape[1:]) + f" {array.dtype}"
+    with image.with_name(f"{file_name(name)}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        unit = f" {x.unit}" if x.unit else ""
+        writer.writerow(["frame", "time", *(f"{value:.9g}{unit}" for value in x.values(array.shape[2]))])
+        for line in lines:
+            if line["results"].get(name, {}).get("array") == kept:
+                values: Any = array[line["at"], 0]
+                writer.writerow([line["frame"], line["time"], *values.tolist()])
+
+
+def _about(image: Path) -> dict[str, Any]:
+    about: Any = zarr.open_group(image, mode="r").attrs["dmlink"]
+    return dict(about)

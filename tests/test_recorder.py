@@ -1,0 +1,281 @@
+"""Recorder: every frame of a link on disk, readable whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import random
+import resource
+import subprocess
+import threading
+
+import numpy as np
+import ome_zarr_models.v05
+import pytest
+import zarr
+from microscopes import Noise, linked, until
+from ome_zarr.io import parse_url
+from ome_zarr.reader import Reader
+
+import dmlink
+from dmlink import Roi
+from dmlink.cli import main
+from dmlink.recordings.writing import JOURNAL, journal_lines
+
+KILLS = 20
+
+
+def recorded(recorder, n, timeout=10):
+    """Wait until so many frames are recorded."""
+    until(recorder._link, lambda: recorder.frames >= n, timeout)
+
+
+def pixels(path):
+    stack: np.ndarray = zarr.open_array(path / "0", mode="r")[:]
+    return stack
+
+
+def test_every_frame_is_recorded_once_with_what_was_known_of_it(tmp_path):
+    noise = Noise(n=11)
+    with linked(noise, fps=200, patient=True) as (_, link):
+        with link.record(tmp_path / "gold") as recorder:
+            assert recorder.path == tmp_path / "gold.ome.zarr"
+            recorded(recorder, 40)
+            assert recorder.state == "recording"
+            assert recorder.disk_left > 0
+            assert recorder.seconds_left > 0
+        assert (recorder.state, recorder.reason) == ("stopped", "")
+        n = recorder.frames
+        lines = journal_lines(recorder.path / JOURNAL)
+        assert len(lines) == len(pixels(recorder.path)) == n
+        indices = [line["index"] for line in lines]
+        assert recorder.dropped == indices[-1] - indices[0] - n + 1
+    for i, line in enumerate(lines[1:], 1):
+        step = line["index"] - lines[i - 1]["index"]
+        before, now = (
+            np.flatnonzero((noise.stack == pixels(recorder.path)[j]).all((1, 2))) for j in (i - 1, i)
+        )
+        assert now == (before + step) % len(noise)
+        assert line["time"] > lines[i - 1]["time"]
+    assert lines[0]["tags"]["high_tension"] == 200000.0
+    assert lines[0]["exposure"] == pytest.approx(1 / 200)
+    assert (lines[0]["roi"], lines[0]["x"]) == (None, [-8.0, 0.5, "nm"])
+    assert "tags" not in lines[1]
+
+
+def test_a_recording_is_valid_ome_zarr_and_opens_elsewhere(tmp_path):
+    with linked(fps=200) as (_, link), link.record(tmp_path / "gold.zarr") as recorder:
+        recorded(recorder, 5)
+    image = ome_zarr_models.v05.Image.from_zarr(zarr.open_group(recorder.path, mode="r"))
+    (scales,) = image.ome_attributes.multiscales
+    scale, translation = scales.datasets[0].coordinateTransformations
+    assert [(axis.name, axis.unit) for axis in scales.axes] == [
+        ("t", "second"), ("y", "nanometer"), ("x", "nanometer")
+    ]  # fmt: skip
+    assert scale.scale[1:] == [0.25, 0.5]
+    assert scale.scale[0] == pytest.approx(1 / 200, rel=0.5)
+    assert translation.translation == [0.0, -4.0, -8.0]
+    (node,) = Reader(parse_url(recorder.path))()
+    np.testing.assert_array_equal(node.data[0].compute(), pixels(recorder.path)[:])
+
+
+def test_a_rectangle_is_recorded_with_its_place_until_its_size_changes(tmp_path):
+    with linked(fps=100) as (_, link):
+        link.set_roi("roi", Roi(4, 6, 20, 30))
+        until(link, lambda: "roi" in link.rois())
+        recorder = link.part("roi").record(tmp_path / "part")
+        recorded(recorder, 3)
+        link.set_roi("roi", Roi(5, 8, 21, 32))
+        until(link, lambda: link.rois()["roi"] == Roi(5, 8, 21, 32))
+        recorded(recorder, recorder.frames + 3)
+        link.set_roi("roi", Roi(0, 0, 8, 8))
+        assert recorder.wait(10)
+        assert recorder.state == "failed"
+        assert "changed from 16 x 24 to 8 x 8 pixels; record anew" in recorder.reason
+    lines = journal_lines(recorder.path / JOURNAL)
+    assert [line["roi"] for line in lines if "roi" in line] == [[4, 6, 20, 30], [5, 8, 21, 32]]
+    assert pixels(recorder.path).shape == (len(lines), 16, 24)
+
+
+def test_cells_are_recorded_with_their_program_and_results(tmp_path):
+    text = "Several = None\nimport numpy as np\n{'mean': frame.mean(), 'max': frame.max()}"
+    image = dmlink.LiveCell("frame[::2].astype('float32')", name="half")
+    numbers = dmlink.LiveCell(text.partition("\n")[2], name="numbers")
+    with linked(fps=50) as (_, link):
+        image.start(link)
+        numbers.start(link)
+        until(link, lambda: image.latest and numbers.latest, 20)
+        with link.record(tmp_path / "gold", cells=[image, numbers]) as recorder:
+            recorded(recorder, 20)
+        image.stop()
+        numbers.stop()
+    frames = {line["index"]: i for i, line in enumerate(journal_lines(recorder.path / JOURNAL))}
+    folder = recorder.path / "cells"
+    assert (folder / "numbers" / "program.py").read_text() == numbers.source
+    rows = np.genfromtxt(folder / "numbers" / "numbers.csv", delimiter=",", names=True)
+    known = [row for row in rows if int(row["frame"]) in frames]
+    assert len(known) > 5
+    for row in known:
+        frame = pixels(recorder.path)[frames[int(row["frame"])]]
+        assert (row["mean"], row["max"]) == (frame.mean(), frame.max())
+    halves = pixels(folder / "half" / "half.ome.zarr")
+    lines = journal_lines(folder / "half" / "results.jsonl")
+    assert len(halves) == len(lines) > 5
+    for line in lines:
+        if line["frame"] in frames:
+            np.testing.assert_array_equal(
+                halves[line["at"]], pixels(recorder.path)[frames[line["frame"]]][::2]
+            )
+    ome_zarr_models.v05.Image.from_zarr(zarr.open_group(folder / "half" / "half.ome.zarr", mode="r"))
+
+
+def test_colour_is_recorded_as_channels(tmp_path):
+    colours = Noise(n=3, dtype=np.uint8)
+    cell = dmlink.LiveCell("np.dstack([frame, frame // 2, frame * 0])", namespace={"np": np})
+    with linked(colours, fps=50) as (_, link):
+        cell.start(link)
+        until(link, lambda: cell.latest, 20)
+        with link.record(tmp_path / "gold", cells=[cell]) as recorder:
+            recorded(recorder, 10)
+        cell.stop()
+    made = recorder.path / "cells" / "cell" / "cell.ome.zarr"
+    assert pixels(made).shape[1:] == (3, 48, 64)
+    ome_zarr_models.v05.Image.from_zarr(zarr.open_group(made, mode="r"))
+
+
+def test_it_ends_by_itself_after_so_many_frames_or_seconds(tmp_path):
+    with linked(fps=100) as (_, link):
+        recorder = link.record(tmp_path / "frames", max_frames=7)
+        assert recorder.wait(10)
+        assert (recorder.frames, recorder.state) == (7, "stopped")
+        recorder = link.record(tmp_path / "seconds", max_seconds=0.3)
+        assert recorder.wait(10)
+        assert recorder.frames > 3
+
+
+# What goes wrong
+
+
+def test_nothing_is_overwritten_unless_told_and_then_only_what_dmlink_wrote(tmp_path):
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr" / "notes.txt").write_text("do not lose")
+    with linked(fps=100) as (_, link):
+        for overwrite in (False, True):
+            with pytest.raises(FileExistsError):
+                link.record(tmp_path / "mine.zarr", overwrite=overwrite)
+        assert (tmp_path / "mine.zarr" / "notes.txt").read_text() == "do not lose"
+        link.record(tmp_path / "gold", max_frames=5).wait(10)
+        with pytest.raises(FileExistsError):
+            link.record(tmp_path / "gold")
+        recorder = link.record(tmp_path / "gold", overwrite=True, max_frames=2)
+        assert recorder.wait(10)
+    assert len(pixels(recorder.path)) == 2
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    with linked(fps=100) as (_, link), pytest.raises(FileNotFoundError, match="no such folder"):
+        link.record(tmp_path / "nowhere" / "gold")
+    assert not [t.name for t in threading.enumerate() if t.name == "dmlink-recorder"]
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("reserve", [0, 4 << 20], ids=["really full", "nearly full"])
+def test_a_full_disk_ends_the_recording_in_order(tmp_path, monkeypatch, reserve):
+    monkeypatch.setattr("dmlink.recorder.RESERVE", reserve - (1 << 30 if reserve == 0 else 0))
+    noise = Noise(n=20, shape=(256, 256))
+    with small_disk(tmp_path / "small", "6m") as disk, linked(noise, fps=300) as (_, link):
+        recorder = link.record(disk / "gold")
+        assert recorder.wait(30)
+        assert recorder.state == "failed"
+        assert recorder.reason.startswith("The disk is")
+        assert f"{recorder.frames} frames are kept in" in recorder.reason
+        assert recorder.frames > 5
+        for frame in pixels(recorder.path)[: recorder.frames]:
+            assert (noise.stack == frame).all((1, 2)).any()
+        assert len(journal_lines(recorder.path / JOURNAL)) == recorder.frames
+        link.next(5)  # the link goes on
+
+
+def test_a_read_only_target_is_told(tmp_path):
+    with small_disk(tmp_path / "small", "1m") as disk, linked(fps=100) as (_, link):
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(OSError, match="Read-only file system"):
+            link.record(disk / "gold")
+
+
+def test_a_limit_on_file_sizes_ends_the_recording_in_order(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with linked(Noise(n=5, shape=(256, 256)), fps=100) as (_, link):
+        recorder = link.record(tmp_path / "gold")
+        recorded(recorder, 3)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        try:
+            assert recorder.wait(10)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "larger than is allowed here" in recorder.reason
+    assert pixels(recorder.path).shape[0] == recorder.frames >= 3
+
+
+def record(endpoint, path, counts):
+    """Record, and tell every count, in a process that is going to be killed."""
+    with dmlink.connect(endpoint) as link:
+        recorder = link.record(path)
+        told = 0
+        while not recorder.wait(0.001):
+            if recorder.frames > told:
+                told = recorder.frames
+                counts.send(told)
+
+
+def test_killed_at_any_moment_every_frame_that_was_counted_reads_back(tmp_path):
+    chance = random.Random(5)  # noqa: S311
+    noise = Noise(n=40, shape=(32, 32))
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["dmlink.recorder"])  # 20 times the imports would take long
+    with linked(noise, fps=1000, patient=True) as (dm, _):
+        for kill in range(KILLS):
+            folder = tmp_path / f"{kill}.zarr"
+            counts, theirs = processes.Pipe(duplex=False)
+            child = processes.Process(target=record, args=(dm.endpoint, folder, theirs))
+            child.start()
+            theirs.close()
+            wanted, told = chance.randrange(1, 60), 0
+            while told < wanted:
+                told = counts.recv()
+            child.kill()
+            child.join()
+            with contextlib.suppress(EOFError):
+                while True:
+                    told = counts.recv()
+            lines = journal_lines(folder / JOURNAL)
+            assert len(lines) >= told
+            frames = pixels(folder)[: len(lines)]
+            first = int(np.flatnonzero((noise.stack == frames[0]).all((1, 2)))[0])
+            numbers = (first + np.array([line["index"] for line in lines]) - lines[0]["index"]) % 40
+            np.testing.assert_array_equal(frames, noise.stack[numbers])
+            json.loads((folder / "zarr.json").read_text())
+
+
+def test_the_command_records_so_many_frames_and_says_where(tmp_path, capsys):
+    with linked(fps=100) as (dm, _):
+        target = str(tmp_path / "gold")
+        assert main(["record", dm.endpoint, "-o", target, "--frames", "5"]) == 0
+        assert f"{target}.ome.zarr: 5 frames" in capsys.readouterr().out
+        assert main(["record", dm.endpoint, "-o", target, "--frames", "5"]) == 1
+        assert "There is something already" in capsys.readouterr().err
+    assert len(pixels(tmp_path / "gold.ome.zarr")) == 5
