@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import io
 import linecache
+import math
 import re
 import symtable
 import sys
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.indm import info, memory, results
-from dmlink.parameter import literal
+from dmlink.parameter import Parameter, kind_of, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 GIVEN = ("frame", "info", "state")
+ABSENT = object()  # stands for a name that the notebook does not have
 # What a cell may use without an import: the results, and what it remembers by.
 RESULTS: dict[str, type] = {"Axis": info.Axis} | {
     name: kind
@@ -35,6 +37,7 @@ RESULTS: dict[str, type] = {"Axis": info.Axis} | {
 # Beyond this, data belongs beside a script, not in it: 64 numbers are some six lines.
 _MAX_ELEMENTS = 64
 _MAX_LITERAL = 10_000
+_MAX_BYTES = 256 << 20  # of arrays that go with a program: 8192 x 8192 float32
 
 _IPYTHON = re.compile(r"get_ipython|display|In|Out|_+|_i+|_i?\d+|_[iod]h")
 _PLATFORM = {"posixpath": "os.path", "ntpath": "os.path"}
@@ -61,8 +64,14 @@ class Capture:
         (module, attribute or "") of each name that an import makes.
     parts : set of str
         Submodules to import beside, such as "scipy.ndimage".
+    parameters : dict of str to Parameter
+        The plain numbers, texts and switches.
+    arrays : dict of str to array
+        Copies of the arrays that are too large to be written out.
     constants, definitions : dict of str to str
         Source of each name; definitions come after what they use.
+    taken : dict of str to object
+        What each name was in the notebook; ABSENT where it was not there.
     notes : list of str
         What the user should know.
     """
@@ -75,6 +84,9 @@ class Capture:
         self.assigned = assigned
         self.imports: dict[str, tuple[str, str]] = {}
         self.parts: set[str] = set()
+        self.parameters: dict[str, Parameter] = {}
+        self.arrays: dict[str, np.ndarray] = {}
+        self.taken: dict[str, Any] = {}
         self.constants: dict[str, str] = {}
         self.definitions: dict[str, str] = {}
         self.notes: list[str] = []
@@ -102,6 +114,7 @@ class Capture:
         """Provide a result class, which in a cell goes before a name of the notebook."""
         if name in self.provided:
             return
+        self.taken[name] = self.namespace.get(name, ABSENT)
         if self.namespace.get(name, RESULTS[name]) is not RESULTS[name]:
             self.notes.append(
                 f"line {line}: {name} is dmlink's here, not the notebook's; "
@@ -122,6 +135,7 @@ class Capture:
             )
         if _IPYTHON.fullmatch(name):
             raise ValueError(f"{where} belongs to the notebook; a live cell runs outside it.")
+        self.taken[name] = self.namespace.get(name, ABSENT)
         if name not in self.namespace and name in RESULTS:
             self.imports[name] = (RESULTS[name].__module__, name)
             return
@@ -140,11 +154,20 @@ class Capture:
             if self.imports.get(name, origin) != origin:
                 raise ValueError(f"{where} is dmlink's in the cell: import it under another name.")
             self.imports[name] = origin
-        elif name not in self.constants and name not in self.definitions and name not in self._underway:
+        elif not any(name in known for known in (self.constants, self.parameters, self.arrays)) and (
+            name not in self.definitions and name not in self._underway
+        ):
             self._write(name, value, line, where)
 
     def _write(self, name: str, value: Any, line: int, where: str) -> None:
-        """Capture a value or a definition as source."""
+        """Capture a value as parameter, array or source, a definition as source."""
+        kind = kind_of(value)
+        if kind is not None and value != getattr(math, name, None):  # pi is no parameter
+            self.parameters[name] = Parameter(name, value, kind)
+            return
+        if type(value) is np.ndarray and value.dtype.kind in "biufc" and value.size > _MAX_ELEMENTS:
+            self._keep(name, value, where)
+            return
         if not (isinstance(value, type) or hasattr(value, "__code__") or hasattr(value, "__wrapped__")):
             try:
                 self.constants[name] = f"{name} = {self._literal(value)}"
@@ -171,6 +194,16 @@ class Capture:
         self.definitions[name] = source
         if getattr(getattr(value, "__code__", None), "co_flags", 0) & 0x1000000:  # CO_FUTURE_ANNOTATIONS
             self.imports["annotations"] = ("__future__", "annotations")
+
+    def _keep(self, name: str, value: np.ndarray, where: str) -> None:
+        """Take a copy of an array along; it is no part of the source."""
+        total = value.nbytes + sum(array.nbytes for array in self.arrays.values())
+        if total > _MAX_BYTES:
+            raise ValueError(
+                f"{where} makes {total / 1e6:.0f} MB of arrays; at most {_MAX_BYTES / 1e6:.0f} MB go with a "
+                "cell: load it inside the cell, and keep it in state from frame to frame."
+            )
+        self.arrays[name] = value.copy()
 
     def _import_parts(self, tree: ast.AST) -> None:
         """Import the submodules that `tree` reaches as attributes, `scipy.ndimage.label`.
@@ -217,7 +250,8 @@ class Capture:
             raise TypeError
         if value.size > _MAX_ELEMENTS:
             raise ValueError(
-                f"is an array of {value.size} numbers; a program holds at most {_MAX_ELEMENTS}: {_MAKE_IT}"
+                f"holds an array of {value.size} numbers: give an array of more than {_MAX_ELEMENTS} a name "
+                "of its own."
             )
         if (
             self.imports.get("np", ("numpy", "")) != ("numpy", "")

@@ -90,6 +90,11 @@ def script(program: Program, target: str = "live") -> str:
     """
     if target != "live":
         raise ValueError(f"{target!r} is not a target of an export; there is: 'live'.")
+    if program.arrays:
+        raise ValueError(
+            f"This cell uses arrays of the notebook ({', '.join(program.arrays)}), which are not in the script's "
+            "text: make or load them inside the cell, and keep them in state."
+        )
     own = _without_dmlink(program)
     if FUTURE not in f"{own}\n":
         own = FUTURE + own

@@ -12,6 +12,7 @@ Kind = Literal["number", "integer", "switch", "choice", "text"]
 Value = bool | int | float | str
 
 _KINDS: dict[str, Kind] = {"bool": "switch", "int": "integer", "float": "number", "str": "text"}
+_LONGEST_TEXT = 200  # characters that one sees in a line of text
 _WANTED = {
     "number": "a number",
     "integer": "a whole number",
@@ -37,7 +38,7 @@ class Parameter:
     comment : str
         The comment on the parameter's line, without the #.
     line : int
-        The parameter's line in the cell, from 1.
+        The parameter's line in the cell, from 1; 0 if it comes from the notebook.
     """
 
     name: str
@@ -144,6 +145,16 @@ class Parameter:
         if self.maximum is not None and number > self.maximum:
             return self.maximum
         return number
+
+
+def kind_of(value: Any) -> Kind | None:
+    """Return the kind of parameter that a plain value of the notebook makes; None if it makes none."""
+    plain = type(value) in (bool, int, float, str)
+    if not plain or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, str) and (len(value) > _LONGEST_TEXT or not value.isprintable()):
+        return None
+    return _KINDS[type(value).__name__]
 
 
 def literal(value: Value | bytes | None) -> str:

@@ -34,7 +34,7 @@ _READ_ONLY = "frame is read-only: to change it, write frame = frame.copy() first
 class Program:
     """A live cell as a Python module: imports, parameters, definitions and `process`.
 
-    Made by `from_cell`; it holds text only, so it can be pickled and sent to a worker.
+    Made by `from_cell`; it holds text and plain arrays only, so it can be pickled and sent to a worker.
 
     Attributes
     ----------
@@ -44,18 +44,29 @@ class Program:
     parameters : dict of str to Parameter
     notes : tuple of str
         What the user should know but need not act upon.
+    arrays : dict of str to array
+        The notebook's arrays that are no part of the source, by the name under which it uses them.
     """
 
     name: str
     text: str
     parameters: dict[str, Parameter]
     notes: tuple[str, ...] = ()
+    arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     _head: tuple[Line, ...] = field(default=(), repr=False)
     _tail: tuple[Line, ...] = field(default=(), repr=False)
 
     @classmethod
-    def from_cell(cls, text: str, name: str = "cell", namespace: Mapping[str, Any] | None = None) -> Program:
+    def from_cell(
+        cls,
+        text: str,
+        name: str = "cell",
+        namespace: Mapping[str, Any] | None = None,
+        taken: dict[str, Any] | None = None,
+    ) -> Program:
         """Make the program of a cell, with what it uses of the notebook's variables `namespace`.
+
+        What it used, by name, is entered into `taken`, if given; ABSENT stands for what was not there.
 
         Raises
         ------
@@ -72,17 +83,22 @@ class Program:
         capture = Capture(namespace or {}, cell.provided, cell.assigned)
         # the function has another name here so that the cell's own use of a `process` is seen
         source = "\n".join(["def _cell_(frame, info, state):", *(line for line, _ in body)])
-        capture.use(source, cell.tree, cell.first_lines())
+        try:
+            capture.use(source, cell.tree, cell.first_lines())
+        finally:
+            if taken is not None:
+                taken |= capture.taken
         head: list[Line] = [(f'"""Live cell "{name}"."""', None), ("", None)]
         head += _import_lines(capture, cell)
-        tail: list[Line] = []
+        tail: list[Line] = [(f"# {_described(name, array)}", None) for name, array in capture.arrays.items()]
         for constant in capture.constants.values():
             tail += [(line, None) for line in constant.split("\n")]
         for definition in capture.definitions.values():
             tail += [("", None), ("", None), *((line, None) for line in definition.split("\n"))]
         tail += [("", None), ("", None), ("def process(frame, info, state):", None), *body]
         notes = (*cell.notes, *capture.notes)
-        program = cls(name, text, cell.parameters, notes, tuple(head), tuple(_tidy(tail)))
+        parameters = cell.parameters | capture.parameters
+        program = cls(name, text, parameters, notes, capture.arrays, tuple(head), tuple(_tidy(tail)))
         compile(program.source, program.filename, "exec", dont_inherit=True)
         return program
 
@@ -128,6 +144,10 @@ class Program:
         sys.modules[module.__name__] = module
         # tracebacks, inspect and debuggers find the source of a module without a file here
         linecache.cache[self.filename] = (len(source), None, source.splitlines(True), self.filename)
+        for name, array in self.arrays.items():
+            array = array.view()  # noqa: PLW2901
+            array.flags.writeable = False  # no frame may leave it changed for the next
+            setattr(module, name, array)
         exec(compile(source, self.filename, "exec", dont_inherit=True), vars(module))  # noqa: S102
         return module
 
@@ -151,7 +171,7 @@ class Program:
         return "\n".join([*where, said])
 
     def _lines(self) -> list[Line]:
-        parameters: list[Line] = [(p.assignment, p.line) for p in self.parameters.values()]
+        parameters: list[Line] = [(p.assignment, p.line or None) for p in self.parameters.values()]
         if parameters:
             parameters = [("# Parameters", None), *parameters, ("", None)]
         return list(_tidy([*self._head, *parameters, *self._tail]))
@@ -164,7 +184,8 @@ class Instance:
     """
 
     def __init__(self, program: Program) -> None:
-        self._name = program.name
+        self._program = program
+        self._frame = ""
         self._module = program.load()
         self._state: dict[str, Any] = {}
         self._shape: tuple[int, ...] | None = None
@@ -174,15 +195,28 @@ class Instance:
         if frame.shape != self._shape:
             self._state.clear()
             self._shape = frame.shape
+        self._frame = f"frame {frame.shape} {frame.dtype}"
         frame = frame.view()
         frame.flags.writeable = False
         try:
-            result: Result | None = as_result(self._module.process(frame, info, self._state), self._name)
+            result: Result | None = as_result(
+                self._module.process(frame, info, self._state), self._program.name
+            )
         except ValueError as error:
             if "read-only" in str(error):
                 error.add_note(_READ_ONLY)
+                if self._program.arrays:
+                    error.add_note(f"So are the notebook's arrays: {', '.join(self._program.arrays)}.")
             raise
         return result
+
+    def explain(self, exception: BaseException) -> str:
+        """Return what went wrong, where in the cell, and with which frame and parameters."""
+        now = [f"{name} = {vars(self._module)[name]!r}" for name in self._program.parameters]
+        said = "; ".join([part for part in (self._frame, ", ".join(now)) if part])
+        if len(said) > _MAX_SAID:
+            said = f"{said[:_MAX_SAID]} ..."
+        return f"{self._program.explain(exception)}\n{said}".rstrip()
 
     def set(self, values: Mapping[str, Any]) -> None:
         """Give the parameters named in `values` other values."""
@@ -191,6 +225,10 @@ class Instance:
     def reset(self) -> None:
         """Empty `state`."""
         self._state.clear()
+
+
+def _described(name: str, array: np.ndarray) -> str:
+    return f"{name} is the notebook's array of shape {array.shape}, {array.dtype}; it goes with this"
 
 
 def _filename(name: str) -> str:

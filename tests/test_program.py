@@ -17,7 +17,7 @@ from traitlets.config import Config
 
 from dmlink.frame import Axis, Info
 from dmlink.indm.results import Image, Profile, Scalar
-from dmlink.program import Program
+from dmlink.program import Instance, Program
 
 FRAME = np.arange(12.0).reshape(3, 4)
 INFO = Info(index=7, x=Axis(0.0, 0.5, "nm"))
@@ -182,9 +182,9 @@ from scipy import ndimage
 n_bins = 256  # 64 to 1024 in steps of 64: how fine
 log = True  # True or False
 window = "hann"  # one of "hann", "none"
+scale = 2.5
 
 edges = (1, 2)
-scale = 2.5
 
 
 def rings(shape):  # of equal width
@@ -351,7 +351,8 @@ REFUSED = {
     "file": ("x = 1\nfile.read()", 2, "'file' is an open file"),
     "generator": ("next(generator)", 1, "'generator' is a generator"),
     "object": ("thing", 1, r"'thing' is an object \(object\)"),
-    "large array": ("large.sum()", 1, "an array of 1000 numbers"),
+    "large array in a list": ("larges", 1, "an array of 1000 numbers: give .* a name of its own"),
+    "huge array": ("huge.sum()", 1, "makes 8590 MB of arrays; at most 268 MB go with a cell: load it inside"),
     "much data": ("much", 1, "too much data"),
     "endless list": ("endless", 1, "cannot go with the cell"),
     "object array": ("objects", 1, "cannot go with the cell"),
@@ -369,7 +370,8 @@ def test_what_a_cell_cannot_do_is_refused_by_line(cell, line, message):
             "file": file,
             "generator": (i for i in "ab"),
             "thing": object(),
-            "large": np.zeros(1000),
+            "larges": [np.zeros(1000)],
+            "huge": np.broadcast_to(1.0, (1 << 15, 1 << 15)),
             "much": list(range(10000)),
             "endless": endless,
             "objects": np.array([object()]),
@@ -579,6 +581,40 @@ def test_plain_values_are_written_out(value):
     assert getattr(captured, "dtype", None) == getattr(value, "dtype", None)
 
 
+def test_plain_numbers_switches_and_words_of_the_notebook_are_parameters(notebook):
+    namespace = notebook(
+        "import math\npi = math.pi\nn, gain, log, word = 3, 2.5, True, 'a'\nends, inf = 'a\\nb', math.inf",
+        "def f():\n    return gain",
+    )
+    program = Program.from_cell("own: int = 1\nown, n, f(), log, word, ends, inf, pi", "test", namespace)
+    assert {name: p.kind for name, p in program.parameters.items()} == {
+        "own": "integer",
+        "n": "integer",
+        "gain": "number",
+        "log": "switch",
+        "word": "text",
+    }
+    result = program.with_values(gain=4, n=5).load().process(FRAME, INFO, {})
+    assert result == (1, 5, 4, True, "a", "a\nb", math.inf, math.pi)
+    assert program.with_values(gain=4).source.count("gain = 4.0\n") == 1
+
+
+def test_large_arrays_go_along_beside_the_source_as_copies_and_read_only():
+    mask = np.arange(10_000.0).reshape(100, 100)[:, ::-1]
+    program = Program.from_cell("mask.sum(), mask", "mask", {"mask": mask})
+    assert len(program.source) < 300
+    assert "# mask is the notebook's array of shape (100, 100), float64; it goes with this" in program.source
+    mask[:] = 0
+    program = pickle.loads(pickle.dumps(program, protocol=5))  # noqa: S301
+    total, seen = program.load().process(FRAME, INFO, {})
+    assert total == sum(range(10_000))
+    np.testing.assert_array_equal(seen, program.arrays["mask"])
+    instance = Instance(Program.from_cell("mask[0] = 1\n0", "mask", {"mask": mask}))
+    with pytest.raises(ValueError, match="read-only") as caught:
+        instance.process(FRAME, INFO)
+    assert "So are the notebook's arrays: mask." in instance.explain(caught.value)
+
+
 def test_a_result_goes_before_the_notebooks_own_name(notebook):
     namespace = notebook("from PIL import Image")
     program = Program.from_cell("Image(frame)", "image", namespace)
@@ -600,6 +636,17 @@ def test_an_error_is_explained_by_the_lines_of_the_cell(notebook):
     assert program.explain(caught.value) == (
         "line 9: f(x[0])\nline 7: return divide(1, y)\nin divide: return a / b\n"
         "ZeroDivisionError: division by zero"
+    )
+
+
+def test_an_error_comes_with_the_frame_and_the_parameters(notebook):
+    instance = Instance(Program.from_cell("n: (0, 9) = 3\nk // (n - 4)", "values", notebook("k = 2")))
+    instance.set({"n": 4})
+    with pytest.raises(ZeroDivisionError) as caught:
+        instance.process(FRAME, INFO)
+    assert instance.explain(caught.value) == (
+        "line 2: k // (n - 4)\nZeroDivisionError: integer division or modulo by zero\n"
+        "frame (3, 4) float64; n = 4, k = 2"
     )
 
 
