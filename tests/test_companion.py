@@ -169,13 +169,39 @@ def test_a_camera_with_rows_that_never_change_loses_one_frame_at_most(changes, d
     assert said.count(False) <= 1
 
 
-def test_frames_with_few_electrons_are_seen(changes):
-    random, image = np.random.default_rng(1), np.zeros((512, 512), np.uint8)
+def expose(image, electrons, random):
+    """Fill the image with so many electrons per pixel."""
+    image[:] = random.random(image.shape) < electrons
+
+
+@pytest.mark.parametrize("electrons", [0.001, 0.002, 0.005, 0.02])
+@pytest.mark.parametrize("shape", [(512, 512), (2048, 2048)])
+def test_frames_with_few_electrons_are_seen(changes, electrons, shape):
+    random, image = np.random.default_rng(1), np.zeros(shape, np.uint8)
     said = []
-    for _ in range(200):
-        image[:] = random.random(image.shape) < 0.002
+    for _ in range(100):
+        expose(image, electrons, random)
         said.append(changes.complete(image))
-    assert said.count(False) <= 20
+    assert said.count(False) <= 3
+
+
+def test_a_scan_with_few_electrons_is_waited_for(changes):
+    random, image = np.random.default_rng(1), np.zeros((512, 512), np.uint8)
+    changes.complete(image)
+    for _ in range(10):
+        said = []
+        for top in range(0, 512, 128):
+            expose(image[top : top + 128], 0.01, random)
+            said.append(changes.complete(image))
+        assert said == [False, False, False, True]
+
+
+def test_a_scan_after_frames_with_few_electrons_is_waited_for(changes):
+    random, image = np.random.default_rng(1), np.zeros((512, 512), np.uint8)
+    for _ in range(30):
+        expose(image, 0.002, random)
+        changes.complete(image)
+    assert [scan(image, changes, 4) for _ in range(3)] == [[False, False, False, True]] * 3
 
 
 def test_another_shape_is_another_image(changes):
@@ -189,11 +215,11 @@ def test_rows_that_never_change_do_not_hold_up_the_frames():
     recording = Noise()
     recording.stack[:, -20:] = 0
     with linked(recording, fps=100) as (dm, link):
-        first, written = link.next(5), dm.camera.written
+        first, shown = link.next(5), dm.displayed
         dm.wait_displayed(40)
         frame = link.next(5)
         recording.number(frame)
-        assert frame.index - first.index >= 0.8 * (dm.camera.written - written) - 3
+        assert frame.index - first.index >= 0.8 * (dm.displayed - shown) - 3
 
 
 def test_each_credit_is_for_one_frame_and_two_are_for_different_ones():

@@ -251,7 +251,7 @@ class View:
             if not self._changes.complete(array) and not self.announced:
                 return False
             self.index += 1
-            self._copy(image, array, [region for region in list(self.regions) if region.wanted])
+            self._copy(image, array, [region for region in self.regions if region.wanted])
         finally:
             self.announced = False
         return True
