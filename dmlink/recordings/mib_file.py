@@ -46,8 +46,10 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
     n, rest = divmod(file.size, step)
     frames = file.array((max(n, 1), h, w), dtype, length, (step, w * dtype.itemsize, dtype.itemsize))
     times = None
-    if n > 1 and (duration := _time(_header(file, (n - 1) * step)) - _time(first)) > 0:
-        times = np.linspace(0, duration, n)  # headers between them would all have to be read
+    began, ended = _time(first), _time(_header(file, max(n - 1, 0) * step))
+    if began and ended and ended > began:
+        # Headers between them would all have to be read.
+        times = np.linspace(0, (ended - began).total_seconds(), n)
     exposure = _number(first, EXPOSURE)
     return ArrayStack(
         path,
@@ -61,7 +63,11 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
 
 
 def _header(file: MappedFile, start: int) -> list[str]:
-    return [field.strip() for field in file.bytes[start : start + LONGEST].decode("latin-1").split(",")]
+    """Return the fields of the header at byte `start`, which says itself how long it is."""
+    text = file.bytes[start : start + LONGEST].decode("latin-1")
+    length = text.split(",", LENGTH + 1)[LENGTH : LENGTH + 1]
+    end = int(length[0]) if length and length[0].isdecimal() else LONGEST
+    return [field.strip() for field in text[:end].split(",")]
 
 
 def _number(header: list[str], at: int) -> float:
@@ -71,9 +77,9 @@ def _number(header: list[str], at: int) -> float:
         return 0.0
 
 
-def _time(header: list[str]) -> float:
-    """Return a header's time in seconds; not a number where it has none."""
+def _time(header: list[str]) -> datetime | None:
+    """Return when a header was written; None where it does not say."""
     try:
-        return datetime.fromisoformat(header[TIME]).timestamp()
+        return datetime.fromisoformat(header[TIME])
     except (ValueError, IndexError):
-        return float("nan")
+        return None

@@ -1,0 +1,333 @@
+"""Formats of microscopes and of software: frames, calibration, times and tags through the same names."""
+
+import json
+import struct
+import sys
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from dmlink import recordings
+from dmlink.frame import Axis
+
+
+@pytest.fixture
+def stack():
+    return np.random.default_rng(0).integers(0, 250, (4, 5, 6)).astype(np.uint16)
+
+
+def same(recording, stack):
+    assert recording.shape == stack.shape
+    for frame, written in zip(recording, stack, strict=True):
+        np.testing.assert_array_equal(frame.data, written)
+        assert frame.data.dtype.isnative
+        assert not frame.data.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint16", "float32", "complex64", "float16"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_mrc_stacks_of_either_byte_order(tmp_path, stack, dtype, byteorder):
+    path = tmp_path / "stack.mrc"
+    with mrcfile.new(path) as mrc:
+        mrc.set_data((stack % 100).astype(np.dtype(dtype).newbyteorder(byteorder)))
+        mrc.voxel_size = (5.0, 2.5, 1.0)  # x, y, z in angstroms
+        mrc.set_extended_header(np.zeros(33, "V1"))
+    with recordings.open(path) as recording:
+        assert (recording.y, recording.x) == (Axis(0, 0.25, "nm"), Axis(0, 0.5, "nm"))
+        same(recording, (stack % 100).astype(dtype))
+
+
+def test_an_mrc_file_without_its_mark_is_known_by_its_suffix_and_one_cut_short_is_refused(tmp_path, stack):
+    path = tmp_path / "old.mrc"
+    mrcfile.write(path, stack)
+    whole = bytearray(path.read_bytes())
+    whole[208:212] = bytes(4)
+    path.write_bytes(whole)
+    with recordings.open(path) as recording:
+        assert recording.x == Axis()
+        same(recording, stack)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=r"old\.mrc is cut short: \d+ bytes of \d+ are there"):
+        recordings.open(path)
+
+
+def ser(stack, *, planned=None, version=0x0220, spectra=False):
+    """Return a SER file's bytes: what has been written of `planned` frames, one second apart."""
+    word, planned = ("q" if version >= 0x0220 else "i"), planned or len(stack)
+    head = struct.pack(
+        "<HHH4i", 0x4949, 0x0197, version, 0x4120 if spectra else 0x4122, 0x4152, planned, len(stack)
+    )
+    dimension = struct.pack("<i2dii", planned, 0, 1, 0, 6) + b"Number" + struct.pack("<i", 0)
+    offsets_at = len(head) + struct.calcsize(f"<{word}") + 4 + len(dimension)
+    room = struct.calcsize(f"<{2 * planned}{word}")
+    data, starts, tags = b"", [], []
+    for i, frame in enumerate(stack):
+        starts.append(offsets_at + room + len(data))
+        if spectra:
+            data += struct.pack("<2dihi", 100, 0.5, 2, 2, frame.size) + frame.astype("<u2").tobytes()
+        else:
+            data += struct.pack("<2di", -1e-9, 1e-10, 0) + struct.pack("<2di", -2e-9, 2e-10, 0)
+            data += struct.pack("<h2i", 2, *frame.shape[::-1]) + frame[::-1].astype("<u2").tobytes()
+        tags.append(offsets_at + room + len(data))
+        data += struct.pack("<hxxi", 0x4152, 1_700_000_000 + i)
+    empty = [0] * (planned - len(stack))
+    offsets = struct.pack(f"<{2 * planned}{word}", *starts, *empty, *tags, *empty)
+    return head + struct.pack(f"<{word}i", offsets_at, 1) + dimension + offsets + data
+
+
+@pytest.mark.parametrize("version", [0x0210, 0x0220])
+@pytest.mark.parametrize("planned", [4, 200])
+def test_a_ser_series_has_the_frames_that_were_written(tmp_path, stack, version, planned):
+    path = tmp_path / "series_1.ser"
+    path.write_bytes(ser(stack, planned=planned, version=version))
+    with recordings.open(path) as recording:
+        same(recording, stack)
+        assert recording.expected == planned
+        assert recording.x.scale == pytest.approx(0.1)
+        assert recording.y.origin == pytest.approx(-2)
+        assert recording.x.unit == "nm"
+        assert recording.times.tolist() == [0, 1, 2, 3]
+    oracle = pytest.importorskip("rsciio.tia")
+    if planned == 4:
+        np.testing.assert_array_equal(oracle.file_reader(path)[0]["data"], stack)
+
+
+def test_ser_spectra_are_frames_of_one_row(tmp_path, stack):
+    path = tmp_path / "spectra_1.ser"
+    path.write_bytes(ser(stack[:, :1], spectra=True))
+    with recordings.open(path) as recording:
+        same(recording, stack[:, :1])
+        assert recording.x == Axis(99, 0.5, "eV")
+
+
+@pytest.mark.parametrize("keep", [5, 20, 40, 80, 0.5, 0.99])
+def test_a_ser_file_cut_short_is_refused(tmp_path, stack, keep):
+    path = tmp_path / "series_1.ser"
+    whole = ser(stack)
+    path.write_bytes(whole[: keep if isinstance(keep, int) else int(keep * len(whole))])
+    if keep == 0.99:  # only the last frame's tag is missing
+        assert recordings.open(path).fps is None
+        return
+    with pytest.raises(ValueError, match=r"series_1\.ser") as caught:
+        recordings.open(path)
+    assert "\n" not in str(caught.value)
+
+
+def mib(stack, depth=16):
+    """Return a MIB file's bytes, one frame every 0.1 s."""
+    frames = []
+    for i, frame in enumerate(stack):
+        fields = [
+            "MQ1",
+            f"{i + 1:06}",
+            "00384",
+            "01",
+            f"{frame.shape[1]:04}",
+            f"{frame.shape[0]:04}",
+            f"U{depth:02}",
+        ]
+        fields += ["   1x1", "01", f"2026-01-19 20:55:10.{i}00000", "0.050000"]
+        frames.append(",".join(fields).encode().ljust(384) + frame.astype(f">u{depth // 8}").tobytes())
+    return b"".join(frames)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 32])
+def test_merlin_frames_come_without_their_headers(tmp_path, stack, depth):
+    path = tmp_path / "scan.mib"
+    path.write_bytes(mib(stack, depth))
+    with recordings.open(path) as recording:
+        same(recording, stack)
+        assert recording.dtype == np.dtype(f"u{depth // 8}")
+        np.testing.assert_allclose(recording.times, [0, 0.1, 0.2, 0.3])
+        assert recording[0].tags == {"exposure": 0.05}
+    path.write_bytes(mib(stack, depth)[:-10])
+    with recordings.open(path) as recording:
+        same(recording, stack[:3])
+        assert recording.expected == 4
+    path.write_bytes(mib(stack, depth)[:390])
+    with pytest.raises(ValueError, match=r"scan\.mib is cut short"):
+        recordings.open(path)
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 5, 6)])
+def test_hdf5_gives_the_largest_dataset_or_the_one_asked_for(tmp_path, stack, chunks):
+    path = tmp_path / "camera.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("entry/data", data=stack, chunks=chunks, compression="gzip" if chunks else None)
+        file.create_dataset("entry/dark", data=stack[0])
+        file["entry/title"] = "a text"
+    with recordings.open(path) as recording:
+        same(recording, stack)
+    with recordings.open(path, item="entry/dark") as recording:
+        same(recording, stack[:1])
+    with pytest.raises(ValueError, match="holds 2 images: 0 'entry/data', 1 'entry/dark'; item='x' is none"):
+        recordings.open(path, item="x")
+
+
+def test_a_hyperspy_file_is_calibrated(tmp_path, stack):
+    path = tmp_path / "signal.hspy"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("Experiments/movie")
+        group["data"] = stack
+        told = [("time", 10.0, 0.5, "s"), ("y", -1.0, 0.1, "nm"), ("x", -2.0, 0.2, "nm")]
+        for i, (name, offset, scale, units) in enumerate(told):
+            axis = group.create_group(f"axis-{i}")
+            axis.attrs.update(name=name, offset=offset, scale=scale, units=units, size=stack.shape[i])
+    with recordings.open(path) as recording:
+        same(recording, stack)
+        assert (recording.y, recording.x) == (Axis(-1, 0.1, "nm"), Axis(-2, 0.2, "nm"))
+        np.testing.assert_allclose(recording.times, 10 + np.arange(4) / 2)
+
+
+def test_a_berkeley_emd_is_calibrated_by_its_dimensions(tmp_path, stack):
+    path = tmp_path / "stack.emd"
+    with h5py.File(path, "w") as file:
+        file.attrs.update(version_major=0, version_minor=2)
+        group = file.create_group("data/movie")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = stack
+        told = [("t", "[s]", 0.2), ("y", "[n_m]", 0.1), ("x", "[n_m]", 0.1)]
+        for i, (name, units, step) in enumerate(told):
+            group[f"dim{i + 1}"] = np.arange(stack.shape[i]) * step + i
+            group[f"dim{i + 1}"].attrs.update(name=name, units=units)
+    with recordings.open(path) as recording:
+        same(recording, stack)
+        assert (recording.y.origin, recording.x.unit) == (1, "nm")
+        assert recording.x.scale == pytest.approx(0.1)
+        assert recording.fps == pytest.approx(5)
+
+
+def test_velox_frames_run_along_the_last_dimension(tmp_path, stack):
+    path = tmp_path / "velox.emd"
+    told = {
+        "BinaryResult": {
+            "Detector": "HAADF",
+            "PixelSize": {"width": "2e-10", "height": "1e-10"},
+            "PixelUnitX": "m",
+            "PixelUnitY": "m",
+        },
+        "Optics": {"AccelerationVoltage": "300000", "CameraLength": "0.115"},
+        "Scan": {"FrameTime": "0.5"},
+    }
+    text = np.zeros((2000, 4), np.uint8)
+    raw = json.dumps(told).encode()
+    text[: len(raw)] = np.frombuffer(raw, np.uint8)[:, np.newaxis]
+    with h5py.File(path, "w") as file:
+        group = file.create_group("Data/Image/0123")
+        group.create_dataset("Data", data=stack.transpose(1, 2, 0), chunks=(5, 6, 1))
+        group["Metadata"] = text
+    with recordings.open(path) as recording:
+        same(recording, stack)
+        assert (recording.y, recording.x) == (
+            Axis(0, pytest.approx(0.1), "nm"),
+            Axis(0, pytest.approx(0.2), "nm"),
+        )
+        assert recording.fps == pytest.approx(2)
+        assert recording[0].tags == {"high_tension": 300e3, "camera_length": pytest.approx(115)}
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_ome_zarr_is_read_at_full_size_with_units_in_our_words(tmp_path, stack, version):
+    path = tmp_path / "movie.ome.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.create_array("0", data=stack[:, np.newaxis], chunks=(1, 1, 5, 6))
+    group.create_array("1", data=stack[:, np.newaxis, ::2, ::2], chunks=(1, 1, 3, 3))
+    image = {
+        "axes": [
+            {"name": "t", "type": "time", "unit": "second"},
+            {"name": "c", "type": "channel"},
+            {"name": "y", "type": "space", "unit": "nanometer"},
+            {"name": "x", "type": "space", "unit": "nanometer"},
+        ],
+        "datasets": [
+            {
+                "path": str(level),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [0.1, 1, 0.5 * 2**level, 0.25 * 2**level]},
+                    {"type": "translation", "translation": [0, 0, -1, -2]},
+                ],
+            }
+            for level in (0, 1)
+        ],
+    }
+    group.attrs.update(
+        {"multiscales": [image]}
+        if version == "0.4"
+        else {"ome": {"version": version, "multiscales": [image]}}
+    )
+    with recordings.open(path) as recording:
+        same(recording, stack)
+        assert (recording.y, recording.x) == (Axis(-1, 0.5, "nm"), Axis(-2, 0.25, "nm"))
+        np.testing.assert_allclose(recording.times, np.arange(4) / 10)
+        assert recording.name == "movie"
+
+
+def test_plain_zarr_arrays_open_too_and_a_zarr_without_images_says_so(tmp_path, stack):
+    zarr.create_array(tmp_path / "plain.zarr", data=stack)
+    same(recordings.open(tmp_path / "plain.zarr"), stack)
+    zarr.open_group(tmp_path / "empty.zarr", mode="w")
+    with pytest.raises(ValueError, match="holds no image that OME-Zarr's metadata names"):
+        recordings.open(tmp_path / "empty.zarr")
+
+
+def test_four_dimensions_are_read_along_the_axis_chosen(tmp_path):
+    scan = np.arange(2 * 3 * 4 * 5, dtype=np.int32).reshape(2, 3, 4, 5)
+    np.save(tmp_path / "scan.npy", scan)
+    same(recordings.open(tmp_path / "scan.npy"), scan.reshape(6, 4, 5))
+    same(recordings.open(tmp_path / "scan.npy", axis=0), scan[:, 0])
+    same(recordings.open(tmp_path / "scan.npy", axis=1), scan[0])
+    same(recordings.open(tmp_path / "scan.npy", axis=(-1, -2)), scan.transpose(3, 2, 0, 1).reshape(20, 2, 3))
+    for wrong in (4, "t", (0, 0), (0, 1, 2, 3)):
+        with pytest.raises(ValueError, match=r"scan\.npy has .*axis="):
+            recordings.open(tmp_path / "scan.npy", axis=wrong)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_hyperstack_is_read_along_the_axis_chosen_by_name(tmp_path, compression):
+    channels = np.arange(3 * 2 * 8 * 9, dtype=np.uint16).reshape(3, 2, 8, 9)
+    path = tmp_path / "hyper.tif"
+    tifffile.imwrite(
+        path, channels, metadata={"axes": "TCYX"}, compression=compression, photometric="minisblack"
+    )
+    with pytest.raises(ValueError, match=r"has the axes TCYX .* such as axis='T'"):
+        recordings.open(path)
+    same(recordings.open(path, axis="T"), channels[:, 0])
+    same(recordings.open(path, axis="c"), channels[0])
+    same(recordings.open(path, axis=("T", "C")), channels.reshape(6, 8, 9))
+
+
+def test_several_images_of_a_tiff_are_chosen_by_number(tmp_path, stack):
+    path = tmp_path / "two.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(stack, photometric="minisblack")
+        tiff.write(stack[0, :3], photometric="minisblack")
+    same(recordings.open(path), stack)
+    same(recordings.open(path, item=1), stack[:1, :3])
+
+
+def test_what_rosettasciio_alone_knows_opens_with_the_extra(tmp_path, stack):
+    oracle = pytest.importorskip("rsciio.blockfile")
+    signal = {"data": stack[np.newaxis, :, :5, :5].astype(np.uint8), "metadata": {}, "original_metadata": {}}
+    signal["attributes"] = {"_lazy": False}
+    names = [("y", "nm"), ("x", "nm"), ("dy", "cm"), ("dx", "cm")]
+    signal["axes"] = [
+        {"name": n, "units": u, "offset": 0, "scale": 0.5, "size": s, "navigate": i < 2, "index_in_array": i}
+        for i, ((n, u), s) in enumerate(zip(names, signal["data"].shape, strict=True))
+    ]
+    oracle.file_writer(str(tmp_path / "scan.blo"), signal)
+    with recordings.open(tmp_path / "scan.blo") as recording:
+        same(recording, stack[:, :5, :5].astype(np.uint8))
+
+
+def test_no_reader_is_imported_before_it_is_needed(tmp_path, stack):
+    # Importing dmlink must stay quick, and the GPL reader must not come along.
+    import subprocess
+
+    heavy = ("rsciio", "h5py", "zarr", "mrcfile", "tifffile")
+    code = f"import dmlink, sys; print([m for m in {heavy} if m in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
