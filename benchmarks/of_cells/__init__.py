@@ -1,0 +1,1 @@
+"""The parts of `dmlink bench cells`, one measurement a module."""

@@ -1,0 +1,147 @@
+"""Waits: how long until a result is there, and what cells cost that have nothing to do."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+import dmlink
+from benchmarks.of_link.children import answer, child
+from benchmarks.of_link.kernel import publish
+from dmlink.engine import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+SIZE, FPS = 1024, 100.0
+SLOW_FPS = 0.5  # of a camera where a slider has to look at the same frame again
+WARM_SECONDS = 1.5  # in which a spare worker is ready
+IDLE_CELLS = 5
+FIRST = """
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+float(scipy.ndimage.gaussian_filter(np.abs(scipy.fft.rfft2(frame[:256, :256])), 1).max())
+"""
+SLIDER = "gain: (0, 10_000) = 0\n{'gain': gain, 'mean': frame.mean()}"
+CRASH = "import numpy as np\nimport os\nif info.index % 200 == 7:\n    os._exit(3)\nfloat(np.max(frame))"
+LATE = "import numpy as np\nwhile info.index % 200 < 9:\n    pass\nfloat(np.max(frame))"
+SCIPY = "import scipy.ndimage\n"
+
+
+def waits(runs: int, note: Callable[[str], None]) -> dict[str, float]:
+    """Return the waits in ms."""
+    found: dict[str, list[float]] = {}
+    for _ in range(runs):
+        note("first results, sliders, replacements")
+        with child(publish, SIZE, FPS) as publisher, child(firsts, answer(publisher)) as process:
+            for what, ms in answer(process).items():
+                found.setdefault(what, []).append(ms)
+        with child(publish, SIZE, SLOW_FPS) as publisher, child(sliders, answer(publisher)) as process:
+            found.setdefault("slider to result", []).append(answer(process))
+    return {what: median(values) for what, values in found.items()}
+
+
+def idle(seconds: float, note: Callable[[str], None]) -> dict[str, float]:
+    """Return percent of a core of each of some cells that get no frame: kernel's share and worker's."""
+    note("cells without frames")
+    with child(publish, SIZE, 0.01) as publisher, child(resting, answer(publisher), seconds) as process:
+        found: dict[str, float] = answer(process)
+        return found
+
+
+def firsts(pipe: Connection, endpoint: str) -> None:
+    """Start cells in this process, let them crash and run late."""
+    with dmlink.connect(endpoint) as link:
+        link.next(5.0)
+        found = {"first result, new kernel": _first(link)}
+        time.sleep(WARM_SECONDS)
+        found["first result"] = _first(link)
+        time.sleep(WARM_SECONDS)
+        found["replaced after a crash"] = _replacement(link, CRASH)
+        found["replaced after a crash, with SciPy"] = _replacement(link, SCIPY + CRASH)
+        found["replaced after a time-out"] = _replacement(link, LATE)
+    pipe.send(found)
+    engine.close()
+
+
+def sliders(pipe: Connection, endpoint: str) -> None:
+    """Move a slider in this process; tells how long the result takes."""
+    with dmlink.connect(endpoint) as link:
+        cell = dmlink.LiveCell(SLIDER).start(link)
+        results = cell.results()
+        next(results)
+        times = []
+        for gain in range(1, 31):
+            begun = time.perf_counter()
+            cell.set(gain=gain)
+            for _index, result in results:
+                if result.value["gain"] == gain:
+                    break
+            times.append((time.perf_counter() - begun) * 1e3)
+            time.sleep(0.01)
+        cell.stop()
+    pipe.send(median(times))
+    engine.close()
+
+
+def resting(pipe: Connection, endpoint: str, seconds: float) -> None:
+    """Have cells in this process that wait for a frame."""
+    with dmlink.connect(endpoint) as link:
+        cells = [dmlink.LiveCell("frame.mean()", f"cell {i}").start(link) for i in range(IDLE_CELLS)]
+        while any(cell.latest is None for cell in cells):
+            time.sleep(0.05)
+        time.sleep(WARM_SECONDS)
+        me = psutil.Process()
+        workers = me.children(recursive=True)
+        before = _used(me), sum(_used(worker) for worker in workers)
+        time.sleep(seconds)
+        used = _used(me) - before[0], sum(_used(worker) for worker in workers) - before[1]
+        for cell in cells:
+            cell.stop()
+    share = 100.0 / seconds / IDLE_CELLS
+    pipe.send({"kernel": used[0] * share, "worker": used[1] * share})
+    engine.close()
+
+
+def _first(link: dmlink.Link) -> float:
+    begun = time.perf_counter()
+    cell = dmlink.LiveCell(FIRST).start(link)
+    next(cell.results())
+    passed = time.perf_counter() - begun
+    cell.stop()
+    return passed * 1e3
+
+
+def _replacement(link: dmlink.Link, text: str) -> float:
+    """Return ms from the moment that a cell's process is seen to have ended to its next result."""
+    times: list[float] = []
+    ended = Event()
+    cell = dmlink.LiveCell(text, timeout=0.3)
+
+    def look() -> None:
+        if cell.error and not times:
+            times.append(time.perf_counter())
+        elif times and not cell.error and not ended.is_set():
+            times.append(time.perf_counter())
+            ended.set()
+
+    cell.start(link)
+    while not cell.latest:
+        time.sleep(0.01)
+    time.sleep(WARM_SECONDS)
+    cell.watch(look)
+    if not ended.wait(20.0):
+        raise TimeoutError(f"The cell was not replaced: {cell.error}")
+    cell.stop()
+    return (times[1] - times[0]) * 1e3
+
+
+def _used(process: Any) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
