@@ -55,7 +55,7 @@ def test_live_image_is_painted_and_says_how_old_it_is(lab):
     view = panel(page, "nanoparticles")
     paints = page.evaluate(
         """() => new Promise((resolve) => {
-            const image = document.querySelector('.dmlink-panel svg image');
+            const image = document.querySelector('.dmlink-panel canvas, .dmlink-panel svg image');
             let n = 0;
             new MutationObserver(() => { if (++n === 20) resolve(n); }).observe(image, { attributes: true });
         })"""
@@ -72,7 +72,8 @@ def test_live_image_is_the_right_way_up(lab):
     view.locator("button", has_text="Pause").click()
     view.locator(".dmlink-status", has_text="paused").wait_for()
     number = int(re.search(r"frame +(\d+)", view.locator(".dmlink-status").inner_text())[1])
-    shot = PIL.Image.open(io.BytesIO(view.locator("svg image").screenshot())).convert("L").resize((128, 128))
+    picture = view.locator("canvas, svg image").first.screenshot()
+    shot = PIL.Image.open(io.BytesIO(picture)).convert("L").resize((128, 128))
     view.locator("button", has_text="Pause").click()
     recording = dmlink.open(nanoparticles())
     with dmlink.connect(endpoint) as link:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,28 +10,55 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from dmlink_widgets import text
+from dmlink_widgets.colour import colour_of
 from dmlink_widgets.controls import control
+from dmlink_widgets.mirror import Mirror
 from dmlink_widgets.panel import Panel
-from dmlink_widgets.plots import Plot, plot_for
+from dmlink_widgets.plots import LENGTH, Plot, in_file_name, plot_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dmlink.cell import LiveCell
     from dmlink.frame import Frame
 
-BUTTON = ipywidgets.Layout(width="96px")
+BUTTON = {"width": "104px"}
+LOG_LINES = 20  # of what the cell prints, that are shown
 
 
 class CellPanel(Panel):
-    """Shows a live cell; draws its newest result whenever the browser is ready for it."""
+    """Shows a live cell; draws its newest result whenever the browser is ready for it.
 
-    def __init__(self, cell: LiveCell) -> None:
+    Parameters
+    ----------
+    cell : LiveCell
+        Started or not; `close` stops it.
+    history : int
+        Results that a strip chart remembers.
+    waterfall : bool
+        Whether a profile begins as a waterfall.
+    show_in_dm : bool
+        Whether the results are shown in a window of DigitalMicrograph, too.
+    """
+
+    def __init__(
+        self, cell: LiveCell, *, history: int = LENGTH, waterfall: bool = False, show_in_dm: bool = False
+    ) -> None:
         super().__init__()
         self.cell = cell
         self._plot: Plot | None = None
+        self._make_plot = functools.partial(
+            plot_for,
+            changed=self.changed,
+            colour=colour_of(cell.name),
+            history=history,
+            waterfall=waterfall,
+        )
         self._kind = ""
         self._taken: Any = None  # the last result that the plot remembers
-        self._title = ipywidgets.HTML(text.title(cell.name))
-        self._notes = ipywidgets.HTML(text.log(list(cell.program.notes)))
+        self._mirror = Mirror(cell)
+        self._title = ipywidgets.HTML(text.title(cell.name, colour_of(cell.name)))
+        self._notes = ipywidgets.HTML()
         self._error = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
         self._status = ipywidgets.HTML()
@@ -39,20 +67,27 @@ class CellPanel(Panel):
         self._lock = threading.RLock()
         self._values = {name: p.value for name, p in cell.parameters.items()}  # that the controls show
         self.controls = {p.name: control(p, self._set) for p in cell.parameters.values()}
-        self._pause = ipywidgets.ToggleButton(description="Pause", icon="pause", layout=BUTTON)
+        self._pause = ipywidgets.ToggleButton(
+            description="Pause", icon="pause", tooltip="Let frames pass (space bar)", layout=BUTTON
+        )
+        self._pause.add_class("dmlink-pause")
         self._pause.observe(self._paused, "value")
-        self._reset = ipywidgets.Button(
-            description="Reset", icon="undo", tooltip="Empty what the cell keeps in `state`", layout=BUTTON
+        reset = _button("Reset", "undo", "Empty what the cell keeps in `state`", self._reset)
+        self._show = ipywidgets.ToggleButton(
+            value=show_in_dm,
+            description="Show in DM",
+            icon="desktop",
+            tooltip="Show the results in a window of DigitalMicrograph, too",
+            layout={"width": "124px"},
         )
-        self._reset.on_click(lambda _: cell.reset())
-        self._export = ipywidgets.Button(
-            description="Export",
-            icon="download",
-            tooltip="Write a script for DigitalMicrograph beside this notebook",
-            layout=BUTTON,
+        self._show.observe(self._shown, "value")
+        export = _button("Export", "download", "Write a script for DigitalMicrograph here", self._write)
+        save = _button("Save", "floppy-o", "Save what is shown into a new file here", self._save)
+        self._ending = ipywidgets.Dropdown(
+            options=[""], tooltip="Kind of file", layout={"width": "96px", "display": "none"}
         )
-        self._export.on_click(self._write)
-        buttons = ipywidgets.HBox([self._pause, self._reset, self._export, self._said])
+        buttons = ipywidgets.HBox([self._pause, reset, self._show, export, save, self._ending])
+        buttons.layout.flex_flow = "row wrap"
         self.open(
             [
                 self._title,
@@ -61,10 +96,12 @@ class CellPanel(Panel):
                 *self.controls.values(),
                 self._output,
                 buttons,
+                self._said,
                 self._status,
                 self._log,
             ]
         )
+        self._mirror.on = show_in_dm
         self._unwatch = cell.watch(self._processed)
 
     def age_of(self, frame: Frame) -> float | None:
@@ -74,35 +111,44 @@ class CellPanel(Panel):
 
     def draw(self, *, small: bool) -> Frame | None:
         """Draw the newest result."""
-        self._error.value = text.error(self.cell.error)
+        self._error.value = self._error_text()
         latest, frame = self.cell.latest, self.cell.frame
         if latest is not None:
-            self._plot_of(latest[1]).draw(latest[1], small=small)
+            self._plot_of(latest[1]).draw(latest[1], small=small, lossless=self.cell.paused)
         return frame
 
     def draw_status(self) -> None:
         """Say what the cell has done, how long it takes and how old its result is."""
         cell, stats = self.cell, self.cell.stats
         self._follow()
-        self._error.value = text.error(cell.error)
-        self._log.value = text.log(cell.log[-20:])
-        state = "paused" if cell.paused else "" if cell.running else "stopped"
+        self._error.value = self._error_text()
+        self._notes.value = text.log(list(cell.program.notes))
+        self._log.value = text.collapsible_log(cell.log[-LOG_LINES:])
+        if self._mirror.trouble:
+            self._said.value = text.status(self._mirror.trouble)
+        state = "paused" if cell.paused else "running" if cell.running else "stopped"
         self._status.value = text.status(
-            state,
+            f"{state:7}",
             f"in {stats.received:6d}",
             f"processed {stats.processed:6d}",
             f"dropped {stats.dropped:6d}",
+            f"shown {self.fence.painted:6d}",
+            f"errors {stats.errors}" if stats.errors else "",
+        ) + text.status(
             f"{stats.ms_per_frame:6.1f} ms per frame",
             f"painted {text.rate(self.painted_rate)}",
-            f"errors {stats.errors}" if stats.errors else "",
             text.age(self.fence.age) if cell.running and not cell.paused else "",
         )
 
     def close(self) -> None:
         """Stop the cell and take its panel out of the notebook."""
         self._unwatch()
+        self._mirror.on = False
         self.cell.stop()
         super().close()
+
+    def _error_text(self) -> str:
+        return text.error(self.cell.error, self.cell.repeats)
 
     def _processed(self) -> None:
         """Take a result, on the cell's thread: a strip chart shows all of them, drawn or not."""
@@ -110,12 +156,14 @@ class CellPanel(Panel):
         if latest is not None and frame is not None and latest is not self._taken:
             self._taken = latest
             self._plot_of(latest[1]).take(frame.time, latest[1])
+            self._mirror.show(latest[1])
         self.changed()
 
     def _plot_of(self, result: Any) -> Any:
         with self._lock:  # the cell's thread and the painter both come here with the first result
             if self._plot is None or result.kind != self._kind:
-                self._kind, self._plot = result.kind, plot_for(result)
+                self._kind = result.kind
+                self._plot = self._make_plot(result)
                 self._output.children = [self._plot.widget]
             return self._plot
 
@@ -132,19 +180,65 @@ class CellPanel(Panel):
                 self._said.value = text.status(str(error))
 
     def _follow(self) -> None:
-        """Move the controls to values that were set from elsewhere."""
+        """Move the controls to what was set from elsewhere."""
         with self._lock:
             for name, parameter in self.cell.parameters.items():
                 if parameter.value != self._values[name]:
                     self._values[name] = self.controls[name].value = parameter.value
+            if self._pause.value != self.cell.paused:
+                self._pause.value = self.cell.paused
+            endings = list(self._plot.files()) if self._plot else [""]
+            if list(self._ending.options) != endings:
+                self._ending.options = endings
+                self._ending.layout.display = "none" if len(endings) < 2 else ""
 
     def _paused(self, change: dict[str, Any]) -> None:
         self.cell.paused = change["new"]
+        self.changed()
 
-    def _write(self, _: Any) -> None:
+    def _reset(self) -> None:
+        self.cell.reset()
+        self._said.value = text.status("state is empty")
+
+    def _shown(self, change: dict[str, Any]) -> None:
+        self._mirror.on = change["new"]
+
+    def _write(self) -> None:
         try:
-            path = self.cell.export(Path(f"{self.cell.name}_dm.py"))
-        except OSError as error:
+            path = self.cell.export(Path(f"{in_file_name(self.cell.name)}_dm.py"))
+        except (OSError, ValueError) as error:
             self._said.value = text.status(str(error))
         else:
             self._said.value = text.status(f"{path} is written.")
+
+    def _save(self) -> None:
+        ending = self._ending.value
+        if self._plot is None or not ending:
+            self._said.value = text.status("There is no result yet.")
+            return
+        try:
+            path = new_file(in_file_name(self.cell.name), ending, self._plot.files()[ending]())
+        except (OSError, ValueError) as error:
+            self._said.value = text.status(str(error))
+        else:
+            self._said.value = text.status(f"{path} is written.")
+
+
+def new_file(stem: str, ending: str, content: bytes) -> Path:
+    """Write a file with the first number that is free: never over another one."""
+    number = 1
+    while True:
+        path = Path(f"{stem}_{number:03d}{ending}")
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _button(name: str, icon: str, tooltip: str, clicked: Callable[[], None]) -> ipywidgets.Button:
+    button = ipywidgets.Button(description=name, icon=icon, tooltip=tooltip, layout=BUTTON)
+    button.on_click(lambda _: clicked())
+    return button

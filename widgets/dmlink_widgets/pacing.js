@@ -18,12 +18,16 @@ export default {
     observe();
     document.addEventListener("visibilitychange", tell);
 
-    // The second animation frame begins when the first one, with what came before this message, is painted.
-    const painted = (message) => {
+    const animationFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    // In the first animation frame everything that came before this message has been taken; when the pictures
+    // among it are decoded, the second one begins with all of it painted.
+    const painted = async (message) => {
       if (message.drawn === undefined) return;
-      requestAnimationFrame(() =>
-        requestAnimationFrame(() => model.send({ view: id, painted: message.drawn })),
-      );
+      await animationFrame();
+      const canvases = el.closest(".dmlink-paced")?.querySelectorAll("canvas") ?? [];
+      await Promise.all([...canvases].map((canvas) => canvas.painting));
+      await animationFrame();
+      if (!gone) model.send({ view: id, painted: message.drawn });
     };
     model.on("msg:custom", painted);
 

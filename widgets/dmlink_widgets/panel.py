@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Style(anywidget.AnyWidget):
-    """Brings the style sheet along; shows nothing."""
+    """Brings the style sheet and the keys along; shows nothing."""
 
-    _esm = "export default { render() {} }"
+    _esm = pathlib.Path(__file__).parent / "panel.js"
     _css = pathlib.Path(__file__).parent / "panel.css"
 
 

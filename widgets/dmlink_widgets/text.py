@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import html
+from typing import Any
+
+MAX_ROWS = 50  # of a table: what a screen holds
 
 
-def title(name: str) -> str:
-    """Return a panel's name."""
-    return f'<span class="dmlink-title">{html.escape(name)}</span>'
+def title(name: str, colour: str = "") -> str:
+    """Return a panel's name, with the colour that it has elsewhere (`#rrggbb`)."""
+    mark = f'<i class="dmlink-colour" style="background: {html.escape(colour)}"></i>' if colour else ""
+    return f'{mark}<span class="dmlink-title">{html.escape(name)}</span>'
+
+
+def part(name: str) -> str:
+    """Return the name of one of several results."""
+    return f'<span class="dmlink-part">{html.escape(name)}</span>'
 
 
 def status(*parts: str) -> str:
@@ -16,9 +25,12 @@ def status(*parts: str) -> str:
     return f'<span class="dmlink-status">{html.escape(line)}</span>'
 
 
-def error(message: str) -> str:
-    """Return an error as a box; nothing without one."""
-    return f'<div class="dmlink-error" role="alert">{html.escape(message)}</div>' if message else ""
+def error(message: str, repeats: int = 1) -> str:
+    """Return an error as a box, with how many frames had it; nothing without one."""
+    if not message:
+        return ""
+    count = f"\n(on {repeats} frames)" if repeats > 1 else ""
+    return f'<div class="dmlink-error" role="alert">{html.escape(message + count)}</div>'
 
 
 def written(words: str) -> str:
@@ -26,9 +38,38 @@ def written(words: str) -> str:
     return f'<pre class="dmlink-written">{html.escape(words)}</pre>'
 
 
+def table(columns: dict[str, Any], caption: str = "") -> str:
+    """Return columns of shape (n,) as a table, with a caption; of many rows the first ones."""
+    n = max([len(column) for column in columns.values()] or [0])
+    heads = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in columns)
+    rows = "".join(
+        f"<tr>{''.join(_cell(column[i]) for column in columns.values())}</tr>"
+        for i in range(min(n, MAX_ROWS))
+    )
+    more = f"{n} rows, the first {MAX_ROWS} are shown" if n > MAX_ROWS else ""
+    said = html.escape(" \u00b7 ".join(words for words in (caption, more) if words))
+    return (
+        f'<div class="dmlink-table"><table><caption>{said}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return f'<td class="dmlink-words">{html.escape(value)}</td>'
+    return f"<td>{html.escape(f'{value:.6g}' if isinstance(value, float) else str(value))}</td>"
+
+
 def log(lines: list[str]) -> str:
     """Return what a cell has printed; nothing if it has not."""
     return f'<div class="dmlink-log">{html.escape(chr(10).join(lines))}</div>' if lines else ""
+
+
+def collapsible_log(lines: list[str]) -> str:
+    """Return the same, to be folded away; it stays as the user has left it."""
+    if not lines:
+        return ""
+    return f"<details class='dmlink-printed' open><summary>printed</summary>{log(lines)}</details>"
 
 
 def age(seconds: float | None) -> str:

@@ -1,0 +1,241 @@
+"""What cells give, drawn without a browser: no value breaks a plot, and none is lost on the way to a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+from dmlink_widgets import plots, text
+from dmlink_widgets.plots import figure
+from dmlink_widgets.plots.history import MAX_SERIES, History
+from dmlink_widgets.plots.waterfall import Waterfall
+
+from dmlink.frame import Axis
+from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several, Table, Text
+
+NASTY = "<img src=x onerror=alert(1)>\"'"
+
+
+def drawn(result, times=2, **options):
+    """Return the plot of a result that came a few times."""
+    plot = plots.plot_for(result, lambda: None, colour="#56b4e9", **options)
+    for time in range(times):
+        plot.take(float(time), result)
+        plot.draw(result, small=False)
+    plot.draw(result, small=True)
+    plot.draw(result, small=False, lossless=True)
+    return plot
+
+
+def rows(content):
+    return list(csv.reader(io.StringIO(content.decode())))
+
+
+def y_range(plot):
+    scale = plot.figure.marks[-1].scales["y"]
+    return scale.min, scale.max
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e9, 1e-12, 1e308, -1e308, np.nan, np.inf, -np.inf])
+def test_any_number_can_be_drawn(value):
+    low, high = y_range(drawn(Scalar(value, "counts")))
+    assert np.isfinite([low, high]).all()
+    assert low < high
+    if abs(value) < 1e300:
+        assert low < value < high
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([np.nan, 3.0, np.nan]),
+        np.array([np.inf, -np.inf, 1.0]),
+        np.full(50, 7),
+        np.array([5.0]),
+        np.array([-1e9, 1e9]),
+        np.array([True, False]),
+        np.arange(100_000),
+        np.array([1e9, 1e9 + 1]),
+    ],
+    ids=["nan", "inf", "constant", "one", "wide", "bool", "long", "far from zero"],
+)
+@pytest.mark.parametrize("axis", [(1.0, 0.0, ""), (0.0, 3.0, "nm"), (-0.5, 0.0, "1/nm"), (np.nan, 0.0, "")])
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("waterfall", [False, True])
+def test_any_profile_can_be_drawn(values, axis, log, waterfall):
+    scale, origin, unit = axis
+    result = Profile(values, scale, origin, unit)
+    plot = drawn(result, waterfall=waterfall)
+    plot._log.value = log
+    plot.draw(result, small=False)
+    low, high = y_range(plot)
+    if not waterfall:
+        assert low < high
+        assert np.asarray(plot._line.x).size <= figure.POINTS
+    else:
+        assert plot.image.shape == (2, min(len(values), plot.image.shape[1]))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((1, 1)),
+        np.array([[np.nan, 2.0], [np.nan, np.nan]]),
+        np.array([[np.inf, 1.0]]),
+        np.full((9, 9), -7),
+        np.full((9, 9), 10**9),
+        np.eye(5, dtype=bool),
+        np.ones((3000, 2)),
+        np.zeros((6, 4, 3), np.uint8),
+    ],
+    ids=["1x1", "nan", "inf", "negative", "1e9 counts", "bool", "narrow", "colour"],
+)
+@pytest.mark.parametrize("scale", [0.0, 0.5, -0.5, 1e-12, 1e12])
+def test_any_image_is_drawn_and_saved(pixels, scale):
+    plot = drawn(Image(pixels, scale, 0.0, NASTY))
+    files = plot.files()
+    kept = tifffile.imread(io.BytesIO(files[".tif"]()))
+    np.testing.assert_array_equal(kept.reshape(pixels.shape), pixels)
+    np.testing.assert_array_equal(np.load(io.BytesIO(files[".npy"]())), pixels)
+    assert PIL.Image.open(io.BytesIO(files[".png"]())).size == pixels.shape[1::-1]
+
+
+def test_saved_image_keeps_its_calibration():
+    plot = drawn(Image(np.ones((4, 6), np.uint16), 0.25, 0.0, "nm"))
+    with tifffile.TiffFile(io.BytesIO(plot.files()[".tif"]())) as file:
+        assert file.imagej_metadata["unit"] == "nm"
+        numerator, denominator = file.pages[0].tags["XResolution"].value
+        assert numerator / denominator == pytest.approx(4.0)
+
+
+def test_strip_chart_keeps_its_length_and_every_result():
+    plot = plots.plot_for(Scalar(0), lambda: None, colour="#56b4e9", history=5)
+    for time in range(12):
+        plot.take(time / 10, Scalar({"a": time, "b": -time}))
+    plot.draw(Scalar({"a": 11, "b": -11}), small=False)
+    np.testing.assert_allclose(plot._lines.x[0], [-0.4, -0.3, -0.2, -0.1, 0.0], atol=1e-9)
+    assert [list(line) for line in plot._lines.y] == [[7, 8, 9, 10, 11], [-7, -8, -9, -10, -11]]
+    assert rows(plot.files()[".csv"]())[0] == ["time (s)", "a", "b"]
+    assert rows(plot.files()[".csv"]())[-1] == ["1.1", "11.0", "-11.0"]
+    plot._clear.click()
+    assert rows(plot.files()[".csv"]()) == [["time (s)"]]
+
+
+def test_series_that_comes_later_or_is_missing_leaves_a_gap():
+    history = History(10)
+    history.add(0.0, {"a": 1.0})
+    history.add(1.0, {"a": 2.0, "b": 5.0})
+    history.add(2.0, {"b": 6.0})
+    _, series = history.now
+    np.testing.assert_array_equal(series["a"], [1.0, 2.0, np.nan])
+    np.testing.assert_array_equal(series["b"], [np.nan, 5.0, 6.0])
+
+
+def test_history_does_not_grow_with_new_names_and_begins_anew_when_time_runs_back():
+    history = History(10)
+    for i in range(100):
+        history.add(float(i), {f"name {i}": 1.0})
+    assert len(history.now[1]) == MAX_SERIES
+    history.add(0.0, {"a": 1.0})
+    times, series = history.now
+    assert list(times) == [0.0]
+    assert list(series) == ["a"]
+
+
+def test_held_curve_stays_beside_the_new_one_and_can_be_saved_with_its_axis():
+    first, second = Profile([1.0, 2.0, 3.0], 0.5, 1.0, "1/nm"), Profile([3.0, 2.0, 9.0], 0.5, 1.0, "1/nm")
+    plot = drawn(first)
+    plot._hold.value = True
+    plot.draw(second, small=False)
+    assert list(plot._compared.y) == [1.0, 2.0, 3.0]
+    assert list(plot._line.y) == [3.0, 2.0, 9.0]
+    assert plot.figure.axes[0].label == "1/nm"
+    assert rows(plot.files()[".csv"]()) == [
+        ["x (1/nm)", "value"],
+        ["1.0", "3.0"],
+        ["1.5", "2.0"],
+        ["2.0", "9.0"],
+    ]
+    plot._hold.value = False
+    assert len(plot._compared.y) == 0
+
+
+def test_peak_of_one_point_is_drawn_however_long_the_profile():
+    values = np.zeros(1_000_000)
+    values[123_457], values[123_461] = 5.0, -4.0
+    indices, picked = figure.envelope(values, 2048)
+    assert len(picked) <= 2048
+    assert (picked.max(), picked.min()) == (5.0, -4.0)
+    assert (np.diff(indices) >= 0).all()
+
+
+def test_waterfall_has_the_newest_row_last_and_its_time_in_seconds():
+    fall = Waterfall(3)
+    for time in range(5):
+        fall.add(time * 0.5, np.full(4, time), Axis())
+    np.testing.assert_array_equal(fall.rows[:, 0], [2, 3, 4])
+    assert (fall.start, fall.interval) == (-1.0, 0.5)
+    fall.add(3.0, np.zeros(7), Axis())
+    assert fall.rows.shape == (1, 7)
+
+
+def test_axis_stands_while_the_values_fill_it():
+    now = figure.covering(np.array([3.0, 9.0]))
+    assert figure.covering(np.array([4.0, 8.8]), now) == now
+    assert figure.covering(np.array([4.0, 80.0]), now) != now
+    assert figure.covering(np.array([4.0, 4.01]), now) != now
+
+
+def test_marks_lie_on_the_middle_of_their_pixels_in_the_units_of_the_image():
+    image = Image(np.zeros((10, 20)), 0.5, 0.0, "nm")
+    plot = drawn(Overlay(image, Points([[2, 3]], labels=[NASTY]), Boxes([[0, 0, 4, 6]], name="grains")))
+    assert (list(plot._points[0].x), list(plot._points[0].y)) == ([1.75], [1.25])
+    assert np.nanmax(plot._lines[1].x) == 3.0
+    assert np.nanmax(plot._lines[1].y) == 2.0
+    assert "1 points" in plot._found.value
+    assert "1 grains" in plot._found.value
+    assert rows(plot.files()["-points-1.csv"]())[0] == ["label", "y", "x"]
+    plot.draw(Overlay(image), small=False)
+    assert len(plot._points[0].x) == len(plot._lines[1].x) == 0
+
+
+def test_several_results_have_a_plot_each_and_their_own_files():
+    result = Several({"a/b": Scalar(1), "curve": Profile([1, 2]), "seen": Image(np.eye(4))})
+    plot = drawn(result)
+    assert [type(part) for part in plot.plots.values()] == [
+        plots.StripChart,
+        plots.ProfilePlot,
+        plots.ImageResult,
+    ]
+    assert {"-a_b.csv", "-curve.csv", "-seen.tif", "-seen.png"} <= set(plot.files())
+    plot.draw(Several({"curve": Scalar(3)}), small=False)  # another kind under the same name
+    assert isinstance(plot.plots["curve"], plots.StripChart)
+
+
+def test_places_are_counted_and_listed_and_nothing_from_outside_is_html():
+    plot = drawn(Points([[1, 2], [3, 4]], labels=[NASTY, "b"]))
+    assert "2 found" in plot.widget.value
+    shown = [
+        plot.widget.value,
+        drawn(Table({NASTY: [NASTY, "x"]})).widget.value,
+        drawn(Text(NASTY)).widget.value,
+        drawn(Scalar({NASTY: 1.0, "b": 2.0}, NASTY))._legend.value,
+        text.title(NASTY, "#000000"),
+        text.part(NASTY),
+        text.collapsible_log([NASTY]),
+        text.error(NASTY, 3),
+    ]
+    assert not [html for html in shown if "<img" in html]
+    assert "on 3 frames" in shown[-1]
+
+
+def test_long_table_shows_its_first_rows_and_says_how_many_there_are():
+    html = drawn(Table({"n": np.arange(1000)})).widget.value
+    assert html.count("<tr>") == text.MAX_ROWS + 1
+    assert "1000 rows" in html
+    assert len(rows(drawn(Table({"n": np.arange(1000)})).files()[".csv"]())) == 1001
+    assert "0 found" in drawn(Points([])).widget.value

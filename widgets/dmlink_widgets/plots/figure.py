@@ -1,0 +1,161 @@
+"""Figure: bqplot's axes, as all plots here have them: calm, legible, and never without a range."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import bqplot
+import ipywidgets
+import numpy as np
+
+from dmlink.indm.info import Axis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MARGIN = {"top": 8, "bottom": 48, "left": 72, "right": 16}  # px
+PLOT_SIZE = 560, 240  # px, of a curve's figure
+POINTS = 2048  # of a curve: more than there are pixels on the screen
+SMALL_POINTS = 256  # where few bytes are wanted
+LARGEST = 1e300  # beyond it the difference of two numbers is no number any more
+TICK_PX = 64  # for each number under an axis
+
+
+def figure(
+    marks: Sequence[bqplot.Mark],
+    scales: dict[str, Any],
+    *,
+    grid: bool = True,
+    size: tuple[int, int] = PLOT_SIZE,
+) -> bqplot.Figure:
+    """Return a figure of `size` (width, height) px with an axis below and one to the left."""
+    lines = "solid" if grid else "none"
+    axes = [
+        bqplot.Axis(scale=scales["x"], grid_lines=lines, label_offset="32px"),
+        bqplot.Axis(scale=scales["y"], side="left", grid_lines=lines, label_offset="56px"),
+    ]
+    width, height = size
+    return bqplot.Figure(
+        marks=list(marks),
+        axes=axes,
+        fig_margin=MARGIN,
+        padding_x=0.0,
+        padding_y=0.0,
+        min_aspect_ratio=0.01,
+        max_aspect_ratio=100,
+        layout=ipywidgets.Layout(width=f"{width}px", height=f"{height}px", overflow="hidden"),
+        background_style={"fill": "none"},
+        animation_duration=0,
+        display_toolbar=False,  # its zoom does not know of what lies over the figure
+    )
+
+
+def label(name: str, unit: str) -> str:
+    """Return what is written at an axis."""
+    return f"{name} ({unit})" if name and unit else name or unit
+
+
+def drawable(axis: Axis) -> Axis:
+    """Return the axis; one that has no length, or none that is a number, counts pixels instead."""
+    if axis.scale and math.isfinite(axis.scale) and math.isfinite(axis.origin):
+        return axis
+    return Axis()
+
+
+def ends(axis: Axis, n: int) -> tuple[float, float]:
+    """Return where the first of `n` pixels begins and the last one ends, the smaller number first."""
+    axis = drawable(axis)
+    low, high = sorted((axis.origin, axis.origin + axis.scale * n))
+    return low, high
+
+
+def covering(values: np.ndarray, now: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Return round limits that hold all finite values: `now`, as long as these fill it well.
+
+    So an axis does not dance with every frame.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return now or (0.0, 1.0)
+    low, high = (float(np.clip(v, -LARGEST, LARGEST)) for v in (finite.min(), finite.max()))
+    if now and now[0] <= low <= high <= now[1] and high - low >= 0.4 * (now[1] - now[0]):
+        return now
+    pad = 0.08 * (high - low)
+    pad = max(pad, 1e-6 * max(abs(low), abs(high))) or 0.5
+    step = nice((high - low + 2 * pad) / 8)
+    if now and low == high and now[0] < low < now[1] and now[1] - now[0] <= 20 * step:
+        return now
+    return math.floor((low - pad) / step) * step, math.ceil((high + pad) / step) * step
+
+
+def nice(step: float) -> float:
+    """Return the next number not below `step` that is 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
+
+
+def ticks(low: float, high: float, px: float) -> np.ndarray:
+    """Return round numbers from `low` to `high`, as many as can be written along `px` pixels."""
+    step = nice((high - low) / max(1.0, px / TICK_PX))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return np.arange(first, last + 1) * step
+
+
+def number_format(low: float, high: float) -> str:
+    """Return d3's format for the numbers between two limits: as short as tells them apart."""
+    step = nice((high - low) / 8)
+    largest = max(abs(low), abs(high))
+    if largest >= 1e5 or largest < 1e-2:
+        digits = math.floor(math.log10(largest)) - math.floor(math.log10(step))
+        return f".{min(max(digits, 0), 4)}e"
+    return f".{max(0, -math.floor(math.log10(step) + 1e-9))}f"
+
+
+def envelope(y: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (indices, values) of at most `n` points that look like all of `y`: no peak is lost.
+
+    Of each of n/2 stretches the smallest and the largest value, in their order; stretches without any
+    number stay a gap.
+    """
+    if len(y) <= n:
+        return np.arange(len(y)), y
+    step = -(-len(y) // (n // 2))
+    padded = np.full(-(-len(y) // step) * step, np.nan)
+    padded[: len(y)] = y
+    blocks = padded.reshape(-1, step)
+    lowest = np.where(np.isnan(blocks), np.inf, blocks).argmin(axis=1)
+    highest = np.where(np.isnan(blocks), -np.inf, blocks).argmax(axis=1)
+    picked = np.sort(np.stack([lowest, highest], axis=1), axis=1)
+    indices = np.minimum((picked + np.arange(len(blocks))[:, None] * step).ravel(), len(y) - 1)
+    return indices, y[indices]
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """Return the values as floats; what cannot be drawn is a gap."""
+    drawn = np.asarray(values, dtype=np.float64)
+    return np.where(np.abs(drawn) <= LARGEST, drawn, np.nan)
+
+
+class Limits:
+    """The range of one axis, sent to the page only when it changes."""
+
+    def __init__(self, scale: bqplot.Scale, axis: bqplot.Axis) -> None:
+        self._scale = scale
+        self._axis = axis
+        self.now: tuple[float, float] | None = None
+
+    def set(self, low: float, high: float) -> None:
+        """Let the axis run from `low` to `high`."""
+        if (low, high) == self.now:
+            return
+        self.now = low, high
+        with self._scale.hold_sync():
+            self._scale.min, self._scale.max = low, high
+        form = number_format(low, high)
+        if self._axis.tick_format != form:
+            self._axis.tick_format = form
+
+    def cover(self, values: np.ndarray) -> None:
+        """Let the axis hold all finite values."""
+        self.set(*covering(values, self.now))

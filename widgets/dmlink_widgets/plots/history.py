@@ -1,0 +1,73 @@
+"""History: the numbers that a cell has given, over time."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_SERIES = 24  # names; a cell that invents one for each frame must not fill the memory
+
+
+class History:
+    """The last `length` results of a Scalar: their times in s and, by name, their values.
+
+    Filled on the cell's thread and read on the painter's.
+    """
+
+    def __init__(self, length: int) -> None:
+        if length < 2:
+            raise ValueError(f"A strip chart shows at least 2 results, not {length}.")
+        self.length = length
+        self._lock = threading.Lock()
+        self._times: collections.deque[float] = collections.deque(maxlen=length)
+        self._series: dict[str, collections.deque[float]] = {}
+
+    def add(self, time: float, values: Mapping[str, float]) -> None:
+        """Remember the numbers of a frame taken at `time` (s); a clock set back begins anew."""
+        with self._lock:
+            if self._times and time < self._times[-1]:
+                self._clear()
+            for name in values:
+                if name not in self._series and len(self._series) < MAX_SERIES:
+                    gap = [np.nan] * len(self._times)
+                    self._series[name] = collections.deque(gap, maxlen=self.length)
+            self._times.append(time)
+            for name, numbers in self._series.items():
+                numbers.append(values.get(name, np.nan))
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._times.clear()
+        self._series.clear()
+
+    @property
+    def now(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """(times in s, shape (n,); values by name, each of shape (n,), NaN where there was none)."""
+        with self._lock:
+            return np.array(self._times), {name: np.array(v) for name, v in self._series.items()}
+
+    def csv(self) -> bytes:
+        """Return it as a table with a line for each frame."""
+        times, series = self.now
+        return table({"time (s)": times, **series})
+
+
+def table(columns: Mapping[str, np.ndarray]) -> bytes:
+    """Return columns of shape (n,) as CSV (UTF-8), their names in the first line."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True))
+    return text.getvalue().encode()

@@ -1,0 +1,182 @@
+"""ProfilePlot: a curve over its axis, or the last curves as a waterfall."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bqplot
+import ipywidgets
+import numpy as np
+
+from dmlink.indm.info import Axis
+from dmlink_widgets.colour import COLOURS
+from dmlink_widgets.plots.figure import (
+    POINTS,
+    SMALL_POINTS,
+    Limits,
+    drawable,
+    envelope,
+    figure,
+    finite,
+    label,
+)
+from dmlink_widgets.plots.history import table
+from dmlink_widgets.plots.image import ImagePlot, array_file
+from dmlink_widgets.plots.waterfall import Waterfall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.indm.results import Profile
+
+HELD = "#9e9e9e"  # the curve that the others are compared with
+ROWS = 256  # curves of a waterfall
+WIDTHS = {"Log": "72px", "Hold": "76px", "Waterfall": "104px"}
+
+
+class ProfilePlot:
+    """The newest curve, and one to compare it with; or one row for each frame, the newest below."""
+
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        colour: str = COLOURS[0],
+        *,
+        waterfall: bool = False,
+        size: int = 384,
+    ) -> None:
+        self.waterfall = Waterfall(ROWS)
+        self._changed = changed
+        self._newest: Profile | None = None
+        self._held: Profile | None = None
+        x = bqplot.LinearScale()
+        self._x_scale, self._linear, self._decades = x, bqplot.LinearScale(), bqplot.LogScale()
+        scales = {"x": x, "y": self._linear}
+        self._line = bqplot.Lines(x=[], y=[], colors=[colour], scales=scales, stroke_width=1.5)
+        self._compared = bqplot.Lines(x=[], y=[], colors=[HELD], scales=scales, stroke_width=1.5)
+        self.figure = figure([self._compared, self._line], scales)
+        self._x = Limits(x, self.figure.axes[0])
+        self._y = Limits(self._linear, self.figure.axes[1])
+        self._y_log = Limits(self._decades, self.figure.axes[1])
+        self.image = ImagePlot(size, changed)
+        self._log = _toggle("Log", "Logarithmic scale; values that are not positive are left out")
+        self._hold = _toggle("Hold", "Keep this curve, to compare the next ones with it")
+        self._fall = _toggle("Waterfall", "One row for each frame, the newest below")
+        self._fall.value = waterfall
+        self._log.observe(self._rescaled, "value")
+        self._hold.observe(self._kept, "value")
+        self._fall.observe(self._turned, "value")
+        bar = ipywidgets.HBox([self._log, self._hold, self._fall])
+        bar.add_class("dmlink-tools")
+        self._shown = ipywidgets.Box()
+        self.widget = ipywidgets.VBox([bar, self._shown])
+        self._arrange()
+
+    def take(self, time: float, result: Profile) -> None:
+        """Remember a row of the waterfall."""
+        self.waterfall.add(time, result.values, drawable(result.x))
+
+    def draw(self, result: Profile, *, small: bool, lossless: bool = False) -> None:
+        """Draw the curve, or the waterfall."""
+        self._newest = result
+        if self._fall.value:
+            rows, y = self.waterfall.rows, Axis(self.waterfall.start, self.waterfall.interval, "s")
+            if len(rows):
+                self.image.draw_pixels(
+                    np.log10(rows, where=rows > 0, out=np.full(rows.shape, np.nan))
+                    if self._log.value
+                    else rows,
+                    y,
+                    drawable(result.x),
+                    small=small,
+                    lossless=lossless,
+                )
+            return
+        n = SMALL_POINTS if small else POINTS
+        values = self._drawable(result)
+        compared = self._drawable(self._held) if self._held else np.empty(0)
+        _draw(self._line, values, drawable(result.x), n)
+        if self._held:
+            _draw(self._compared, compared, drawable(self._held.x), n)
+        axis = drawable(result.x)
+        low, high = sorted((axis.origin, axis.origin + axis.scale * max(1, len(values) - 1)))
+        self._x.set(low, high)
+        self._cover(np.concatenate([values, compared]))
+        x, y_axis = self.figure.axes
+        _name(x, axis.unit or "pixels")
+        _name(y_axis, label(result.name, result.value_unit))
+
+    def files(self) -> dict[str, Callable[[], bytes]]:
+        """Return what can be saved, by the end of the file's name."""
+        return {
+            ".csv": self._csv,
+            ".npy": lambda: array_file(np.asarray(self._newest.values) if self._newest else np.empty(0)),
+            "-waterfall.npy": lambda: array_file(self.waterfall.rows),
+        }
+
+    def _csv(self) -> bytes:
+        if self._newest is None:
+            return b""
+        axis, values = self._newest.x, self._newest.values
+        return table(
+            {
+                label("x", axis.unit or "pixels"): axis.values(len(values)),
+                label(self._newest.name or "value", self._newest.value_unit): values,
+            }
+        )
+
+    def _drawable(self, result: Profile) -> np.ndarray:
+        values = finite(result.values)
+        return np.where(values > 0, values, np.nan) if self._log.value else values
+
+    def _cover(self, values: np.ndarray) -> None:
+        if not self._log.value:
+            self._y.cover(values)
+            return
+        positive = values[np.isfinite(values)]
+        if positive.size:
+            low, high = np.floor(np.log10(positive.min())), np.ceil(np.log10(positive.max()))
+            self._y_log.set(10.0 ** max(low, -300), 10.0 ** max(high, low + 1))
+        else:
+            self._y_log.set(0.1, 1.0)
+
+    def _rescaled(self, change: dict[str, Any]) -> None:
+        scale = self._decades if change["new"] else self._linear
+        self._y.now = self._y_log.now = None
+        axis = self.figure.axes[1]
+        axis.scale = scale
+        axis.tick_format = ".0e"
+        for mark in (self._compared, self._line):
+            mark.scales = {"x": self._x_scale, "y": scale}
+        self._changed()
+
+    def _kept(self, change: dict[str, Any]) -> None:
+        self._held = self._newest if change["new"] else None
+        if self._held is None:
+            with self._compared.hold_sync():
+                self._compared.x, self._compared.y = [], []
+        self._changed()
+
+    def _turned(self, _: dict[str, Any]) -> None:
+        self._arrange()
+        self._changed()
+
+    def _arrange(self) -> None:
+        self._shown.children = [self.image.widget if self._fall.value else self.figure]
+        self._hold.disabled = self._fall.value
+
+
+def _draw(line: bqplot.Lines, values: np.ndarray, axis: Axis, n: int) -> None:
+    indices, picked = envelope(values, n)
+    with line.hold_sync():
+        line.x = axis.origin + axis.scale * indices
+        line.y = picked
+
+
+def _name(axis: bqplot.Axis, said: str) -> None:
+    if axis.label != said:
+        axis.label = said
+
+
+def _toggle(name: str, tooltip: str) -> ipywidgets.ToggleButton:
+    return ipywidgets.ToggleButton(description=name, tooltip=tooltip, layout={"width": WIDTHS[name]})

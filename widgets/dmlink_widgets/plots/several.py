@@ -1,0 +1,70 @@
+"""SeveralResults: one plot for each of the results that a cell gives at once."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from dmlink_widgets import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.indm.results import Several
+
+
+class SeveralResults:
+    """The plots side by side, or below each other where the page is narrow."""
+
+    def __init__(self, plot_for: Callable[[Any], Any]) -> None:
+        self._plot_for = plot_for
+        self.plots: dict[str, Any] = {}
+        self._kinds: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self.widget = ipywidgets.Box(layout={"flex_flow": "row wrap"})
+        self.widget.add_class("dmlink-several")
+
+    def take(self, time: float, result: Several) -> None:
+        """Let each plot remember its result."""
+        self._arrange(result)
+        for name, part in result.results.items():
+            self.plots[name].take(time, part)
+
+    def draw(self, result: Several, *, small: bool, lossless: bool = False) -> None:
+        """Draw each plot; one whose result is missing this time stays as it is."""
+        self._arrange(result)
+        for name, part in result.results.items():
+            self.plots[name].draw(part, small=small, lossless=lossless)
+
+    def files(self) -> dict[str, Callable[[], bytes]]:
+        """Return what can be saved, by the end of the file's name."""
+        return {
+            f"-{in_file_name(name)}{end}": make
+            for name, plot in self.plots.items()
+            for end, make in plot.files().items()
+        }
+
+    def _arrange(self, result: Several) -> None:
+        """Make the plots that are missing, or are of another kind now; two threads come here."""
+        with self._lock:
+            self._make(result)
+
+    def _make(self, result: Several) -> None:
+        kinds = {name: part.kind for name, part in result.results.items()}
+        if all(self._kinds.get(name) == kind for name, kind in kinds.items()):
+            return
+        for name, part in result.results.items():
+            if self._kinds.get(name) != part.kind:
+                self.plots[name], self._kinds[name] = self._plot_for(part), part.kind
+        self.widget.children = [
+            ipywidgets.VBox([ipywidgets.HTML(text.part(name)), plot.widget])
+            for name, plot in self.plots.items()
+        ]
+
+
+def in_file_name(name: str) -> str:
+    """Return a name as it can be part of a file's name on any system."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "result"

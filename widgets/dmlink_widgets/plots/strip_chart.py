@@ -1,0 +1,94 @@
+"""StripChart: numbers over time."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import bqplot
+import ipywidgets
+import numpy as np
+
+from dmlink_widgets.colour import COLOURS
+from dmlink_widgets.plots.figure import POINTS, SMALL_POINTS, Limits, envelope, figure, finite, label, nice
+from dmlink_widgets.plots.history import History
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.indm.results import Scalar
+
+LENGTH = 600  # results that are kept
+
+
+class StripChart:
+    """The last numbers of a cell; every result is taken, also those that are not drawn one by one."""
+
+    def __init__(self, changed: Callable[[], None], colour: str = COLOURS[0], length: int = LENGTH) -> None:
+        self.history = History(length)
+        self._colours = [colour, *(c for c in COLOURS if c != colour)]
+        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
+        self._lines = bqplot.Lines(x=[], y=[], colors=self._colours, scales=scales, stroke_width=1.5)
+        self.figure = figure([self._lines], scales)
+        x, y = self.figure.axes
+        x.label = "time (s)"
+        self._x, self._y = Limits(scales["x"], x), Limits(scales["y"], y)
+        self._legend = ipywidgets.HTML()
+        self._clear = ipywidgets.Button(
+            description="Clear", icon="eraser", tooltip="Begin a new curve", layout={"width": "84px"}
+        )
+        self._changed = changed
+        self._clear.on_click(self._emptied)
+        bar = ipywidgets.HBox([self._legend, self._clear])
+        bar.add_class("dmlink-tools")
+        self.widget = ipywidgets.VBox([bar, self.figure])
+
+    def take(self, time: float, result: Scalar) -> None:
+        """Remember a result of a frame taken at `time` (s)."""
+        self.history.add(time, result.series)
+
+    def draw(self, result: Scalar, *, small: bool, lossless: bool = False) -> None:  # noqa: ARG002 - it is exact
+        """Draw the history; 0 is now."""
+        times, series = self.history.now
+        self._legend.value = legend(
+            result, list(zip(series or result.series, self._colours * 4, strict=False))
+        )
+        y_label = label("" if result.name == "value" else result.name, result.unit)
+        if self.figure.axes[1].label != y_label:
+            self.figure.axes[1].label = y_label
+        values = finite(np.array([*series.values()])) if len(times) else np.empty((1, 0))
+        ago = times - times[-1] if len(times) else times
+        if len(times) > 1:
+            self._x.set(-_span(-ago[0]), 0.0)
+        self._y.cover(values)
+        n = SMALL_POINTS if small else POINTS
+        drawn = [envelope(row, max(2, n // len(values))) for row in values]
+        with self._lines.hold_sync():
+            # one point is no line
+            self._lines.x = np.array([ago[indices] for indices, _ in drawn]) if len(times) > 1 else []
+            self._lines.y = np.array([picked for _, picked in drawn]) if len(times) > 1 else []
+
+    def files(self) -> dict[str, Callable[[], bytes]]:
+        """Return what can be saved, by the end of the file's name."""
+        return {".csv": self.history.csv}
+
+    def _emptied(self, _: Any) -> None:
+        self.history.clear()
+        self._changed()
+
+
+def legend(result: Scalar, colours: list[tuple[str, str]]) -> str:
+    """Return the newest number of each series as HTML, with its colour; digits keep their places."""
+    parts = []
+    for name, colour in colours:
+        value = result.series.get(name, np.nan)
+        said = f"{name} " if len(colours) > 1 or name != "value" else ""
+        mark = f'<i style="background: {colour}"></i>' if len(colours) > 1 else ""
+        number = f"{html.escape(said)}<b>{value:#11.6g}</b> {html.escape(result.unit)}"
+        parts.append(f"<span>{mark}{number}</span>")
+    return f'<span class="dmlink-legend">{"".join(parts)}</span>'
+
+
+def _span(seconds: float) -> float:
+    """Return how much time the axis shows: round, so that it stands while the curve grows."""
+    return nice(max(seconds, 1e-3))

@@ -1,0 +1,54 @@
+"""Waterfall: the last profiles of a cell, one row for each."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dmlink.indm.info import Axis
+
+WIDEST = 4096  # values of a row; of longer profiles every second, third ... is kept
+
+
+class Waterfall:
+    """At most `height` profiles of the same length and axis; filled and read by different threads."""
+
+    def __init__(self, height: int) -> None:
+        self._lock = threading.Lock()
+        self._rows: collections.deque[np.ndarray] = collections.deque(maxlen=height)
+        self._times: collections.deque[float] = collections.deque(maxlen=height)
+        self._like: tuple[Any, ...] = ()
+
+    def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
+        """Add a profile, shape (n,), of a frame taken at `time` (s); another axis begins anew."""
+        row = np.asarray(values[:: max(1, len(values) // WIDEST)], dtype=np.float32)
+        with self._lock:
+            if (len(row), axis) != self._like or (self._times and time < self._times[-1]):
+                self._rows.clear()
+                self._times.clear()
+                self._like = len(row), axis
+            self._rows.append(row)
+            self._times.append(time)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """All rows, the newest last: shape (m, n), float32."""
+        with self._lock:
+            return np.array(self._rows, dtype=np.float32).reshape(len(self._rows), -1)
+
+    @property
+    def interval(self) -> float:
+        """Time between two rows, in s; of irregular ones the mean."""
+        with self._lock:
+            n = len(self._times)
+            return (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else 0.0
+
+    @property
+    def start(self) -> float:
+        """When the first row was taken: seconds from the last one, not positive."""
+        with self._lock:
+            return self._times[0] - self._times[-1] if self._times else 0.0
