@@ -331,3 +331,26 @@ def test_no_reader_is_imported_before_it_is_needed(tmp_path, stack):
     code = f"import dmlink, sys; print([m for m in {heavy} if m in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_what_dmlink_recorded_comes_back_with_all_that_was_known_of_each_frame(tmp_path, stack):
+    from dmlink.recordings.writing import JOURNAL, ImageWriter, Journal
+
+    path = tmp_path / "gold.ome.zarr"
+    axis = Axis(-1, 0.5, "nm")
+    image = ImageWriter(path, (5, 6), np.uint16, y=axis, x=axis, name="View", length=99)
+    journal = Journal(path / JOURNAL)
+    known = {"roi": [10, 20, 15, 26], "y": [-1, 0.5, "nm"], "x": [-1, 0.5, "nm"], "tags": {"exposure": 0.1}}
+    moved = {"roi": [0, 0, 5, 6], "tags": {"exposure": 0.2}}
+    for i, more in enumerate([known, {}, moved]):
+        image.write(i, stack[i])
+        journal.write({"index": 7 + 2 * i, "time": 1000 + i / 4, **more})
+    (path / JOURNAL).open("ab").write(b'{"index": 13, "ti')  # killed here: three frames were acknowledged
+    with recordings.open(path) as recording:
+        same(recording, stack[:3])
+        assert recording.times.tolist() == [1000, 1000.25, 1000.5]
+        frames = list(recording)
+    assert [frame.roi for frame in frames] == [(10, 20, 15, 26)] * 2 + [(0, 0, 5, 6)]
+    assert [frame.tags["exposure"] for frame in frames] == [0.1, 0.1, 0.2]
+    assert [frame.tags["source_index"] for frame in frames] == [7, 9, 11]
+    assert frames[2].x == axis

@@ -275,7 +275,7 @@ def test_the_command_info_tells_shape_scale_and_rate(tmp_path, stack, capsys):
     assert told == {
         "name": "movie",
         "shape": "3 frames of 5 x 7 pixels",
-        "dtype": "uint16",
+        "dtype": "uint16, 210 bytes",
         "scale": "0.05 nm per pixel",
         "duration": "0.15 s",
     }

@@ -9,28 +9,64 @@ from dmlink import recordings
 if TYPE_CHECKING:
     import argparse
 
+    from dmlink.frame import Axis
+
+#: A tag's characters that are shown.
+LONGEST = 80
+
 
 def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Add the command `info` to the command line."""
     parser = subparsers.add_parser("info", help="say what a recording is: shape, scale, frame rate")
-    parser.add_argument("path", help="a .npy or TIFF file, an image, or a folder of images")
+    parser.add_argument("path", help="a file or folder, such as .dm4, .raw, .mrc, .tif, .ser, .emd, .zarr")
+    parser.add_argument("--axis", type=_number, help="the dimension that counts the frames: number or name")
+    parser.add_argument("--item", type=_number, help="which of several images in the file: number or name")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the recording at `args.path` is; return the exit code."""
-    with recordings.open(args.path) as recording:
+    with recordings.open(args.path, axis=args.axis, item=args.item) as recording:
         n, h, w = recording.shape
-        x, y, fps = recording.x, recording.y, recording.fps
-        scale = f"{x.scale:.6g} {x.unit}" if x.scale == y.scale else f"{y.scale:.6g} x {x.scale:.6g} {x.unit}"
+        fps = recording.fps
+        lacking = f", {recording.expected} announced" if recording.expected > n else ""
         rows = {
             "name": recording.name,
-            "shape": f"{n} frames of {h} x {w} pixels",
-            "dtype": recording.dtype,
-            "scale": f"{scale} per pixel" if x.unit else "not calibrated",
+            "shape": f"{n} {'frame' if n == 1 else 'frames'} of {h} x {w} pixels{lacking}",
+            "dtype": f"{recording.dtype}, {_size(n * h * w * recording.dtype.itemsize)}",
+            "scale": _scale(recording.y, recording.x),
             "duration": f"{n / fps:.6g} s" if fps else "unknown",
             "frame rate": f"{fps:.6g} frames/s" if fps else "unknown",
         }
+        for name, value in recording.tags.items():
+            if isinstance(value, dict | list):
+                rows[name] = f"({len(value)} entries)"
+            else:
+                rows[name] = " ".join(str(value).split())[:LONGEST]
+    width = max(map(len, rows)) + 2
     for what, value in rows.items():
-        print(f"{what:<12}{value}")
+        print(f"{what:<{width}}{value}")
     return 0
+
+
+def _scale(y: Axis, x: Axis) -> str:
+    """Return the calibration of rows and columns."""
+    if not (y.unit or x.unit):
+        return "not calibrated"
+    if (y.scale, y.unit) == (x.scale, x.unit):
+        return f"{x.scale:.6g} {x.unit} per pixel"
+    return f"{y.scale:.6g} {y.unit or 'rows'} x {x.scale:.6g} {x.unit or 'columns'} per pixel"
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes as people say it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.4g} {unit}"
+        count /= 1000
+    return f"{count:.4g} TB"
+
+
+def _number(text: str) -> int | str:
+    """Return an option as a number where it is one."""
+    return int(text) if text.lstrip("-").isdecimal() else text

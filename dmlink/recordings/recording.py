@@ -83,6 +83,11 @@ class Recording(ABC):
     def _read(self, i: int) -> np.ndarray:
         """Return the pixels of frame `i`, 0 <= i < n; shape (h, w)."""
 
+    def _frame(self, data: np.ndarray, i: int) -> Frame:
+        """Return frame `i` with what is known of it."""
+        time = float(self.times[i])
+        return Frame(data, i, time, self.y, self.x, source=self.name, tags=dict(self._frame_tags))
+
     def _close(self) -> None:  # noqa: B027 - a folder holds nothing open
         """Let go of what is open."""
 
@@ -113,8 +118,7 @@ class Recording(ABC):
         i %= n
         data = np.require(self._read(i), self.dtype, ["C_CONTIGUOUS", "ALIGNED"])
         data.flags.writeable = False
-        time = float(self.times[i])
-        return Frame(data, i, time, self.y, self.x, source=self.name, tags=dict(self._frame_tags))
+        return self._frame(data, i)
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(self.shape[0]))

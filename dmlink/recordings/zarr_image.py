@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 
-from dmlink.frame import Axis
+from dmlink.frame import Axis, Frame, Roi
 from dmlink.recordings.array_stack import ArrayStack
 from dmlink.recordings.dm_file import choose
+from dmlink.recordings.writing import JOURNAL, journal_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +44,9 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
             raise
         raise ValueError(f"{path} is not a whole OME-Zarr ({error}); copy it again.") from error
     tags = told.get("dmlink", {})
+    recorded = journal_lines(path / JOURNAL)
+    if recorded and axis is None:
+        return _Recorded(path, _Chunks(path, array), recorded, axes=axes, name=image.get("name"), tags=tags)
     return ArrayStack(
         path,
         _Chunks(path, array),
@@ -65,6 +70,32 @@ class _Chunks:
             return np.asarray(self._array[index])
         except (OSError, RuntimeError, ValueError) as error:  # each codec has its own
             raise ValueError(f"A chunk of {self._path} cannot be read ({error}); copy it again.") from error
+
+
+class _Recorded(ArrayStack):
+    """What dmlink has recorded: the frames that its journal tells of, with all that was known of each.
+
+    The array may be longer, where the recording was broken off. The frame's number at the microscope is its
+    tag "source_index".
+    """
+
+    def __init__(self, path: Path, chunks: _Chunks, lines: list[dict[str, Any]], **more: Any) -> None:
+        chunks.shape = (min(len(lines), chunks.shape[0]), *chunks.shape[1:])
+        self._lines: list[dict[str, Any]] = []
+        told: dict[str, Any] = {}
+        for line in lines:  # what has not changed is not told again
+            told = told | line
+            self._lines.append(told)
+        times = np.array([line["time"] for line in lines[: chunks.shape[0]]], float)
+        super().__init__(path, chunks, times=times, **more)
+
+    def _frame(self, data: np.ndarray, i: int) -> Frame:
+        told = self._lines[i]
+        frame = super()._frame(data, i)
+        axes: dict[str, Any] = {key: Axis(*told[key]) for key in ("y", "x") if told.get(key)}
+        roi = Roi(*told["roi"]) if told.get("roi") else None
+        tags = {**(told.get("tags") or {}), "source_index": told["index"]}
+        return replace(frame, **axes, roi=roi, tags=tags)
 
 
 def _first_array(path: Path, group: Any, axis: Dimensions, item: Item) -> ArrayStack:
