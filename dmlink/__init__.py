@@ -8,6 +8,7 @@ from dmlink.indm.memory import FrameCounter, LastFrames, Reference, RunningAvera
 from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several, Table, Text
 from dmlink.link import Link, connect
 from dmlink.notebook import load_ipython_extension, view
+from dmlink.readback import read_script
 from dmlink.recorder import Recorder
 from dmlink.recordings import Recording, open  # noqa: A004 - dmlink.open is what it says
 from dmlink.replay import Replay, replay
@@ -42,6 +43,7 @@ __all__ = [
     "export",
     "load_ipython_extension",
     "open",
+    "read_script",
     "replay",
     "view",
 ]

@@ -43,7 +43,7 @@ class CellText:
 
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
         self.comments = {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == token.COMMENT}
-        self.inside_strings = set(_inside_strings(tokens))
+        self.inside_strings = set(inside_strings(tokens))
         self.parameters = self._find_parameters()
         self.imports = self._find_imports()
         self.provided = dict.fromkeys(self.parameters, "") | {
@@ -249,7 +249,7 @@ def split_lines(text: str) -> list[str]:
     return re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
 
 
-def _inside_strings(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[int]:
+def inside_strings(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[int]:
     """Yield the rows that begin within a string: to indent them would change the string."""
     starts: list[int] = []
     opening = {getattr(token, name, -1) for name in ("FSTRING_START", "TSTRING_START")}

@@ -16,7 +16,7 @@ from dmlink.program import Program
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
 MECHANICS = ("livescript", "memory")  # modules of dmlink.indm
-FUTURE = "from __future__ import annotations\n\n"
+FUTURE = "from __future__ import annotations  # so that Python 3.7 reads newer ones\n"
 HEADER = '''"""{name}: processes every frame of the live view in DigitalMicrograph.
 
 How to run it: open this file in a script window (File > Open, language Python), click the live view, then
@@ -96,8 +96,8 @@ def script(program: Program, target: str = "live") -> str:
             "text: make or load them inside the cell, and keep them in state."
         )
     own = _without_dmlink(program)
-    if FUTURE not in f"{own}\n":
-        own = FUTURE + own
+    if FUTURE.partition("  #")[0] not in own:
+        own = f"{FUTURE}\n{own}"
     header = HEADER.format(name=program.name, needs="{needs}", version=version("dmlink"))
     above = f"{header}\n{own}\n"
     below_header = "\n" * len(needs.versions(above))  # lines that the header will have more

@@ -42,9 +42,9 @@ def program(path: str | Path, name: str | None = None) -> Program:
         there = ", ".join(live) or "none"
         which = "which one of its live cells is meant" if name is None else f"no live cell named {name!r}"
         raise ValueError(f"{path}: {which}? It has: {there}.")
-    namespace, failed = _namespace(Path(path), cells)
+    names, failed = namespace(Path(path), cells)
     try:
-        return Program.from_cell(live[name], name, namespace)
+        return Program.from_cell(live[name], name, names)
     except ValueError as error:
         raise ValueError(" ".join([f"{error}", *_why(Path(path), str(error), failed)])) from None
 
@@ -78,7 +78,7 @@ def _positional(options: str) -> list[str]:
     return found
 
 
-def _namespace(path: Path, cells: list[str]) -> tuple[dict[str, Any], list[str]]:
+def namespace(path: Path, cells: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Return what the notebook's definitions define, and what became of those that failed.
 
     They are made in a module that inspection finds the source of.
@@ -87,12 +87,14 @@ def _namespace(path: Path, cells: list[str]) -> tuple[dict[str, Any], list[str]]
     module = ModuleType("__main__")
     module.__file__ = f"<{path.name}>"
     linecache.cache[module.__file__] = (len(text), None, text.splitlines(keepends=True), module.__file__)
+    flags = annotations.compiler_flag if "from __future__ import annotations" in text else 0
     main, sys.modules["__main__"] = sys.modules["__main__"], module
     failed = []
     try:
         for node in ast.parse(text).body:
             try:
-                exec(compile(ast.Module([node], []), module.__file__, "exec"), vars(module))  # noqa: S102
+                code = compile(ast.Module([node], []), module.__file__, "exec", flags, dont_inherit=True)
+                exec(code, vars(module))  # noqa: S102
             except Exception as error:  # noqa: BLE001 - the cell may do without it
                 failed.append(f"'{ast.unparse(node).splitlines()[0]}': {type(error).__name__}: {error}")
     finally:

@@ -8,7 +8,7 @@ Needs: NumPy, which comes with GMS.
 Change the parameters and process() as you like. Made by dmlink 0.1.0.dev0.
 """
 
-from __future__ import annotations
+from __future__ import annotations  # so that Python 3.7 reads newer ones
 
 import numpy as np
 

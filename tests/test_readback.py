@@ -1,0 +1,112 @@
+"""An exported script can be read back: the same cell if nobody changed it, else with the changes."""
+
+import textwrap
+
+import numpy as np
+import pytest
+
+import dmlink
+from dmlink.export import export, script
+from dmlink.program import Program
+
+RINGS = '''
+def rings(power, n):
+    """Average in rings."""
+    return power[:n] * FACTOR  # not yet
+
+
+FACTOR = 3
+'''
+CELLS = {
+    "number": "frame.mean() / 3",
+    "parameters": """
+        n: (16, 256, 16) = 32  # points
+        level: (0.0, 1.0) = 0.5
+        log: bool = True  # logarithmic: or not
+        mode: ["a: b", "c"] = "c"  # which: of both
+        some: float = 1.5
+        word: str = "one of us"  # to be: said
+
+        # what comes
+        {"sum": n + level + some, "log": log}
+    """,
+    "imports": "import scipy.ndimage as ndi\nfrom math import pi  # a number\nndi.gaussian_filter(frame, pi)",
+    "text": 'words = """a\n    b\n  c"""\n\nif frame.any():\n    words += "d"\nText(words)  # said',
+    "two lines": "Profile(\n    frame.mean(axis=0),\n    unit=info.unit,\n)\n# the end",
+    "no result": "import math\nn: float = 1.0",
+    "unicode": "# Gr\u00f6\u00dfe in \u00b5m\ngr\u00f6\u00dfe = 'ä'; frame.mean()",
+    "function": "def inner(x):\n    return x\n\ninner(frame)",
+}
+
+
+def cell(text, name="test", **namespace):
+    return Program.from_cell(textwrap.dedent(text).strip("\n"), name, namespace)
+
+
+@pytest.mark.parametrize("text", CELLS.values(), ids=CELLS)
+def test_what_was_not_changed_is_the_same_program(tmp_path, text):
+    program = cell(text)
+    back = dmlink.read_script(export(program, tmp_path / "script.py"))
+    assert back.source == program.source
+    assert back.name == "test"
+    assert script(back.program) == script(program)
+    same = [
+        (p.name, p.value, p.kind, p.minimum, p.maximum, p.step, p.choices)
+        for p in program.parameters.values()
+    ]
+    read = back.program.parameters.values()
+    assert [(p.name, p.value, p.kind, p.minimum, p.maximum, p.step, p.choices) for p in read] == same
+
+
+def test_a_cell_that_begins_with_its_parameters_has_the_same_text(tmp_path):
+    text = "n: (16, 256, 16) = 32  # points\n\n# comment\nvalue = frame.mean() * n\nvalue"
+    assert dmlink.read_script(export(text, tmp_path / "script.py")).program.text == text
+
+
+def test_what_it_took_from_the_notebook_comes_back(tmp_path, monkeypatch):
+    path = tmp_path / "notebook.py"
+    path.write_text("import numpy as np\n" + RINGS)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"np": np, "__name__": "__main__"}
+    exec(compile(path.read_text(), str(path), "exec"), names)  # noqa: S102
+    program = cell("n: int = 3\nnp.sqrt(rings(frame, n))", **names)
+    back = dmlink.read_script(export(program, tmp_path / "script.py"))
+    assert back.source == program.source
+    frame = np.arange(24.0).reshape(6, 4)
+    assert np.array_equal(back.run(frame).values, np.sqrt(frame[:3] * 3))
+
+
+def test_changes_made_in_dm_are_in_the_cell(tmp_path):
+    path = export("n: (1, 9) = 2  # times\nn * frame.mean()", tmp_path / "script.py")
+    text = (
+        path.read_text()
+        .replace("n = 2  #", "n = 4  #")
+        .replace("n * frame.mean()", "top = frame.max()\n    return n * top")
+    )
+    text = text.replace("    return top = ", "    top = ")
+    path.write_text(text, newline="\r\n")
+    back = dmlink.read_script(path)
+    assert back.program.parameters["n"].value == 4
+    assert back.run(np.full((3, 3), 5)).value == 20
+    assert back.program.text == "n: (1, 9) = 4  # times\n\ntop = frame.max()\nn * top"
+
+
+def test_what_cannot_be_read_back_is_told(tmp_path):
+    path = tmp_path / "other.py"
+    path.write_text("print(3)\n")
+    with pytest.raises(ValueError, match=r"other\.py is not a script that dmlink has exported"):
+        dmlink.read_script(path)
+    export("n: (1, 9) = 2\nn * frame.mean()", path, overwrite=True)
+    text = path.read_text()
+    path.write_text(text.replace("n = 2", "n = 20"))
+    with pytest.raises(ValueError, match="line 1: 20 is outside 1 to 9"):
+        dmlink.read_script(path)
+    path.write_text(text.replace("def process", "def run"))
+    with pytest.raises(ValueError, match="has 0 functions process"):
+        dmlink.read_script(path)
+    path.write_text(text.replace("    return n", "    return n +* 3"))
+    with pytest.raises(SyntaxError):
+        dmlink.read_script(path)
+    path.write_text(text.replace("import annotations", "import annotations\nimport nowhere_at_all"))
+    with pytest.raises(ValueError, match="this failed: 'import nowhere_at_all': ModuleNotFoundError"):
+        dmlink.read_script(path)
