@@ -7,14 +7,16 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 from textwrap import indent
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from dmlink import bundle, needs
 from dmlink.capture import RESULTS
 from dmlink.program import Program
+from dmlink.scriptdata import beside, embedded, loaded, named
 
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
+DRAWN = {"Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Table", "Text"}
 MECHANICS = ("livescript", "memory")  # modules of dmlink.indm
 FUTURE = "from __future__ import annotations  # so that Python 3.7 reads newer ones\n"
 HEADER = '''"""{name}: processes every frame of the live view in DigitalMicrograph.
@@ -38,7 +40,12 @@ class HasProgram(Protocol):
 
 
 def export(
-    cell: HasProgram | Program | str, path: str | Path, target: str = "live", *, overwrite: bool = False
+    cell: HasProgram | Program | str,
+    path: str | Path,
+    target: str = "live",
+    *,
+    gms: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a cell as a stand-alone script for DigitalMicrograph.
 
@@ -50,6 +57,9 @@ def export(
         The file to write.
     target : {"live"}
         "live" processes the live view.
+    gms : {"3.4", "3.5", "3.6"}, optional
+        The version of GMS that it has to run in: a cell that needs a newer Python is refused. Without it the
+        script says itself what it needs.
     overwrite : bool
         Whether a file that exists may be replaced.
 
@@ -63,25 +73,33 @@ def export(
     FileExistsError
         If the file exists.
     ValueError, SyntaxError
-        If the text is not a live cell.
+        If the text is not a live cell, or cannot run in that version of GMS: with the cell's line.
     """
     path = Path(path)
     if isinstance(cell, str):
         cell = Program.from_cell(cell, path.stem)
     program = cell if isinstance(cell, Program) else cell.program
-    text = script(program, target)
+    if gms:
+        _refuse_newer(program, gms)
     try:
+        data = (
+            "" if embedded(program.arrays) is not None else beside(program.arrays, path, overwrite=overwrite)
+        )
+        text = script(program, target, data)
         with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-    except FileExistsError:
+    except FileExistsError as error:
         raise FileExistsError(
-            f"{path} exists. Choose another name, or allow it to be replaced (overwrite=True, --overwrite)."
+            f"{error.filename} exists. Choose another name, or allow it to be replaced (overwrite=True, "
+            "--overwrite)."
         ) from None
     return path
 
 
-def script(program: Program, target: str = "live") -> str:
+def script(program: Program, target: str = "live", data: str = "") -> str:
     """Return the text of the stand-alone script of a program.
+
+    `data` is the file with its arrays; they are part of the text if there is none.
 
     Raises
     ------
@@ -90,14 +108,12 @@ def script(program: Program, target: str = "live") -> str:
     """
     if target != "live":
         raise ValueError(f"{target!r} is not a target of an export; there is: 'live'.")
-    if program.arrays:
-        raise ValueError(
-            f"This cell uses arrays of the notebook ({', '.join(program.arrays)}), which are not in the script's "
-            "text: make or load them inside the cell, and keep them in state."
-        )
     own = _without_dmlink(program)
     if FUTURE.partition("  #")[0] not in own:
         own = f"{FUTURE}\n{own}"
+    if data:
+        own = f"{own.rstrip()}\n".replace("\n\n", f"\n\n{named(data)}\n\n", 1)
+    arrays = (loaded() if data else embedded(program.arrays) or "") if program.arrays else ""
     header = HEADER.format(name=program.name, needs="{needs}", version=version("dmlink"))
     above = f"{header}\n{own}\n"
     below_header = "\n" * len(needs.versions(above))  # lines that the header will have more
@@ -105,17 +121,17 @@ def script(program: Program, target: str = "live") -> str:
         "{needs}", ".\nNeeds: ".join([needs.packages(above), *needs.versions(below_header + above)]), 1
     )
     tree = ast.parse(program.source)
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    bare = not _is_result(_returned(tree))
-    kinds = sorted((used & RESULTS.keys()) | {"Axis"})
+    given = {alias.name for node in tree.body if _is_ours(node) for alias in node.names}
+    bare = not _is_result(_returned(tree), given)
+    kinds = sorted(given | {"Axis"})
     options = {"meaning": "as_result"} if bare else {}
     if "tags" in program.source:
         options["tags"] = "read_tags"
     mechanics = _needed(["start", *kinds, *options.values()])
-    given = "".join(f", {option}={value}" for option, value in options.items())
-    call = f"start({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{given})"
+    more = "".join(f", {option}={value}" for option, value in options.items())
+    call = f"start({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{more})"
     function = f"def dmlink_live():\n{indent(mechanics, '    ')}\n    {call}"
-    return f"{above}\n\n{BELOW}\n\n{function}\n\n\ndmlink_live()\n"
+    return f"{above}\n\n{BELOW}\n\n{function}\n\n\n{arrays}dmlink_live()\n"
 
 
 def _returned(tree: ast.Module) -> ast.expr | None:
@@ -125,12 +141,16 @@ def _returned(tree: ast.Module) -> ast.expr | None:
     return last.value if isinstance(last, ast.Return) else None
 
 
-def _is_result(value: ast.expr | None) -> bool:
+def _is_ours(node: ast.stmt) -> TypeGuard[ast.ImportFrom]:
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "dmlink"
+
+
+def _is_result(value: ast.expr | None, given: set[str]) -> bool:
     """Say whether it is a result for sure, of a kind that is written there, and no bare value."""
     if isinstance(value, ast.IfExp):
-        return _is_result(value.body) and _is_result(value.orelse)
+        return _is_result(value.body, given) and _is_result(value.orelse, given)
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-        return value.func.id in {"Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Table", "Text"}
+        return value.func.id in given & DRAWN
     return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
@@ -155,6 +175,19 @@ def _needed(names: list[str]) -> str:
             if used and module != "__future__" and taken != {"Any"}:
                 merged.setdefault(module, set()).update(used - {"Any"})
     return f"{bundle.import_lines([merged])}\n{found}"
+
+
+def _refuse_newer(program: Program, gms: str) -> None:
+    if gms not in needs.PYTHON_OF_GMS:
+        raise ValueError(f"GMS {gms!r} is not known; there is: {', '.join(needs.PYTHON_OF_GMS)}.")
+    has = needs.PYTHON_OF_GMS[gms]
+    for newer, what, line in needs.newer_python(program.source):
+        if newer > has:
+            cell = program.line_of(line)
+            raise ValueError(
+                f"{f'line {cell}' if cell else 'In what the cell uses'}: {what} needs Python "
+                f"{newer[0]}.{newer[1]}; GMS {gms} has Python {has[0]}.{has[1]}."
+            )
 
 
 def _without_dmlink(program: Program) -> str:
@@ -187,7 +220,9 @@ def _without_dmlink(program: Program) -> str:
         drop |= {*range(node.lineno, (node.end_lineno or node.lineno) + 1)}
         given |= {alias.name for alias in node.names}
     text = "\n".join(line for number, line in enumerate(lines, start=1) if number not in drop)
-    early = given.intersection(compile(text, program.filename, "exec", dont_inherit=True).co_names)
+    early = (given | program.arrays.keys()).intersection(
+        compile(text, program.filename, "exec", dont_inherit=True).co_names
+    )
     if early:  # by a default value or a base class; the mechanics stand below it
         raise ValueError(
             f"The definitions that this cell uses need {', '.join(sorted(early))} while they are made, which "

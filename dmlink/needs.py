@@ -10,6 +10,7 @@ import vermin  # type: ignore[import-untyped]
 
 OLDEST = (3, 7)  # Python of GMS 3.4
 NEWEST = (3, 10)  # of GMS 3.6, the newest that is known
+PYTHON_OF_GMS = {"3.4": OLDEST, "3.5": OLDEST, "3.6": NEWEST}
 DISTRIBUTIONS = {
     "cv2": "opencv-python",
     "skimage": "scikit-image",
@@ -37,18 +38,19 @@ def packages(text: str) -> str:
 def versions(text: str) -> list[str]:
     """Return what the script uses that not every GMS has, with the lines that use it."""
     needs = []
-    newer = _newer_python(text)
+    newer = newer_python(text)
     if newer:
-        highest = max(version for version, _ in newer)
+        highest = max(version for version, _, _ in newer)
         gms = "GMS 3.6 or later" if highest <= NEWEST else "newer than GMS 3.6 has"
-        used = ", ".join(what for _, what in newer)
+        used = ", ".join(f"{what} (line {line})" for _, what, line in newer)
         needs.append(f"Python {highest[0]}.{highest[1]} ({gms}): {used}")
     if newer_numpy := _newer_numpy(text):
         needs.append(f"NumPy 2 (GMS 3.6 has 1.23): {', '.join(newer_numpy)}")
     return needs
 
 
-def _newer_python(text: str) -> list[tuple[tuple[int, int], str]]:
+def newer_python(text: str) -> list[tuple[tuple[int, int], str, int]]:
+    """Return what needs a newer Python than the oldest GMS has: that version, what it is, and its line."""
     found = []
     config = vermin.Config()
     config.set_verbose(3)  # with lines
@@ -56,7 +58,7 @@ def _newer_python(text: str) -> list[tuple[tuple[int, int], str]]:
     for line in vermin.visit(text, config).output_text().splitlines():
         match = re.match(r"L(\d+).*?: (.+?) requires? .*, (\d+)\.(\d+)$", line)
         if match and (version := (int(match[3]), int(match[4]))) > OLDEST:
-            found.append((version, f"{match[2]} (line {match[1]})"))
+            found.append((version, match[2], int(match[1])))
     return found
 
 

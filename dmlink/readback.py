@@ -13,6 +13,7 @@ from dmlink import ipynb
 from dmlink.cell import LiveCell
 from dmlink.celltext import inside_strings, split_lines
 from dmlink.export import BELOW, FUTURE
+from dmlink.scriptdata import DATA_FILE, arrays_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +56,18 @@ def read_script(path: str | Path) -> LiveCell:
         text = "\n".join(lines[_first(node) - 1 : node.end_lineno])
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             imports.append(text)
-        elif node is not process[0] and node.lineno not in names and not isinstance(node, ast.Expr):
+        elif (
+            node is not process[0]
+            and node.lineno not in names
+            and not isinstance(node, ast.Expr)
+            and not text.startswith(f"{DATA_FILE} =")
+        ):
             definitions.append(text)
+    arrays = arrays_of(above, below)
     namespace, failed = ipynb.namespace(path, [*imports, *definitions])
     if failed:
         raise ValueError(f"{path}: this failed: {failed[0]}.")
+    namespace |= arrays
     head = [line for line in imports if not line.startswith("from __future__")]
     written = [text for _, text in parameters]
     parts = ["\n".join(part) for part in (head, written, _body(above, process[0])) if part]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dmlink
 from dmlink import needs
 from dmlink.check import Played, check
 from dmlink.cli import main
@@ -730,3 +731,41 @@ def test_rows_that_never_change_are_not_waited_for():
                 dm.step()
             shown = dm.result.data
             assert any(np.array_equal(shown, frame.data) for frame in masked[4:7])
+
+
+# Arrays of the notebook, and the version of GMS
+
+
+def test_arrays_of_the_notebook_are_part_of_the_text_or_beside_it(tmp_path):
+    random = np.random.default_rng(2)
+    for n, beside in ((40, False), (700, True)):
+        weights = random.random((n, n))
+        mask = random.random((24, 40)) > 0.5
+        cell = program("Image(frame * mask + weights[:24, :1])", weights=weights, mask=mask)
+        path = export(cell, tmp_path / f"script{n}.py")
+        assert path.with_suffix(".npz").exists() == beside
+        assert len(path.read_text()) < 200_000
+        assert check(path, recording(4), cell).equal
+        back = dmlink.read_script(path)
+        assert back.source == cell.source
+        assert np.array_equal(back.program.arrays["weights"], weights)
+        assert script(back.program) == script(cell)
+    with pytest.raises(FileExistsError, match=r"script700\.npz exists"):
+        export(cell, path)
+    moved = path.with_suffix(".npz").rename(tmp_path / "moved.npz")
+    assert f'DATA_FILE = r"{path.with_suffix(".npz")}"\n' in path.read_text()
+    path.write_text(path.read_text().replace("script700.npz", moved.name))
+    assert check(path, recording(4), cell).equal
+
+
+def test_a_cell_that_the_version_of_gms_cannot_run_is_refused_with_its_line(tmp_path):
+    cell = program("a = 1\nif (n := int(frame.mean())) > 3:\n    n = 0\nn")
+    for gms, python in (("3.4", "3.7"), ("3.5", "3.7")):
+        with pytest.raises(
+            ValueError, match=rf"^line 2: named expressions needs Python 3\.8; GMS {gms} has Python {python}"
+        ):
+            export(cell, tmp_path / "script.py", gms=gms)
+    assert not (tmp_path / "script.py").exists()
+    export(cell, tmp_path / "script.py", gms="3.6")
+    with pytest.raises(ValueError, match=r"GMS '2\.3' is not known; there is: 3\.4, 3\.5, 3\.6"):
+        export(cell, tmp_path / "other.py", gms="2.3")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dmlink import ipynb
 from dmlink.export import export
+from dmlink.needs import PYTHON_OF_GMS
 from dmlink.program import Program
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("file", type=Path, help="a notebook (.ipynb), or a file with the cell's text (.py)")
     parser.add_argument("name", nargs="?", help="name of the live cell in the notebook")
     parser.add_argument("-o", "--output", type=Path, help="the script to write; default: NAME_dm.py")
+    parser.add_argument(
+        "--gms", choices=PYTHON_OF_GMS, help="the version of GMS that the script has to run in"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the script if it exists")
     parser.set_defaults(run=run)
 
@@ -30,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
         program = ipynb.program(source, options.name)
     else:
         program = Program.from_cell(source.read_text(encoding="utf-8"), options.name or source.stem)
-    path = export(program, options.output or Path(f"{program.name}_dm.py"), overwrite=options.overwrite)
+    output = options.output or Path(f"{program.name}_dm.py")
+    path = export(program, output, gms=options.gms, overwrite=options.overwrite)
     print(f"{path} is written. Open it in a script window of DigitalMicrograph and execute it.")
     return 0
