@@ -7,10 +7,10 @@ import sys
 import textwrap
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import gone
 
 from dmlink.cell import LiveCell
 from dmlink.engine import Engine, WorkerDied
@@ -65,20 +65,6 @@ def shared():
 
 def full(value, shape=(4, 6), index=0):
     return Frame(np.full(shape, value, np.uint16), index)
-
-
-def gone(pid, timeout=5.0):
-    """Wait for the end of a process that is not our child."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 # What it gives
