@@ -33,6 +33,7 @@ SWITCHES = [
     {"partial_frames": 4, "twice_per_frame": True, "events": "queue"},
     {"version": (3, 52, 1), "unregister_all": False, "scipy_in_background": False},
     {"threads": "frozen", "argv": "missing"},
+    {"do_events": "hang"},
 ]
 
 

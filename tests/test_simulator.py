@@ -12,6 +12,7 @@ import pytest
 
 from dmlink.frame import Axis
 from dmlink.simulator import Microscope
+from dmlink.simulator.gatan_files import write_in_situ_raw
 
 LISTENER = """
 import traceback
@@ -174,6 +175,53 @@ def test_the_view_is_calibrated_and_tagged_like_the_recording():
     with Microscope(recording, unit_bytes=False):
         image = sys.modules["DigitalMicrograph"].GetFrontImage()
         assert image.GetDimensionUnitString(0) == "µm"
+
+
+def test_calibration_has_two_formats():
+    with Microscope(Recording()):
+        image = sys.modules["DigitalMicrograph"].GetFrontImage()
+        assert image.GetDimensionCalibration(0, 0)[:2] == (-8.0, 0.5)
+        assert image.GetDimensionCalibration(0, 1)[:2] == (16.0, 0.5)  # (16 - 16) * 0.5 == -8.0 + 0.5 * 16
+        image.SetDimensionCalibration(0, 4.0, 0.25, "nm", 1)
+        assert image.GetDimensionCalibration(0, 0)[:2] == (-1.0, 0.25)
+        with pytest.raises(ValueError, match="format 2"):
+            image.GetDimensionCalibration(0, 2)
+
+
+# Files
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.complex64])
+def test_an_image_can_be_saved_and_opened(tmp_path, dtype):
+    pixels = np.arange(12).reshape(3, 4).astype(dtype)
+    with Microscope(Recording()) as microscope:
+        dm = sys.modules["DigitalMicrograph"]
+        image = dm.CreateImage(pixels.copy())
+        image.SetDimensionCalibration(0, -2.0, 0.5, "nm", 0)
+        image.GetTagGroup().SetTagAsDouble("Exposure", 0.5)
+        image.SaveAsGatan(str(tmp_path / "mean"))
+        with pytest.raises(RuntimeError, match="exists"):
+            image.SaveAsGatan(str(tmp_path / "mean.dm4"))
+        document = dm.NewImageDocumentFromFile(str(tmp_path / "mean.dm4"))
+        document.Show()
+        again = document.GetImage(0)
+        same = abs(pixels) if dtype == np.complex64 else pixels
+        assert (abs(again.GetNumArray()) == same).all()
+        assert again.GetDimensionCalibration(0, 0) == (-2.0, 0.5, "nm")
+        assert again.GetTagGroup().GetTagAsDouble("Exposure") == (True, 0.5)
+        document.SaveToFile("Gatan Format", str(tmp_path / "again.dm4"))
+        assert microscope.window("mean")
+    assert (tmp_path / "again.dm4").exists()
+
+
+def test_an_in_situ_recording_is_opened_as_a_stack(tmp_path):
+    frames = np.random.default_rng(1).integers(0, 99, (5, 6, 7)).astype(np.uint16)
+    write_in_situ_raw(tmp_path / "run.dm4", frames, exposure=0.1)
+    with Microscope(Recording()):
+        dm = sys.modules["DigitalMicrograph"]
+        assert (dm.OpenImage(str(tmp_path / "run.dm4")).GetNumArray() == frames).all()
+        with pytest.raises(RuntimeError, match="missing"):
+            dm.OpenImage(str(tmp_path / "missing.dm4"))
 
 
 # The camera
@@ -341,6 +389,17 @@ def test_do_events_reenters_handlers_on_the_main_thread_only():
             run(microscope, "DM.DoEvents()")
         with pytest.raises(RuntimeError, match="would hang"):
             sys.modules["DigitalMicrograph"].Result("from nowhere")
+
+
+def test_do_events_off_the_main_thread_can_hang_until_the_script_is_interrupted():
+    with Microscope(Recording(), do_events="hang") as microscope:
+        script = microscope.run_script("print('in')\nDM.DoEvents()\nprint('out')")
+        script.wait_for("in")
+        microscope.wait_displayed(3)  # the others go on
+        assert not script.done.is_set()
+        script.stop()
+        script.join()
+        assert script.output == ["in"]
 
 
 # Listeners
@@ -727,8 +786,30 @@ def test_threads_of_a_script_that_has_ended_go_on_or_stand_still(threads):
         script = run(microscope, look + "print('more', counted[0] - begun)")
         more = int(script.output[-1].split()[1])
         assert more <= 1 if threads == "frozen" else more > 3
-    for counting in [t for t in threading.enumerate() if "count" in t.name]:
-        counting.join(10)
+        counting = [t for t in threading.enumerate() if "count" in t.name]
+        assert len(counting) == 1  # a frozen thread is there, and stands still
+    for thread in counting:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_frozen_thread_keeps_what_it_holds():
+    text = (
+        "import threading, time\n"
+        "lock, held = threading.Lock(), threading.Event()\n"
+        "def hold(lock=lock, held=held, sleep=time.sleep):\n"
+        "    with lock:\n"
+        "        held.set()\n"
+        "        while True: sleep(0.005)\n"
+        "threading.Thread(target=hold, daemon=True).start()\n"
+        "held.wait(5)\n"
+    )
+    with Microscope(Recording(), threads="frozen") as microscope:
+        run(microscope, text)
+        assert run(microscope, "print(lock.acquire(timeout=0.1))").output == ["False"]
+        holding = [t for t in threading.enumerate() if "hold" in t.name]
+    for thread in holding:
+        thread.join(10)
 
 
 def test_scipy_can_be_refused_on_the_background_thread_until_the_main_thread_has_it():

@@ -44,6 +44,11 @@ class Py_Camera:
     def GetInserted(self) -> bool:
         return self._inserted
 
+    def GetDefaultParameters(self) -> tuple[float, int, int, int, int, int, int, int]:
+        """Return what `AcquireImage` takes; that it is just this is inferred from the name."""
+        h, w = self._frames.read(0).shape
+        return 0.1, 1, 1, 3, 0, 0, h, w
+
     def CreateImageForAcquire(self, bin_x: int, bin_y: int, _processing: int, *area: int) -> Py_Image:
         pixels = _part(self._frames.read(0, _one_binning(bin_x, bin_y)), bin_x, area)
         image = Image(self._workspace, np.zeros(pixels.shape, pixels.dtype), "Acquired")

@@ -79,8 +79,6 @@ class Desktop:
 
     def do_events(self) -> None:
         """Handle what waits now, from within an action: handlers can be re-entered by this."""
-        if not self.on_main_thread:
-            raise RuntimeError("DoEvents off the main thread: GMS would hang here.")
         for _ in range(len(self._events)):
             if action := self._take(wait=False):
                 action()

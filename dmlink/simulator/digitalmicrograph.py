@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dmlink.simulator.displays import Roi, line_plot
 from dmlink.simulator.dmscript import DMScript
 from dmlink.simulator.documents import Document
+from dmlink.simulator.files import opened
 from dmlink.simulator.handles import ascii_only, unwrap, wrap
 from dmlink.simulator.images import Py_Image, create_image
 from dmlink.simulator.listeners import script_object_class
@@ -108,10 +109,10 @@ class _Functions:
             document.close()
 
     def OpenImage(self, path: str) -> Any:
-        raise RuntimeError(f"OpenImage({path!r}): the simulator opens no files.")
+        return wrap(opened(self._workspace, path, "OpenImage"))
 
     def NewImageDocumentFromFile(self, path: str) -> Any:
-        raise RuntimeError(f"NewImageDocumentFromFile({path!r}): the simulator opens no files.")
+        return wrap(opened(self._workspace, path, "NewImageDocumentFromFile").ensure_document())
 
     def GetActiveCamera(self) -> Py_Camera:
         return self._camera
@@ -161,7 +162,14 @@ class _Functions:
         return self._workspace.desktop.on_main_thread
 
     def DoEvents(self) -> None:
-        self._workspace.desktop.do_events()
+        desktop = self._workspace.desktop
+        if desktop.on_main_thread:
+            desktop.do_events()
+            return
+        if self._workspace.switches.do_events == "raise":
+            raise RuntimeError("DoEvents off the main thread: GMS would hang here.")
+        while True:
+            threading.Event().wait(0.05)  # in slices, so that an interrupt is seen
 
     def Sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -127,7 +127,11 @@ class Py_ImageDocument(Handle, wraps=Document):
         self._document.show()
 
     def SaveToFile(self, kind: str, path: str) -> None:
-        raise RuntimeError(f"SaveToFile({kind!r}, {path!r}): the simulator writes no files.")
+        if kind != "Gatan Format":
+            raise RuntimeError(f"SaveToFile({kind!r}, {path!r}): the simulator knows the Gatan Format only.")
+        if self._document.display is None:
+            raise RuntimeError(f"SaveToFile({kind!r}, {path!r}): the document has no image.")
+        self._document.display.image.save(path, "SaveToFile")
 
 
 class Py_Window(Handle, wraps=Window):

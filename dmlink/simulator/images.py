@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from dmlink.indm.info import Axis
 from dmlink.simulator.displays import LINE_PLOT, Display
 from dmlink.simulator.documents import Document
+from dmlink.simulator.gatan_files import write_dm4
 from dmlink.simulator.handles import Handle, ascii_only, wrap
 from dmlink.simulator.tags import Py_TagGroup
 
@@ -91,6 +93,16 @@ class Image:
         if self.listeners:
             self.workspace.post_data_changed(self)
         self.workspace.changed()
+
+    def save(self, path: str, call: str) -> None:
+        """Write it as DM4; `.dm4` is added to the path if need be. Raises RuntimeError if that fails."""
+        if self.rgb:
+            raise RuntimeError(f"{call}({path!r}): the simulator saves no RGB images.")
+        axes = [(pixel_origin(axis), axis.scale, axis.unit) for axis in reversed(self.axes)]
+        try:
+            write_dm4(Path(path).with_suffix(".dm4"), self.memory, axes=axes, tags=self.tags)
+        except OSError as error:
+            raise RuntimeError(f"{call}({path!r}): {error}") from None
 
     def delete(self) -> None:
         """Close its document and end it."""
@@ -202,15 +214,16 @@ class Py_Image(Handle, wraps=Image):
         return Py_TagGroup(self._image.tags)
 
     def SaveAsGatan(self, path: str) -> None:
-        raise RuntimeError(f"SaveAsGatan({path!r}): the simulator writes no files.")
+        self._image.save(path, "SaveAsGatan")
 
     def GetDimensionCalibration(self, dim: int, form: int) -> tuple[float, float, str | bytes]:
-        _format_0(form)
         axis = self._image.axes[self._dim(dim)]
-        return axis.origin, axis.scale, self._unit(axis.unit)
+        origin = pixel_origin(axis) if _is_pixel(form) else axis.origin
+        return origin, axis.scale, self._unit(axis.unit)
 
     def SetDimensionCalibration(self, dim: int, origin: float, scale: float, unit: str, form: int) -> None:
-        _format_0(form)
+        if _is_pixel(form):
+            origin = -origin * scale
         unit = ascii_only(unit, "SetDimensionCalibration")
         self._image.axes[self._dim(dim)] = Axis(float(origin), float(scale), unit)
 
@@ -271,6 +284,13 @@ class Py_Image(Handle, wraps=Image):
         return unit.replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}").encode("latin-1", "replace")
 
 
-def _format_0(form: int) -> None:
-    if form != 0:
-        raise ValueError(f"Calibration format {form}: only 0 (origin + scale * index) is sure to work.")
+def pixel_origin(axis: Axis) -> float:
+    """Return the index at which the axis is zero, as DM4 files and calibration format 1 have it."""
+    return -axis.origin / axis.scale if axis.origin and axis.scale else 0.0
+
+
+def _is_pixel(form: int) -> bool:
+    """Tell whether a calibration has the format 1, (index - origin) * scale; 0 is origin + scale * index."""
+    if form not in {0, 1}:
+        raise ValueError(f"Calibration format {form}: it is 0 or 1.")
+    return form == 1

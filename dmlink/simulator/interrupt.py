@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import threading
+import threading
 
 
 def interrupt(thread: threading.Thread, kind: type[BaseException] = KeyboardInterrupt) -> None:
@@ -19,7 +17,13 @@ def interrupt(thread: threading.Thread, kind: type[BaseException] = KeyboardInte
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(kind))
 
 
-def spare(thread: threading.Thread) -> None:
-    """Take back an interrupt that `thread` has not seen yet."""
-    if thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), None)
+def spare() -> None:
+    """Take away an interrupt that the calling thread has not seen yet, if there is one.
+
+    A new one takes its place and is caught. To call it off would leave CPython looking for it: slower ever
+    after, and with 3.11 a thread that is traced then hangs.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        interrupt(threading.current_thread())
+        while True:
+            pass

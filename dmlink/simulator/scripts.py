@@ -142,7 +142,7 @@ class Script:
             with self._guard:
                 self._running = False
                 if self.stopped and self._thread:
-                    spare(self._thread)
+                    spare()
 
 
 class Scripts:

@@ -1,4 +1,10 @@
-"""Surroundings: what a script finds in DM's Python that is other than elsewhere."""
+"""Surroundings: what a script finds in DM's Python that is other than elsewhere.
+
+"Frozen" threads: a DM that keeps the interpreter lock once a script has ended would freeze every thread of
+ours as well. So only threads of scripts stand still, each before its next line (a trace function
+waits there), with whatever locks it holds; a call into C that has begun, such as `time.sleep`, comes to its
+end.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,9 @@ import contextlib
 import sys
 import threading
 from pathlib import PurePath
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dmlink.simulator.interrupt import interrupt
 from dmlink.simulator.output import Output, speaking
 
 if TYPE_CHECKING:
@@ -30,9 +35,9 @@ class Surroundings:
         self._desktop = desktop
         self._switches = switches
         self._imported: set[str] = set()  # heavy packages that the main thread has imported
-        self._threads: list[Any] = []
         self._over: set[Output | None] = set()  # what scripts that have ended printed to
         self._argv: list[str] | None = None
+        self._closed = threading.Event()
         self._threading = self._frozen_threading() if switches.threads == "frozen" else threading
 
     def open(self) -> None:
@@ -47,15 +52,19 @@ class Surroundings:
 
     def close(self) -> None:
         """Give everything back."""
+        self._closed.set()
         if self._argv is not None:
             sys.argv, self._argv = self._argv, None
 
     def end(self, output: Output) -> None:
         """Let the threads of the script that prints to `output` come no further."""
         self._over.add(output)
-        for thread in self._threads:
-            if thread.is_alive() and thread._owner is output:  # noqa: SLF001 - a class of this module
-                interrupt(thread, SystemExit)
+
+    def _stand_still(self, owner: Output | None) -> None:
+        """Keep a thread of a script that has ended here until DM ends."""
+        if owner in self._over:
+            self._closed.wait()
+            raise SystemExit
 
     def builtins(self) -> dict[str, Any]:
         """Return what scripts have as built-in functions."""
@@ -95,13 +104,18 @@ class Surroundings:
 
             def start(self) -> None:
                 self._owner = speaking.get()
-                surroundings._threads.append(self)
                 super().start()
 
             def run(self) -> None:
                 with contextlib.suppress(SystemExit):
-                    if self._owner not in surroundings._over:
-                        super().run()
+                    sys.settrace(self._trace)
+                    super().run()
+
+            def _trace(self, frame: FrameType, *_: Any) -> Any:
+                if not frame.f_code.co_filename.startswith("<"):
+                    return None  # it may be inside of a library; its own next line is not far
+                surroundings._stand_still(self._owner)
+                return self._trace
 
         module = ModuleType("threading", threading.__doc__)
         module.__dict__.update(vars(threading), Thread=Thread)

@@ -9,6 +9,7 @@ _CHOICES = {
     "references": ("weak", "strong"),
     "create_image": ("raise", "none"),
     "threads": ("run", "frozen"),
+    "do_events": ("raise", "hang"),
     "argv": ("host", "empty", "missing"),
 }
 
@@ -42,6 +43,8 @@ class Switches:
         Bands of rows in which a frame arrives, with an event for each (STEM); 1 is a camera.
     threads : {"run", "frozen"}
         What becomes of the `threading.Thread` of a script, or of its handlers, once the script has ended.
+    do_events : {"raise", "hang"}
+        What `DoEvents` does off the main thread; one that hangs does so until the script is interrupted.
     scipy_in_background : bool
         Whether SciPy, matplotlib and Numba can be imported first on the background thread (from GMS 3.6 on).
     argv : {"host", "empty", "missing"}
@@ -63,6 +66,7 @@ class Switches:
     twice_per_frame: bool = False
     partial_frames: int = 1
     threads: str = "run"
+    do_events: str = "raise"
     scipy_in_background: bool = True
     argv: str = "host"
     writable_cwd: bool = False
