@@ -1,5 +1,6 @@
 """Live analysis of an electron microscope's frames in Jupyter."""
 
+from dmlink.batch import process
 from dmlink.cell import LiveCell
 from dmlink.check import check
 from dmlink.export import export
@@ -43,6 +44,7 @@ __all__ = [
     "export",
     "load_ipython_extension",
     "open",
+    "process",
     "read_script",
     "replay",
     "view",

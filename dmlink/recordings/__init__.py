@@ -78,6 +78,7 @@ def open(  # noqa: A001 - read as dmlink.open
         raise PermissionError(
             f"{error.filename or path} may not be read; ask its owner to allow it."
         ) from error
+    recording.options = {k: v for k, v in {"axis": axis, "item": item}.items() if v is not None}
     try:
         recording.calibrate(scale=scale, unit=unit, fps=fps)
     except ValueError:

@@ -29,15 +29,17 @@ class ResultWriter:
     Arrays of each shape and type are an image of their own: what a cell gives may change its shape.
     """
 
-    def __init__(self, folder: Path, length: int = ROOM) -> None:
+    def __init__(self, folder: Path, length: int = ROOM, interval: float = 1.0) -> None:
         self._folder = folder
+        self._interval = interval
         self._length = length
         self._images: dict[str, ImageWriter] = {}
 
     def line(self, at: int, frame: int, time: float, result: Any) -> Line:
         """Write the arrays of a frame's result as number `at`; return the line that tells of it."""
-        parts = {name: self._part(at, name, part) for name, part in _parts(result, result.name or "result")}
-        return {"frame": frame, "time": time, "at": at, "results": parts}
+        parts = dict(_parts(result, result.name or "result"))
+        told = {name: self._part(at, name, part) for name, part in parts.items()}
+        return {"frame": frame, "time": time, "at": at, "results": told}
 
     def close(self, n: int, interval: float) -> None:
         """Cut the images to `n` frames."""
@@ -60,6 +62,7 @@ class ResultWriter:
                     name=name,
                     about={"kind": part.kind, "value_unit": getattr(part, "value_unit", "")},
                     length=self._length,
+                    interval=self._interval,
                 )
             self._images[key].write(at, values)
             return {"kind": part.kind, "array": array}

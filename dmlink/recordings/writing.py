@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
+from zarr.errors import ContainsArrayError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +50,8 @@ class ImageWriter:
         What else is to be known, as JSON; stored as the attribute "dmlink".
     length : int
         Frames to make room for; more is made when needed.
+    interval : float
+        Time between frames, in seconds.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class ImageWriter:
         name: str,
         about: dict[str, Any] | None = None,
         length: int = ROOM,
+        interval: float = 1.0,
     ) -> None:
         self.folder = folder
         self._y, self._x, self._name = y, x, name
@@ -68,20 +73,24 @@ class ImageWriter:
         self._colour = len(shape) == 3
         kept = (3, *shape[:2]) if self._colour else shape
         try:
-            self._array = zarr.open_array(folder / "0", mode="r+", zarr_format=3, config=CONFIG)
+            self._array = self._open()
         except FileNotFoundError:
-            self.describe(1.0)
-            self._array = zarr.create_array(
-                folder / "0",
-                shape=(length, *kept),
-                chunks=(1, *kept),
-                dtype=np.dtype(dtype),
-                compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
-                fill_value=0,
-                dimension_names=["t", *(["c"] if self._colour else []), "y", "x"],
-                overwrite=False,
-                config=CONFIG,
-            )
+            self.describe(interval)
+            with contextlib.suppress(ContainsArrayError):  # another process was faster
+                zarr.create_array(
+                    folder / "0",
+                    shape=(length, *kept),
+                    chunks=(1, *kept),
+                    dtype=np.dtype(dtype),
+                    compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
+                    fill_value=0,
+                    dimension_names=["t", *(["c"] if self._colour else []), "y", "x"],
+                    config=CONFIG,
+                )
+            self._array = self._open()
+
+    def _open(self) -> Any:
+        return zarr.open_array(self.folder / "0", mode="r+", zarr_format=3, config=CONFIG)
 
     def describe(self, interval: float) -> None:
         """Write what the axes mean; `interval` is the mean time between frames, in seconds."""
@@ -110,7 +119,8 @@ class ImageWriter:
             self._array.resize((i + ROOM, *self._array.shape[1:]))
         self._array[i] = np.moveaxis(pixels, -1, 0) if self._colour else pixels
         key = f"c/{i}" + "/0" * (self._array.ndim - 1)
-        return (self.folder / "0" / key).stat().st_size
+        size: int = (self.folder / "0" / key).stat().st_size
+        return size
 
     def close(self, n: int, interval: float) -> None:
         """Cut the room that was not needed after `n` frames, and say how long they took."""

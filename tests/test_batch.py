@@ -1,0 +1,233 @@
+"""Batch: a cell over a whole recording gives what the live cell gives, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import distributed
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+import dmlink
+from dmlink import batch, recordings
+from dmlink.cli import main
+from dmlink.indm.results import Boxes, Image, Points, Profile, Table, Text
+from dmlink.program import Program
+
+N = 30
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two workers for all tests."""
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """A recording of 30 frames, worked on in blocks of 4."""
+    monkeypatch.setattr(batch, "BLOCK_FRAMES", 4)
+    stack = np.random.default_rng(3).integers(0, 4000, (N, 20, 24), np.uint16)
+    stack[:, 0, 0] = np.arange(N)
+    np.save(tmp_path / "gold.npy", stack)
+    (tmp_path / "gold.json").write_text('{"scale": 0.05, "unit": "nm", "fps": 20}', "utf-8")
+    return tmp_path / "gold.npy"
+
+
+def run(path, text, client, out="out", **options):
+    namespace = {"np": np, "Image": Image, "Profile": Profile, "Points": Points, "Boxes": Boxes,
+                 "Table": Table, "Text": Text, "time": time, "os": os}  # fmt: skip
+    program = Program.from_cell(text, "cell", namespace)
+    return batch.process(path, program, path.parent / out, client, progress=False, **options), program
+
+
+def stack_of(image):
+    return zarr.open_array(image / "0", mode="r")[:]
+
+
+def test_numbers_are_a_table_equal_to_what_the_live_cell_gives(path, client):
+    out, program = run(path, "{'mean': frame.mean(), 'n': info.index, 'scale': info.scale}", client)
+    table = pd.read_csv(out / "cell.csv")
+    cell = dmlink.LiveCell(program.text, namespace={"np": np})
+    with recordings.open(path) as recording:
+        expected = [cell.run(frame).value for frame in recording]
+        np.testing.assert_array_equal(table.time, recording.times)
+    assert table.frame.tolist() == list(range(N))
+    for name in ("mean", "n", "scale"):
+        assert table[name].tolist() == [value[name] for value in expected]
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "cell.parquet"), table)
+    assert {p.name for p in out.iterdir()} == {"cell.csv", "cell.parquet", "process.json", "program.py"}
+
+
+def test_images_and_profiles_are_ome_zarr_with_their_axes(path, client):
+    text = (
+        "({'power': Image(frame.astype(float) ** 2, scale=2, unit='nm'),"
+        " 'rows': Profile(frame.mean(1), scale=0.5, unit='1/nm')})"
+    )
+    out, _ = run(path, text, client)
+    stack = np.load(path)
+    np.testing.assert_array_equal(stack_of(out / "power.ome.zarr"), stack.astype(float) ** 2)
+    np.testing.assert_array_equal(stack_of(out / "rows.ome.zarr")[:, 0], stack.mean(2))
+    rows = pd.read_csv(out / "rows.csv", index_col="frame")
+    np.testing.assert_array_equal(rows.iloc[:, 1:], stack.mean(2))
+    assert list(rows.columns[:4]) == ["time", "0 1/nm", "0.5 1/nm", "1 1/nm"]
+    with recordings.open(out / "power.ome.zarr") as power:
+        assert (power.x.scale, power.x.unit, power.fps) == (2, "nm", pytest.approx(20))
+
+
+def test_places_tables_and_texts_have_their_frame(path, client):
+    text = (
+        "n = info.index % 3\n"
+        "(Points(np.full((n, 2), info.index), name='found'), Boxes(np.ones((1, 4)), name='boxes'),"
+        " Text(n, name='note'),\n"
+        " Table({'size': np.arange(n), 'kind': np.array(['a', 'b'][:n])}, name='sizes'))"
+    )
+    out, _ = run(path, text, client)
+    found = pd.read_csv(out / "found.csv")
+    assert found.frame.tolist() == [i for i in range(N) for _ in range(i % 3)]
+    assert found.y.tolist() == found.frame.tolist()
+    assert list(pd.read_csv(out / "boxes.csv").columns[2:]) == ["top", "left", "bottom", "right"]
+    assert pd.read_csv(out / "sizes.csv").kind.tolist() == list("aab"[:3]) * (N // 3)
+    assert pd.read_csv(out / "note.csv").text.tolist() == [i % 3 for i in range(N)]
+
+
+def test_a_result_whose_shape_changes_is_kept_in_images_of_each_shape(path, client):
+    out, _ = run(path, "frame[: 4 + 2 * (info.index > 10)]", client)
+    stack = np.load(path)
+    np.testing.assert_array_equal(stack_of(out / "cell.ome.zarr")[:11], stack[:11, :4])
+    np.testing.assert_array_equal(stack_of(out / "cell 6x24 uint16.ome.zarr")[11:], stack[11:, :6])
+
+
+def test_errors_are_collected_and_the_other_frames_processed(path, client):
+    text = "if info.index % 7 == 2:\n    1 / 0\nNone if info.index == 3 else frame.max()"
+    out, _ = run(path, text, client)
+    errors = pd.read_csv(out / "errors.csv")
+    assert errors.frame.tolist() == [2, 9, 16, 23]
+    assert "line 2: 1 / 0\nZeroDivisionError" in errors.error[0]
+    assert pd.read_csv(out / "cell.csv").frame.tolist() == [
+        i for i in range(N) if i % 7 != 2 and i != 3
+    ]  # fmt: skip
+
+
+def test_a_cell_with_state_gets_the_frames_in_their_order(path, client):
+    text = "state['sum'] = state.get('sum', 0) + frame[0, 0]\nint(state['sum'])"
+    out, _ = run(path, text, client)
+    assert pd.read_csv(out / "cell.csv")["value"].tolist() == np.cumsum(np.arange(N)).tolist()
+
+
+@pytest.mark.parametrize("kind", ["alone", "with state"])
+def test_begun_again_after_a_kill_it_goes_on_and_the_result_is_the_same(path, client, kind, tmp_path):
+    text = "import time\ntime.sleep(0.02)\nn = 2\nframe.astype('float32') * n"
+    if kind == "with state":
+        text = text.replace("n = 2", "n = state['n'] = state.get('n', 0) + 1")
+    (tmp_path / "half.py").write_text(text)
+    script = (
+        "import sys\nfrom dmlink import batch\nbatch.BLOCK_FRAMES = 4\n"
+        "batch.process(*sys.argv[1:], progress=False)\n"
+    )
+    half, address = tmp_path / "half.py", client.scheduler.address
+    command = [sys.executable, "-c", script, path, half, tmp_path / "killed", address]
+    killed = subprocess.Popen(command)
+    parts = tmp_path / "killed" / "parts"
+    while len(list(parts.glob("*.jsonl"))) < 2:
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert not json.loads((tmp_path / "killed" / "process.json").read_text())["done"]
+    again = batch.process(path, half, tmp_path / "killed", client, progress=False)
+    once = batch.process(path, half, tmp_path / "once", client, progress=False)
+    np.testing.assert_array_equal(stack_of(again / "half.ome.zarr"), stack_of(once / "half.ome.zarr"))
+    assert sorted(p.name for p in again.iterdir()) == sorted(p.name for p in once.iterdir())
+
+
+def test_a_frame_that_kills_its_worker_costs_its_block_and_is_told(path, client):
+    out, _ = run(path, "if info.index == 9:\n    os._exit(3)\nframe.max()", client)
+    errors = pd.read_csv(out / "errors.csv")
+    assert errors.frame.tolist() == [8, 9, 10, 11]
+    assert "The process that worked on frames 8 to 11 died" in errors.error[0]
+    assert pd.read_csv(out / "cell.csv").frame.tolist() == [i for i in range(N) if i // 4 != 2]
+
+
+def test_nothing_is_overwritten(path, client):
+    out, _ = run(path, "frame.max()", client)
+    before = (out / "cell.csv").read_bytes()
+    with pytest.raises(FileExistsError, match="exists and is complete; choose another folder"):
+        run(path, "frame.max()", client)
+    with pytest.raises(FileExistsError, match="is not what this has begun"):
+        run(path, "frame.min()", client)
+    (path.parent / "mine").mkdir()
+    (path.parent / "mine" / "notes.txt").write_text("do not lose")
+    with pytest.raises(FileExistsError, match="is not what this has begun"):
+        run(path, "frame.max()", client, out="mine")
+    assert (out / "cell.csv").read_bytes() == before
+    assert [p.name for p in (path.parent / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_what_cannot_be_is_told_at_once(path, client, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        run(path, "frame.max()", client, out="nowhere/out")
+    with pytest.raises(RuntimeError, match="No module named 'no_such_thing'"):
+        run(path, "import no_such_thing\nno_such_thing.f(frame)", client, out="import")
+    monkeypatch.setattr(batch, "SCHEDULER_SECONDS", 0.5)
+    with pytest.raises(ConnectionError, match="No Dask scheduler answers at tcp"):
+        run(path, "frame.max()", "tcp://127.0.0.1:9", out="scheduler")
+
+
+def test_a_recording_that_changes_meanwhile_is_told(path, client):
+    text = f"import pathlib\nif info.index == 0:\n    pathlib.Path({str(path)!r}).touch()\nframe.max()"
+    with pytest.raises(RuntimeError, match="was changed while it was processed"):
+        run(path, text, client)
+
+
+def test_a_full_disk_is_told_and_what_is_done_is_kept(path, client):
+    disk = path.parent / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        with pytest.raises(OSError, match=r"The disk is full; what is done is kept in .*: begin again"):
+            run(path, "np.random.rand(200, 200)", client, out="disk/out")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_command_runs_a_file_or_a_cell_of_a_notebook_on_a_cluster(path, client, capsys, tmp_path):
+    (tmp_path / "mean.py").write_text("frame.mean()")
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_code_cell("import numpy as np"),
+        nbformat.v4.new_code_cell("%%live spread\nnp.ptp(frame)"),
+    ]
+    nbformat.write(notebook, tmp_path / "lesson.ipynb")
+    address = client.scheduler.address
+    for cell in ("mean.py", "lesson.ipynb:spread"):
+        out = str(tmp_path / f"out {cell[:4]}")
+        command = ["process", str(path), str(tmp_path / cell), "-o", out, "--scheduler", address]
+        assert main(command) == 0
+        assert main(command) == 1
+        said = capsys.readouterr()
+        assert f"{out}: " in said.out
+        assert "exists and is complete" in said.err
+    assert pd.read_csv(tmp_path / "out less" / "spread.csv").shape == (N, 3)
+
+
+def test_without_a_cluster_it_uses_the_cores_of_this_computer(path, tmp_path):
+    (tmp_path / "mean.py").write_text("frame.mean()")
+    command = [sys.executable, "-m", "dmlink", "process", path, tmp_path / "mean.py", "-o", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{N}/{N}" in done.stderr
+    assert pd.read_csv(tmp_path / "out" / "mean.csv")["value"].tolist() == np.load(path).mean((1, 2)).tolist()
