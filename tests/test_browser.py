@@ -69,12 +69,12 @@ def test_live_image_is_painted_and_says_how_old_it_is(lab):
 def test_live_image_is_the_right_way_up(lab):
     endpoint, page, _ = lab
     view = panel(page, "nanoparticles")
-    view.locator("button", has_text="Pause").click()
+    view.locator("button[title^=Pause]").click()
     view.locator(".dmlink-status", has_text="paused").wait_for()
     number = int(re.search(r"frame +(\d+)", view.locator(".dmlink-status").inner_text())[1])
     picture = view.locator("canvas, svg image").first.screenshot()
     shot = PIL.Image.open(io.BytesIO(picture)).convert("L").resize((128, 128))
-    view.locator("button", has_text="Pause").click()
+    view.locator("button[title^=Pause]").click()
     recording = dmlink.open(nanoparticles())
     with dmlink.connect(endpoint) as link:
         frame = link.next(timeout=5)
@@ -132,6 +132,82 @@ def test_roi_moved_in_digitalmicrograph_moves_in_the_notebook(lab):
         view.locator(".dmlink-roi-body[width='256']").wait_for()
 
 
+def test_roi_is_drawn_and_moved_and_removed_with_mouse_and_keys(lab):
+    endpoint, page, _ = lab
+    view = panel(page, "nanoparticles")
+    with dmlink.connect(endpoint) as link:
+        changed = threading.Event()
+        link.watch(changed.set)
+
+        def until(condition):
+            while not condition():
+                assert changed.wait(5), link.rois()
+                changed.clear()
+
+        before = link.rois()
+        box = view.locator(".dmlink-overlay svg").bounding_box()
+        x, y = box["x"], box["y"]
+        page.mouse.click(x + 500, y + 6)
+        page.keyboard.press("r")
+        page.mouse.move(x + 20, y + 400)
+        page.mouse.down()
+        page.mouse.move(x + 60, y + 440, steps=4)
+        page.mouse.move(x + 120, y + 480, steps=4)
+        page.mouse.up()
+        until(lambda: len(link.rois()) > len(before))
+        (name,) = set(link.rois()) - set(before)
+        scale = 512 / box["width"]
+        assert np.abs(np.subtract(link.rois()[name], np.multiply((400, 20, 480, 120), scale))).max() <= 2
+        drawn = link.rois()[name]
+        view.locator(f"[aria-label='ROI {name}'].dmlink-selected").wait_for()
+        page.keyboard.press("Shift+ArrowUp")
+        page.keyboard.press("ArrowRight")
+        until(lambda: link.rois()[name] == tuple(np.add(drawn, (-10, 1, -10, 1))))
+        page.keyboard.press("Delete")
+        until(lambda: link.rois() == before)
+        page.keyboard.press("Space")
+        view.locator(".dmlink-status", has_text="paused").wait_for()
+        page.keyboard.press("Space")
+        view.locator(".dmlink-status", has_text="age").wait_for()
+
+
+def test_wheel_zooms_and_double_click_shows_all_and_the_value_is_told(lab):
+    _, page, _ = lab
+    view = panel(page, "nanoparticles")
+    ends = "() => [...document.querySelectorAll('.dmlink-stack .tick text')].map((t) => t.textContent).join()"
+    all_of_it = page.evaluate(ends)
+    box = view.locator(".dmlink-overlay svg").bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    view.locator(".dmlink-reading", has_text=re.compile(r"nm .*pixel \d+, \d+ .*value \d+")).wait_for()
+    page.mouse.wheel(0, -400)
+    page.wait_for_function(f"before => ({ends})() !== before", arg=all_of_it)
+    page.mouse.dblclick(box["x"] + 490, box["y"] + 20)
+    page.wait_for_function(f"before => ({ends})() === before", arg=all_of_it)
+
+
+def test_view_whose_output_was_cleared_is_followed_no_more(lab):
+    _, page, _ = lab
+    page.locator(".jp-Cell", has_text="print(cell.stats)").first.click()
+    for key in ("Escape", "b", "Enter"):
+        page.keyboard.press(key)
+
+    def run(text):
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text(text)
+        page.keyboard.press("Control+Enter")
+
+    run("other = dmlink.view(link, size=100)\ndisplay(other)")
+    page.locator(".dmlink-panel").last.locator(
+        ".dmlink-status", has_text=re.compile("painted +[1-9]")
+    ).wait_for()
+    page.keyboard.press("Enter")
+    run("print('output cleared')")
+    page.locator(".jp-OutputArea", has_text="output cleared").last.wait_for()
+    page.keyboard.press("Enter")
+    run("print('followed' if other._unwatch else 'let go')")
+    page.locator(".jp-OutputArea-output", has_text="let go").wait_for()
+
+
 def test_error_in_a_cell_shows_in_its_panel_with_the_line(lab):
     _, page, _ = lab
     page.locator(".jp-Cell", has_text="print(cell.stats)").first.click()
@@ -146,7 +222,7 @@ def test_error_in_a_cell_shows_in_its_panel_with_the_line(lab):
     page.keyboard.insert_text("%%live broken\nmean = frame.mean()\n[1, 2][int(mean)]\n")
     page.keyboard.press("Control+Enter")
     error = page.locator(".dmlink-error", has_text="IndexError")
-    error.scroll_into_view_if_needed()
+    page.locator(".dmlink-panel", has=error).scroll_into_view_if_needed()
     assert "line 2: [1, 2][int(mean)]" in error.inner_text()
 
 
@@ -163,9 +239,20 @@ def test_export_button_writes_the_script_and_never_over_another_one(lab):
 def test_pictures_are_kept_to_be_looked_at(lab):
     _, page, _ = lab
     ARTEFACTS.mkdir(exist_ok=True)
-    for name in ("nanoparticles", "mean_counts", "radial_profile", "diffractogram"):
-        path = ARTEFACTS / f"{name}.png"
-        panel(page, name).screenshot(path=path)
-        assert np.asarray(PIL.Image.open(path).convert("L")).std() > 5  # something is drawn
+    for theme in ("Light", "Dark"):
+        page.click(".lm-MenuBar-itemLabel:text-is('Settings')")
+        page.hover(".lm-Menu-itemLabel:text-is('Theme')")
+        page.click(f".lm-Menu-itemLabel:text-is('JupyterLab {theme}')")
+        page.wait_for_function(
+            "theme => document.body.dataset.jpThemeLight === theme", arg=str(theme == "Light").lower()
+        )
+        for name in ("nanoparticles", "mean_counts", "radial_profile", "diffractogram"):
+            path = ARTEFACTS / f"{name}-{theme.lower()}.png"
+            shown = panel(page, name)
+            shown.screenshot(path=path)
+            assert np.asarray(PIL.Image.open(path).convert("L")).std() > 5  # something is drawn
+            colour = shown.locator(".dmlink-title").evaluate("node => getComputedStyle(node).color")
+            brightness = sum(int(v) for v in re.findall(r"\d+", colour)[:3]) / 3
+            assert (brightness > 128) == (theme == "Dark")
     panel(page, "radial_profile")
     page.screenshot(path=ARTEFACTS / "first-lesson.png")

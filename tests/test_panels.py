@@ -10,7 +10,6 @@ import simplejpeg
 from dmlink_widgets import picture, plots, text
 from dmlink_widgets.cell_panel import CellPanel
 from dmlink_widgets.controls import control
-from dmlink_widgets.live_view import LiveView
 
 import dmlink
 from dmlink.frame import Axis
@@ -56,42 +55,6 @@ def wait_for(panel, condition):
 
     panel.draw_status = look
     assert done.wait(10)
-
-
-def test_live_view_shows_the_newest_frame_over_axes_in_nm(link):
-    view = LiveView(link)
-    seen(view)
-    wait_for(view, lambda: "age" in view._status.value)
-    plot = view._plot
-    assert [axis.label for axis in plot.figure.axes] == ["nm", "nm"]
-    assert extent(plot) == ((0, 32), (0, 48))
-    assert simplejpeg.decode_jpeg_header(plot.canvas.picture)[:2] == (64, 96)
-    assert view._overlay.area[2:] == [341, 512]
-    view.close()
-
-
-def test_rectangle_dragged_in_the_notebook_moves_in_the_microscope(link):
-    view = LiveView(link)
-    seen(view)
-    link.set_roi("roi", dmlink.Roi(8, 8, 16, 16))
-    wait_for(view, lambda: view._overlay.rois == {"roi": [8, 8, 16, 16]})
-    moved = threading.Event()
-    link.watch(lambda: link.rois()["roi"] == (10, 12, 18, 20) and moved.set())
-    view._overlay.moved = {"name": "roi", "roi": [10, 12, 18, 20]}
-    assert moved.wait(5)
-    view.close()
-
-
-def test_paused_view_stands_and_is_lossless(link):
-    view = LiveView(link)
-    seen(view)
-    wait_for(view, lambda: view._frame is not None)
-    view._pause.value = True
-    wait_for(view, lambda: view._plot.canvas.picture.startswith(b"\x89PNG"))
-    number = view._frame.index
-    wait_for(view, lambda: link.newest.index > number + 3)
-    assert view._frame.index == number
-    view.close()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ against 49 frames/s at 512 x 512).
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import anywidget
 import traitlets
@@ -16,13 +17,20 @@ HERE = pathlib.Path(__file__).parent
 
 
 class Canvas(anywidget.AnyWidget):
-    """Shows `picture`, the bytes of a JPEG or PNG, over its whole `area`: top, left, height, width in px."""
+    """Shows `picture`, the bytes of a JPEG or PNG, in its `area`: top, left, height, width in px.
+
+    Of an image of `shape` (h, w) the `window` is seen, and the picture is of a `part` of it: both are
+    [top, left, bottom, right] in the image's pixels, or [] for the whole.
+    """
 
     _esm = HERE / "canvas.js"
     _css = HERE / "canvas.css"
 
     picture = traitlets.Bytes(b"").tag(sync=True)
     area = traitlets.List([0, 0, 1, 1]).tag(sync=True)
+    part: Any = traitlets.List([]).tag(sync=True)
+    window: Any = traitlets.List([]).tag(sync=True)
+    shape = traitlets.List([1, 1]).tag(sync=True)
     description = traitlets.Unicode("image").tag(sync=True)
 
     def __init__(self) -> None:

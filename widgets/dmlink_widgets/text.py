@@ -25,6 +25,16 @@ def status(*parts: str) -> str:
     return f'<span class="dmlink-status">{html.escape(line)}</span>'
 
 
+def facts(*known: tuple[str, str, int]) -> str:
+    """Return a line of (what, value, width of the value in digits): no number moves another one."""
+    parts = [
+        f'<span class="dmlink-fact">{html.escape(what)} '
+        f'<span style="min-width: {width}ch">{html.escape(value.strip())}</span></span>'
+        for what, value, width in known
+    ]
+    return f'<div class="dmlink-status dmlink-facts">{" ".join(parts)}</div>'
+
+
 def error(message: str, repeats: int = 1) -> str:
     """Return an error as a box, with how many frames had it; nothing without one."""
     if not message:

@@ -1,0 +1,293 @@
+"""The live view without a browser: a simulated microscope, and a stand-in for the page's answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+import types
+
+import numpy as np
+import pytest
+import simplejpeg
+import tifffile
+from dmlink_widgets import snapshot
+from dmlink_widgets.colour import colour_of
+from dmlink_widgets.histogram import BINS, counted
+from dmlink_widgets.image_figure import ImageFigure
+from dmlink_widgets.live_view import LiveView
+from dmlink_widgets.roi_controls import RoiControls
+from dmlink_widgets.spectrum import power_spectrum
+
+import dmlink
+from dmlink.frame import Axis, Frame
+from dmlink.simulator import Microscope
+
+
+@pytest.fixture
+def link(tmp_path, monkeypatch):
+    """Give a link to a simulated microscope that shows 40 frames of 64 x 96 pixels, 0.5 nm each."""
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    frames = np.random.default_rng(1).poisson(50, (40, 64, 96)).astype(np.uint16)
+    np.save(tmp_path / "view.npy", frames)
+    recording = dmlink.open(tmp_path / "view.npy", scale=0.5, unit="nm")
+    with Microscope(recording, fps=50) as microscope:
+        with dmlink.connect(microscope.start_companion()) as link:
+            yield link
+        assert microscope.escaped == []
+
+
+@pytest.fixture
+def view(link):
+    view = LiveView(link)
+    seen(view)
+    wait_for(view, lambda: view._frame is not None)
+    yield view
+    view.close()
+
+
+def say(view, **message):
+    view.fence._on_message(view.fence, {"view": "a", **message}, [])
+
+
+def seen(view):
+    """Answer for the browser: it shows the view, and has painted all that is drawn."""
+    view.fence.send = lambda _: say(view, painted=view.fence.drawn)
+    say(view, visible=True)
+
+
+def wait_for(view, condition):
+    """Wait until `condition()` holds after a look of the painter."""
+    done = threading.Event()
+    draw_status = type(view).draw_status
+
+    def look():
+        draw_status(view)
+        if condition():
+            done.set()
+
+    view.draw_status = look
+    assert done.wait(10)
+
+
+def until(link, condition):
+    """Wait until `condition()` holds after something came through the link."""
+    done = threading.Event()
+    unwatch = link.watch(lambda: condition() and done.set())
+    assert done.wait(5), link.rois()
+    unwatch()
+
+
+def test_newest_frame_is_shown_over_axes_in_nm_with_what_passed(view):
+    wait_for(view, lambda: "age" in view._status.value)
+    assert [axis.label for axis in view._figure.figure.axes] == ["nm", "nm"]
+    assert view._overlay.x == [0, 0.5, "nm"]
+    assert view._figure.canvas.part == [0, 0, 64, 96]
+    assert simplejpeg.decode_jpeg_header(view._figure.canvas.picture)[:2] == (64, 96)
+    assert view._overlay.area[2:] == [341, 512]
+    for word in ("camera", "received", "painted", "dropped"):
+        assert word in view._status.value
+
+
+def test_rectangle_drawn_moved_renamed_and_removed_in_the_notebook_is_so_in_the_microscope(view, link):
+    view._told({"drawn": [8, 8, 16, 16]})
+    until(link, lambda: link.rois().get("roi") == (8, 8, 16, 16))
+    view._overlay.moved = {"name": "roi", "roi": [10, 12, 18, 20]}
+    until(link, lambda: link.rois()["roi"] == (10, 12, 18, 20))
+    wait_for(view, lambda: view._overlay.rois == {"roi": [10, 12, 18, 20]})
+    wait_for(view, lambda: view._rois._numbers["top"].value == 10)  # the drawn one is selected
+    view._rois._numbers["width"].value = 30
+    until(link, lambda: link.rois()["roi"] == (10, 12, 18, 42))
+    view._rois._name.value = "particle"
+    until(link, lambda: link.rois() == {"particle": (10, 12, 18, 42)})
+    view._told({"removed": "particle"})
+    until(link, lambda: link.rois() == {})
+
+
+def test_rectangle_gets_no_name_that_another_one_has(view, link):
+    for corner in (0, 20):
+        view._told({"drawn": [corner, corner, corner + 8, corner + 8]})
+        until(link, lambda: view._overlay.selected in link.rois())
+    assert set(link.rois()) == {"roi", "roi 2"}
+    view._rename("roi 2", "roi")
+    assert "already" in view._message.value
+
+
+def test_microscope_that_is_gone_is_said_not_thrown(view, link):
+    link.close()
+    view._told({"removed": "roi"})
+    assert "dmlink-error" in view._message.value
+
+
+def test_paused_view_stands_and_is_lossless(view, link):
+    view.paused = True
+    wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))
+    number = view._frame.index
+    wait_for(view, lambda: link.newest.index > number + 3)
+    assert view._frame.index == view.snapshot().index == number
+    assert "paused" in view._status.value
+
+
+def test_zoomed_view_encodes_the_part_that_is_seen(view):
+    view._overlay.window = [10.2, 20.5, 20.0, 40.0]
+    wait_for(view, lambda: view._figure.canvas.part == [10, 20, 20, 40])
+    assert view._figure.seen.shape == (10, 20)
+    view._show_all()
+    wait_for(view, lambda: view._figure.canvas.part == [0, 0, 64, 96])
+
+
+def test_value_under_the_pointer_is_that_of_the_frame_shown(view):
+    view.paused = True
+    wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))
+    view._told({"pointer": [3, 5]})
+    assert view._overlay.value == [3, 5, str(view._frame.data[3, 5])]
+    view._told({"pointer": [64, 5]})  # the image has become smaller meanwhile
+    view._told({"pointer": None})
+    assert view._overlay.value == []
+
+
+def test_frames_that_pass_while_nobody_looks_are_not_dropped(view, link):
+    say(view, visible=False)
+    index = link.newest.index
+    reader = link.reader()
+    while reader.next(5).index < index + 20:
+        pass
+    dropped = view._rates.dropped
+    shown = view._frame
+    say(view, visible=True)
+    wait_for(view, lambda: view._frame is not shown)
+    assert view._rates.dropped - dropped < 10
+
+
+def test_cleared_output_is_followed_no_more_until_it_is_shown_again(view, link):
+    assert link._watchers
+    say(view, gone=True)
+    assert not link._watchers
+    say(view, visible=True)
+    wait_for(view, lambda: link._watchers)
+
+
+def test_markers_of_a_cell_are_drawn_at_their_place_in_its_colour(view, link):
+    link.set_roi("part", dmlink.Roi(10, 20, 40, 60))
+    until(link, lambda: "part" in link.rois())
+    points = dmlink.LiveCell("Points([[1, 2]])", "found").start(link, "part")
+    boxes = dmlink.LiveCell("Boxes([[1, 2, 3, 4]])", "framed").start(link)
+    wait_for(view, lambda: len(view._overlay.marks) == 2)
+    first, second = view._overlay.marks
+    assert first["points"] == [[11.5, 22.5]]
+    assert second["boxes"] == [[1, 2, 3, 4]]
+    assert (first["colour"], second["colour"]) == (colour_of("found"), colour_of("framed"))
+    points.stop()
+    boxes.stop()
+    wait_for(view, lambda: view._overlay.marks == [])
+
+
+def test_contrast_is_set_by_the_controls_and_by_dragging_in_the_histogram(view):
+    controls = view._contrast
+    view._open_contrast(opened=True)
+    wait_for(view, lambda: sum(controls.histogram.counts) == 64 * 96)
+    controls._map.value = "viridis"
+    controls._gamma.value = 0.5
+    controls.histogram.chosen = [40.0, 60.0]
+    wait_for(view, lambda: view._figure.limits == (40.0, 60.0))
+    assert (controls.contrast.colours, controls.contrast.gamma) == ("viridis", 0.5)
+    controls.histogram.chosen = []
+    wait_for(view, lambda: view._figure.limits != (40.0, 60.0))
+    controls._low.value = 99.9  # above the upper one: waits for a value that makes sense
+    assert controls.contrast.percentiles == (1.0, 99.5)
+
+
+def test_spectrum_has_axes_in_inverse_units(view):
+    view._spectrum.value = True
+    wait_for(view, lambda: view._fft.seen is not None)
+    assert [axis.label for axis in view._fft.figure.axes] == ["1/nm", "1/nm"]
+    origin, scale, unit = view._fft.overlay.x
+    assert (origin, scale * 96, unit) == (pytest.approx(-1.0), pytest.approx(2.0), "1/nm")
+
+
+def test_period_of_a_lattice_is_where_the_spectrum_has_its_maximum():
+    columns = np.cos(2 * np.pi * np.arange(256) / 8)  # one in 8 pixels of 0.25 nm: 0.5 in 1/nm
+    power, y, x = power_spectrum(np.tile(columns, (256, 1)), Axis(0, 0.25, "nm"), Axis(0, 0.25, "nm"))
+    row, column = np.unravel_index(power.argmax(), power.shape)
+    assert y.values(256)[row] == pytest.approx(0)
+    assert abs(x.values(256)[column]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("axis", "unit"),
+    [(Axis(0, 1, ""), "1/px"), (Axis(0, 0, "nm"), "1/px"), (Axis(0, 1, "1/nm"), "nm"), (Axis(), "1/px")],
+)
+@pytest.mark.parametrize("pixels", [np.zeros((1, 1)), np.full((9, 700), np.nan), np.eye(700) * 1j])
+def test_anything_has_a_spectrum(pixels, axis, unit):
+    power, y, _ = power_spectrum(pixels, axis, axis)
+    assert np.isfinite(power).all()
+    assert y.unit == unit
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((1, 1), np.uint8),
+        np.full((40, 40), np.nan),
+        np.full((40, 40), np.inf),
+        np.full((40, 40), -7),
+        np.eye(40, dtype=bool),
+        np.eye(40) * (1 + 2j),
+        np.full((40, 40), 10**9) + np.eye(40, dtype=int),
+        np.zeros((8192, 8192), np.uint8),
+        np.zeros((40, 40, 3), np.uint8),
+    ],
+    ids=["1x1", "nan", "inf", "constant", "bool", "complex", "1e9", "8192", "colour"],
+)
+@pytest.mark.parametrize("axis", [Axis(), Axis(0, 0, "nm"), Axis(4, -0.5, "<b>"), Axis(0, 1, "1/nm")])
+def test_any_image_is_drawn_over_any_axis(pixels, axis):
+    figure = ImageFigure(256)
+    figure.draw(pixels, axis, axis)
+    h, w = simplejpeg.decode_jpeg_header(figure.canvas.picture)[:2]
+    assert max(h, w) <= 256
+    assert figure.overlay.x[1] != 0
+    if figure.seen is not None:
+        counts, (low, high) = counted(figure.seen, figure.limits)
+        assert len(counts) == BINS
+        assert low < high
+
+
+def test_image_is_upright_however_its_axes_run():
+    pixels = np.arange(100.0).reshape(10, 10)
+    figure = ImageFigure(64)
+    for scale, reverse in ((1.0, (True, False)), (-1.0, (False, True))):
+        figure.draw(pixels, Axis(0, scale, "nm"), Axis(0, scale, "nm"))
+        x, y = (axis.scale.reverse for axis in figure.figure.axes)
+        assert (y, x) == reverse
+        assert np.array_equal(figure.seen, pixels)
+
+
+def test_frame_without_pixels_is_said_in_a_sentence(view, monkeypatch):
+    empty = Frame(np.zeros((0, 5), np.uint16), index=7, source="Gold")
+    view.paused = True
+    view._frame = empty
+    view.draw(small=False)
+    view.draw_status()
+    assert "has no pixels: its shape is (0, 5)" in view._message.value
+
+
+def test_snapshot_keeps_values_and_calibration_and_never_writes_over_another(tmp_path):
+    frame = Frame(np.eye(4, dtype=np.float32), 3, 1.5, Axis(0, 0.5, "nm"), source="../a <b>'s")
+    first, second = snapshot.save(frame, tmp_path), snapshot.save(frame, tmp_path)
+    assert first != second
+    assert first.parent == second.parent == tmp_path
+    with tifffile.TiffFile(first) as file:
+        assert np.array_equal(file.asarray(), frame.data)
+        assert json.loads(file.pages[0].description)["y"] == {"origin": 0, "scale": 0.5, "unit": "nm"}
+
+
+def test_numbers_of_an_roi_are_not_sent_back_when_they_are_only_shown():
+    told = types.SimpleNamespace(placed=[], renamed=[])
+    controls = RoiControls(
+        lambda *a: told.placed.append(a), lambda *a: told.renamed.append(a), lambda _: None
+    )
+    controls.show("a", dmlink.Roi(1, 2, 5, 8))
+    controls.show("b", dmlink.Roi(7, 2, 9, 4))
+    controls.show("", None)
+    assert (told.placed, told.renamed) == ([], [])
+    assert controls._name.disabled

@@ -1,0 +1,67 @@
+"""RecordButton: records what comes through a link, and says how large it has become and what is left."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from dmlink_widgets.toolbar import toggle
+
+
+class RecordButton:
+    """A toggle: pressed it records into a new folder beside the notebook.
+
+    Attributes
+    ----------
+    widget : ipywidgets.ToggleButton
+        The button.
+    recorder : Recorder or None
+        The recording that runs, or ran last.
+    said : str
+        How it goes, in a line; empty before the first recording.
+    """
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+        self.recorder: Any = None
+        self.said = ""
+        self.widget = toggle("circle", "Record beside this notebook; press again to stop", self._pressed)
+        self.widget.add_class("dmlink-record")
+
+    def follow(self) -> None:
+        """Look how it goes."""
+        recorder = self.recorder
+        if recorder is None:
+            return
+        seconds = int(recorder.seconds)
+        self.said = (
+            f"{recorder.state} {seconds // 60:02d}:{seconds % 60:02d} \u00b7 {recorder.frames} frames \u00b7 "
+            f"{_size(recorder.bytes)} \u00b7 {_size(recorder.disk_left)} left on disk"
+            + (f" \u00b7 {recorder.dropped} dropped" if recorder.dropped else "")
+            + (f" \u00b7 {recorder.reason}" if recorder.reason else "")
+            + f" \u00b7 {recorder.path}"
+        )
+        if recorder.state != "recording" and self.widget.value:
+            self.widget.value = False
+
+    def _pressed(self, pressed: bool) -> None:
+        if not pressed:
+            if self.recorder is not None and self.recorder.state == "recording":
+                self.recorder.stop()
+            self.follow()
+            return
+        try:
+            self.recorder = self._link.record(time.strftime("recording-%Y%m%d-%H%M%S.zarr"))
+            self.follow()
+        except (OSError, ValueError) as error:
+            self.said = str(error)
+            self.widget.value = False
+
+
+def _size(n: float) -> str:
+    """Return a number of bytes in three digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 999.5:
+            return f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:.3g} TB"
