@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dmlink.indm.info import TAGS, Axis, Info
-from dmlink.indm.results import Profile, Result, Scalar
+from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several
 from dmlink.program import Instance, Program
+from dmlink.windowpicture import draw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dmlink.export import HasProgram
     from dmlink.frame import Frame
+    from dmlink.simulator.windows import OpenWindow
 
 
 FPS = 20.0  # of the simulated camera, though it is stepped
-DRAWN = {"scalar", "profile", "image"}
+BOX = 5  # DM's number of this kind of annotation
+MOST_MARKS = 200  # that a script draws of each kind
 
 
 class Comparison(NamedTuple):
@@ -60,8 +63,15 @@ class Check(tuple[Comparison, ...]):
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Program) -> Check:
+def check(
+    script: str | Path,
+    frames: Sequence[Frame],
+    against: HasProgram | Program | None = None,
+    picture: str | Path | None = None,
+) -> Check:
     """Run an exported script over frames in the simulated DigitalMicrograph; compare it with the cell.
+
+    Every window is compared after every frame, and what is printed whenever it is.
 
     Parameters
     ----------
@@ -70,30 +80,29 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Pro
     frames : sequence of Frame
         A Recording, or frames of one shape in a list. One that equals the frame before it is left out: to
         DigitalMicrograph it is no new frame.
-    against : LiveCell or Program
-        The cell; its program is run anew, so nothing it keeps in `state` matters.
+    against : LiveCell or Program, optional
+        The cell; its program is run anew, so nothing it keeps in `state` matters. Without it, the cell is
+        what the script itself says above its line.
+    picture : str or Path, optional
+        A PNG file to write, with all windows as they are after the last frame.
 
     Raises
     ------
     RuntimeError
         If the script fails: with what it printed.
-    ValueError
-        If the cell's result is none that DigitalMicrograph draws.
     """
+    from dmlink.readback import read_script  # noqa: PLC0415 - it makes cells, which can be exported
     from dmlink.simulator import Microscope  # noqa: PLC0415 - takes DigitalMicrograph's place meanwhile
 
+    against = read_script(script) if against is None else against
     program = against if isinstance(against, Program) else against.program
     text = Path(script).read_text(encoding="utf-8")
     cell = Instance(program)
     played = Played(frames)
-    title = _ascii(f"{program.name} of {played.name}")
-    comparisons = []
-    shown = 0
-    tags = {
-        **frames[0].tags,
-        "exposure": 1 / FPS,
-        "binning": 1.0,
-    }  # the last two as the simulated camera has them
+    wanted = Wanted(program.name, played.name)
+    comparisons: list[Comparison] = []
+    # the last two as the simulated camera has them
+    tags = {**frames[0].tags, "exposure": 1 / FPS, "binning": 1.0}
     with Microscope(played, FPS, loop=False) as microscope:
         microscope.camera.pause()
         microscope.camera.seek(0)
@@ -113,19 +122,76 @@ def check(script: str | Path, frames: Sequence[Frame], against: HasProgram | Pro
             before = frame.data
             info = Info(index, frame.time, _in_dm(frame.x), _in_dm(frame.y), None, played.name, tags)
             result = cell.process(frame.data, info)
-            if result and result.kind not in DRAWN:
-                raise ValueError(
-                    f"DigitalMicrograph prints a {result.kind} and draws none: nothing to compare."
-                )
-            windows = [window for window in microscope.windows() if window.name == title]
-            failed = any("of the script:" in line for line in running.output)
-            if failed or (result and not windows):
-                said = "\n".join(running.output)
-                raise RuntimeError(f"{script} failed at frame {frame.index}. It said:\n{said}")
+            said = running.output
+            if any("of the script: " in line or "showing the result: " in line for line in said):
+                raise RuntimeError("\n".join([f"{script} failed at frame {frame.index}. It said:", *said]))
             if result:
-                comparisons.append(_compare(frame.index, title, windows[0], result, shown))
-                shown += 1
+                windows = {window.name: window for window in microscope.windows()}
+                comparisons += wanted.compare(frame.index, index, result, windows, said)
+        if picture:
+            draw(microscope.windows(), picture)
     return Check(comparisons)
+
+
+class Wanted:
+    """What the windows in DM should show, and how many columns their histories should have."""
+
+    def __init__(self, name: str, source: str) -> None:
+        self._name, self._source = name, source
+        self._columns: dict[str, int] = {}
+        self._known = {_ascii(source)}
+
+    def compare(
+        self, frame: int, index: int, result: Any, windows: dict[str, OpenWindow], said: list[str]
+    ) -> Iterator[Comparison]:
+        """Yield a comparison of each window of the result, and of each that no result so far belongs in."""
+        for comparison in self._parts(frame, index, self._name, result, windows, said):
+            self._known.add(comparison.window)
+            yield comparison
+        for title in windows.keys() - self._known:
+            yield Comparison(frame, title, windows[title].data.shape, float("inf"), equal=False)
+
+    def _parts(
+        self, frame: int, index: int, name: str, result: Any, windows: dict[str, OpenWindow], said: list[str]
+    ) -> Iterator[Comparison]:
+        title = self._title(name)
+        window = windows.get(title)
+        if isinstance(result, Several):
+            for key, part in result.results.items():
+                yield from self._parts(frame, index, f"{name} {key}", part, windows, said)
+        elif isinstance(result, Scalar):
+            values = np.array(list(result.series.values()), dtype=np.float32)
+            yield _compared(frame, title, self._column(name, window), values, None, window)
+        elif isinstance(result, Profile):
+            values = result.values.astype(np.float32)
+            yield _compared(frame, title, window and window.data, values, [result.x], window)
+            title = self._title(f"{name} in time")
+            column = self._column(f"{name} in time", windows.get(title))
+            yield _compared(frame, title, column, values, None, windows.get(title))
+        elif isinstance(result, (Image, Overlay)):
+            image = result if isinstance(result, Image) else result.image
+            colour = image.values.ndim == 3  # made in DM-script, without axes
+            values = image.values if colour else image.values.astype(np.float32)
+            axes = None if colour else [image.x, image.y]
+            yield _compared(frame, title, window and window.data, values, axes, window)
+            if isinstance(result, Overlay):
+                yield _marked(frame, title, result.marks, window)
+        elif isinstance(result, (Points, Boxes)):
+            title = _ascii(self._source)
+            yield _marked(frame, title, [result], windows.get(title))
+        elif f"{name}, frame {index}:" in said:
+            start = said.index(f"{name}, frame {index}:") + 1
+            lines = _ascii(result.text).split("\n")
+            same = said[start : start + len(lines)] == lines
+            yield Comparison(frame, "Results", (len(lines),), 0.0 if same else float("inf"), equal=same)
+
+    def _title(self, name: str) -> str:
+        return _ascii(f"{name} of {self._source}")
+
+    def _column(self, name: str, window: OpenWindow | None) -> Any:
+        """Return the newest column of a history."""
+        column = self._columns[name] = self._columns.get(name, -1) + 1
+        return window and window.data[:, column - int(window.axes[0].origin)]
 
 
 class Played:
@@ -146,24 +212,26 @@ class Played:
         return self._frames[i]
 
 
-def _compare(index: int, title: str, window: Any, result: Result, column: int) -> Comparison:
-    """Compare one result with the window; that of a number is a strip chart, with a column for each frame."""
-    shown = window.data
-    axes: list[Axis] | None = None
-    if isinstance(result, Scalar):
-        wanted = np.array(list(result.series.values()), dtype=np.float32)
-        shown = shown[:, column]
-    else:
-        wanted = np.asarray(result.values)
-        wanted = wanted if wanted.ndim == 3 else wanted.astype(np.float32)
-        axes = [result.x] if isinstance(result, Profile) else [result.x, result.y]
-    if shown.shape != wanted.shape:
-        return Comparison(index, title, shown.shape, float("inf"), equal=False)
+def _compared(
+    frame: int, title: str, shown: Any, wanted: Any, axes: Any, window: OpenWindow | None
+) -> Comparison:
+    if window is None or shown.shape != wanted.shape:
+        shape = () if window is None else shown.shape
+        return Comparison(frame, title, shape, float("inf"), equal=False)
     difference = np.abs(np.nan_to_num(shown.astype(float)) - np.nan_to_num(wanted.astype(float))).max()
     same = np.array_equal(shown, wanted, equal_nan=wanted.dtype.kind == "f")
-    # colour images are made in DM-script, without axes
-    same_axes = axes is None or wanted.ndim == 3 or _close(window.axes, axes)
-    return Comparison(index, title, shown.shape, float(difference), equal=same and same_axes)
+    same = same and (axes is None or _close(window.axes, axes))
+    return Comparison(frame, title, window.data.shape, float(difference), equal=same)
+
+
+def _marked(frame: int, title: str, marks: Sequence[Any], window: OpenWindow | None) -> Comparison:
+    places = [
+        np.hstack([mark.yx - 3, mark.yx + 3]) if isinstance(mark, Points) else mark.tlbr for mark in marks
+    ]
+    wanted = [tuple(place) for some in places for place in some[:MOST_MARKS].tolist()]
+    shown = [] if window is None else [place for kind, place in window.marks if kind == BOX]
+    same = sorted(wanted) == sorted(shown)
+    return Comparison(frame, title, (len(shown),), 0.0 if same else float("inf"), equal=same)
 
 
 def _close(shown: Sequence[Axis], wanted: Sequence[Axis]) -> bool:

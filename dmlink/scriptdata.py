@@ -8,7 +8,7 @@ import re
 import textwrap
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ globals().update(dmlink_arrays(DATA_FILE))
 
 def embedded(arrays: Mapping[str, np.ndarray]) -> str | None:
     """Return the statements that make the arrays, b85 of zlib; None if that is too much text."""
-    statements = []
+    statements: list[str] = []
     for name, array in arrays.items():
         text = base64.b85encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
         if len(text) + sum(len(statement) for statement in statements) > MAX_TEXT:
@@ -66,7 +66,7 @@ def beside(arrays: Mapping[str, np.ndarray], script: Path, *, overwrite: bool) -
     """
     path = script.resolve().with_suffix(".npz")
     with path.open("wb" if overwrite else "xb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **dict[str, Any](arrays))
     return str(path)
 
 

@@ -3,10 +3,12 @@
 import dataclasses
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import dmlink
 from dmlink.check import check
+from dmlink.cli import main
 from dmlink.export import export
 from dmlink.frame import Axis, Frame, Roi
 from dmlink.program import Program
@@ -33,9 +35,11 @@ def test_a_true_script_is_equal_for_every_frame(exported):
     cell, path = exported("Profile(frame.mean(axis=0), scale=info.scale, unit=info.unit)")
     comparison = check(path, frames(index=40), cell)
     assert comparison.equal
-    assert [c.frame for c in comparison] == [40, 43, 46, 49, 52, 55]
-    assert all(c.window == "test of Gold" and c.shape == (20,) for c in comparison)
-    assert repr(comparison).count("yes") == 6
+    plots = [c for c in comparison if c.window == "test of Gold"]
+    assert [c.frame for c in plots] == [40, 43, 46, 49, 52, 55]
+    assert all(c.shape == (20,) for c in plots)
+    assert {c.window for c in comparison} == {"test of Gold", "test in time of Gold"}
+    assert repr(comparison).count("yes") == 12
     assert comparison._repr_html_().startswith("<pre>")
 
 
@@ -141,7 +145,64 @@ def test_the_tags_of_the_frames_are_those_of_the_simulated_image(exported):
     assert check(path, some, cell).equal
 
 
-def test_what_is_printed_cannot_be_compared(exported):
-    cell, path = exported("'words'")
-    with pytest.raises(ValueError, match="prints a text and draws none"):
-        check(path, frames(), cell)
+def test_what_is_printed_is_compared_when_it_is_printed(exported):
+    cell, path = exported("'words\\n' + str(info.index)")
+    comparison = check(path, frames(), cell)
+    assert comparison.equal
+    assert comparison[0].window == "Results"
+    path.write_text(path.read_text().replace("words", "works"))
+    assert not check(path, frames(), cell).equal
+
+
+def test_every_window_of_several_results_is_compared(exported):
+    text = """
+    image = Image(frame * 2.0, scale=info.scale, unit=info.unit)
+    marks = Boxes([[1, 2, 3, 4 + info.index]])
+    {"sum": frame.sum(), "row": Profile(frame[0]), "both": Overlay(image, Points([[5, 6]])), "marks": marks,
+     "said": "words"}
+    """
+    cell, path = exported(text)
+    comparison = check(path, frames(), cell)
+    assert comparison.equal, comparison
+    assert {c.window for c in comparison} == {
+        *(f"test {name} of Gold" for name in ("sum", "row", "row in time", "both")),
+        "Gold",
+        "Results",
+    }
+    whole = path.read_text()
+    for a, b in (
+        ("frame.sum()", "frame.sum() + 1"),
+        ("[[5, 6]]", "[[5, 7]]"),
+        ("3, 4 +", "3, 5 +"),
+        ("[0]", "[1]"),
+    ):
+        path.write_text(whole.replace(a, b))
+        assert not check(path, frames(2), cell).equal
+    path.write_text(whole.replace('    "said"', '    "more": frame, "said"'))
+    assert "test more of Gold" in {c.window for c in check(path, frames(2), cell) if not c.equal}
+
+
+def test_without_a_cell_the_script_is_held_against_what_it_says_itself(exported, tmp_path):
+    _, path = exported("n: (0, 9) = 3\nImage(frame * n)")
+    path.write_text(path.read_text().replace("n = 3", "n = 4"))
+    comparison = check(path, frames(), picture=tmp_path / "windows.png")
+    assert comparison.equal
+    with PIL.Image.open(tmp_path / "windows.png") as picture:
+        assert picture.format == "PNG"
+        assert len(picture.getcolors(1 << 20)) > 10
+
+
+def test_the_command_prints_the_table_and_draws_the_windows(tmp_path, capsys):
+    np.save(tmp_path / "stack.npy", np.random.default_rng(1).random((4, 16, 16)).astype(np.float32))
+    (tmp_path / "cell.py").write_text("frame.std()")
+    script, data = str(tmp_path / "script.py"), str(tmp_path / "stack.npy")
+    assert main(["export", str(tmp_path / "cell.py"), "-o", script]) == 0
+    command = ["check", script, "--data", data, "--against", str(tmp_path / "cell.py")]
+    assert main(command) == 0
+    assert "4 comparisons of 4 frames in 1 windows: all equal." in capsys.readouterr().out
+    assert (tmp_path / "script.png").stat().st_size > 500
+    assert main(command) == 1
+    assert "script.png exists" in capsys.readouterr().err
+    (tmp_path / "cell.py").write_text("frame.std() + 1")
+    assert main([*command, "--overwrite", "--frames", "2"]) == 1
+    assert "2 comparisons of 2 frames in 1 windows: NOT equal." in capsys.readouterr().out

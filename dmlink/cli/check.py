@@ -1,0 +1,57 @@
+"""`dmlink check`: an exported script runs over a recording, and shows what the cell gives, or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmlink import ipynb, recordings
+from dmlink.check import check
+from dmlink.program import Program
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "check",
+        help="run an exported script in the simulated DigitalMicrograph, and compare it with its cell",
+    )
+    parser.add_argument("script", type=Path, help="the exported script")
+    parser.add_argument("--data", type=Path, required=True, help="the recording that it runs over")
+    parser.add_argument(
+        "--against", type=Path, help="the cell (.py, or .ipynb and --name); default: what the script says"
+    )
+    parser.add_argument("--name", help="name of the live cell in that notebook")
+    parser.add_argument("--frames", type=int, default=50, help="how many frames of it (%(default)s)")
+    parser.add_argument("-o", "--output", type=Path, help="the picture to write; default: SCRIPT.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the script; 0 if it is equal to the cell."""
+    picture = options.output or options.script.with_suffix(".png")
+    if picture.exists() and not options.overwrite:
+        raise FileExistsError(f"{picture} exists. Choose another name (-o), or --overwrite it.")
+    with recordings.open(options.data) as recording:
+        frames = [recording[i] for i in range(min(len(recording), options.frames))]
+    result = check(options.script, frames, _cell(options), picture)
+    print(result)
+    windows = len({comparison.window for comparison in result})
+    verdict = "all equal" if result.equal else "NOT equal" if result else "nothing to compare"
+    print(
+        f"{len(result)} comparisons of {len(frames)} frames in {windows} windows: {verdict}. See {picture}."
+    )
+    return 0 if result.equal else 1
+
+
+def _cell(options: argparse.Namespace) -> Program | None:
+    if options.against is None:
+        return None
+    if options.against.suffix == ".ipynb":
+        return ipynb.program(options.against, options.name)
+    text = options.against.read_text(encoding="utf-8")
+    return Program.from_cell(text, options.name or options.against.stem)
