@@ -8,7 +8,19 @@ from importlib import import_module
 
 from dmlink import __version__
 
-COMMANDS = ("demo", "simulate", "companion", "view", "doctor", "export", "check", "info", "record", "process", "bench")
+COMMANDS = (
+    "demo",
+    "simulate",
+    "companion",
+    "view",
+    "doctor",
+    "export",
+    "check",
+    "info",
+    "record",
+    "process",
+    "bench",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
