@@ -12,6 +12,7 @@ from dmlink.export import export
 from dmlink.frame import Frame
 from dmlink.program import Instance, Parameter, Program
 from dmlink.runner import CellStats, Options, Runner
+from dmlink.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dmlink.link import Link
 
 __all__ = ["CellStats", "LiveCell", "live_cells"]
+
+MAX_ERROR = 500  # letters of an error in a summary
 
 _started: weakref.WeakSet[LiveCell] = weakref.WeakSet()
 
@@ -247,6 +250,18 @@ class LiveCell:
         state = "paused" if self.paused else "running" if self.running else "stopped"
         done, ms = self.stats.processed, self.stats.ms_per_frame
         return f"<LiveCell {self.name!r}, {state}, {done} frames, {ms:.1f} ms per frame>"
+
+    def _repr_html_(self) -> str:
+        stats = self.stats
+        said = "; ".join(f"{name} = {parameter.value!r}" for name, parameter in self.parameters.items())
+        facts = {
+            "state": "paused" if self.paused else "running" if self.running else "stopped",
+            "parameters": said,
+            "frames": f"{stats.received} in, {stats.processed} processed, {stats.dropped} dropped",
+            "takes": f"{stats.ms_per_frame:.1f} ms per frame" if stats.processed else "",
+            "error": self.error[-MAX_ERROR:],
+        }
+        return summary(f"Live cell {self.name}", facts)
 
     def _tell(self) -> None:
         for callback in list(self._watchers):

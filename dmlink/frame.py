@@ -80,3 +80,16 @@ class Frame:
         h, w = self.data.shape[:2]
         pixel = f", {self.x.scale:.4g} {self.x.unit}/px" if self.x.unit else ""
         return f"<Frame {self.index} of {self.source!r}: {h} x {w} {self.data.dtype}{pixel}>"
+
+    def _repr_html_(self) -> str:
+        from dmlink.summary import pixel_size, summary  # noqa: PLC0415 - workers make frames, and need no pictures
+
+        h, w = self.data.shape[:2]
+        facts = {
+            "size": f"{h} x {w} {self.data.dtype}",
+            "pixel": pixel_size(self.x),
+            "time": f"{self.time:.3f} s",
+            "ROI": str(tuple(self.roi)) if self.roi else "",
+            "dropped before": str(self.dropped or ""),
+        }
+        return summary(f"Frame {self.index} of {self.source}", facts, self.data)

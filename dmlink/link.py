@@ -18,6 +18,7 @@ from dmlink.connection import HANDSHAKE_SECONDS, Connection
 from dmlink.frame import Axis, Frame, Roi
 from dmlink.indm import protocol, results
 from dmlink.ring import Ring
+from dmlink.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -323,6 +324,18 @@ class Link:
         name = self.source or (self._sources[0].name if self._sources else "?")
         reason = f": {self.reason}" if self.reason else ""
         return f"<Link to {what}{name!r} at {self.endpoint.address}, {self.state}{reason}>"
+
+    def _repr_html_(self) -> str:
+        stats, newest = self.stats, self._newest
+        facts = {
+            "endpoint": self.endpoint.address,
+            "state": f"{self.state}: {self.reason}" if self.reason else self.state,
+            "view": self.source or (self._sources[0].name if self._sources else ""),
+            "ROI": self.roi or "",
+            "received": f"{stats.received} frames, {stats.rate:.1f} frames/s",
+            "dropped": str(stats.dropped),
+        }
+        return summary("Link to DigitalMicrograph", facts, newest.data if newest else None)
 
     # The connection
 

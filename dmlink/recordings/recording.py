@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from dmlink.frame import Axis, Frame
+from dmlink.summary import pixel_size, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,6 +146,20 @@ class Recording(ABC):
         pixel = f", {self.x.scale:.4g} {self.x.unit}/px" if self.x.unit else ""
         rate = f", {self.fps:.4g} frames/s" if self.fps else ""
         return f"<Recording {self.name!r}: {n} x {h} x {w} {self.dtype}{pixel}{rate}>"
+
+    def _repr_html_(self) -> str:
+        n, h, w = self.shape
+        facts = {
+            "frames": f"{n} of {h} x {w} {self.dtype}",
+            "pixel": pixel_size(self.x),
+            "rate": f"{self.fps:.4g} frames/s" if self.fps else "",
+            "lasts": f"{self.times[-1] - self.times[0]:.4g} s" if self.fps and n > 1 else "",
+            "path": str(self.path),
+        }
+        first = None
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or its file cannot be read any more
+            first = self[0].data if n else None
+        return summary(f"Recording {self.name}", facts, first)
 
 
 def _opened_again(
