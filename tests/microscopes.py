@@ -39,10 +39,16 @@ class Noise:
 
     def number(self, frame):
         """Return which frame of the recording this is; fails if it is none."""
+        assert self.has(frame), "a frame that the recording does not have"
+        return int(np.flatnonzero(self._same(frame))[0])
+
+    def has(self, frame):
+        """Tell whether this is a whole frame of the recording; DM may be late, and the camera writes on."""
+        return bool(self._same(frame).any())
+
+    def _same(self, frame):
         t, left, b, r = frame.roi or (0, 0, *self.shape[1:3])
-        same = (self.stack[:, t:b, left:r] == frame.data).all(axis=(1, 2))
-        assert same.any(), "a frame that the recording does not have"
-        return int(np.flatnonzero(same)[0])
+        return (self.stack[:, t:b, left:r] == frame.data).all(axis=(1, 2))
 
 
 @contextmanager

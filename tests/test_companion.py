@@ -59,12 +59,12 @@ def test_it_serves_in_every_kind_of_digitalmicrograph(switches):
         link,
     ):
         frames = [link.next(5) for _ in range(4)]
-        assert [recording.number(frame) for frame in frames]
+        assert sum(recording.has(frame) for frame in frames) >= 2
         assert frames[0].x == dmlink.Axis(0.0, 0.5, "um")
         link.set_roi("a", Roi(4, 4, 20, 20))
         until(link, lambda: "a" in link.rois())
         part = link.part("a")
-        recording.number(part.next(5))
+        until(part, lambda: recording.has(part.next(5)))
         link.remove_roi("a")
         until(part, lambda: part.state == "waiting")
         link.show("mean", 3.0)

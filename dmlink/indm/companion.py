@@ -75,6 +75,7 @@ class Companion:
         self._clients: list[Client] = []
         self._views: dict[str, View] = {}
         self._next_index: dict[str, int] = {}  # of views that were closed: their frames are counted on
+        self.roi_names: dict[int, str] = {}  # by ID; the one that is run next goes on with them
         self._name: str | None = None  # of the view that links get if they do not ask for another one
         self._camera: Any = None
         self._showing = Showing()
@@ -373,7 +374,7 @@ class Companion:
             images = [image for image in shown_images() if str(image.GetName()) == name]
         for image in images:
             with contextlib.suppress(ValueError):
-                view = View(image, self._wake, self._next_index.get(str(image.GetName()), 0))
+                view = View(image, self._wake, self._next_index.get(str(image.GetName()), 0), self.roi_names)
                 self._attach(view, image)
                 return view
         return None
@@ -481,20 +482,21 @@ def _check_streamable(image: Any) -> None:
         raise ProtocolError(str(error)) from None
 
 
-def replace_running() -> None:
-    """Stop what an earlier run of this script has started."""
+def replace_running() -> dict[int, str]:
+    """Stop what an earlier run of this script has started; return how it called the ROIs."""
     previous = globals().get("dmlink_companion_running")
     if previous is None:
-        return
+        return {}
     previous.stop = True
     if previous.on_main_thread and DM.IsScriptOnMainThread():
         previous.close("The companion was run again.")  # it waits for us further down on this very stack
     previous.stopped.wait(2.0)
+    return dict(getattr(previous, "roi_names", {}))  # one of an older version has none
 
 
 def main() -> None:
     """Start, say where, and serve."""
-    replace_running()
+    roi_names = replace_running()
     gms = version()
     if refusal(gms):
         print("dmlink:", refusal(gms))
@@ -504,6 +506,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         print("dmlink:", error)
         return
+    companion.roi_names.update(roi_names)
     globals()["dmlink_companion_running"] = companion
     if FEED == "camera":
         companion.acquire()

@@ -112,7 +112,7 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
 
 
 class View:
-    """One live image. `wake` is called when a mailbox has been filled.
+    """One live image. `wake` is called when a mailbox has been filled; `names`: of ROIs, by ID.
 
     The listener calls `observe` on DM's main thread, the script's loop everything else. Neither waits for
     the other: what the listener cannot do at once because the loop is busy here, the loop does after it.
@@ -123,7 +123,9 @@ class View:
         If an image of this kind cannot be streamed.
     """
 
-    def __init__(self, image: Any, wake: Callable[[], None], first: int = 0) -> None:
+    def __init__(
+        self, image: Any, wake: Callable[[], None], first: int = 0, names: dict[int, str] | None = None
+    ) -> None:
         array = pixels_of(image)
         self._changes = Changes()
         self._changes.complete(array)
@@ -143,6 +145,7 @@ class View:
         self._circumstances: dict[str, Any] = {}
         self._read = 0.0  # when the circumstances were read
         self._roi_names: dict[int, str] = {}
+        self._names = {} if names is None else names
         self._ignored: set[int] = set()  # ROIs that a link has removed, but GMS perhaps not
         self._errors = 0
         self.listener = Listener(self)
@@ -226,7 +229,7 @@ class View:
             roi.SetRectangle(*place)
             roi.SetVolatile(False)
             image.GetImageDisplay(0).AddROI(roi)
-            self._roi_names[roi.GetID()] = name
+            self._roi_names[roi.GetID()] = self._names[roi.GetID()] = name
 
     def remove_roi(self, image: Any, name: str) -> None:
         """Take the ROI of that name away; where GMS does not offer that, know nothing of it any more."""
@@ -302,6 +305,7 @@ class View:
                 rectangles[roi.GetID()] = clamped(roi.GetRectangle(), *size)
         for gone in set(self._roi_names) - set(rectangles):
             del self._roi_names[gone]  # its name is free for the next one that is drawn
+            self._names.pop(gone, None)
         return {self._roi_name(roi_id): place for roi_id, place in rectangles.items()}
 
     def _roi_id(self, name: str) -> int:
@@ -310,8 +314,9 @@ class View:
     def _roi_name(self, roi_id: int) -> str:
         if roi_id not in self._roi_names:
             taken = set(self._roi_names.values())
-            names = ["roi"] + [f"roi {n}" for n in range(2, len(taken) + 3)]
-            self._roi_names[roi_id] = next(name for name in names if name not in taken)
+            names = [self._names.get(roi_id, "roi"), "roi"] + [f"roi {n}" for n in range(2, len(taken) + 3)]
+            name = next(name for name in names if name not in taken)
+            self._roi_names[roi_id] = self._names[roi_id] = name
         return self._roi_names[roi_id]
 
     @contextlib.contextmanager
