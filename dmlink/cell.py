@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import pickle
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from dmlink.export import export
 from dmlink.frame import Frame
+from dmlink.notebook_cell import NotebookCell
 from dmlink.program import Instance, Parameter, Program
 from dmlink.runner import CellStats, Options, Runner
 from dmlink.summary import summary
@@ -82,7 +85,8 @@ class LiveCell:
         memory: int | None = None,
     ) -> None:
         self.options = Options(every, max_rate, mode, timeout, memory)
-        self._runner = Runner(Program.from_cell(text, name, namespace), self.options, self._tell)
+        self._notebook = NotebookCell(text, name, {} if namespace is None else namespace)
+        self._runner = Runner(self._notebook.program, self.options, self._tell)
         self._here: Instance | None = None  # for `run`
         self._watchers: list[Callable[[], None]] = []
 
@@ -172,6 +176,56 @@ class LiveCell:
         """Run another program from the next frame on, with an empty `state`, in the same process."""
         self._runner.replace(program)
         self._here = None
+
+    def recapture(self) -> None:
+        """Take over what the notebook has changed of what the cell uses, from the next frame on.
+
+        A plain number, text or switch is set like a parameter. What is defined anew empties `state`. What the
+        cell can no longer use leaves it as it was. Either is told in the program's notes.
+        """
+        try:
+            change = self._notebook.change(self.program)
+        except (SyntaxError, ValueError) as error:
+            self._note(f"The cell goes on as it was. {error}")
+            return
+        if change is None:
+            return
+        if not change.names:
+            self._note("")
+        elif change.values_only(self.program):
+            now = {name: p.value for name, p in change.program.parameters.items()}
+            self.set(**{n: value for n, value in now.items() if value != self.parameters[n].value})
+            self._note(
+                f"Set in the notebook: {', '.join(f'{n} = {now[n]!r}' for n in change.names if n in now)}."
+            )
+        else:
+            self.replace(change.program)
+            self._note(f"Taken over from the notebook: {', '.join(change.names)}.")
+
+    def _note(self, said: str) -> None:
+        self._runner.note(*self._notebook.program.notes, *filter(None, [said]))
+
+    def failure(self) -> dict[str, Any]:
+        """Return the names as they were when the cell last failed: `frame`, `info`, `state`, parameters.
+
+        With them, the cell's text can be stepped through in the notebook.
+
+        Raises
+        ------
+        RuntimeError
+            If the cell has not failed since it was started.
+        """
+        if self._runner.failed is None:
+            raise RuntimeError(f"The cell {self.name!r} has not failed since it was started.")
+        frame, kept = self._runner.failed
+        with contextlib.suppress(Exception):
+            self.program.load()  # makes known the classes that it keeps objects of
+        state = {}
+        for key, data in kept.items():
+            with contextlib.suppress(Exception):
+                state[key] = pickle.loads(data)  # noqa: S301 - from our own process
+        values = {name: parameter.value for name, parameter in self.parameters.items()}
+        return {"frame": frame.data.copy(), "info": frame.info, "state": state, **values}
 
     def reset(self) -> None:
         """Empty `state` before the next frame."""

@@ -170,6 +170,12 @@ class Program:
             said = f"{said[:_MAX_SAID]} ..."
         return "\n".join([*where, said])
 
+    def warned(self, message: Warning | str, category: type[Warning], filename: str, number: int) -> str:
+        """Return a warning in a line, with the cell's line if it came from there."""
+        said = f"{category.__name__}: {message}"
+        line = self.line_of(number) if filename == self.filename else None
+        return f"line {line}: {said}: {split_lines(self.text)[line - 1].strip()}" if line else said
+
     def _lines(self) -> list[Line]:
         parameters: list[Line] = [(p.assignment, p.line or None) for p in self.parameters.values()]
         if parameters:
@@ -187,20 +193,20 @@ class Instance:
         self._program = program
         self._frame = ""
         self._module = program.load()
-        self._state: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
         self._shape: tuple[int, ...] | None = None
 
     def process(self, frame: np.ndarray, info: Info) -> Result | None:
         """Process one frame (h, w); the cell sees it read-only. Raises whatever the cell raises."""
         if frame.shape != self._shape:
-            self._state.clear()
+            self.state.clear()
             self._shape = frame.shape
         self._frame = f"frame {frame.shape} {frame.dtype}"
         frame = frame.view()
         frame.flags.writeable = False
         try:
             result: Result | None = as_result(
-                self._module.process(frame, info, self._state), self._program.name
+                self._module.process(frame, info, self.state), self._program.name
             )
         except ValueError as error:
             if "read-only" in str(error):
@@ -224,7 +230,7 @@ class Instance:
 
     def reset(self) -> None:
         """Empty `state`."""
-        self._state.clear()
+        self.state.clear()
 
 
 def _described(name: str, array: np.ndarray) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dmlink.engine import WorkerDied, engine
@@ -105,6 +105,7 @@ class Runner:
         self.log: list[str] = []
         self.latest: tuple[int, Result] | None = None
         self.frame: Frame | None = None
+        self.failed: tuple[Frame, dict[Any, bytes]] | None = None  # the frame, and what the cell kept then
         self._told = tell
         self._last_error = ""
         self._reload = True  # the worker does not have the program yet
@@ -177,6 +178,12 @@ class Runner:
             self.program, self._reload = program, True
         self._again()
 
+    def note(self, *notes: str) -> None:
+        """Change what the user should know."""
+        with self.changed:
+            self.program = replace(self.program, notes=notes)
+        self._told()
+
     def reset(self) -> None:
         """Empty the program's state before the next frame."""
         with self.changed:
@@ -245,7 +252,7 @@ class Runner:
             self._crashes += 1
             if not reader.closed:
                 where = f"Frame {frame.index}: " if frame else ""
-                self._take(frame, Outcome(error=f"{where}{death} It has been started anew."))
+                self._take(frame, Outcome(error=f"{where}{death} It has been started anew.", state={}))
             return True
         finally:
             engine.end(worker)
@@ -287,6 +294,8 @@ class Runner:
     def _take(self, frame: Frame | None, outcome: Outcome) -> None:
         with self.changed:
             self._take_error(outcome.error)
+            if frame and outcome.state is not None:
+                self.failed = frame, outcome.state
             self.log = [*self.log, *outcome.log.splitlines()][-MAX_LOG_LINES:]
             if frame:  # one looked at again counts once
                 self._processed = self._received - self._skipped - self._dropped

@@ -14,6 +14,7 @@ import queue
 import signal
 import threading
 import time
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -32,6 +33,8 @@ SMALL = 64 * 1024  # results up to this size go through the pipe
 MAX_LOG = 10_000  # characters that a cell can print per frame
 MAX_RESULT = 256 << 20  # bytes of a result
 RESERVE = 64 << 20  # bytes for what is ours: replies on their way, threads
+MAX_STATE = 64 << 20  # bytes of a failed cell's state that are worth sending
+STATE_SECONDS = 1.0  # how often at most they are sent
 WARM_BYTES = 24 << 20  # allocated and freed once, so that temporaries do not fault in page by page (MEASURED)
 
 
@@ -63,13 +66,15 @@ class Outcome:
     """What became of one frame.
 
     `seconds` is the time that the cell took; `log` what it printed; `error` why there is no result, in the
-    cell's own lines; empty otherwise.
+    cell's own lines; empty otherwise. `state` is what the cell kept when it failed, each item pickled; None
+    if that was not asked again so soon.
     """
 
     result: Any = None
     error: str = ""
     log: str = ""
     seconds: float = 0.0
+    state: dict[Any, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,9 @@ class Loaded:
         self._program = request.program
         self._instance = Instance(request.program)
         self._attached = Attachments()
+        self._state_sent = float("-inf")  # monotonic
+        self._warned: set[tuple[str, int, str]] = set()
+        warnings.showwarning = self._warn
         self._memory = request.memory
         self._imported = limit.mapped() if self._memory else 0  # bytes that the process has mapped by now
         self._frames = -1  # bytes of frames at the last look
@@ -144,7 +152,7 @@ class Loaded:
         try:
             reply = self._pack(outcome, task)
         except Exception as fault:  # noqa: BLE001 - a result that cannot be sent is the cell's mistake
-            error = self._program.explain(fault)
+            error = self._instance.explain(fault)
             reply = Reply(pickle.dumps(replace(outcome, result=None, error=error), protocol=5))
         # a frame, or a part of it, that stays in the cell's state must not be written over
         return replace(reply, held=self._attached.shown())
@@ -160,8 +168,37 @@ class Loaded:
         except BaseException as fault:  # noqa: BLE001 - SystemExit and the like are the cell's mistakes too
             if self._memory and isinstance(fault, MemoryError):
                 fault.add_note(f"The cell may use {self._memory / 1e6:g} MB (memory=).")
-            error = self._program.explain(fault)
-        return Outcome(result, error, log.getvalue(), time.perf_counter() - began)
+            error = self._instance.explain(fault)
+        seconds = time.perf_counter() - began
+        return Outcome(result, error, log.getvalue(), seconds, self._state() if error else None)
+
+    def _state(self) -> dict[Any, bytes] | None:
+        """Return what the cell keeps, as far as it can be sent, to be looked at in the notebook."""
+        if time.monotonic() - self._state_sent < STATE_SECONDS:
+            return None
+        self._state_sent = time.monotonic()
+        kept: dict[Any, bytes] = {}
+        for key, value in list(self._instance.state.items()):
+            with contextlib.suppress(Exception):
+                data = pickle.dumps(value, protocol=5)
+                if len(data) + sum(map(len, kept.values())) < MAX_STATE:
+                    kept[key] = data
+        return kept
+
+    def _warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,  # noqa: ARG002 - as Python calls it
+        line: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Print a warning, once: some libraries make Python forget that it has warned already."""
+        key = filename, lineno, str(message)
+        if key not in self._warned:
+            self._warned.add(key)
+            print(self._program.warned(message, category, filename, lineno))  # noqa: T201 - into the log
 
     def _frame(self, task: Task) -> np.ndarray:
         dtype = np.dtype(task.dtype)

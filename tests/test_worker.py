@@ -188,7 +188,7 @@ def test_a_frame_is_read_only_and_the_error_says_what_to_do(start, shared):
 def test_an_error_shows_the_cells_line_and_is_over_with_the_next_good_frame(start):
     worker = start("x = frame.mean()\n# a comment\n1 / (int(x) - 2)")
     assert worker.process(full(2), {}).error == (
-        "line 3: 1 / (int(x) - 2)\nZeroDivisionError: division by zero"
+        "line 3: 1 / (int(x) - 2)\nZeroDivisionError: division by zero\nframe (4, 6) uint16"
     )
     good = worker.process(full(3), {})
     assert (good.error, good.result.value) == ("", 1.0)
@@ -205,7 +205,7 @@ def test_endless_recursion_is_an_error_of_a_few_lines(start):
 
 def test_leaving_the_program_is_an_error_like_another(start):
     worker = start("import sys\nsys.exit(3)")
-    assert worker.process(full(1), {}).error == "line 2: sys.exit(3)\nSystemExit: 3"
+    assert worker.process(full(1), {}).error == "line 2: sys.exit(3)\nSystemExit: 3\nframe (4, 6) uint16"
     assert "KeyboardInterrupt" in start("raise KeyboardInterrupt").process(full(1), {}).error
 
 

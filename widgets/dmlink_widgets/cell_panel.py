@@ -65,8 +65,8 @@ class CellPanel(Panel):
         self._said = ipywidgets.HTML()
         self._output = ipywidgets.VBox()
         self._lock = threading.RLock()
-        self._values = {name: p.value for name, p in cell.parameters.items()}  # that the controls show
-        self.controls = {p.name: control(p, self._set) for p in cell.parameters.values()}
+        self._controls = ipywidgets.VBox()
+        self._make_controls()
         self._pause = ipywidgets.ToggleButton(
             description="Pause", icon="pause", tooltip="Let frames pass (space bar)", layout=BUTTON
         )
@@ -93,7 +93,7 @@ class CellPanel(Panel):
                 self._title,
                 self._notes,
                 self._error,
-                *self.controls.values(),
+                self._controls,
                 self._output,
                 buttons,
                 self._said,
@@ -179,9 +179,18 @@ class CellPanel(Panel):
             except ValueError as error:
                 self._said.value = text.status(str(error))
 
+    def _make_controls(self) -> None:
+        parameters = self.cell.parameters
+        self._kinds = {name: p.kind for name, p in parameters.items()}
+        self._values = {name: p.value for name, p in parameters.items()}  # that the controls show
+        self.controls = {name: control(p, self._set) for name, p in parameters.items()}
+        self._controls.children = list(self.controls.values())
+
     def _follow(self) -> None:
         """Move the controls to what was set from elsewhere."""
         with self._lock:
+            if {name: p.kind for name, p in self.cell.parameters.items()} != self._kinds:
+                self._make_controls()  # the notebook has other names now
             for name, parameter in self.cell.parameters.items():
                 if parameter.value != self._values[name]:
                     self._values[name] = self.controls[name].value = parameter.value
