@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from dmlink.engine import Worker
     from dmlink.frame import Frame
     from dmlink.indm.results import Result
-    from dmlink.link import Link, Reader
+    from dmlink.link import Link
     from dmlink.program import Program
+    from dmlink.reader import Reader
 
 MAX_LOG_LINES = 200
 PAUSE_SECONDS = 0.5  # how soon a paused cell sees that its link was closed

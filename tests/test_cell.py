@@ -234,7 +234,7 @@ def test_lossless_cells_share_their_frames_and_a_slow_one_delays_no_other(start,
 
 
 def test_what_does_not_fit_into_the_memory_of_a_lossless_cell_is_counted(start, monkeypatch):
-    monkeypatch.setattr("dmlink.link.WAITING_BYTES", 3 * 16 * 32 * 2)
+    monkeypatch.setattr("dmlink.reader.WAITING_BYTES", 3 * 16 * 32 * 2)
     cell = start("import time\ntime.sleep(0.1)\ninfo.index", mode="lossless")
     frames(cell, 8)
     assert cell.stats.dropped > 0

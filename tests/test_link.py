@@ -57,7 +57,7 @@ def test_every_frame_is_a_frame_of_the_recording_and_the_newest_one():
     assert (gaps > 0).all()
     wrong = (np.diff(numbers) - gaps) % len(recording) != 0
     assert wrong.sum() <= 3  # DM came so late with an event that the camera was a frame further
-    assert all(frame.dropped == gap - 1 for frame, gap in zip(frames[1:], gaps, strict=True))
+    assert all(frame.dropped <= gap - 1 for frame, gap in zip(frames[1:], gaps, strict=True))
 
 
 def test_a_frame_is_read_only_and_says_what_its_axes_mean():
