@@ -17,18 +17,31 @@ from dmlink.scriptdata import beside, embedded, loaded, named
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
 DRAWN = {"Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Table", "Text"}
-MECHANICS = ("livescript", "memory")  # modules of dmlink.indm
+MECHANICS = ("livescript", "batchscript", "memory")  # modules of dmlink.indm
 FUTURE = "from __future__ import annotations  # so that Python 3.7 reads newer ones\n"
-HEADER = '''"""{name}: processes every frame of the live view in DigitalMicrograph.
+HEADER = '''"""{name}: processes every frame of {of} in DigitalMicrograph.
 
-How to run it: open this file in a script window (File > Open, language Python), click the live view, then
-execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A rectangular ROI on the live
-view limits what is processed. Close the live view or the result to stop it; execute it again to start anew.
-
+{how}
 Needs: {needs}.
 Change the parameters and process() as you like. Made by dmlink {version}.
 """
 '''
+HOW = {
+    "live": """\
+How to run it: open this file in a script window (File > Open, language Python), click the live view, then
+execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A rectangular ROI on the live
+view limits what is processed. Close the live view or the result to stop it; execute it again to start anew.
+""",
+    "batch": """\
+How to run it: open this file in a script window (File > Open, language Python), set RECORDING, execute it. On
+GMS before 3.6.1 leave "Execute on background thread" unticked. Close the windows of the results to stop it.
+""",
+}
+OF = {"live": "the live view", "batch": "an in-situ recording"}
+START = {"live": "start", "batch": "process_recording"}
+RECORDING = """\
+# The recording: its NAME.dm4 with NAME.raw beside it, or the folder that Hour_00 is in
+RECORDING = r\"\""""
 
 
 class HasProgram(Protocol):
@@ -55,8 +68,8 @@ def export(
         What to export; a text is taken for a cell that uses nothing of the notebook.
     path : str or Path
         The file to write.
-    target : {"live"}
-        "live" processes the live view.
+    target : {"live", "batch"}
+        "live" processes the live view, "batch" a recording of Gatan's in-situ software.
     gms : {"3.4", "3.5", "3.6"}, optional
         The version of GMS that it has to run in: a cell that needs a newer Python is refused. Without it the
         script says itself what it needs.
@@ -106,15 +119,17 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     ValueError
         If there is no such target, or the cell uses what cannot be in DigitalMicrograph.
     """
-    if target != "live":
-        raise ValueError(f"{target!r} is not a target of an export; there is: 'live'.")
+    if target not in START:
+        raise ValueError(f"{target!r} is not a target of an export; there are: 'live', 'batch'.")
     own = _without_dmlink(program)
     if FUTURE.partition("  #")[0] not in own:
         own = f"{FUTURE}\n{own}"
-    if data:
-        own = f"{own.rstrip()}\n".replace("\n\n", f"\n\n{named(data)}\n\n", 1)
+    for line in [RECORDING] * (target == "batch") + [named(data)] * bool(data):
+        own = own.replace("\n\n", f"\n\n{line}\n\n", 1)
     arrays = (loaded() if data else embedded(program.arrays) or "") if program.arrays else ""
-    header = HEADER.format(name=program.name, needs="{needs}", version=version("dmlink"))
+    header = HEADER.format(
+        name=program.name, of=OF[target], how=HOW[target], needs="{needs}", version=version("dmlink")
+    )
     above = f"{header}\n{own}\n"
     below_header = "\n" * len(needs.versions(above))  # lines that the header will have more
     above = above.replace(
@@ -127,9 +142,9 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     options = {"meaning": "as_result"} if bare else {}
     if "tags" in program.source:
         options["tags"] = "read_tags"
-    mechanics = _needed(["start", *kinds, *options.values()])
+    mechanics = _needed([START[target], *kinds, *options.values()])
     more = "".join(f", {option}={value}" for option, value in options.items())
-    call = f"start({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{more})"
+    call = f"{START[target]}({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{more})"
     function = f"def dmlink_live():\n{indent(mechanics, '    ')}\n    {call}"
     return f"{above}\n\n{BELOW}\n\n{function}\n\n\n{arrays}dmlink_live()\n"
 

@@ -38,7 +38,7 @@ def read_script(path: str | Path) -> LiveCell:
     """
     path = Path(path)
     above, found, below = "\n".join(split_lines(path.read_text(encoding="utf-8"))).partition(BELOW)
-    name = re.search(r"^ *start\((.+?), sys\._getframe", below, re.MULTILINE)
+    name = re.search(r"^ *(?:start|process_recording)\((.+?), sys\._getframe", below, re.MULTILINE)
     if not found or not name:
         raise ValueError(f"{path} is not a script that dmlink has exported: it has no line '{BELOW}'.")
     above = above.replace(f"{FUTURE}\n", "")
@@ -60,7 +60,7 @@ def read_script(path: str | Path) -> LiveCell:
             node is not process[0]
             and node.lineno not in names
             and not isinstance(node, ast.Expr)
-            and not text.startswith(f"{DATA_FILE} =")
+            and not text.startswith((f"{DATA_FILE} =", "RECORDING ="))
         ):
             definitions.append(text)
     arrays = arrays_of(above, below)

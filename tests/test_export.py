@@ -624,8 +624,8 @@ def test_a_text_is_taken_for_a_cell_of_its_own(tmp_path):
     assert "start('mean', " in path.read_text()
     with pytest.raises(ValueError, match="'np' is not defined"):
         export("np.mean(frame)", tmp_path / "other.py")
-    with pytest.raises(ValueError, match="'batch' is not a target"):
-        export("frame.mean()", tmp_path / "other.py", "batch")
+    with pytest.raises(ValueError, match="'other' is not a target"):
+        export("frame.mean()", tmp_path / "other.py", "other")
     assert not (tmp_path / "other.py").exists()
 
 

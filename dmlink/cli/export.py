@@ -21,6 +21,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("name", nargs="?", help="name of the live cell in the notebook")
     parser.add_argument("-o", "--output", type=Path, help="the script to write; default: NAME_dm.py")
     parser.add_argument(
+        "--target", choices=("live", "batch"), default="live", help="the live view, or an in-situ recording"
+    )
+    parser.add_argument(
         "--gms", choices=PYTHON_OF_GMS, help="the version of GMS that the script has to run in"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the script if it exists")
@@ -35,6 +38,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         program = Program.from_cell(source.read_text(encoding="utf-8"), options.name or source.stem)
     output = options.output or Path(f"{program.name}_dm.py")
-    path = export(program, output, gms=options.gms, overwrite=options.overwrite)
+    path = export(program, output, options.target, gms=options.gms, overwrite=options.overwrite)
     print(f"{path} is written. Open it in a script window of DigitalMicrograph and execute it.")
     return 0

@@ -286,13 +286,20 @@ def dmlink_live():
                 continue
         return None
 
+    def own_names(caller):
+        """DM's scripts share their names: run the calling one in some of its own, and there return them."""
+        names = caller.f_globals
+        if "dmlink_scripts" in names:
+            return names
+        running = names.setdefault("dmlink_running", {})
+        home = {key: value for key, value in names.items() if key.startswith("__") or key == "DM"}
+        exec(caller.f_code, dict(home, dmlink_scripts=running))
+
     def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}):
         """Run the process() of the calling script on every frame; stop what an earlier run has started."""
-        names = caller.f_globals
-        if "dmlink_scripts" not in names:  # DM's scripts share their names: run this one in some of its own
-            names.setdefault("dmlink_running", {})
-            home = {key: value for key, value in names.items() if key.startswith("__") or key == "DM"}
-            return exec(caller.f_code, dict(home, dmlink_scripts=names["dmlink_running"]))
+        names = own_names(caller)
+        if names is None:
+            return
         number = 'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version", b)'
         DM.ExecuteScriptString("number a, b, c\nGetApplicationVersion(a, b, c)\n" + number)
         if DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version")[1] in (50, 51):

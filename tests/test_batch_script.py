@@ -1,0 +1,84 @@
+"""A batch script processes an in-situ recording inside DigitalMicrograph as the cell does outside."""
+
+import ast
+
+import numpy as np
+import pytest
+from microscopes import Noise
+
+import dmlink
+from dmlink.export import export
+from dmlink.frame import Axis, Info
+from dmlink.program import Instance
+from dmlink.simulator import Microscope
+from dmlink.simulator.gatan_files import write_in_situ_raw, write_in_situ_tree
+
+CELL = """
+factor: (1, 9) = 2  # times
+state["n"] = state.get("n", 0) + 1
+rows = Profile(factor * frame.mean(axis=0), scale=info.scale, unit=info.unit)
+{"mean": frame.mean(), "rows": rows, "sum": Image(frame * 2.0 + state["n"], scale=info.scale)}
+"""
+AXES = [(0, 0.5, "nm")] * 2
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(0).integers(0, 60_000, (9, 5, 6)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("layout", ["raw", "several raw", "tree"])
+@pytest.mark.parametrize("background", [False, True])
+def test_every_frame_is_in_the_results(tmp_path, frames, layout, background):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if layout == "tree":
+        write_in_situ_tree(folder, frames, name="movie", exposure=0.5, axes=AXES)
+        place, source = folder, None
+    else:
+        place, source = folder / "movie.dm4", "movie"
+        part = 77 if layout == "several raw" else None
+        write_in_situ_raw(place, frames, exposure=0.25, part_bytes=part, axes=AXES)
+    path = export(CELL, tmp_path / "test.py", target="batch")
+    text = path.read_text()
+    ast.parse(text, feature_version=(3, 7))
+    assert dmlink.read_script(path).program.text.startswith("factor: (1, 9) = 2  # times")
+    with Microscope(Noise()) as dm:
+        running = dm.run_script(text, background=background)
+        running.join(20)
+        assert running.output[0].startswith("test: set RECORDING on top. '' cannot be read")
+        running = dm.run_script(
+            text.replace('RECORDING = r""', f'RECORDING = r"{place}"'), background=background
+        )
+        running.join(20)
+        assert running.output[-1].startswith("test: stopped, all frames are done. 9 frames processed")
+        windows = {w.name.partition(" of ")[0] + w.name.partition(",")[1]: w for w in dm.windows()}
+        cell = Instance(dmlink.read_script(path).program)
+        for i, frame in enumerate(frames):
+            result = cell.process(
+                frame, Info(i, 0.0, Axis(0, 0.5, "nm"), Axis(0, 0.5, "nm"), None, source or "")
+            ).results
+            assert windows["test mean"].data[0, i] == np.float32(result["mean"].value)
+            assert np.array_equal(windows["test rows in time"].data[:, i], result["rows"].values.astype("f4"))
+            assert np.array_equal(windows["test sum,"].data[i], result["sum"].values)
+        assert windows["test rows"].axes == (Axis(0, 0.5, "nm"),)
+        assert windows["test sum,"].axes[2].unit == "frames"
+        image = next(i for i in dm._workspace.living_images() if i.id == windows["test mean"].image_id)
+        assert image.tags["In-situ"]["Recorded"]["# Frames"] == 9
+        assert not dm.escaped
+    assert not dm.leaked_images
+
+
+def test_closing_the_result_ends_it(tmp_path, frames):
+    write_in_situ_raw(tmp_path / "movie.dm4", frames, exposure=0.25)
+    text = export(
+        "import time\ntime.sleep(0.2)\nframe.mean()", tmp_path / "test.py", target="batch"
+    ).read_text()
+    with Microscope(Noise()) as dm:
+        running = dm.run_script(text.replace('RECORDING = r""', f'RECORDING = r"{tmp_path / "movie.dm4"}"'))
+        dm.window("test of movie")
+        dm.close_window("test of movie")
+        running.join(20)
+        assert "stopped, its window was closed" in running.output[-1]
+        assert "9 frames processed" not in running.output[-1]
+    assert not dm.leaked_images
