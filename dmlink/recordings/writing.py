@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
-from zarr.errors import ContainsArrayError
+from zarr.errors import ContainsArrayError, ContainsGroupError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,10 +108,11 @@ class ImageWriter:
         ]
         datasets = [{"path": "0", "coordinateTransformations": transformations}]
         multiscales = [{"name": self._name, "axes": axes, "datasets": datasets}]
-        group = zarr.open_group(self.folder, mode="a", zarr_format=3)
-        group.update_attributes(
-            {"ome": {"version": "0.5", "multiscales": multiscales}, "dmlink": self._about}
-        )
+        told = {"ome": {"version": "0.5", "multiscales": multiscales}, "dmlink": self._about}
+        try:
+            zarr.create_group(self.folder, zarr_format=3, attributes=told)
+        except ContainsGroupError:  # ours, or of a process that was faster
+            zarr.open_group(self.folder, mode="r+").update_attributes(told)
 
     def write(self, i: int, pixels: np.ndarray) -> int:
         """Write frame `i`; return the bytes that it takes on disk."""
