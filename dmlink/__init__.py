@@ -8,7 +8,7 @@ from dmlink.frame import Axis, Frame, Info, Roi
 from dmlink.indm.memory import FrameCounter, LastFrames, Reference, RunningAverage
 from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several, Table, Text
 from dmlink.link import Link, connect
-from dmlink.notebook import load_ipython_extension, view
+from dmlink.notebook import dashboard, load_ipython_extension, view
 from dmlink.readback import read_script
 from dmlink.recorder import Recorder
 from dmlink.recordings import Recording, open  # noqa: A004 - dmlink.open is what it says
@@ -41,6 +41,7 @@ __all__ = [
     "Text",
     "check",
     "connect",
+    "dashboard",
     "export",
     "load_ipython_extension",
     "open",

@@ -285,6 +285,11 @@ class Link:
         age = self.age(newest) if newest else None
         return LinkStats(self._received, self._dropped, self._bytes, rate, age)
 
+    def reconnect(self) -> None:
+        """Drop the connection and find the companion again, as if it had been lost; returns at once."""
+        if not self._closed:
+            self._connection.shut()
+
     def close(self) -> None:
         """Close the connection; whoever waits for a frame is told."""
         with self._close_lock:

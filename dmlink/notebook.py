@@ -1,29 +1,56 @@
-"""The one door to the widgets: `view`, and what `%load_ext dmlink` loads."""
+"""The one door to the widgets: `view`, `dashboard`, and what `%load_ext dmlink` loads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dmlink.link import Link, connect
+
 if TYPE_CHECKING:
+    from dmlink_widgets.dashboard import Dashboard
     from dmlink_widgets.live_view import LiveView
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dmlink.link import Link
+    from dmlink.replay import Replay
 
 
-def view(link: Link, *, size: int = 512) -> LiveView:
+def view(link: Link | Replay, *, size: int = 512) -> LiveView:
     """Return the live view of a link, to be shown in a notebook.
 
     Parameters
     ----------
-    link : Link
-        Where the frames come from.
+    link : Link or Replay
+        Where the frames come from; a replay has its controls under the image.
     size : int
         Pixels on the screen of the longer side of the image.
     """
     from dmlink_widgets.live_view import LiveView  # noqa: PLC0415 - a script without a notebook needs none of it
 
-    return LiveView(link, size)
+    if isinstance(link, Link):
+        return LiveView(link, size)
+    from dmlink_widgets.replay_bar import ReplayBar  # noqa: PLC0415
+
+    return LiveView(link.link, size, [ReplayBar(link)])
+
+
+def dashboard(link: Link | Replay | None = None, *, size: int = 512) -> Dashboard:
+    """Return link panel, live view and the panels of all live cells in a grid, to be shown in a notebook.
+
+    Cells that are started later appear in it.
+
+    Parameters
+    ----------
+    link : Link or Replay, optional
+        Where the frames come from; by default the last companion on this computer.
+    size : int
+        Pixels on the screen of the longer side of the live image.
+    """
+    from dmlink_widgets.dashboard import Dashboard  # noqa: PLC0415
+
+    link = connect() if link is None else link
+    if isinstance(link, Link):
+        return Dashboard(link, size)
+    return Dashboard(link.link, size, link)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
 
 BUTTON = {"width": "104px"}
+_open: weakref.WeakSet[CellPanel] = weakref.WeakSet()
 LOG_LINES = 20  # of what the cell prints, that are shown
+
+
+def panel_of(cell: LiveCell) -> CellPanel:
+    """Return the panel that shows this cell already, else a new one."""
+    there = (panel for panel in list(_open) if panel.cell is cell and not panel.closed)
+    return next(there, None) or CellPanel(cell)
 
 
 class CellPanel(Panel):
@@ -103,6 +111,7 @@ class CellPanel(Panel):
         )
         self._mirror.on = show_in_dm
         self._unwatch = cell.watch(self._processed)
+        _open.add(self)
 
     def age_of(self, frame: Frame) -> float | None:
         """Return how old a frame is now, in seconds."""

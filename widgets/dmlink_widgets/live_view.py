@@ -39,13 +39,14 @@ class LiveView(Panel):
         Where the frames come from.
     size : int
         Pixels on the screen of the longer side of the image.
-    below : sequence of widgets
-        Shown under the image.
+    below : sequence of Panel
+        Shown under the image, and closed with the view.
     """
 
-    def __init__(self, link: Link, size: int = 512, below: Sequence[Any] = ()) -> None:
+    def __init__(self, link: Link, size: int = 512, below: Sequence[Panel] = ()) -> None:
         super().__init__()
         self.link = link
+        self._below = tuple(below)
         self._frame: Frame | None = None
         self._reader = link.reader()
         self._rates = _Rates()
@@ -74,7 +75,7 @@ class LiveView(Panel):
             toggle("adjust", "Contrast and colours", self._open_contrast),
             self._spectrum,
             button("camera", "Save this frame as TIFF beside the notebook", self._save),
-            *([self._record.widget] if hasattr(link, "record") else []),
+            self._record.widget,
         )
         sources = link.sources()
         self._title = ipywidgets.HTML(text.title(sources[0].name if sources else "Live view"))
@@ -87,7 +88,17 @@ class LiveView(Panel):
         self._images.add_class("dmlink-wrap")
         self._unwatch: Callable[[], None] | None = None
         sections = [self._contrast.widget, self._rois.widget]
-        self.open([head, self._message, *sections, self._images, *below, self._status, self._said])
+        self.open(
+            [
+                head,
+                self._message,
+                *sections,
+                self._images,
+                *(panel.widget for panel in below),
+                self._status,
+                self._said,
+            ]
+        )
 
     @property
     def paused(self) -> bool:
@@ -172,6 +183,8 @@ class LiveView(Panel):
         """Take the view out of the notebook; the link stays open."""
         self.in_page(there=False)
         super().close()
+        for panel in self._below:
+            panel.close()
 
     # What the user does
 

@@ -59,6 +59,11 @@ class Panel:
         """There is something new to draw; can be called from any thread."""
         painter.changed(self)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was taken out of the notebook."""
+        return self.widget.comm is None
+
     def close(self) -> None:
         """Draw no more, and take the widgets out of the notebook."""
         painter.remove(self)

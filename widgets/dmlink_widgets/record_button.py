@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmlink_widgets.toolbar import toggle
+
+if TYPE_CHECKING:
+    from dmlink.link import Link
 
 
 class RecordButton:
@@ -21,7 +24,7 @@ class RecordButton:
         How it goes, in a line; empty before the first recording.
     """
 
-    def __init__(self, link: Any) -> None:
+    def __init__(self, link: Link) -> None:
         self._link = link
         self.recorder: Any = None
         self.said = ""

@@ -1,0 +1,134 @@
+"""LinkPanel: how the link is, and why no frames come if none come."""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from dmlink.diagnosis import examine
+from dmlink_widgets import text
+from dmlink_widgets.panel import Panel
+from dmlink_widgets.toolbar import button, toolbar
+
+if TYPE_CHECKING:
+    from dmlink.frame import Frame
+    from dmlink.link import Link
+
+PATIENCE_SECONDS = 3.0  # without a frame before it is asked why
+AGAIN_SECONDS = 20.0  # before it is asked once more
+STATES = {
+    "live": "Frames come",
+    "waiting": "Waiting for DigitalMicrograph",
+    "lost": "The companion does not answer; it is looked for",
+    "closed": "Closed: connect anew with dmlink.connect()",
+    "still": "Connected, but no new frames come",
+}
+
+
+class LinkPanel(Panel):
+    """State, endpoint (without its token), sources and counters of a link; a diagnosis when no frames come.
+
+    Parameters
+    ----------
+    link : Link
+        What it tells of; it stays open when the panel is closed.
+    """
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self.link = link
+        self._reader = link.reader()
+        self._came = time.monotonic()  # when the last new frame was seen
+        self._findings: list[tuple[bool, str]] = []
+        self._asked = -AGAIN_SECONDS  # when it was last asked why
+        self._doctor: threading.Thread | None = None
+        self._state = ipywidgets.HTML()
+        self._facts = ipywidgets.HTML()
+        self._counters = ipywidgets.HTML()
+        self._diagnosis = ipywidgets.HTML()
+        buttons = toolbar(
+            button("refresh", "Drop the connection and find the companion again", link.reconnect),
+            button("stethoscope", "Find out why no frames come", self.examine),
+        )
+        head = ipywidgets.HBox([ipywidgets.HTML(text.title("Link")), buttons, self._state])
+        head.add_class("dmlink-head")
+        self.open([head, self._facts, self._counters, self._diagnosis])
+
+    def examine(self) -> None:
+        """Ask, beside everything else, why no frames come; the answer appears in the panel."""
+        if self._doctor is None or not self._doctor.is_alive():
+            self._asked = time.monotonic()
+            self._findings = []
+            self._doctor = threading.Thread(target=self._examine, name="dmlink-doctor", daemon=True)
+            self._doctor.start()
+
+    def age_of(self, frame: Frame) -> float:
+        """Return how old a frame is now, in seconds."""
+        return self.link.age(frame)
+
+    def draw(self, *, small: bool) -> Frame | None:  # noqa: ARG002 - it is small
+        """Say how the link is."""
+        self.draw_status()
+        return None
+
+    def draw_status(self) -> None:
+        """Say how the link is; ask why if no frames have come for a while."""
+        link, now = self.link, time.monotonic()
+        if self._reader.poll() is not None:
+            self._came = now
+            if not self._asking and now - self._asked > AGAIN_SECONDS:
+                self._findings = []
+        missing = now - self._came > PATIENCE_SECONDS
+        state = "still" if missing and link.state == "live" else link.state
+        if missing and now - self._asked > AGAIN_SECONDS and state != "closed":
+            self.examine()
+        self._state.value = _lamp(state, STATES.get(state, state), link.reason)
+        self._facts.value = _table(
+            {
+                "endpoint": link.endpoint.address,
+                "view": link.source or "the one of the companion",
+                "ROI": link.roi or "the whole image",
+                "sources": "; ".join(
+                    f"{s.name} {' x '.join(map(str, s.shape))} {s.dtype}" for s in link.sources()
+                ),
+            }
+        )
+        stats = link.stats
+        self._counters.value = text.facts(
+            ("received", str(stats.received), 8),
+            ("dropped", str(stats.dropped), 7),
+            ("", f"{stats.bytes / 1e6:.0f} MB", 10),
+            ("rate", text.rate(stats.rate), 9),
+            ("age", text.age(stats.age)[4:], 8),
+        )
+        self._diagnosis.value = _list(self._findings, asking=self._asking)
+
+    @property
+    def _asking(self) -> bool:
+        return self._doctor is not None and self._doctor.is_alive()
+
+    def _examine(self) -> None:
+        for finding in examine(self.link.endpoint, self.link.roi):
+            self._findings = [*self._findings, finding]
+
+
+def _lamp(state: str, words: str, reason: str) -> str:
+    said = html.escape(f"{words}: {reason}" if reason and state in {"waiting", "lost"} else words)
+    return f'<span class="dmlink-lamp dmlink-{html.escape(state)}"></span><span role="status">{said}</span>'
+
+
+def _table(facts: dict[str, str]) -> str:
+    rows = (f"<dt>{html.escape(what)}</dt><dd>{html.escape(value)}</dd>" for what, value in facts.items())
+    return f'<dl class="dmlink-list">{"".join(rows)}</dl>'
+
+
+def _list(findings: list[tuple[bool, str]], *, asking: bool) -> str:
+    if not findings and not asking:
+        return ""
+    lines = [("\u2713 " if well else "\u2717 ") + said for well, said in findings]
+    lines += ["\u2026 asking on"] if asking else []
+    return f'<div class="dmlink-diagnosis">{html.escape(chr(10).join(lines))}</div>'
