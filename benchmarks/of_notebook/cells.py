@@ -1,0 +1,69 @@
+"""Cells: what the notebooks of the benchmark run."""
+
+from __future__ import annotations
+
+VIEW = "dmlink.view(link, size=512)"
+LIVE = {
+    "mean": "%%live mean\nframe.mean()",
+    "profile": "%%live profile\nframe.mean(axis=0)",
+    "darkest": "%%live darkest\nframe.min()",
+    "picture": "%%live picture\nframe[::2, ::2]",
+    "doubled": "%%live doubled\nframe[::2, ::2] * 2.0",
+    "halved": "%%live halved\nframe[::2, ::2] / 2",
+}
+# jupyter_rfb with nothing but an image: the same pixels, the same reduction and contrast, its own JPEG
+REMOTE_FRAME_BUFFER = """
+import asyncio
+import jupyter_rfb
+from dmlink_widgets import picture
+from dmlink_widgets.contrast import Contrast
+
+class View(jupyter_rfb.RemoteFrameBuffer):
+    def get_frame(self):
+        if link.newest is None:
+            return None
+        grey = picture.reduced(link.newest.data, 512)
+        contrast = Contrast()
+        return contrast.shown(grey, contrast.limits(grey))
+
+view = View()
+view.css_width, view.css_height, view.resizable = "512px", "512px", False
+loop = asyncio.get_running_loop()
+link.reader().poll()
+
+async def draw():
+    reader = link.reader()
+    while True:
+        if reader.poll() is not None:
+            view.request_draw()
+        await asyncio.sleep(0.002)
+
+task = asyncio.ensure_future(draw())
+view
+"""
+# what a live plot does that hands over every frame and waits for nobody
+IMAGE_GL = """
+import threading
+import bqplot
+import numpy as np
+from bqplot_image_gl import ImageGL
+
+scales = {"x": bqplot.LinearScale(min=0, max=1), "y": bqplot.LinearScale(min=0, max=1)}
+scales["image"] = bqplot.ColorScale(min=0, max=4095, colors=["black", "white"])
+mark = ImageGL(image=np.zeros((2, 2), np.float32), scales=scales)
+mark.x = mark.y = [0, 1]
+figure = bqplot.Figure(marks=[mark], axes=[], fig_margin=dict.fromkeys(("top", "bottom", "left", "right"), 0))
+figure.layout.width = figure.layout.height = "512px"
+
+def push():
+    for frame in link:
+        mark.image = frame.data.astype(np.float32)
+
+threading.Thread(target=push, daemon=True).start()
+figure
+"""
+BUSY = """import time
+end = time.monotonic() + {seconds}
+while time.monotonic() < end:
+    sum(range(1000))
+"""

@@ -1,0 +1,161 @@
+"""Laboratory: a real JupyterLab in a real Chromium, notebooks in it, and what its page has painted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import numpy as np
+import psutil
+
+from ..of_link.children import answer, child  # noqa: TID252 - the wheel has it under another name
+from . import source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TESTS = Path(__file__).parents[2] / "tests"
+PATIENCE_MS = 90_000  # a busy machine may take long to begin; it is not what is measured
+WARM_SECONDS = 3.0  # before a measurement begins
+PICTURES = "DMLINK_BENCH_PICTURES"  # a folder: screenshots are kept there
+CONNECT = """%load_ext dmlink
+import dmlink, os, pathlib
+pathlib.Path("pid").write_text(str(os.getpid()))
+link = dmlink.connect({endpoint!r})
+"""
+
+
+class Laboratory:
+    """One browser page, one server; notebooks come and go."""
+
+    def __init__(self, page: Any, address: str, folder: Path) -> None:
+        self.page = page
+        self._address = address
+        self._folder = folder
+        self._count = 0
+        self._displayed: Any = None
+
+    @contextlib.contextmanager
+    def notebook(self, size: int, fps: float, cells: list[str], panels: int) -> Iterator[None]:
+        """Run cells on a microscope of size x size pixels; the link to it is called `link`."""
+        import browser  # noqa: PLC0415 - only a clone has it
+
+        self._count += 1
+        name, clock = f"bench{self._count}.ipynb", self._folder / f"clock{self._count}"
+        with child(source.serve, size, fps, str(clock)) as microscope:
+            first = CONNECT.format(endpoint=answer(microscope))
+            notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
+                cells=[nbformat.v4.new_code_cell(text) for text in [first + cells[0], *cells[1:]]],  # type: ignore[no-untyped-call]
+                metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
+            )
+            nbformat.write(notebook, self._folder / name)  # type: ignore[no-untyped-call]
+            self._displayed = source.displayed(clock)
+            browser.open_notebook(self.page, f"{self._address}&reset", name)  # without those before
+            self.page.wait_for_function("() => window.bench")
+            browser.run_all(self.page)
+            shown = ".dmlink-panel, .renderview-wrapper, .bqplot"
+            self.page.wait_for_function(f"n => document.querySelectorAll({shown!r}).length >= n", arg=panels)
+            self.page.locator(shown).first.scroll_into_view_if_needed()
+            self.wait(WARM_SECONDS)
+            try:
+                yield
+            finally:
+                self._keep()
+                self._end_kernels()
+
+    def painted(self, seconds: float) -> dict[str, dict[str, Any]]:
+        """Return what is painted meanwhile: for each panel `rate` (1/s) and the age's `p50`, `p95` (ms)."""
+        return {title: summary(paints, seconds) for title, paints in self.paints(seconds).items()}
+
+    def paints(self, seconds: float) -> dict[str, list[tuple[float, float]]]:
+        """Return for each panel (when it painted, how old the frame was then), in s."""
+        self.begin()
+        self.wait(seconds)
+        return self.end()
+
+    def begin(self) -> None:
+        """Begin to note paints."""
+        self.page.evaluate("() => window.bench.begin()")
+
+    def end(self) -> dict[str, list[tuple[float, float]]]:
+        """Return what was painted since `begin`."""
+        noted = self.page.evaluate("() => window.bench.end()")
+        return {
+            title: [(t, t - self._displayed[n] if n >= 0 else np.nan) for n, t in paints]
+            for title, paints in noted.items()
+        }
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; the browser goes on."""
+        self.page.wait_for_timeout(seconds * 1e3)
+
+    def run_cell(self, text: str) -> None:
+        """Run another cell at the end of the notebook, and do not wait for it."""
+        page = self.page
+        page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-InputArea-editor").click()
+        page.keyboard.press("Escape")
+        page.keyboard.press("b")
+        page.keyboard.press("Enter")
+        page.keyboard.insert_text(text)
+        page.keyboard.press("Control+Enter")
+
+    def memory(self) -> tuple[float, float]:
+        """Return what page (JavaScript's heap) and kernel hold, in MB."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("HeapProfiler.collectGarbage")
+        heap = session.send("Runtime.getHeapUsage")["usedSize"]
+        session.detach()
+        kernel = psutil.Process(int((self._folder / "pid").read_text())).memory_info().rss
+        return heap / 1e6, kernel / 1e6
+
+    def _keep(self) -> None:
+        if PICTURES in os.environ:
+            folder = Path(os.environ[PICTURES])
+            folder.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=folder / f"notebook-{self._count}.png")
+
+    def _end_kernels(self) -> None:
+        self.page.goto("about:blank")
+        root, token = re.match(r"(.*)/lab/.*token=(\w+)", self._address).groups()  # type: ignore[union-attr]
+        for what in ("sessions",):
+            url = f"{root}/api/{what}?token={token}"
+            with urllib.request.urlopen(url) as reply:  # noqa: S310 - our own server
+                found = json.load(reply)
+            for session in found:
+                url = f"{root}/api/{what}/{session['id']}?token={token}"
+                request = urllib.request.Request(url, method="DELETE")  # noqa: S310
+                urllib.request.urlopen(request).close()  # noqa: S310
+
+
+@contextlib.contextmanager
+def laboratory() -> Iterator[Laboratory]:
+    """Start both."""
+    if not TESTS.is_dir():
+        raise ValueError("`dmlink bench notebook` drives a browser with the tests' tools: run it in a clone.")
+    sys.path.insert(0, str(TESTS))
+    import browser  # noqa: PLC0415
+
+    # JupyterLab ends its last kernels while the folder goes
+    with (
+        tempfile.TemporaryDirectory(prefix="dmlink-bench-", ignore_cleanup_errors=True) as name,
+        browser.jupyterlab(Path(name), {}) as address,
+        browser.chromium(width=1300, height=1500) as page,
+    ):
+        page.set_default_timeout(PATIENCE_MS)
+        page.add_init_script(path=Path(__file__).parent / "page.js")
+        yield Laboratory(page, address, Path(name))
+
+
+def summary(paints: list[tuple[float, float]], seconds: float) -> dict[str, Any]:
+    """Return rate (1/s) and the age's p50 and p95 (ms); of curves, which carry no number, None."""
+    ages = np.array([age for _, age in paints if np.isfinite(age)]) * 1e3
+    p50, p95 = np.percentile(ages, [50, 95]) if ages.size else (None, None)
+    return {"rate": len(paints) / seconds, "p50": p50, "p95": p95}
