@@ -1,0 +1,72 @@
+"""Runs the notebook's tests under each version of IPython and ipykernel that is supported.
+
+    python tests/matrix.py [--only 7.4] [--minutes 20]
+
+Makes a virtual environment for each combination in the user's cache, and keeps it for the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import platformdirs
+
+ROOT = Path(__file__).parents[1]
+COMBINATIONS = {  # one of each column at least once; the newest of both is what development uses
+    "ipykernel-6.31-ipython-8": ("ipykernel==6.31.*", "ipython==8.*"),
+    "ipykernel-6.31-ipython-9": ("ipykernel==6.31.*", "ipython==9.*"),
+    "ipykernel-7.3-ipython-8": ("ipykernel==7.3.*", "ipython==8.*"),
+    "ipykernel-7.4-ipython-8": ("ipykernel==7.4.*", "ipython==8.*"),
+    "ipykernel-7.4-ipython-9": ("ipykernel==7.4.*", "ipython==9.*"),
+}
+TESTS = [
+    "tests/test_magics.py",
+    "tests/test_program.py",
+    "tests/test_notebook_cell.py",
+    "tests/test_lessons.py",
+    "tests/test_browser.py",
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="combinations with this in their name")
+    parser.add_argument("--minutes", type=float, default=20, help="that each may take (20)")
+    parser.add_argument("--tests", nargs="*", default=TESTS, help="what to run instead of all")
+    options = parser.parse_args()
+    chosen = {name: needs for name, needs in COMBINATIONS.items() if options.only in name}
+    if not chosen:
+        parser.error(f"no combination has {options.only!r} in its name; there are: {', '.join(COMBINATIONS)}")
+    outcomes = {name: run(name, needs, options.tests, options.minutes) for name, needs in chosen.items()}
+    for name, outcome in outcomes.items():
+        print(f"{name:28} {outcome}")
+    return int(any(outcome != "passed" for outcome in outcomes.values()))
+
+
+def run(name: str, needs: tuple[str, ...], tests: list[str], minutes: float) -> str:
+    """Run the tests in the environment of a combination; return what became of it."""
+    folder = Path(platformdirs.user_cache_dir("dmlink")) / "matrix" / f"{name}-py{sys.version_info[1]}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]", *needs]
+    # the environment's own source, not that of another clone in PYTHONPATH
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    print(f"== {name}", flush=True)
+    try:
+        for command in (install, [python, "-m", "pytest", "-q", *tests]):
+            done = subprocess.run(command, cwd=ROOT, env=environment, timeout=60 * minutes, check=False)
+            if done.returncode:
+                return "not installed" if command is install else "FAILED"
+    except subprocess.TimeoutExpired:
+        return f"took longer than {minutes:g} minutes"
+    return "passed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
