@@ -50,14 +50,16 @@ def family_of(path: Path) -> str:
         If it is of no family that dmlink knows.
     """
     try:
-        folder = stat.S_ISDIR(path.stat().st_mode)
-    except FileNotFoundError as error:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"There is no recording at {path}; check the path.") from error
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise ValueError(f"{path} is a symbolic link that leads back to itself; give the file.") from error
-    return _folder(path) if folder else _file(path)
+    if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
+        raise ValueError(f"{path} is neither a file nor a folder; give the recording itself.")
+    return _folder(path) if stat.S_ISDIR(kind) else _file(path)
 
 
 def _folder(path: Path) -> str:

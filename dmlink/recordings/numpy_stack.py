@@ -29,7 +29,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
         # NumPy reads the header and checks the length; the frames come through our own view of the file,
         # which notices when it is cut short later.
         stack: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # NumPy lets Python read the header
         raise ValueError(
             f"{path} is not a whole .npy file of numbers ({error}); write or copy it again."
         ) from error

@@ -118,7 +118,13 @@ class Recording(ABC):
         if self._closed:
             raise ValueError(f"{self.name} is closed; open it again with dmlink.open({str(self.path)!r}).")
         i %= n
-        data = np.require(self._read(i), self.dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        try:
+            pixels = self._read(i)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{error.filename} is gone since {self.name} was opened; open it again without it."
+            ) from error
+        data = np.require(pixels, self.dtype, ["C_CONTIGUOUS", "ALIGNED"])
         data.flags.writeable = False
         return self._frame(data, i)
 

@@ -33,6 +33,9 @@ NANOMETRES = {2: 2.54e7, 3: 1e7}
 #: A larger pixel, in nm, is for printing (2400 dpi and coarser), not a microscope's calibration.
 LARGEST_PIXEL = 1e4
 
+#: No common codec packs more bytes into one (deflate: 1032).
+DENSEST = 1100
+
 
 def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStack:
     """Return a series of a TIFF file (the first, or `item`): a page is a frame, and colour becomes grey.
@@ -61,6 +64,9 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
             close=tiff.close,
         )
         recording[0]  # a codec that is not installed shows now, not while frames run
+    except (ZeroDivisionError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        tiff.close()
+        raise ValueError(f"{path} has damaged TIFF tags ({error}); write or copy it again.") from error
     except BaseException:
         tiff.close()
         raise
@@ -74,6 +80,10 @@ class _Pages:
         self.shape, self.dtype = series.shape, series.dtype
         self._lead = len(series.shape) - len(series.keyframe.shape)
         self._path, self._pages = path, series.pages
+        if series.keyframe.nbytes > DENSEST * path.stat().st_size:
+            raise ValueError(
+                f"{path} is damaged: a page of {series.keyframe.shape} needs more bytes; copy it again."
+            )
         self._reading = threading.Lock()  # all pages share one position in the file
 
     def __getitem__(self, index: Any) -> np.ndarray:
@@ -102,7 +112,9 @@ def _opened(path: Path) -> tuple[Any, list[Any]]:
         tiff = tifffile.TiffFile(path)
         _check_chain(tiff)
         return tiff, list(tiff.series)
-    except (tifffile.TiffFileError, ValueError, IndexError, struct.error) as error:
+    except PermissionError:
+        raise
+    except Exception as error:  # a damaged tag can break tifffile anywhere
         if tiff is not None:
             tiff.close()
         raise ValueError(f"{path} is not a whole TIFF file ({error}); write or copy it again.") from error

@@ -1,0 +1,241 @@
+"""Recordings that are wrong: each is refused in one sentence that names it, and nothing hangs or crashes."""
+
+import os
+import stat
+import sys
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+
+from dmlink import recordings
+from dmlink.cli import main
+from dmlink.simulator.gatan_files import write_dm4, write_in_situ_raw, write_in_situ_tree
+
+STACK = np.random.default_rng(0).integers(0, 60_000, (8, 64, 64)).astype(np.uint16)
+
+
+def hdf5(path, **options):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("frames", data=STACK, **options)
+
+
+#: How to write STACK in formats that lie in one file.
+WRITERS = {
+    "x.npy": lambda path: np.save(path, STACK),
+    "x.tif": lambda path: tifffile.imwrite(path, STACK, photometric="minisblack"),
+    "packed.tif": lambda path: tifffile.imwrite(path, STACK, photometric="minisblack", compression="zlib"),
+    "x.dm4": lambda path: write_dm4(path, STACK),
+    "x.mrc": lambda path: mrcfile.write(path, STACK),
+    "x.h5": hdf5,
+    "packed.h5": lambda path: hdf5(path, chunks=(1, 64, 64), compression="gzip"),
+    "in situ.raw": lambda path: write_in_situ_raw(path.with_suffix(".dm4"), STACK, exposure=0.1),
+}
+
+
+@pytest.fixture(params=WRITERS)
+def whole(tmp_path, request):
+    """A recording in a folder with a space and umlauts in its name."""
+    path = tmp_path / "Müller, Größe 5 µm" / request.param
+    path.parent.mkdir()
+    WRITERS[request.param](path)
+    return path
+
+
+def sentence(path, error=ValueError, **options):
+    """Return the one sentence with which `path`, or one of its frames, is refused."""
+    with pytest.raises(error) as caught, recordings.open(path, **options) as recording:
+        list(recording)
+    told = str(caught.value)
+    assert "\n" not in told
+    assert len(told) < 500
+    return told
+
+
+def test_paths_with_spaces_and_umlauts_are_as_good_as_others(whole):
+    with recordings.open(whole) as recording:
+        np.testing.assert_array_equal(np.stack([frame.data for frame in recording]), STACK)
+
+
+def test_a_wrong_suffix_does_not_matter_where_the_content_tells(whole):
+    if whole.suffix == ".raw":
+        pytest.skip("raw frames tell nothing")
+    for suffix in (".jpg", ".dat", ""):
+        whole = whole.rename(whole.with_suffix(suffix))
+        with recordings.open(whole) as recording:
+            np.testing.assert_array_equal(recording[7].data, STACK[7])
+
+
+def test_a_file_of_no_bytes_is_called_empty(whole):
+    whole.write_bytes(b"")
+    told = sentence(whole)
+    assert f"{whole.name} is empty" in told or "no frame of 64 x 64" in told
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
+def test_a_file_cut_short_is_refused_or_has_its_complete_frames(whole, part):
+    data = whole.read_bytes()
+    whole.write_bytes(data[: int(part * len(data))])
+    if whole.suffix == ".raw" and part > 0.125:
+        with recordings.open(whole) as recording:
+            assert (len(recording), recording.expected) == (int(part * 8), 8)
+            np.testing.assert_array_equal(recording[-1].data, STACK[len(recording) - 1])
+    else:
+        assert whole.stem in sentence(whole)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_noticed(whole):
+    with recordings.open(whole) as recording:
+        np.testing.assert_array_equal(recording[0].data, STACK[0])
+        os.truncate(whole, 1000)
+        with pytest.raises(ValueError, match=r"became shorter while it was open|cannot be (decoded|read)"):
+            recording[7]
+
+
+def test_a_file_that_grows_while_it_is_read_keeps_its_frames(whole):
+    with recordings.open(whole) as recording:
+        with whole.open("ab") as file:
+            file.write(bytes(64 * 64 * 2))
+        assert len(recording) == 8
+        np.testing.assert_array_equal(recording[7].data, STACK[7])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_damaged_file_never_ends_the_process(whole, seed):
+    rng = np.random.default_rng(seed)
+    data = bytearray(whole.read_bytes())
+    for at in rng.integers(0, min(len(data), 2000), 20):
+        data[at] = rng.integers(256)
+    whole.write_bytes(data)
+    try:
+        with recordings.open(whole) as recording:
+            frame = recording[0]
+    except (ValueError, IndexError):
+        return
+    assert frame.data.shape == recording.shape[1:]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(whole):
+    whole.chmod(0)
+    assert "may not be read; ask its owner" in sentence(whole, PermissionError)
+
+
+def test_what_may_not_be_read_is_named_whichever_call_is_refused(whole, monkeypatch):
+    def refuse(path, *_args, **_options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("dmlink.recordings.family._file", refuse)
+    assert sentence(whole, PermissionError) == f"{whole} may not be read; ask its owner to allow it."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are POSIX")
+def test_links_that_lead_nowhere_and_what_is_no_file_are_refused(tmp_path):
+    (tmp_path / "a.tif").symlink_to(tmp_path / "b.tif")
+    (tmp_path / "b.tif").symlink_to(tmp_path / "a.tif")
+    assert "leads back to itself" in sentence(tmp_path / "a.tif")
+    (tmp_path / "gone.tif").symlink_to(tmp_path / "nothing.tif")
+    assert "There is no recording at" in sentence(tmp_path / "gone.tif", FileNotFoundError)
+    os.mkfifo(tmp_path / "pipe.tif")
+    assert "neither a file nor a folder" in sentence(tmp_path / "pipe.tif")
+    np.save(tmp_path / "x.npy", STACK)
+    assert "There is no recording at" in sentence(tmp_path / "x.npy" / "inside.tif", FileNotFoundError)
+
+
+def test_a_folder_that_holds_itself_is_no_trouble(tmp_path):
+    write_in_situ_tree(tmp_path, STACK, exposure=0.5)
+    (tmp_path / "Hour_00" / "Minute_00" / "again").symlink_to(tmp_path)
+    with recordings.open(tmp_path) as recording:
+        assert len(recording) == 8
+
+
+def test_a_frame_that_is_gone_since_opening_is_named(tmp_path):
+    for i, frame in enumerate(STACK):
+        Image.fromarray(frame).save(tmp_path / f"{i}.png")
+    with recordings.open(tmp_path) as recording:
+        (tmp_path / "3.png").unlink()
+        with pytest.raises(FileNotFoundError, match=r"3\.png is gone since .* was opened"):
+            recording[3]
+        np.testing.assert_array_equal(recording[4].data, STACK[4])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_folder_of_very_many_files_is_opened_by_their_names_alone(tmp_path):
+    # All but the first are links to nothing: whoever looked at them would fail.
+    Image.fromarray(STACK[0]).save(tmp_path / "frame 000000.png")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for i in range(1, 20_000):
+        os.symlink("nothing", f"frame {i:06}.png", dir_fd=folder)
+    os.close(folder)
+    with recordings.open(tmp_path) as recording:
+        assert len(recording) == 20_000
+        np.testing.assert_array_equal(recording[0].data, STACK[0])
+
+
+@pytest.mark.parametrize("name", ["huge.npy", "huge.raw", "huge.mrc", "huge.tif"])
+def test_forty_gigabytes_open_without_being_read(tmp_path, name):
+    # Sparse files: what no one writes takes no disk, and reading it all would take far more than a test may.
+    path, shape = tmp_path / name, (10_000, 1024, 2048)
+    size = int(np.prod(shape)) * 2
+    if name == "huge.npy":
+        with path.open("wb") as file:
+            header = {"descr": "<u2", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_2_0(file, header)
+    elif name == "huge.raw":
+        frames = np.zeros((1, *shape[1:]), np.uint16)
+        tags = {"In-situ:Recorded:# Frames": shape[0]}
+        write_in_situ_raw(path.with_suffix(".dm4"), frames, exposure=0.1, tags=tags)
+        os.truncate(path, 0)
+    elif name == "huge.mrc":
+        mrcfile.write(path, np.zeros((1, *shape[1:]), np.uint16))
+        with path.open("r+b") as file:
+            file.seek(8)
+            file.write(np.int32(shape[0]).tobytes())
+        os.truncate(path, 1024)
+    else:
+        tifffile.memmap(path, shape=shape, dtype=np.uint16, bigtiff=True, photometric="minisblack")
+    if name != "huge.tif":  # its pages are told of at the end
+        os.truncate(path, path.stat().st_size + size)
+    with recordings.open(path) as recording:
+        assert recording.shape == shape
+        assert recording[5000].data.sum() == 0
+        assert recording[9_999].data[-1, -1] == 0
+    assert path.stat().st_blocks * 512 < 100e6  # still sparse
+
+
+def test_a_zarr_of_which_the_half_is_gone_is_refused(tmp_path):
+    path = tmp_path / "movie.zarr"
+    group = zarr.open_group(path, mode="w")
+    group.create_array("0", data=STACK, chunks=(1, 64, 64))
+    group.attrs["ome"] = {"multiscales": [{"axes": [], "datasets": [{"path": "1"}]}]}
+    assert "movie.zarr is not a whole OME-Zarr" in sentence(path)
+    group.attrs["ome"] = {}
+    (path / "0" / "c" / "3" / "0" / "0").write_bytes(b"damaged")
+    assert "A chunk of" in sentence(path)
+
+
+@pytest.mark.parametrize("what", ["", " folder", ".dm4"])
+def test_the_command_line_says_it_in_one_line(tmp_path, capsys, what):
+    path = tmp_path / f"no such{what}"
+    if what == ".dm4":
+        path.write_bytes(b"\0\0\0\x04 and then nothing of it")
+    elif what:
+        path.mkdir()
+    assert main(["info", str(path)]) != 0
+    told = capsys.readouterr().err.strip()
+    assert str(path) in told
+    assert "\n" not in told
+    assert "Traceback" not in told
+
+
+def test_reading_leaves_files_as_they_are(whole):
+    before = whole.read_bytes(), stat.S_IMODE(whole.stat().st_mode), whole.stat().st_mtime_ns
+    with recordings.open(whole) as recording:
+        for frame in recording:
+            with pytest.raises(ValueError, match="read-only"):
+                frame.data[0, 0] = 1
+    assert (whole.read_bytes(), stat.S_IMODE(whole.stat().st_mode), whole.stat().st_mtime_ns) == before
