@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmlink import ahead
 from dmlink.ring import Ring
-from dmlink.worker import Load, Outcome, Reply, Task
+from dmlink.worker import Load, Outcome, Prepare, Reply, Task
 
 if TYPE_CHECKING:
     from dmlink.frame import Frame
@@ -58,6 +59,13 @@ class Worker:
         seconds = max(self.timeout, LOAD_SECONDS)
         request = Load(program, self.memory)
         return str(self._ask(request, seconds, f"Its imports took longer than {seconds:g} s."))
+
+    def prepare(self, modules: set[str]) -> None:
+        """Have it import these while nobody needs it."""
+        assert self._process.stdin  # noqa: S101 - we asked for it
+        with contextlib.suppress(OSError):  # it has died; who asks it for something else will be told
+            pickle.dump(Prepare(tuple(sorted(modules))), self._process.stdin, protocol=5)
+            self._process.stdin.flush()
 
     def process(self, frame: Frame, values: dict[str, Any], *, reset: bool = False) -> Outcome:
         """Run the program on a frame, with `values` for the parameters named in it.
@@ -115,6 +123,11 @@ class Worker:
             self.kill(deadline[1])
 
     @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """Process number."""
         return self._process.pid
@@ -139,6 +152,7 @@ class Engine:
     def __init__(self) -> None:
         self._spare: Worker | None = None
         self._workers: set[Worker] = set()
+        self._modules: set[str] = set()  # of packages, that cells have imported
         self._lock = threading.Lock()
         self._keeper: threading.Thread | None = None
         self._closing = threading.Event()
@@ -150,7 +164,7 @@ class Engine:
         with self._lock:
             if self._exiting:
                 raise ConnectionError("The kernel is ending.")
-            worker, self._spare = self._spare or Worker(), Worker()
+            worker, self._spare = self._take_spare() or Worker(), self._new_spare()
             worker.timeout, worker.memory = timeout, memory
             self._workers.add(worker)
             if self._keeper is None:
@@ -158,6 +172,21 @@ class Engine:
                 self._keeper = threading.Thread(target=self._keep_time, name="dmlink-timeouts", daemon=True)
                 self._keeper.start()
         return worker
+
+    def warm(self) -> None:
+        """Start the spare worker, so that the first cell finds one."""
+        with self._lock:
+            if self._spare is None and not self._exiting:
+                self._spare = self._new_spare()
+
+    def prepare(self, program: Program) -> None:
+        """Let spare workers import the packages that this program does."""
+        modules = ahead.installed(program.source)
+        with self._lock:
+            new = modules - self._modules
+            self._modules |= new
+            if new and self._spare:
+                self._spare.prepare(new)
 
     def end(self, worker: Worker) -> None:
         """End a worker."""
@@ -176,6 +205,18 @@ class Engine:
             keeper.join()
         for worker in [*workers, spare] if spare else workers:
             worker.close()
+
+    def _take_spare(self) -> Worker | None:
+        if self._spare and not self._spare.alive:  # an import has killed it, or somebody has
+            self._spare.close()
+            self._spare = None
+        return self._spare
+
+    def _new_spare(self) -> Worker:
+        spare = Worker()
+        if self._modules:
+            spare.prepare(self._modules)
+        return spare
 
     def _exit(self) -> None:
         self._exiting = True  # cells that still run ask for another worker at once

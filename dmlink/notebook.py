@@ -57,4 +57,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add `%%live` and `%live` to a notebook."""
     from dmlink_widgets.magics import LiveMagics  # noqa: PLC0415
 
+    from dmlink.engine import engine  # noqa: PLC0415
+
+    engine.warm()  # while the user still writes the first cell
+
     shell.register_magics(LiveMagics)

@@ -245,6 +245,8 @@ class Runner:
                 if program and (error := worker.load(program)):
                     self._take(None, Outcome(error=error))
                     return False
+                if program:
+                    engine.prepare(program)
                 if frame:
                     self._take(frame, worker.process(frame, values, reset=reset))
                     self._crashes = 0

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from dmlink import limit
+from dmlink import ahead, limit
 from dmlink.attachments import Attachments
 from dmlink.program import Instance, Program
 
@@ -44,6 +44,13 @@ class Load:
 
     program: Program
     memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Modules to import while there is nothing else to do; there is no answer."""
+
+    modules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +104,15 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     np.ones(WARM_BYTES, np.uint8)
-    inbox: queue.SimpleQueue[Load | Task] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[Load | Prepare | Task] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
     loaded: Loaded | None = None
     while True:
         request = inbox.get()
         answer: Any
+        if isinstance(request, Prepare):
+            ahead.import_all(request.modules)
+            continue
         if isinstance(request, Load):
             loaded, answer = _load(request)
         elif loaded:
@@ -111,7 +121,7 @@ def main() -> None:
         replies.flush()
 
 
-def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Load | Task]) -> None:
+def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Load | Prepare | Task]) -> None:
     """Pass requests on; as soon as the kernel is gone end the process, and what its cell has started."""
     while True:
         try:

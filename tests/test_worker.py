@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from processes import gone
 
+from dmlink import ahead
 from dmlink.cell import LiveCell
 from dmlink.engine import Engine, WorkerDied
 from dmlink.frame import Axis, Frame
@@ -293,6 +294,49 @@ def test_a_time_out_of_one_worker_leaves_the_other_alone(start):
         assert good.process(full(2), {}).result.value == 2.0
     thread.join()
     assert good.process(full(2), {}).result.value == 2.0
+
+
+# The spare
+
+
+def test_a_spare_imports_what_cells_import_of_installed_packages(tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    source = (
+        "import os\nimport own\nimport scipy.ndimage as nd\nfrom scipy import fft\nimport no_such_package\n"
+    )
+    assert ahead.installed(source) == {"scipy", "scipy.ndimage"}
+    engine = Engine()
+    engine.warm()
+    spare = engine._spare
+    engine.prepare(Program.from_cell(source.replace("import no_such_package\n", "frame.mean()")))
+    worker = engine.worker(10.0)
+    assert worker is spare
+    cell = "import sys\n{name: int(name in sys.modules) for name in ('scipy.ndimage', 'own')}"
+    assert worker.load(Program.from_cell(cell)) == ""
+    assert worker.process(full(1), {}).result.value == {"scipy.ndimage": 1, "own": 0}
+    engine.close()
+
+
+def test_an_import_that_fails_is_told_by_the_cell_not_by_the_spare(engine):
+    engine.worker(10.0)
+    engine._spare.prepare({"no_such_package"})
+    worker = engine.worker(10.0)
+    assert worker.load(Program.from_cell("frame.mean()")) == ""
+    assert worker.process(full(3), {}).result.value == 3.0
+
+
+def test_a_spare_that_has_died_is_not_handed_out():
+    engine = Engine()
+    engine.warm()
+    dead = engine._spare
+    dead.kill()
+    dead._process.wait()
+    worker = engine.worker(10.0)
+    assert worker is not dead
+    assert worker.load(Program.from_cell("frame.mean()")) == ""
+    engine.close()
 
 
 # How it ends
