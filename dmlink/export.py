@@ -18,6 +18,7 @@ BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
 DRAWN = {"Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Table", "Text"}
 MECHANICS = ("livescript", "batchscript", "memory")  # modules of dmlink.indm
+OPENING = {"open", "load", "loadtxt", "fromfile", "genfromtxt", "memmap", "imread", "read_csv", "Path"}
 FUTURE = "from __future__ import annotations  # so that Python 3.7 reads newer ones\n"
 HEADER = '''"""{name}: processes every frame of {of} in DigitalMicrograph.
 
@@ -122,6 +123,7 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     if target not in START:
         raise ValueError(f"{target!r} is not a target of an export; there are: 'live', 'batch'.")
     own = _without_dmlink(program)
+    _refuse_elsewhere(program)
     if FUTURE.partition("  #")[0] not in own:
         own = f"{FUTURE}\n{own}"
     for line in [RECORDING] * (target == "batch") + [named(data)] * bool(data):
@@ -190,6 +192,30 @@ def _needed(names: list[str]) -> str:
             if used and module != "__future__" and taken != {"Any"}:
                 merged.setdefault(module, set()).update(used - {"Any"})
     return f"{bundle.import_lines([merged])}\n{found}"
+
+
+def _refuse_elsewhere(program: Program) -> None:
+    """Refuse files by relative paths, and results that are used otherwise than by calling them."""
+    tree = ast.parse(program.source)
+    given = {alias.name for node in tree.body if _is_ours(node) for alias in node.names} & (
+        DRAWN | {"Several"}
+    )
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in given and id(node) not in called:
+            raise ValueError(f"{_at(program, node)}: {node.id} is called in a script, and nothing else.")
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in OPENING:
+            path = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            if isinstance(path, str) and not re.match(r"[A-Za-z]:|[\\/~]", path):
+                raise ValueError(
+                    f"{_at(program, node)}: {path!r} is looked for in DigitalMicrograph's folder, such as "
+                    "C:\\Windows\\system32: write the whole path that the file has there."
+                )
+
+
+def _at(program: Program, node: ast.expr) -> str:
+    line = program.line_of(node.lineno)
+    return f"line {line}" if line else "In what the cell uses"
 
 
 def _refuse_newer(program: Program, gms: str) -> None:

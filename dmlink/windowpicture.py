@@ -67,8 +67,9 @@ def _image(window: OpenWindow) -> Image.Image:
     """Draw an image, grey ones between the 1st and the 99th percentile, with its annotations."""
     data = window.data
     if data.ndim == 2:
-        low, high = np.percentile(np.nan_to_num(data.astype(float)), [1, 99])
-        data = np.clip((np.nan_to_num(data.astype(float)) - low) / ((high - low) or 1) * 255, 0, 255)
+        values = np.nan_to_num(data.astype(float), posinf=0.0, neginf=0.0)
+        low, high = np.percentile(values, [1, 99])
+        data = np.clip((values - low) / ((high - low) or 1), 0, 1) * 255
     zoom = (SIZE - 8) / max(data.shape[:2])
     size = (max(1, round(data.shape[1] * zoom)), max(1, round(data.shape[0] * zoom)))
     drawn = Image.fromarray(data.astype(np.uint8)).convert("RGB").resize(size, Image.Resampling.NEAREST)

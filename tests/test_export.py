@@ -4,7 +4,10 @@ import ast
 import dataclasses
 import linecache
 import os
+import py_compile
 import re
+import subprocess
+import sys
 import textwrap
 import threading
 import time
@@ -22,7 +25,7 @@ from dmlink.frame import Axis, Frame
 from dmlink.program import Instance, Program
 from dmlink.simulator import Microscope
 
-GOLDEN = Path(__file__).parent / "golden" / "radial_profile_dm.py"
+GOLDEN = Path(__file__).parent / "golden"
 SHAPE = (24, 40)
 
 SCALAR = "frame.mean() / 3"
@@ -594,17 +597,85 @@ def test_a_reader_finds_the_cell_as_it_was_written():
     assert max(map(len, (above + below).splitlines())) <= 120
 
 
-def test_the_golden_script_is_what_is_exported_today():
-    """Write it anew with DMLINK_WRITE_GOLDEN=1 python -m pytest tests/test_export.py -k golden, and read it.
+GOLDEN_CELLS = {
+    "radial_profile": RADIAL_PROFILE,
+    "mean": "scale: (0.5, 2.0) = 1.0  # of the mean\n\nscale * frame.mean()",
+    "brightest": """
+        n: (1, 50) = 5  # how many points
 
-    What is below the line may be that of an earlier day, as long as it still does the same.
-    """
-    cell = program(RADIAL_PROFILE, "radial_profile", **defined(RINGS))
-    made = script(cell)
+        order = np.argsort(frame, axis=None)[-n:]
+        yx = np.column_stack(np.unravel_index(order, frame.shape))
+        Points(yx)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_CELLS)
+def test_the_golden_scripts_are_what_is_exported_today(name, tmp_path):
+    """Write them anew with DMLINK_WRITE_GOLDEN=1 python -m pytest tests/test_export.py -k golden."""
+    cell = program(GOLDEN_CELLS[name], name, **defined(f"import numpy as np\n{RINGS}"))
+    path = GOLDEN / f"{name}_dm.py"
     if os.environ.get("DMLINK_WRITE_GOLDEN"):
-        GOLDEN.write_text(made, encoding="utf-8", newline="\n")
-    assert GOLDEN.read_text(encoding="utf-8").split(BELOW)[0] == made.split(BELOW)[0]
-    assert check(GOLDEN, recording(), cell).equal
+        path.write_text(script(cell), encoding="utf-8", newline="\n")
+    assert path.read_text(encoding="utf-8") == script(cell)
+    assert check(path, recording(), cell).equal
+    py_compile.compile(str(path), cfile=str(tmp_path / "x.pyc"), doraise=True)
+    vermin = [str(Path(sys.executable).with_name("vermin")), "-t=3.7", "--violations", "--no-tips", str(path)]
+    done = subprocess.run(vermin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+CONSTRUCTS = {
+    "several": "{'a': frame.mean(), 'b': frame[0], 'c': Image(frame[:3])}",
+    "tuple": "frame.mean(), frame[0] * 2",
+    "nothing now and then": "frame[0] if info.index % 2 else None",
+    "overlay": "Overlay(Image(frame[::2]), Points([[1, 2]], labels=['a']), Boxes([[1, 2, 5, 6]]))",
+    "memory": "average = state.setdefault('average', RunningAverage(4))\nImage(average.add(frame))",
+    "list": "[1.5, 2, frame[0, 0]]",
+    "with nan": "row = frame[0] * 1.0\nrow[3] = float('nan')\nrow",
+    "integers": "frame.astype('int64') - 300",
+    "booleans": "frame > 200",
+    "tabs": "if frame.any():\n\tvalue = 3\nvalue + frame[0, 0]",
+    "Windows line ends": "value = 3\r\n\r\nvalue + frame[0, 0]\r\n",
+    "ends in a comment": "frame.mean()  # it is\n# the mean",
+    "unicode": "gr\u00f6\u00dfe = frame.mean()  # in \u00b5m\n{'\u00b5': gr\u00f6\u00dfe}",
+    "names of the mechanics": "Live = Window = start = 2\nlive_view = Live * Window + frame[0]\nlive_view",
+    "function": "def double(x):\n    return 2 * x\n\ndouble(frame[0])",
+    "words": "'frame ' + str(info.index)",
+}
+
+
+@pytest.mark.parametrize("text", CONSTRUCTS.values(), ids=CONSTRUCTS)
+def test_every_construct_shows_there_what_it_shows_here(tmp_path, text):
+    cell = Program.from_cell(text, "test")
+    path = export(cell, tmp_path / "script.py")
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 7))
+    comparison = check(path, recording(4), cell)
+    assert comparison.equal, comparison
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\nlink.roi", "line 2: name 'link' is not defined"),
+        ("x = 1\ndisplay(frame)", "line 2: 'display' belongs to the notebook"),
+        ("x = 1\nslider.value", "line 2: 'slider' is an object"),
+        ("x = 1\nfile.read()", "line 2: 'file' is an open file"),
+        ("x = 1\ndata = np.load('dark.npy')\nframe - data", "line 2: 'dark.npy' is looked for in"),
+        ("x = 1\nwith open('a/b.txt') as f: x = f.read()\nx", "line 2: 'a/b.txt' is looked for in"),
+        ("x = isinstance(frame, Image)\nx", "line 1: Image is called in a script, and nothing else"),
+    ],
+)
+def test_what_cannot_be_in_dm_is_refused_with_the_line(tmp_path, text, said):
+    with (tmp_path / "open").open("w") as file, pytest.raises(ValueError, match=re.escape(said)):
+        export(
+            Program.from_cell(text, "test", {"np": np, "file": file, "slider": Unknown()}), tmp_path / "x.py"
+        )
+    assert not (tmp_path / "x.py").exists()
+
+
+class Unknown:
+    value = 3
 
 
 # The file, and the command

@@ -1,0 +1,57 @@
+"""Makes the pictures of digitalmicrograph.md: `.venv/bin/python docs/digitalmicrograph_pictures.py`.
+
+They show the windows of the simulated DigitalMicrograph, drawn by dmlink.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dmlink import recordings
+from dmlink.data import nanoparticles
+from dmlink.export import script
+from dmlink.program import Program
+from dmlink.simulator import Microscope
+from dmlink.windowpicture import draw
+
+IMAGES = Path(__file__).parent / "images"
+CELL = """n_bins: (16, 128, 8) = 64  # points of the profile
+
+power = np.abs(np.fft.fft2(frame - frame.mean())) ** 2
+fy, fx = (np.fft.fftfreq(n) for n in frame.shape)
+ring = (np.hypot(fy[:, None], fx) * 2 * n_bins).astype(int).ravel()
+total, count = np.bincount(ring, power.ravel()), np.bincount(ring)
+
+Profile(np.log10(total / count)[:n_bins], scale=0.5 / n_bins / info.scale, unit="1/" + info.unit)"""
+MARKS = """dark = frame < frame.mean() - 3 * frame.std()
+rows, columns = np.nonzero(dark)
+Boxes([[rows.min(), columns.min(), rows.max(), columns.max()]])"""
+
+
+def main() -> None:
+    """Play the steps of the page, and draw what stands on the screen after each."""
+    with recordings.open(nanoparticles()) as recording, Microscope(recording, loop=True) as dm:
+        dm.camera.pause()
+        draw(dm.windows(), IMAGES / "dm-1-view.png")
+        dm.draw_roi(120, 120, 376, 376)
+        _execute(dm, CELL, "radial_profile", 40)
+        draw(dm.windows()[::-1], IMAGES / "dm-2-running.png")
+        _execute(dm, MARKS, "particles", 10)
+        draw(dm.windows()[::-1], IMAGES / "dm-3-marks.png")
+
+
+def _execute(dm: Microscope, text: str, name: str, frames: int) -> None:
+    program = Program.from_cell(text, name, {"np": np})
+    dm.run_script(script(program), background=False, name=name).join(60)
+    for _ in range(frames):
+        dm.settle()
+        time.sleep(0.1)  # the scripts rest as long as they have worked
+        dm.camera.step()
+    dm.settle()
+
+
+if __name__ == "__main__":
+    main()
