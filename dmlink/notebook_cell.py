@@ -128,4 +128,5 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
     if (a.shape, a.dtype) != (b.shape, b.dtype):
         return False
     x, y = np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1)
-    return bool(np.array_equal(x.view(np.uint8), y.view(np.uint8)))
+    word = np.uint64 if x.nbytes % 8 == 0 else np.uint8  # eight bytes at a time where it comes out even
+    return bool((x.view(word) == y.view(word)).all())
