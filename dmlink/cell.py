@@ -296,9 +296,11 @@ class LiveCell:
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
-    def export(self, path: str | Path, target: str = "live", *, overwrite: bool = False) -> Path:
+    def export(
+        self, path: str | Path, target: str = "live", *, gms: str | None = None, overwrite: bool = False
+    ) -> Path:
         """Write the cell as a stand-alone script for DigitalMicrograph; see `dmlink.export`."""
-        return export(self, path, target, overwrite=overwrite)
+        return export(self, path, target, gms=gms, overwrite=overwrite)
 
     def __repr__(self) -> str:
         state = "paused" if self.paused else "running" if self.running else "stopped"

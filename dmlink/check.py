@@ -12,7 +12,6 @@ import numpy as np
 from dmlink.indm.info import TAGS, Axis, Info
 from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several
 from dmlink.program import Instance, Program
-from dmlink.windowpicture import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,6 +128,8 @@ def check(
                 windows = {window.name: window for window in microscope.windows()}
                 comparisons += wanted.compare(frame.index, index, result, windows, said)
         if picture:
+            from dmlink.simulator.picture import draw  # noqa: PLC0415 - as above
+
             draw(microscope.windows(), picture)
     return Check(comparisons)
 

@@ -15,7 +15,7 @@ from dmlink.data import nanoparticles
 from dmlink.export import script
 from dmlink.program import Program
 from dmlink.simulator import Microscope
-from dmlink.windowpicture import draw
+from dmlink.simulator.picture import draw
 
 IMAGES = Path(__file__).parent / "images"
 CELL = """n_bins: (16, 128, 8) = 64  # points of the profile
