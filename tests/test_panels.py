@@ -165,3 +165,30 @@ def test_axis_without_calibration_or_that_runs_backwards_is_drawn_upright():
     plot = plots.ImagePlot()
     plot.draw_pixels(np.eye(8), Axis(4.0, -0.5, "nm"), Axis(0.0, 0.0, ""), small=False)
     assert extent(plot) == ((0.0, 4.0), (0.0, 8.0))
+
+
+def test_save_writes_a_new_file_each_time_and_never_over_another_one(link, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cell_001.csv").write_text("mine")
+    panel = CellPanel(dmlink.LiveCell("frame.mean()", "cell").start(link))
+    seen(panel)
+    panel._save()
+    assert "no result" in panel._said.value
+    wait_for(panel, lambda: panel._ending.value == ".csv")
+    for _ in range(2):
+        panel._save()
+    assert (tmp_path / "cell_001.csv").read_text() == "mine"
+    for name in ("cell_002.csv", "cell_003.csv"):
+        assert (tmp_path / name).read_text().startswith("time (s),value")
+    panel.close()
+
+
+def test_panel_shows_its_results_in_digitalmicrograph_and_hides_them_again(link):
+    shown, hidden = threading.Event(), threading.Event()
+    link.show = lambda name, result: shown.set() if (name, result.kind) == ("cell", "scalar") else None
+    link.hide = lambda name: hidden.set() if name == "cell" else None
+    panel = CellPanel(dmlink.LiveCell("frame.mean()", "cell").start(link), show_in_dm=True)
+    assert shown.wait(10)
+    panel._show.value = False
+    assert hidden.wait(10)
+    panel.close()
