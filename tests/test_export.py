@@ -840,3 +840,11 @@ def test_a_cell_that_the_version_of_gms_cannot_run_is_refused_with_its_line(tmp_
     export(cell, tmp_path / "script.py", gms="3.6")
     with pytest.raises(ValueError, match=r"GMS '2\.3' is not known; there is: 3\.4, 3\.5, 3\.6"):
         export(cell, tmp_path / "other.py", gms="2.3")
+
+
+def test_a_kind_of_result_that_the_script_does_not_know_is_said_once():
+    text = script(program("Profile(frame[0])")).replace("return Profile(frame[0])", "return frame.mean()")
+    with Dm() as dm:
+        running = dm.execute(text)
+        dm.step()
+        assert sum("cannot show a float64: export the cell again." in line for line in running.output) == 1

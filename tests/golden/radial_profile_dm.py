@@ -208,6 +208,8 @@ def dmlink_live():
             try:
                 result = self.meaning(self.process(frame, info, self.state))
                 self.processed += 1
+                if not (result is None or hasattr(result, "show")):
+                    raise TypeError(f"this script cannot show a {type(result).__name__}: export the cell again.")
                 if result is not None:
                     result.show(self, self.name, result, info)
             except (Exception, SystemExit) as error:
