@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 import dmlink
+from dmlink import gallery
 from dmlink.runner import Options
 from dmlink.simulator import Microscope
 
@@ -236,14 +237,12 @@ def wait_for_failure(cell):
     unwatch()
 
 
-def test_a_cell_of_the_gallery_is_put_into_the_notebook(shell, tmp_path, monkeypatch):
-    (tmp_path / "gallery").mkdir()
-    (tmp_path / "gallery" / "drift.py").write_text("# drift\nframe.mean()\n")
-    (tmp_path / "gallery" / "__init__.py").write_text("")
-    monkeypatch.setattr("dmlink_widgets.magics.resources.files", lambda _: tmp_path)
-    shell.run_line_magic("live", "load gallery/drift")
-    assert shell.rl_next_input == "%%live drift\n# drift\nframe.mean()\n"
-    with pytest.raises(UsageError, match=r"no cell 'dritf' in the gallery; there are: drift\."):
+def test_a_cell_of_the_gallery_is_put_into_the_notebook(shell):
+    shell.run_line_magic("live", "load gallery/running_difference")
+    name, text = shell.rl_next_input.split("\n", 1)
+    assert name == "%%live running_difference"
+    assert text == gallery.text("running_difference")
+    with pytest.raises(UsageError, match=r"no cell 'dritf' in the gallery; there are: .*running_difference"):
         shell.run_line_magic("live", "load gallery/dritf")
 
 

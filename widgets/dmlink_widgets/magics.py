@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import logging
 import shlex
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -14,6 +12,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
+from dmlink import gallery
 from dmlink.capture import RESULTS
 from dmlink.cell import LiveCell
 from dmlink.link import Link, connect
@@ -134,18 +133,10 @@ class LiveMagics(Magics):
 
     def _load(self, path: str) -> None:
         name = path.removeprefix("gallery/").removesuffix(".py")
-        gallery = resources.files("dmlink").joinpath("gallery")
-        there: dict[str, Any] = {}
-        with contextlib.suppress(FileNotFoundError):
-            there = {
-                file.name.removesuffix(".py"): file
-                for file in gallery.iterdir()
-                if file.name.endswith(".py") and not file.name.startswith("_")
-            }
-        if name not in there:
-            has = ", ".join(sorted(there)) or "none"
-            raise UsageError(f"There is no cell {name!r} in the gallery; there are: {has}.")
-        self._next_input(f"%%live {name}\n{there[name].read_text(encoding='utf-8')}")
+        try:
+            self._next_input(f"%%live {name}\n{gallery.text(name)}")
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
     def _follow_notebook(self, *_: Any) -> None:
         """Let the live cells take over what a cell of the notebook, which has just run, has changed."""
