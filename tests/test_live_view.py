@@ -191,6 +191,8 @@ def test_contrast_is_set_by_the_controls_and_by_dragging_in_the_histogram(view):
     controls.histogram.chosen = [40.0, 60.0]
     wait_for(view, lambda: view._figure.limits == (40.0, 60.0))
     assert (controls.contrast.colours, controls.contrast.gamma) == ("viridis", 0.5)
+    controls._map.value = "inferno"
+    assert controls.contrast.fixed == (40.0, 60.0)  # another colour map keeps the limits
     controls.histogram.chosen = []
     wait_for(view, lambda: view._figure.limits != (40.0, 60.0))
     controls._low.value = 99.9  # above the upper one: waits for a value that makes sense

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import ipywidgets
+import numpy as np
 
 from dmlink.diagnosis import examine
 from dmlink_widgets import text
@@ -93,7 +94,8 @@ class LinkPanel(Panel):
                 "view": link.source or "the one of the companion",
                 "ROI": link.roi or "the whole image",
                 "sources": "; ".join(
-                    f"{s.name} {' x '.join(map(str, s.shape))} {s.dtype}" for s in link.sources()
+                    f"{s.name} {' x '.join(map(str, s.shape))} {np.dtype(s.dtype).name}"
+                    for s in link.sources()
                 ),
             }
         )
