@@ -19,6 +19,7 @@ COMMANDS = (
     "info",
     "record",
     "process",
+    "convert",
     "bench",
 )
 

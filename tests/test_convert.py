@@ -1,0 +1,98 @@
+"""Convert: what other programs open is the recording, with its calibration."""
+
+from __future__ import annotations
+
+import subprocess
+
+import numpy as np
+import pytest
+import tifffile
+
+import dmlink
+from dmlink.cli import main
+from dmlink.recordings.convert import convert
+
+
+@pytest.fixture
+def path(tmp_path):
+    stack = np.random.default_rng(1).integers(0, 4000, (5, 12, 16), np.uint16)
+    np.save(tmp_path / "gold.npy", stack)
+    (tmp_path / "gold.json").write_text('{"scale": 0.05, "unit": "nm", "fps": 20}', "utf-8")
+    return tmp_path / "gold.npy"
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".mrc", ".hspy", ".h5", ".npy"])
+def test_a_recording_comes_back_equal_and_calibrated(path, suffix, capsys):
+    out = path.with_name(f"other{suffix}")
+    assert main(["convert", str(path), "-o", str(out)]) == 0
+    assert f"{out}: 5 frames" in capsys.readouterr().out
+    with dmlink.open(path) as before, dmlink.open(out) as after:
+        assert (after.shape, after.dtype, after.x.unit) == (before.shape, before.dtype, "nm")
+        assert after.x.scale == pytest.approx(0.05)
+        if suffix != ".mrc":  # which has no place for it
+            assert after.fps == pytest.approx(20)
+        for one, other in zip(before, after, strict=True):
+            np.testing.assert_array_equal(one.data, other.data)
+    assert sorted(p.name for p in path.parent.glob(".*")) == []
+
+
+def test_imagej_finds_its_own_metadata(path):
+    with (
+        dmlink.open(path) as recording,
+        tifffile.TiffFile(convert(recording, path.with_suffix(".tif"))) as tiff,
+    ):
+        assert tiff.is_imagej
+        assert tiff.imagej_metadata["unit"] == "nm"
+        assert (tiff.imagej_metadata["frames"], tiff.imagej_metadata["finterval"]) == (5, 0.05)
+
+
+def test_what_imagej_cannot_hold_is_a_bigtiff(path):
+    np.save(path, np.load(path).astype(np.float64))
+    with dmlink.open(path) as recording, dmlink.open(convert(recording, path.with_suffix(".tif"))) as after:
+        np.testing.assert_array_equal(after[4].data, recording[4].data)
+        assert after.x.scale == pytest.approx(0.05)
+
+
+def test_hyperspy_opens_its_own_layout(path):
+    hspy = pytest.importorskip("rsciio.hspy", reason="RosettaSciIO is not installed")
+    with dmlink.open(path) as recording:
+        (signal,) = hspy.file_reader(convert(recording, path.with_suffix(".hspy")))
+        np.testing.assert_array_equal(signal["data"], np.load(path))
+    assert [(a["name"], a["scale"], a["units"], a["navigate"]) for a in signal["axes"]] == [
+        ("t", 0.05, "s", True), ("y", 0.05, "nm", False), ("x", 0.05, "nm", False)
+    ]  # fmt: skip
+
+
+def test_nothing_is_overwritten_and_what_cannot_be_is_told(path):
+    with dmlink.open(path) as recording:
+        there = path.with_name("there.tif")
+        there.write_text("mine")
+        with pytest.raises(FileExistsError, match="exists; choose another name"):
+            convert(recording, there)
+        assert there.read_text() == "mine"
+        path.with_name("beside.json").write_text("mine")
+        with pytest.raises(FileExistsError, match=r"beside\.json exists"):
+            convert(recording, path.with_name("beside.npy"))
+        with pytest.raises(ValueError, match=r"suffix '\.avi'; give one of"):
+            convert(recording, path.with_suffix(".avi"))
+        with pytest.raises(FileNotFoundError, match="There is no folder"):
+            convert(recording, path.parent / "nowhere" / "gold.tif")
+    np.save(path, np.load(path).astype(np.float64))
+    with dmlink.open(path) as recording, pytest.raises(ValueError, match="MRC cannot hold float64"):
+        convert(recording, path.with_suffix(".mrc"))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".hspy", ".npy"])
+def test_a_full_disk_is_told_and_leaves_nothing(path, suffix):
+    np.save(path, np.zeros((40, 64, 64), np.uint16))
+    disk = path.parent / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        with dmlink.open(path) as recording, pytest.raises(OSError, match="was not written"):
+            convert(recording, disk / f"gold{suffix}")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
