@@ -226,7 +226,7 @@ def test_places_are_counted_and_listed_and_nothing_from_outside_is_html():
         drawn(Scalar({NASTY: 1.0, "b": 2.0}, NASTY))._legend.value,
         text.title(NASTY, "#000000"),
         text.part(NASTY),
-        text.collapsible_log([NASTY]),
+        text.log([NASTY]),
         text.error(NASTY, 3),
     ]
     assert not [html for html in shown if "<img" in html]

@@ -69,6 +69,9 @@ class CellPanel(Panel):
         self._notes = ipywidgets.HTML()
         self._error = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
+        self._printed = ipywidgets.Accordion(  # folded or not, as the user has left it
+            [self._log], titles=("printed",), selected_index=0, layout={"display": "none"}
+        )
         self._status = ipywidgets.HTML()
         self._said = ipywidgets.HTML()
         self._output = ipywidgets.VBox()
@@ -106,7 +109,7 @@ class CellPanel(Panel):
                 buttons,
                 self._said,
                 self._status,
-                self._log,
+                self._printed,
             ]
         )
         self._mirror.on = show_in_dm
@@ -132,7 +135,8 @@ class CellPanel(Panel):
         self._follow()
         self._error.value = self._error_text()
         self._notes.value = text.log(list(cell.program.notes))
-        self._log.value = text.collapsible_log(cell.log[-LOG_LINES:])
+        self._log.value = text.log(cell.log[-LOG_LINES:])
+        self._printed.layout.display = None if cell.log else "none"
         if self._mirror.trouble:
             self._said.value = text.status(self._mirror.trouble)
         state = "paused" if cell.paused else "running" if cell.running else "stopped"

@@ -75,13 +75,6 @@ def log(lines: list[str]) -> str:
     return f'<div class="dmlink-log">{html.escape(chr(10).join(lines))}</div>' if lines else ""
 
 
-def collapsible_log(lines: list[str]) -> str:
-    """Return the same, to be folded away; it stays as the user has left it."""
-    if not lines:
-        return ""
-    return f"<details class='dmlink-printed' open><summary>printed</summary>{log(lines)}</details>"
-
-
 def age(seconds: float | None) -> str:
     """Return an age in the unit that suits it, of constant width."""
     if seconds is None:
