@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-# Imported before the function of the same name is defined: importing the module later would replace it.
-from dmlink.data.nanoparticles import VERSION, write
+# Imported before the functions of the same names are defined: importing a module later would replace one.
+from dmlink.data import moving_particles as _moving_particles
+from dmlink.data import nanoparticles as _nanoparticles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from types import ModuleType
 
-__all__ = ["cache_folder", "nanoparticles"]
+__all__ = ["cache_folder", "moving_particles", "nanoparticles"]
 
 
 def nanoparticles() -> Path:
@@ -29,7 +30,21 @@ def nanoparticles() -> Path:
     pathlib.Path
         A .npy file in `cache_folder()`, with its calibration and truth in the .json file beside it.
     """
-    return _made_once(f"nanoparticles-{VERSION}.npy", write)
+    return _made_once("nanoparticles", _nanoparticles)
+
+
+def moving_particles() -> Path:
+    """Return a recording of some 125 particles at a time that cross each other's ways; made in 1 s.
+
+    It is synthetic: 60 frames of 512 x 512 pixels (uint16 counts), 0.5 nm/px, 20 frames/s; the density is
+    that of 500 particles on 1024 x 1024 pixels. `dmlink.open(path).tags["truth"]` has all positions.
+
+    Returns
+    -------
+    pathlib.Path
+        As of `nanoparticles`.
+    """
+    return _made_once("moving_particles", _moving_particles)
 
 
 def cache_folder() -> Path:
@@ -39,18 +54,18 @@ def cache_folder() -> Path:
     return folder
 
 
-def _made_once(name: str, write: Callable[[Path], None]) -> Path:
-    """Return the .npy file `name` in the cache; `write` makes it and its sidecar if need be.
+def _made_once(name: str, maker: ModuleType) -> Path:
+    """Return the .npy file of that name in the cache; the maker writes it and its sidecar if need be.
 
     Both are written elsewhere and then renamed, the .npy last: where it exists, both are whole. Two
     processes that start together make the same bytes, and the later one replaces them with themselves.
     """
-    path = cache_folder() / name
+    path = cache_folder() / f"{name}-{maker.VERSION}.npy"
     if path.exists():
         return path
     with tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent, ignore_cleanup_errors=True) as made:
-        new = Path(made) / name
-        write(new)
+        new = Path(made) / path.name
+        maker.write(new)
         try:
             new.with_suffix(".json").replace(path.with_suffix(".json"))
             new.replace(path)
