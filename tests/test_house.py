@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[1]
 KERNEL = sorted((ROOT / "dmlink").rglob("*.py"))
@@ -27,6 +28,11 @@ def imported(path):
 
 def name(path):
     return str(path.relative_to(ROOT))
+
+
+def test_arrows_of_imports_point_one_way_and_make_no_circle(capsys):
+    broken = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True)  # its contracts are there
+    assert not broken, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", KERNEL, ids=name)

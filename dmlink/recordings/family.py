@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from typing import TYPE_CHECKING
+
+from dmlink.recordings.insitu import PERIOD, has_raw, has_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +32,6 @@ BEGINNINGS = {
 #: MRC's mark, and where it is (MRC2014, word 53). Older files have none.
 MRC_MARK, MRC_AT = b"MAP ", 208
 MRC_SUFFIXES = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map")
-
-#: Folders of a Gatan in-situ recording.
-PERIOD = re.compile(r"(hour|minute|second)_(\d+)", re.IGNORECASE)
 
 #: What marks a folder as OME-Zarr, of version 0.5 and before.
 ZARR = ("zarr.json", ".zattrs", ".zgroup")
@@ -88,9 +86,7 @@ def _file(path: Path) -> str:
         return "mrc_file"
     family = next((f for mark, f in BEGINNINGS.items() if start.startswith(mark)), None)
     if family == "dm_file":
-        from dmlink.recordings import insitu  # noqa: PLC0415 - only a DM file can have frames beside it
-
-        return "insitu" if suffix == ".dm4" and (insitu.has_raw(path) or insitu.has_tree(path)) else family
+        return "insitu" if suffix == ".dm4" and (has_raw(path) or has_tree(path)) else family
     if family is not None:
         return family
     if suffix in MRC_SUFFIXES:

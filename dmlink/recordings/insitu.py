@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.recordings.dm_file import DmImage, images
-from dmlink.recordings.family import PERIOD
 from dmlink.recordings.image_folder import in_natural_order
 from dmlink.recordings.mapped import MappedFile
 from dmlink.recordings.recording import Recording
@@ -26,6 +25,7 @@ RAW = re.compile(r"\.raw(?:_(\d+))?", re.IGNORECASE)
 
 #: What DM calls the folders of a tree, and how many seconds one of them lasts.
 PERIODS = {"hour": 3600, "minute": 60, "second": 1}
+PERIOD = re.compile(r"(hour|minute|second)_(\d+)", re.IGNORECASE)
 
 #: How much of a file before its pixels must be the same in all frames of a tree to be read at the same
 #: place: the tag's name, its type and its length.
