@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def chromium(*, width: int = 1280, height: int = 1000) -> Iterator[Page]:
     """Run a browser with an empty profile; gives its page."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=os.environ.get("DMLINK_BROWSER") or None, args=CHROMIUM_FLAGS
+            executable_path=os.environ.get("DMLINK_BROWSER") or shutil.which("chromium"), args=CHROMIUM_FLAGS
         )
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(30_000)

@@ -1,0 +1,1 @@
+"""The parts of the soak: a laboratory with three notebooks, what befalls it, what is seen."""

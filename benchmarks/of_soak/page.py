@@ -1,0 +1,141 @@
+"""Page: a notebook in JupyterLab in a real Chromium, whose browser can be killed and opened again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import psutil
+
+from ..of_link.children import Failure, child  # noqa: TID252 - the wheel has it under another name
+from .notebook import LOOK_SECONDS, Notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+
+TESTS = Path(__file__).parents[2] / "tests"
+PATIENCE_SECONDS = 120.0
+VIEW = "view = dmlink.view(link, size=384)\nview"
+
+
+class Page(Notebook):
+    """A notebook in a browser; its last cell shows the live view."""
+
+    def open(self, address: str) -> Iterator[float]:
+        """Write the notebook, open it in a browser and run it; yields while it waits."""
+        self._address, self._browser = address, contextlib.ExitStack()
+        self.file = self.folder / f"{self.name}.ipynb"
+        texts = [*self.texts, VIEW]
+        notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
+            cells=[nbformat.v4.new_code_cell(text) for text in texts],  # type: ignore[no-untyped-call]
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
+        )
+        nbformat.write(notebook, self.file)  # type: ignore[no-untyped-call]
+        yield from self.open_browser("run_all")
+        yield from self.attach(self.connection_file())
+
+    def open_browser(self, then: str) -> Iterator[float]:
+        """Open the notebook in a new browser, and run all of it or only the last cell."""
+        self._pipe = self._browser.enter_context(child(serve, self._address, self.file.name))
+        yield from self._answer()
+        yield from self.do(then)
+
+    def do(self, what: str, *arguments: Any) -> Iterator[float]:
+        """Have something done in the page, and wait for it."""
+        self._pipe.send((what, arguments))
+        return (yield from self._answer())
+
+    def kill_browser(self) -> None:
+        """End the browser, all of its processes."""
+        driver = psutil.Process(self._driver)
+        for process in [driver, *driver.children(recursive=True)]:  # the driver has nothing to do without it
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._browser.close()
+
+    def browser_processes(self) -> list[psutil.Process]:
+        """Return the browser's processes."""
+        found = psutil.Process(self._driver).children(recursive=True)
+        return [process for process in found if "chrom" in process.name()]
+
+    def close(self) -> None:
+        """Close the browser; the server ends the kernel."""
+        self.close_client()
+        if hasattr(self, "_browser"):
+            self._browser.close()
+
+    def connection_file(self) -> Path:
+        """Return the file that says where the kernel is; a kernel that is started anew keeps it."""
+        files = (self.folder / "runtime").glob("kernel-*.json")
+        return max(files, key=lambda file: file.stat().st_mtime)
+
+    def _answer(self) -> Iterator[float]:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not self._pipe.poll():
+            if time.monotonic() > until:
+                raise TimeoutError("The browser did not answer.")
+            yield LOOK_SECONDS
+        value = self._pipe.recv()
+        if isinstance(value, Failure):
+            raise RuntimeError(value.text)  # noqa: TRY004
+        self._driver = value
+        return value  # type: ignore[return-value]
+
+
+def serve(pipe: Connection, address: str, name: str) -> None:
+    """Drive a browser: open the notebook, then do what is asked for."""
+    sys.path.insert(0, str(TESTS))
+    import browser  # noqa: PLC0415
+
+    with browser.chromium(width=1300, height=1500) as page, contextlib.suppress(EOFError):
+        page.set_default_timeout(PATIENCE_SECONDS * 1e3)
+        browser.open_notebook(page, f"{address}&reset", name)
+        pipe.send(os.getpid())
+        at = At(page)
+        while True:
+            while not pipe.poll(0):
+                page.wait_for_timeout(100)  # the page's own events need this thread
+            what, arguments = pipe.recv()
+            getattr(at, what)(*arguments)
+            pipe.send(os.getpid())
+
+
+class At:
+    """What can be done in the page, inside the process that drives it."""
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+
+    def run_all(self) -> None:
+        """Run all cells, and bring the view into sight."""
+        import browser  # noqa: PLC0415
+
+        self.dismiss()
+        browser.run_all(self._page)
+        self._show_view()
+
+    def run_last(self) -> None:
+        """Run the last cell, and bring the view into sight."""
+        page = self._page
+        page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-InputArea-editor").click()
+        page.keyboard.press("Control+Enter")
+        self._show_view()
+
+    def dismiss(self) -> None:
+        """Take note of what JupyterLab says, such as that a kernel has died."""
+        for button in self._page.locator(".jp-Dialog .jp-mod-accept").all():
+            button.click()
+
+    def picture(self, path: str) -> None:
+        """Save a screenshot."""
+        self._page.screenshot(path=path)
+
+    def _show_view(self) -> None:
+        last = self._page.locator(".jp-Notebook .jp-CodeCell").last
+        last.locator(".dmlink-panel .dmlink-overlay, .dmlink-panel canvas").first.scroll_into_view_if_needed()

@@ -1,0 +1,156 @@
+"""Watch: what goes on and what stands still, whether counters add up, and what processes hold."""
+
+from __future__ import annotations
+
+import time
+from fnmatch import fnmatch
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .laboratory import Laboratory
+
+SHARED = Path("/dev/shm")  # noqa: S108 - looked at
+WARM_SECONDS = 60.0  # in which a process still grows: imports, rings
+ENOUGH = 6  # samples of a process, to judge it
+GROWTH = 0.10  # of its own memory
+MORE = {
+    "descriptors": 3,
+    "threads": 3,
+    "processes": 2,
+}  # a recording may go on in one sample and not in another
+
+
+class Gap(NamedTuple):
+    """A stream stood still."""
+
+    stream: str
+    begin: float
+    end: float
+
+
+class Watch:
+    """Looks at a laboratory, again and again.
+
+    Streams are counters that grow while things go on: "dm" (frames displayed), "a/view" (painted),
+    "NOTEBOOK/CELL" (processed) and "c/recording" (written).
+    """
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self._values: dict[str, int] = {}
+        self._moved: dict[str, float] = {}  # when it grew last, monotonic
+        self._gaps: list[Gap] = []
+        self._cells: dict[tuple[int, str], dict[str, int]] = {}  # of (kernel, cell), the newest
+        self._links: dict[int, dict[str, int]] = {}  # of kernels
+        self.wrong: list[str] = []  # counters that do not add up
+        self._held: dict[tuple[str, int], list[tuple[float, dict[str, float]]]] = {}
+        self._blocks: set[str] = set()  # of shared memory, that ours have had
+        self._processes: dict[int, psutil.Process] = {}
+
+    def __call__(self, lab: Laboratory) -> None:
+        """Take in how everything is now."""
+        now = time.monotonic()
+        streams = {"dm": lab.desk.counts()["displayed"]}
+        for name, notebook in lab.notebooks.items():
+            seen = notebook.seen
+            if not seen:
+                continue
+            for cell, counts in seen["cells"].items():
+                self._add_up(f"{name}/{cell}", seen["pid"], counts)
+                if cell in notebook.cells:
+                    streams[f"{name}/{cell}"] = counts["processed"]
+            if "painted" in seen:
+                streams[f"{name}/view"] = seen["painted"]
+            if "link" in seen:
+                self._links[seen["pid"]] = seen["link"]
+            if seen.get("recorder", {}).get("state") == "recording":
+                streams[f"{name}/recording"] = seen["recorder"]["frames"]
+        for stream, value in streams.items():
+            if self._values.get(stream) != value:
+                since = self._moved.get(stream, now)
+                if now - since > 1.0:
+                    self._gaps.append(Gap(stream, since, now))
+                self._values[stream], self._moved[stream] = value, now
+        recording = lab.notebooks["c"].seen.get("recorder", {}).get("state") == "recording"
+        if not recording:  # it is over, and does not stand still
+            self._moved.pop("c/recording", None)
+
+    def standing(self, since: float) -> dict[str, int]:
+        """Return the streams that have not grown since then, with their counts."""
+        return {stream: self._values[stream] for stream, moved in self._moved.items() if moved <= since}
+
+    def longest_gap(self, begin: float, end: float, touched: tuple[str, ...]) -> Gap | None:
+        """Return the longest time that a stream stood still in between, of those not touched."""
+        now = time.monotonic()
+        still = [Gap(stream, moved, now) for stream, moved in self._moved.items() if now - moved > 1.0]
+        within = [
+            Gap(gap.stream, max(gap.begin, begin), min(gap.end, end))
+            for gap in (*self._gaps, *still)
+            if gap.end > begin and gap.begin < end
+            if not any(fnmatch(gap.stream, pattern) for pattern in touched)
+        ]
+        return max(within, key=lambda gap: gap.end - gap.begin, default=None)
+
+    def _add_up(self, stream: str, pid: int, counts: dict[str, int]) -> None:
+        self._cells[pid, stream] = counts
+        left = counts["received"] - counts["processed"] - counts["skipped"] - counts["dropped"]
+        if left not in (0, 1):  # one may be in the works
+            self.wrong.append(f"{stream}: {counts}")
+
+    def totals(self) -> dict[str, int]:
+        """Return frames of all cells and links, over all kernels that there were."""
+        cells = ("received", "processed", "skipped", "dropped", "errors")
+        found = {name: sum(counts[name] for counts in self._cells.values()) for name in cells}
+        for name in ("received", "dropped"):
+            found[f"link {name}"] = sum(link[name] for link in self._links.values())
+        return found
+
+    # What processes hold
+
+    def weigh(self, lab: Laboratory) -> Iterator[float]:
+        """Note what kernels and microscope hold now; yields while it waits for them."""
+        for name, notebook in lab.notebooks.items():
+            if notebook.seen and time.monotonic() - notebook.heard < 2.0:
+                self._note(f"kernel {name}", notebook.pid, (yield from notebook.held()))
+        self._note("microscope", lab.desk.pid, lab.desk.ask("held"))
+
+    def _note(self, role: str, pid: int, held: dict[str, float]) -> None:
+        self._held.setdefault((role, pid), []).append((time.monotonic(), held))
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            self._processes[one.pid] = one
+        maps = Path(f"/proc/{pid}/maps")
+        if maps.exists():
+            lines = maps.read_text().splitlines()
+            self._blocks |= {
+                Path(line.split()[-1]).name for line in lines if "/psm_" in line and "(del" not in line
+            }
+
+    def growth(self) -> list[tuple[str, int, dict[str, tuple[float, float]], bool]]:
+        """Return what each process that lived long enough held before and after, and if that is well."""
+        rows = []
+        for (role, _pid), samples in self._held.items():
+            warm = [held for t, held in samples if t - samples[0][0] >= WARM_SECONDS]
+            if len(warm) < ENOUGH:
+                continue
+            third = len(warm) // 3
+            pairs = {}
+            for what in (*MORE, "MB"):
+                middle = median if what == "MB" else min
+                pairs[what] = middle(h[what] for h in warm[:third]), middle(h[what] for h in warm[-third:])
+            well = all(pairs[what][1] <= pairs[what][0] + more for what, more in MORE.items())
+            well = well and pairs["MB"][1] <= pairs["MB"][0] * (1 + GROWTH)
+            rows.append((role, len(samples), pairs, well))
+        return rows
+
+    def left(self) -> tuple[list[int], list[str]]:
+        """Return processes and blocks of shared memory that are still there."""
+        running = [pid for pid, process in self._processes.items() if process.is_running()]
+        running = [pid for pid in running if self._processes[pid].status() != psutil.STATUS_ZOMBIE]
+        return running, sorted(name for name in self._blocks if (SHARED / name).exists())
