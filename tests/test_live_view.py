@@ -132,17 +132,17 @@ def test_zoomed_view_encodes_the_part_that_is_seen(view):
     view._overlay.window = [10.2, 20.5, 20.0, 40.0]
     wait_for(view, lambda: view._figure.canvas.part == [10, 20, 20, 40])
     assert view._figure.seen.shape == (10, 20)
-    view._show_all()
+    view._figure.show_all()
     wait_for(view, lambda: view._figure.canvas.part == [0, 0, 64, 96])
 
 
 def test_value_under_the_pointer_is_that_of_the_frame_shown(view):
     view.paused = True
     wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))
-    view._told({"pointer": [3, 5]})
+    view._figure._told({"pointer": [3, 5]})
     assert view._overlay.value == [3, 5, str(view._frame.data[3, 5])]
-    view._told({"pointer": [64, 5]})  # the image has become smaller meanwhile
-    view._told({"pointer": None})
+    view._figure._told({"pointer": [64, 5]})  # the image has become smaller meanwhile
+    view._figure._told({"pointer": None})
     assert view._overlay.value == []
 
 

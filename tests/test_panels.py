@@ -12,7 +12,6 @@ from dmlink_widgets.cell_panel import CellPanel
 from dmlink_widgets.controls import control
 
 import dmlink
-from dmlink.frame import Axis
 from dmlink.program import Program
 from dmlink.simulator import Microscope
 
@@ -36,11 +35,6 @@ def seen(panel):
         panel.fence, {"view": "a", "painted": panel.fence.drawn}, []
     )
     panel.fence._on_message(panel.fence, {"view": "a", "visible": True}, [])
-
-
-def extent(plot):
-    """Return the ends of y and of x."""
-    return tuple((plot.scales[name].min, plot.scales[name].max) for name in "yx")
 
 
 def wait_for(panel, condition):
@@ -159,12 +153,6 @@ def test_lossless_picture_keeps_the_grey_levels():
     data, limits = picture.encoded(ramp, 512, lossless=True)
     assert data.startswith(b"\x89PNG")
     assert limits[0] < limits[1]
-
-
-def test_axis_without_calibration_or_that_runs_backwards_is_drawn_upright():
-    plot = plots.ImagePlot()
-    plot.draw_pixels(np.eye(8), Axis(4.0, -0.5, "nm"), Axis(0.0, 0.0, ""), small=False)
-    assert extent(plot) == ((0.0, 4.0), (0.0, 8.0))
 
 
 def test_save_writes_a_new_file_each_time_and_never_over_another_one(link, tmp_path, monkeypatch):

@@ -9,9 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
-from dmlink_widgets import plots, text
-from dmlink_widgets.plots import figure
+from dmlink_widgets import figure, plots, text
 from dmlink_widgets.plots.history import MAX_SERIES, History
+from dmlink_widgets.plots.profile import ROWS
 from dmlink_widgets.plots.waterfall import Waterfall
 
 from dmlink.frame import Axis
@@ -77,7 +77,7 @@ def test_any_profile_can_be_drawn(values, axis, log, waterfall):
         assert low < high
         assert np.asarray(plot._line.x).size <= figure.POINTS
     else:
-        assert plot.image.shape == (2, min(len(values), plot.image.shape[1]))
+        assert plot.image.pixels.shape == (ROWS, plot.waterfall.rows.shape[1])
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,16 @@ def test_strip_chart_keeps_its_length_and_every_result():
     assert rows(plot.files()[".csv"]())[-1] == ["1.1", "11.0", "-11.0"]
     plot._clear.click()
     assert rows(plot.files()[".csv"]()) == [["time (s)"]]
+
+
+def test_strip_chart_made_shorter_forgets_the_oldest():
+    plot = drawn(Scalar(1.0), times=9)
+    plot._length.value = 4
+    times, series = plot.history.now
+    assert list(times) == [5, 6, 7, 8]
+    assert len(series["value"]) == 4
+    plot.take(9.0, Scalar(2.0))
+    assert list(plot.history.now[0]) == [6, 7, 8, 9]
 
 
 def test_series_that_comes_later_or_is_missing_leaves_a_gap():
@@ -178,9 +188,33 @@ def test_waterfall_has_the_newest_row_last_and_its_time_in_seconds():
     for time in range(5):
         fall.add(time * 0.5, np.full(4, time), Axis())
     np.testing.assert_array_equal(fall.rows[:, 0], [2, 3, 4])
-    assert (fall.start, fall.interval) == (-1.0, 0.5)
+    assert fall.interval == 0.5
     fall.add(3.0, np.zeros(7), Axis())
     assert fall.rows.shape == (1, 7)
+
+
+def test_waterfall_fills_up_from_below_and_its_axis_stands_meanwhile():
+    plot = plots.plot_for(Profile([1.0, 2.0]), lambda: None, colour="#56b4e9", waterfall=True)
+    axes = set()
+    for time in range(2, 40):
+        plot.take(time * 0.1, Profile([1.0, 2.0]))
+        if time > 3:
+            plot.draw(Profile([1.0, 2.0]), small=False)
+            axes.add((*plot.image.overlay.y, *plot.image.canvas.area))
+    assert len(axes) == 1
+    assert np.isnan(plot.image.pixels[: ROWS - 38]).all()
+    assert (plot.image.pixels[ROWS - 38 :] == [1.0, 2.0]).all()
+
+
+def test_log_has_an_axis_of_its_own_and_leaves_no_trace():
+    plot = drawn(Profile([0.0, 1.0, 5e4]))
+    before = [(axis, axis.tick_format, axis.tick_values) for axis in plot.figure.axes]
+    plot._log.value = True
+    plot.draw(Profile([0.0, 1.0, 5e4]), small=False)
+    assert list(plot.figure.axes[1].tick_values) == [1, 10, 100, 1e3, 1e4, 1e5]
+    plot._log.value = False
+    plot.draw(Profile([0.0, 1.0, 5e4]), small=False)
+    assert [(axis, axis.tick_format, axis.tick_values) for axis in plot.figure.axes] == before
 
 
 def test_axis_stands_while_the_values_fill_it():
@@ -190,17 +224,19 @@ def test_axis_stands_while_the_values_fill_it():
     assert figure.covering(np.array([4.0, 4.01]), now) != now
 
 
-def test_marks_lie_on_the_middle_of_their_pixels_in_the_units_of_the_image():
+def test_marks_lie_on_the_middle_of_their_pixels():
     image = Image(np.zeros((10, 20)), 0.5, 0.0, "nm")
     plot = drawn(Overlay(image, Points([[2, 3]], labels=[NASTY]), Boxes([[0, 0, 4, 6]], name="grains")))
-    assert (list(plot._points[0].x), list(plot._points[0].y)) == ([1.75], [1.25])
-    assert np.nanmax(plot._lines[1].x) == 3.0
-    assert np.nanmax(plot._lines[1].y) == 2.0
+    points, boxes = plot.image.figure.overlay.marks
+    assert (points["points"], points["labels"]) == ([[2.5, 3.5]], [NASTY])
+    assert boxes["boxes"] == [[0, 0, 4, 6]]
+    assert points["colour"] != boxes["colour"]
+    assert plot.image.figure.overlay.x == [0.0, 0.5, "nm"]
     assert "1 points" in plot._found.value
     assert "1 grains" in plot._found.value
     assert rows(plot.files()["-points-1.csv"]())[0] == ["label", "y", "x"]
     plot.draw(Overlay(image), small=False)
-    assert len(plot._points[0].x) == len(plot._lines[1].x) == 0
+    assert plot.image.figure.overlay.marks == []
 
 
 def test_several_results_have_a_plot_each_and_their_own_files():

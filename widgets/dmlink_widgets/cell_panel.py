@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 BUTTON = {"width": "104px"}
 _open: weakref.WeakSet[CellPanel] = weakref.WeakSet()
 LOG_LINES = 20  # of what the cell prints, that are shown
+SECONDS = 2.0  # that an error stays after the last frame that had it
 
 
 def panel_of(cell: LiveCell) -> CellPanel:
@@ -74,6 +76,8 @@ class CellPanel(Panel):
         )
         self._status = ipywidgets.HTML()
         self._said = ipywidgets.HTML()
+        self._said.add_class("dmlink-said")
+        self._failed: tuple[float, str] = -SECONDS, ""  # when the last error was seen, and what it said
         self._output = ipywidgets.VBox()
         self._lock = threading.RLock()
         self._controls = ipywidgets.VBox()
@@ -103,12 +107,12 @@ class CellPanel(Panel):
             [
                 self._title,
                 self._notes,
+                self._controls,  # above the error, which must not push a slider out of the hand
                 self._error,
-                self._controls,
                 self._output,
                 buttons,
-                self._said,
                 self._status,
+                self._said,
                 self._printed,
             ]
         )
@@ -140,17 +144,16 @@ class CellPanel(Panel):
         if self._mirror.trouble:
             self._said.value = text.status(self._mirror.trouble)
         state = "paused" if cell.paused else "running" if cell.running else "stopped"
-        self._status.value = text.status(
-            f"{state:7}",
-            f"in {stats.received:6d}",
-            f"processed {stats.processed:6d}",
-            f"dropped {stats.dropped:6d}",
-            f"shown {self.fence.painted:6d}",
-            f"errors {stats.errors}" if stats.errors else "",
-        ) + text.status(
-            f"{stats.ms_per_frame:6.1f} ms per frame",
-            f"painted {text.rate(self.painted_rate)}",
-            text.age(self.fence.age) if cell.running and not cell.paused else "",
+        self._status.value = text.facts(
+            ("", state, 7),
+            ("in", str(stats.received), 6),
+            ("processed", str(stats.processed), 6),
+            ("dropped", str(stats.dropped), 6),
+            ("shown", str(self.fence.painted), 6),
+            *([("errors", str(stats.errors), 6)] if stats.errors else []),
+            ("per frame", f"{stats.ms_per_frame:.1f} ms", 8),
+            ("painted", text.rate(self.painted_rate), 8),
+            ("age", text.age(self.fence.age)[4:] if cell.running and not cell.paused else "", 8),
         )
 
     def close(self) -> None:
@@ -161,7 +164,11 @@ class CellPanel(Panel):
         super().close()
 
     def _error_text(self) -> str:
-        return text.error(self.cell.error, self.cell.repeats)
+        """Return the error; one that comes and goes with the frames stays, so that nothing flickers."""
+        now = time.monotonic()
+        if self.cell.error:
+            self._failed = now, text.error(self.cell.error, self.cell.repeats)
+        return self._failed[1] if now - self._failed[0] < SECONDS else ""
 
     def _processed(self) -> None:
         """Take a result, on the cell's thread: a strip chart shows all of them, drawn or not."""

@@ -11,7 +11,7 @@ import ipywidgets
 from dmlink_widgets.colour import MAPS
 from dmlink_widgets.contrast import Contrast
 from dmlink_widgets.histogram import Histogram
-from dmlink_widgets.toolbar import Section, button
+from dmlink_widgets.toolbar import Section, button, toggle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ class ContrastControls:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.contrast = Contrast()
+        self._limits = (0.0, 1.0)  # as they were drawn
         self._changed = changed
         self.histogram = Histogram()
         self.histogram.observe(self._dragged, "chosen")
@@ -55,14 +56,16 @@ class ContrastControls:
             "From the lowest to the highest value of each frame",
             lambda: self._percentiles(0, 100),
         )
+        self._lock = toggle("lock", "Keep these limits for the next frames", self._locked)
         rows = [
-            [ipywidgets.Label("percentiles"), self._low, self._high, auto, whole, self._map],
+            [ipywidgets.Label("percentiles"), self._low, self._high, auto, whole, self._lock, self._map],
             [ipywidgets.Label("gamma"), self._gamma, self._log],
         ]
         self.widget = Section([self.histogram, *(ipywidgets.HBox(row) for row in rows)])
 
     def draw(self, figure: ImageFigure) -> None:
         """Show how often the values of the picture occur."""
+        self._limits = figure.limits
         if self.widget.opened and figure.seen is not None:
             self.histogram.draw(figure.seen, figure.limits)
 
@@ -70,11 +73,11 @@ class ContrastControls:
         """Take what the controls say; what makes no sense waits until it does (1 to 99 while 9 is typed)."""
         with contextlib.suppress(ValueError):
             percentiles = float(self._low.value), float(self._high.value)
-            fixed = self.contrast.fixed if percentiles == self.contrast.percentiles else None
+            if percentiles != self.contrast.percentiles:
+                self._fix(None)
             self.contrast = replace(
                 self.contrast,
                 percentiles=percentiles,
-                fixed=fixed,
                 gamma=float(self._gamma.value),
                 log=bool(self._log.value),
                 colours=str(self._map.value),
@@ -82,11 +85,20 @@ class ContrastControls:
             self._changed()
 
     def _percentiles(self, low: float, high: float) -> None:
-        self.contrast = replace(self.contrast, percentiles=(low, high), fixed=None)
+        self._fix(None)
+        self.contrast = replace(self.contrast, percentiles=(low, high))
         self._low.value, self._high.value = low, high
         self._changed()
 
     def _dragged(self, change: dict[str, Any]) -> None:
         limits = change["new"]
-        self.contrast = replace(self.contrast, fixed=(float(limits[0]), float(limits[1])) if limits else None)
+        self._fix((float(limits[0]), float(limits[1])) if limits else None)
+
+    def _locked(self, pressed: bool) -> None:
+        if pressed != (self.contrast.fixed is not None):
+            self._fix(self._limits if pressed else None)
+
+    def _fix(self, limits: tuple[float, float] | None) -> None:
+        self.contrast = replace(self.contrast, fixed=limits)
+        self._lock.value = limits is not None
         self._changed()

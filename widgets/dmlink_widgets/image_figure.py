@@ -11,8 +11,8 @@ import ipywidgets
 from dmlink_widgets import picture
 from dmlink_widgets.canvas import Canvas
 from dmlink_widgets.contrast import Contrast
+from dmlink_widgets.figure import MARGIN, drawable, figure
 from dmlink_widgets.image_overlay import ImageOverlay
-from dmlink_widgets.plots.figure import MARGIN, drawable, figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,18 @@ NARROW = 120  # px: only the ends of such an axis are labelled
 
 
 class ImageFigure:
-    """An image, `size` px at its longer side on the screen; only pixels that are seen are encoded.
+    """An image on the screen; only pixels that are seen are encoded.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Pixels on the screen of its longer side; or (height, width), whatever the shape of the image.
+    changed : callable, optional
+        Called when the user has zoomed: another part of the image has to be drawn.
+    told : callable, optional
+        Called with what the user does beside that, as ImageOverlay says it.
+    overlay : dict
+        Traits of the ImageOverlay.
 
     Attributes
     ----------
@@ -32,6 +43,8 @@ class ImageFigure:
         What the notebook shows.
     overlay : ImageOverlay
         ROIs, markers, zoom.
+    pixels : numpy.ndarray or None
+        The image drawn last.
     seen : numpy.ndarray or None
         The values drawn last, (h, w) float32 as many as shown; None before, and of colours.
     limits : tuple of float
@@ -39,16 +52,24 @@ class ImageFigure:
     """
 
     def __init__(
-        self, size: int, told: Callable[[dict[str, Any]], None] | None = None, **overlay: Any
+        self,
+        size: int | tuple[int, int],
+        changed: Callable[[], None] = lambda: None,
+        told: Callable[[dict[str, Any]], None] = lambda _: None,
+        **overlay: Any,
     ) -> None:
-        self.size = size
+        self._size = size
+        self._told_on = told
         self.limits = (0.0, 1.0)
+        self.pixels: Any = None
         self.seen: Any = None
-        self.overlay = ImageOverlay(told, **overlay)
+        self._pointer: list[float] | None = None
+        self.overlay = ImageOverlay(self._told, **overlay)
+        self.overlay.observe(lambda _: changed(), "window")
         self._scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
-        self.figure = figure([], self._scales, grid=False, size=(size, size))
+        self.figure = figure([], self._scales, grid=False)
         self.canvas = Canvas()
-        self.canvas.description = self.overlay.description
+        self.describe(self.overlay.description)
         # inside the page, so that zoom waits for nobody
         self._links = [
             ipywidgets.jsdlink((self.overlay, f"{axis}_{end}"), (self._scales[axis], name))
@@ -61,6 +82,10 @@ class ImageFigure:
         self.widget.add_class("dmlink-stack")
         self._placed: tuple[Any, ...] = ()
 
+    def describe(self, description: str) -> None:
+        """Say what the image is to those who do not see it."""
+        self.canvas.description = self.overlay.description = description
+
     def draw(
         self,
         pixels: Any,
@@ -71,14 +96,15 @@ class ImageFigure:
         small: bool = False,
         lossless: bool = False,
     ) -> None:
-        """Draw pixels of shape (h, w) or (h, w, 3) over their axes."""
+        """Draw pixels of shape (h, w) or (h, w, 3), at least one, over their axes."""
         h, w = pixels.shape[:2]
+        self.pixels = pixels
         if self._placed != (h, w, y, x):
             self._placed = (h, w, y, x)
             self._place(h, w, y, x)
         top, left, bottom, right = self.window(h, w)
         part = pixels[top:bottom, left:right]
-        size = self.size // 4 if small else self.size
+        size = max(self.canvas.area[2:]) // (4 if small else 1)
         if part.ndim == 3:
             self.seen = None
             data, self.limits = picture.encoded(part, size, lossless=lossless)
@@ -91,6 +117,7 @@ class ImageFigure:
             self.canvas.picture = data
             self.canvas.part = [top, left, bottom, right]
             self.canvas.shape = [h, w]
+        self._read()
 
     def window(self, h: int, w: int) -> tuple[int, int, int, int]:
         """Return the pixels of an image (h, w) that are seen, whole ones: top, left, bottom, right."""
@@ -100,9 +127,31 @@ class ImageFigure:
         top, left = max(0, math.floor(top)), max(0, math.floor(left))
         return top, left, max(top + 1, min(h, math.ceil(bottom))), max(left + 1, min(w, math.ceil(right)))
 
+    def show_all(self) -> None:
+        """Undo all zoom."""
+        self.overlay.window = []
+
+    def _told(self, message: dict[str, Any]) -> None:
+        if "pointer" in message:
+            self._pointer = message["pointer"]
+            self._read()
+        else:
+            self._told_on(message)
+
+    def _read(self) -> None:
+        """Tell the value under the pointer."""
+        if self._pointer is None or self.pixels is None:
+            self.overlay.value = []
+            return
+        row, column = (int(v) for v in self._pointer)
+        if 0 <= row < self.pixels.shape[0] and 0 <= column < self.pixels.shape[1]:
+            self.overlay.value = [row, column, _written(self.pixels[row, column])]
+
     def _place(self, h: int, w: int, y: Axis, x: Axis) -> None:
-        longer = max(h, w)
-        height, width = (max(SHORTEST, round(self.size * n / longer)) for n in (h, w))
+        if isinstance(self._size, tuple):
+            height, width = self._size
+        else:
+            height, width = (max(SHORTEST, round(self._size * n / max(h, w))) for n in (h, w))
         self.figure.layout.width = f"{width + MARGIN['left'] + MARGIN['right']}px"
         self.figure.layout.height = f"{height + MARGIN['top'] + MARGIN['bottom']}px"
         self.canvas.area = [MARGIN["top"], MARGIN["left"], height, width]
@@ -119,3 +168,9 @@ class ImageFigure:
             self.overlay.shape = [h, w]
             self.overlay.area = self.canvas.area
             self.overlay.y, self.overlay.x = list(drawable(y)), list(drawable(x))
+
+
+def _written(value: Any) -> str:
+    if value.ndim:  # a colour
+        return ", ".join(str(v) for v in value)
+    return f"{value:.6g}" if value.dtype.kind in "fc" else str(value)

@@ -50,8 +50,9 @@ export default {
   render({ model, el }) {
     el.tabIndex = 0;
     el.setAttribute("role", "application");
-    el.setAttribute("aria-label", model.get("description"));
-    el.setAttribute("data-lm-suppress-shortcuts", "true"); // r is ours here, not the notebook's
+    const describe = () => el.setAttribute("aria-label", model.get("description"));
+    describe();
+    el.setAttribute("data-lm-suppress-shortcuts", "true"); // arrows and Delete are ours here
     const svg = make("svg", el);
     const background = make("rect", svg, { class: "dmlink-background", width: "100%", height: "100%" });
     const layers = {};
@@ -134,25 +135,26 @@ export default {
       };
     };
 
+    // One path for all of a cell, and a dark one below it: seen on any grey, and quick for hundreds.
     const drawMarks = () => {
       layers.marks.replaceChildren();
       const s = seen();
       const at = ([y, x]) => [(x - s.left) * s.x, (y - s.top) * s.y];
       for (const mark of model.get("marks")) {
         const group = make("g", layers.marks, { class: "dmlink-mark", stroke: mark.colour, fill: mark.colour });
-        group.setAttribute("aria-label", `${mark.name}: ${(mark.points || mark.boxes).length} markers`);
-        for (const tail of mark.tails || []) {
-          make("polyline", group, { points: tail.map((p) => at(p).join()).join(" ") });
+        const places = (mark.points || mark.boxes).length;
+        group.setAttribute("role", "img");
+        group.setAttribute("aria-label", `${mark.name}: ${places} ${places === 1 ? "marker" : "markers"}`);
+        const tails = (mark.tails || []).map((tail) => `M${tail.map((p) => at(p).join()).join("L")}`);
+        const circles = (mark.points || []).map(at).map(([x, y]) => `M${x - 5},${y}a5,5 0 1 0 10,0a5,5 0 1 0 -10,0`);
+        const frames = (mark.boxes || []).map(box).map((b) => `M${b.x},${b.y}h${b.width}v${b.height}h${-b.width}z`);
+        for (const kind of ["dmlink-halo", "dmlink-shape"]) {
+          make("path", group, { class: kind, d: [...circles, ...frames].join("") });
+          if (tails.length) make("path", group, { class: `${kind} dmlink-tail`, d: tails.join("") });
         }
-        (mark.points || []).forEach((place, i) => {
-          const [cx, cy] = at(place);
-          make("circle", group, { cx, cy, r: 5 });
-          if (mark.labels) make("text", group, { x: cx + 8, y: cy + 4 }, mark.labels[i]);
-        });
-        (mark.boxes || []).forEach((sides, i) => {
-          const b = box(sides);
-          make("rect", group, b);
-          if (mark.labels) make("text", group, { x: b.x + 2, y: b.y - 4 }, mark.labels[i]);
+        (mark.labels || []).forEach((label, i) => {
+          const [x, y] = mark.points ? at(mark.points[i]) : at(mark.boxes[i]);
+          make("text", group, mark.points ? { x: x + 8, y: y + 4 } : { x: x + 2, y: y - 4 }, label);
         });
       }
     };
@@ -363,12 +365,11 @@ export default {
     });
     svg.addEventListener("pointerleave", () => point(null));
 
-    // Keys, wherever in the panel the focus is
+    // Keys of the image; panel.js has those of the panel
 
     const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     const KEYS = {
-      r: () => model.get("can_draw") && (model.set("drawing", !model.get("drawing")), model.save_changes()),
-      Escape: () => (model.get("drawing") ? KEYS.r() : select("")),
+      Escape: () => (model.get("drawing") ? (model.set("drawing", false), model.save_changes()) : select("")),
       Delete: () => model.get("selected") && model.send({ removed: model.get("selected") }),
       0: () => show(0, 0, Infinity, Infinity),
       "+": () => zoom(0.8, centre()),
@@ -406,6 +407,7 @@ export default {
       "change:value": read,
       "change:drawing": drawingChanged,
       "change:area": drawAll,
+      "change:description": describe,
     };
     for (const name of ["shape", "window", "y", "x"]) heard[`change:${name}`] = geometry;
     for (const [name, call] of Object.entries(heard)) model.on(name, call);

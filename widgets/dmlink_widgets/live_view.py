@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import time
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -51,12 +52,10 @@ class LiveView(Panel):
         self._reader = link.reader()
         self._rates = _Rates()
         self._fault = ""  # of the last that the user asked for
-        self._pointer: list[int] | None = None
-        self._figure = ImageFigure(size, self._told, description=HELP, can_draw=not link.roi)
+        self._figure = ImageFigure(size, self._zoomed, self._told, description=HELP, can_draw=not link.roi)
         self._overlay = self._figure.overlay
         self._overlay.observe(self._moved, "moved")
         self._overlay.observe(self._selected, "selected")
-        self._overlay.observe(self._zoomed, "window")
         self._fft = ImageFigure(size * 5 // 8, description="Power spectrum", scale_bar=False)
         self._contrast = ContrastControls(self._look_again)
         self._rois = RoiControls(self._place, self._rename, self._remove)
@@ -65,13 +64,15 @@ class LiveView(Panel):
         self._pause.add_class("dmlink-pause")  # the space bar presses it
         self._draw_roi = toggle("object-ungroup", "Draw an ROI with the mouse (r)", lambda _: None)
         self._draw_roi.disabled = not self._overlay.can_draw
-        ipywidgets.link((self._overlay, "drawing"), (self._draw_roi, "value"))
+        self._draw_roi.add_class("dmlink-draw")  # r presses it
+        # inside the page: also while the kernel is busy
+        ipywidgets.jslink((self._overlay, "drawing"), (self._draw_roi, "value"))
         self._spectrum = toggle("bullseye", "Power spectrum of the image (FFT)", self._show_spectrum)
         buttons = toolbar(
             self._pause,
             self._draw_roi,
             toggle("list", "ROIs in numbers", self._rois.widget.reveal),
-            button("expand", "Show the whole image (double-click)", self._show_all),
+            button("expand", "Show the whole image (double-click)", self._figure.show_all),
             toggle("adjust", "Contrast and colours", self._open_contrast),
             self._spectrum,
             button("camera", "Save this frame as TIFF beside the notebook", self._save),
@@ -80,7 +81,8 @@ class LiveView(Panel):
         sources = link.sources()
         self._title = ipywidgets.HTML(text.title(sources[0].name if sources else "Live view"))
         self._message = ipywidgets.HTML()
-        self._said = ipywidgets.HTML(layout=ipywidgets.Layout(min_height="20px"))
+        self._said = ipywidgets.HTML()
+        self._said.add_class("dmlink-said")
         self._status = ipywidgets.HTML()
         head = ipywidgets.HBox([self._title, buttons])
         head.add_class("dmlink-head")
@@ -147,7 +149,6 @@ class LiveView(Panel):
                 self._fft.draw(power, y, x, RINGS, small=small, lossless=self.paused)
             if not small:
                 self._overlay.marks = markers(frame, self.link, live_cells())
-            self._read()
         rois = {} if self.link.roi else {name: list(roi) for name, roi in self.link.rois().items()}
         if rois != self._overlay.rois:
             self._overlay.rois = rois
@@ -190,10 +191,7 @@ class LiveView(Panel):
 
     def _told(self, message: dict[str, Any]) -> None:
         """Take what the overlay says."""
-        if "pointer" in message:
-            self._pointer = message["pointer"]
-            self._read()
-        elif "removed" in message:
+        if "removed" in message:
             self._remove(str(message["removed"]))
         elif "drawn" in message:
             taken = self.link.rois()
@@ -248,26 +246,12 @@ class LiveView(Panel):
         top, left, bottom, right = roi.clamped(frame.data.shape)
         return frame.data[top:bottom, left:right], frame.y, frame.x
 
-    def _read(self) -> None:
-        """Tell the value under the pointer."""
-        frame, place = self._frame, self._pointer
-        if frame is None or place is None:
-            self._overlay.value = []
-            return
-        row, column = (int(v) for v in place)
-        if 0 <= row < frame.data.shape[0] and 0 <= column < frame.data.shape[1]:
-            value = frame.data[row, column]
-            self._overlay.value = [row, column, f"{value:.6g}" if value.dtype.kind == "f" else str(value)]
-
-    def _zoomed(self, _: Any) -> None:
+    def _zoomed(self) -> None:
         if self.paused:  # a live one is drawn soon enough
             self._look_again()
 
     def _look_again(self) -> None:
         self.changed()
-
-    def _show_all(self) -> None:
-        self._overlay.window = []
 
     def _open_contrast(self, opened: bool) -> None:
         self._contrast.widget.reveal(opened)
@@ -317,9 +301,9 @@ class _Rates:
         """Return the frames per second of the slowest cell that runs on this link; None without one."""
         cells = [c for c in live_cells() if c.link is not None and c.link.endpoint == link.endpoint]
         self._cells = {cell: self._cells.get(cell, collections.deque(maxlen=8)) for cell in cells}
+        now = time.monotonic()
         for cell, counts in self._cells.items():
-            stats = cell.stats
-            counts.append((cell.frame.time if cell.frame else 0.0, stats.processed))
+            counts.append((now, cell.stats.processed))
         return min((_slope(counts) for counts in self._cells.values()), default=None)
 
 

@@ -31,21 +31,21 @@ def markers(frame: Frame, link: Link, cells: Iterable[LiveCell]) -> list[dict[st
             offset = _corner(seen)[0] - _corner(frame)[0], _corner(seen)[1] - _corner(frame)[1]
             about = {"name": cell.name, "colour": colour_of(cell.name)}
             results = getattr(latest[1], "results", {"": latest[1]}).values()
-            places = [result for result in results if result.kind in {"points", "boxes"}]
-            found.extend(about | _places(result, *offset) for result in places)
+            found.extend(about | places(r, *offset) for r in results if r.kind in {"points", "boxes"})
     return found
 
 
-def _places(result: Any, dy: float, dx: float) -> dict[str, Any]:
+def places(result: Any, dy: float = 0.0, dx: float = 0.0) -> dict[str, Any]:
+    """Return where Points or Boxes are as ImageOverlay takes it, moved by (dy, dx) pixels."""
     labels = getattr(result, "labels", None) or ()
-    places: dict[str, Any] = {"labels": [str(label) for label in labels[:MOST]]} if labels else {}
+    found: dict[str, Any] = {"labels": [str(label) for label in labels[:MOST]]} if labels else {}
     if result.kind == "boxes":
-        return places | {"boxes": _moved(result.tlbr, [dy, dx, dy, dx])}
+        return found | {"boxes": _moved(result.tlbr, [dy, dx, dy, dx])}
     tails = getattr(result, "tails", None) or ()
     if tails:
-        places["tails"] = [_moved(tail, [dy, dx]) for tail in tails[:MOST]]
+        found["tails"] = [_moved(tail, [dy + 0.5, dx + 0.5]) for tail in tails[:MOST]]
     # a place is the middle of its pixel, the screen counts from the pixel's corner
-    return places | {"points": _moved(result.yx, [dy + 0.5, dx + 0.5])}
+    return found | {"points": _moved(result.yx, [dy + 0.5, dx + 0.5])}
 
 
 def _moved(places: Any, by: list[float]) -> list[list[float]]:

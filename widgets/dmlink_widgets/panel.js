@@ -1,29 +1,31 @@
-// The space bar pauses the panel that has the focus.
+// Keys of the panel that has the focus: space pauses, r draws an ROI.
+const BUTTONS = { " ": ".dmlink-pause", r: ".dmlink-draw" };
+const TAKES_KEYS = "input, textarea, select, button, [role=slider], [contenteditable], .cm-editor";
+
 export default {
   render({ el }) {
     let panel = null;
     let gone = false;
+    // On the window, before the notebook takes r for its own.
     const pressed = (event) => {
-      if (event.key !== " " || event.target.closest("input, textarea, select, button, [role=slider]")) return;
-      const pause = panel.querySelector(".dmlink-pause");
-      if (!pause) return;
-      pause.click();
+      if (!panel?.contains(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+      const button = BUTTONS[event.key] && panel.querySelector(BUTTONS[event.key]);
+      if (!button || button.disabled || event.target.closest(TAKES_KEYS)) return;
+      if (event.target.closest(".dmlink-paced") !== panel) return; // of a panel within this one
+      button.click();
       event.preventDefault(); // the page would scroll
-      event.stopPropagation();
+      event.stopImmediatePropagation();
     };
     const find = () => {
       panel = el.closest(".dmlink-paced"); // null until the panel is in the page
-      if (!panel) {
-        if (!gone) requestAnimationFrame(find);
-        return;
-      }
-      if (!panel.hasAttribute("tabindex")) panel.tabIndex = 0;
-      panel.addEventListener("keydown", pressed);
+      if (panel) panel.tabIndex = 0;
+      else if (!gone) requestAnimationFrame(find);
     };
     find();
+    window.addEventListener("keydown", pressed, true);
     return () => {
       gone = true;
-      panel?.removeEventListener("keydown", pressed);
+      window.removeEventListener("keydown", pressed, true);
     };
   },
 };

@@ -50,7 +50,8 @@ def reduced(pixels: Any, size: int) -> np.ndarray:
     h, w = (n // step for n in pixels.shape)
     sparse = max(1, step // SAMPLES)
     blocks = pixels[: h * step, : w * step].reshape(h, step, w, step)[:, ::sparse, :, ::sparse]
-    return np.asarray(_real(blocks).mean(axis=(1, 3), dtype=np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities of both signs have no mean
+        return np.asarray(_real(blocks).mean(axis=(1, 3), dtype=np.float32))
 
 
 def encode(colours: np.ndarray, *, lossless: bool = False) -> bytes:

@@ -35,6 +35,16 @@ def facts(*known: tuple[str, str, int]) -> str:
     return f'<div class="dmlink-status dmlink-facts">{" ".join(parts)}</div>'
 
 
+def legend(entries: list[tuple[str, str]]) -> str:
+    """Return a line of (colour `#rrggbb`, what has it)."""
+    parts = [
+        f'<span class="dmlink-fact"><i class="dmlink-colour" style="background: {html.escape(colour)}"></i>'
+        f"{html.escape(words)}</span>"
+        for colour, words in entries
+    ]
+    return f'<div class="dmlink-status dmlink-facts">{" ".join(parts)}</div>' if parts else ""
+
+
 def error(message: str, repeats: int = 1) -> str:
     """Return an error as a box, with how many frames had it; nothing without one."""
     if not message:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmlink_widgets.plots.figure import MARGIN
-from dmlink_widgets.plots.image import ImagePlot, ImageResult
+from dmlink_widgets.plots.image import ImageResult
 from dmlink_widgets.plots.overlay import OverlayResult
 from dmlink_widgets.plots.profile import ProfilePlot
 from dmlink_widgets.plots.several import SeveralResults, in_file_name
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LENGTH",
-    "MARGIN",
-    "ImagePlot",
     "ImageResult",
     "OverlayResult",
     "Plot",

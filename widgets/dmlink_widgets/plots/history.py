@@ -23,12 +23,24 @@ class History:
     """
 
     def __init__(self, length: int) -> None:
+        self._lock = threading.Lock()
+        self._times: collections.deque[float] = collections.deque()
+        self._series: dict[str, collections.deque[float]] = {}
+        self.length = length
+
+    @property
+    def length(self) -> int:
+        """Results that are kept; a shorter one forgets the oldest."""
+        return self._length
+
+    @length.setter
+    def length(self, length: int) -> None:
         if length < 2:
             raise ValueError(f"A strip chart shows at least 2 results, not {length}.")
-        self.length = length
-        self._lock = threading.Lock()
-        self._times: collections.deque[float] = collections.deque(maxlen=length)
-        self._series: dict[str, collections.deque[float]] = {}
+        with self._lock:
+            self._length = length
+            self._times = collections.deque(self._times, maxlen=length)
+            self._series = {n: collections.deque(v, maxlen=length) for n, v in self._series.items()}
 
     def add(self, time: float, values: Mapping[str, float]) -> None:
         """Remember the numbers of a frame taken at `time` (s); a clock set back begins anew."""
@@ -38,7 +50,7 @@ class History:
             for name in values:
                 if name not in self._series and len(self._series) < MAX_SERIES:
                     gap = [np.nan] * len(self._times)
-                    self._series[name] = collections.deque(gap, maxlen=self.length)
+                    self._series[name] = collections.deque(gap, maxlen=self._length)
             self._times.append(time)
             for name, numbers in self._series.items():
                 numbers.append(values.get(name, np.nan))

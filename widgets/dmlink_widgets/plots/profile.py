@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import bqplot
@@ -10,18 +11,21 @@ import numpy as np
 
 from dmlink.indm.info import Axis
 from dmlink_widgets.colour import COLOURS
-from dmlink_widgets.plots.figure import (
+from dmlink_widgets.figure import (
+    PLOT_AREA,
     POINTS,
     SMALL_POINTS,
     Limits,
+    axis,
     drawable,
     envelope,
     figure,
     finite,
     label,
 )
+from dmlink_widgets.image_figure import ImageFigure
 from dmlink_widgets.plots.history import table
-from dmlink_widgets.plots.image import ImagePlot, array_file
+from dmlink_widgets.plots.image import array_file
 from dmlink_widgets.plots.waterfall import Waterfall
 
 if TYPE_CHECKING:
@@ -38,27 +42,22 @@ class ProfilePlot:
     """The newest curve, and one to compare it with; or one row for each frame, the newest below."""
 
     def __init__(
-        self,
-        changed: Callable[[], None],
-        colour: str = COLOURS[0],
-        *,
-        waterfall: bool = False,
-        size: int = 384,
+        self, changed: Callable[[], None], colour: str = COLOURS[0], *, waterfall: bool = False
     ) -> None:
         self.waterfall = Waterfall(ROWS)
         self._changed = changed
         self._newest: Profile | None = None
         self._held: Profile | None = None
-        x = bqplot.LinearScale()
-        self._x_scale, self._linear, self._decades = x, bqplot.LinearScale(), bqplot.LogScale()
-        scales = {"x": x, "y": self._linear}
-        self._line = bqplot.Lines(x=[], y=[], colors=[colour], scales=scales, stroke_width=1.5)
-        self._compared = bqplot.Lines(x=[], y=[], colors=[HELD], scales=scales, stroke_width=1.5)
-        self.figure = figure([self._compared, self._line], scales)
-        self._x = Limits(x, self.figure.axes[0])
-        self._y = Limits(self._linear, self.figure.axes[1])
-        self._y_log = Limits(self._decades, self.figure.axes[1])
-        self.image = ImagePlot(size, changed)
+        self._scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
+        self._line = bqplot.Lines(x=[], y=[], colors=[colour], scales=self._scales, stroke_width=1.5)
+        self._compared = bqplot.Lines(x=[], y=[], colors=[HELD], scales=self._scales, stroke_width=1.5)
+        self.figure = figure([self._compared, self._line], self._scales)
+        x, self._y_axis = self.figure.axes
+        self._x, self._y = Limits(self._scales["x"], x), Limits(self._scales["y"], self._y_axis)
+        self._decades = Decades()
+        self.image = ImageFigure(
+            (PLOT_AREA["y"], PLOT_AREA["x"]), changed, description="waterfall", scale_bar=False
+        )
         self._log = _toggle("Log", "Logarithmic scale; values that are not positive are left out")
         self._hold = _toggle("Hold", "Keep this curve, to compare the next ones with it")
         self._fall = _toggle("Waterfall", "One row for each frame, the newest below")
@@ -80,17 +79,7 @@ class ProfilePlot:
         """Draw the curve, or the waterfall."""
         self._newest = result
         if self._fall.value:
-            rows, y = self.waterfall.rows, Axis(self.waterfall.start, self.waterfall.interval, "s")
-            if len(rows):
-                self.image.draw_pixels(
-                    np.log10(rows, where=rows > 0, out=np.full(rows.shape, np.nan))
-                    if self._log.value
-                    else rows,
-                    y,
-                    drawable(result.x),
-                    small=small,
-                    lossless=lossless,
-                )
+            self._draw_waterfall(drawable(result.x), small=small, lossless=lossless)
             return
         n = SMALL_POINTS if small else POINTS
         values = self._drawable(result)
@@ -98,13 +87,21 @@ class ProfilePlot:
         _draw(self._line, values, drawable(result.x), n)
         if self._held:
             _draw(self._compared, compared, drawable(self._held.x), n)
-        axis = drawable(result.x)
-        low, high = sorted((axis.origin, axis.origin + axis.scale * max(1, len(values) - 1)))
+        along = drawable(result.x)
+        low, high = sorted((along.origin, along.origin + along.scale * max(1, len(values) - 1)))
         self._x.set(low, high)
         self._cover(np.concatenate([values, compared]))
-        x, y_axis = self.figure.axes
-        _name(x, axis.unit or "pixels")
-        _name(y_axis, label(result.name, result.value_unit))
+        below, left = self.figure.axes
+        _name(below, along.unit or "pixels")
+        _name(left, label(result.name, result.value_unit))
+
+    def _draw_waterfall(self, x: Axis, *, small: bool, lossless: bool) -> None:
+        rows, y = self.waterfall.rows, Axis(-ROWS * self.waterfall.interval, self.waterfall.interval, "s")
+        if self._log.value:
+            rows = np.log10(rows, where=rows > 0, out=np.full(rows.shape, np.nan))
+        if rows.size:
+            missing = np.full((ROWS - len(rows), rows.shape[1]), np.nan)  # so that nothing grows
+            self.image.draw(np.concatenate([missing, rows]), y, x, small=small, lossless=lossless)
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
@@ -117,10 +114,10 @@ class ProfilePlot:
     def _csv(self) -> bytes:
         if self._newest is None:
             return b""
-        axis, values = self._newest.x, self._newest.values
+        along, values = self._newest.x, self._newest.values
         return table(
             {
-                label("x", axis.unit or "pixels"): axis.values(len(values)),
+                label("x", along.unit or "pixels"): along.values(len(values)),
                 label(self._newest.name or "value", self._newest.value_unit): values,
             }
         )
@@ -133,21 +130,14 @@ class ProfilePlot:
         if not self._log.value:
             self._y.cover(values)
             return
-        positive = values[np.isfinite(values)]
-        if positive.size:
-            low, high = np.floor(np.log10(positive.min())), np.ceil(np.log10(positive.max()))
-            self._y_log.set(10.0 ** max(low, -300), 10.0 ** max(high, low + 1))
-        else:
-            self._y_log.set(0.1, 1.0)
+        self._decades.cover(values)
 
     def _rescaled(self, change: dict[str, Any]) -> None:
-        scale = self._decades if change["new"] else self._linear
-        self._y.now = self._y_log.now = None
-        axis = self.figure.axes[1]
-        axis.scale = scale
-        axis.tick_format = ".0e"
+        """Take the axis of the other scale: one that changes its scale keeps ticks of the last one."""
+        scale = self._decades.scale if change["new"] else self._scales["y"]
         for mark in (self._compared, self._line):
-            mark.scales = {"x": self._x_scale, "y": scale}
+            mark.scales = {"x": self._scales["x"], "y": scale}
+        self.figure.axes = [self.figure.axes[0], self._decades.axis if change["new"] else self._y_axis]
         self._changed()
 
     def _kept(self, change: dict[str, Any]) -> None:
@@ -164,6 +154,32 @@ class ProfilePlot:
     def _arrange(self) -> None:
         self._shown.children = [self.image.widget if self._fall.value else self.figure]
         self._hold.disabled = self._fall.value
+
+
+class Decades:
+    """A logarithmic scale and its axis; it runs from one power of ten to another."""
+
+    def __init__(self) -> None:
+        self.scale = bqplot.LogScale(min=0.1, max=1.0)
+        self.axis = axis(self.scale, "y")
+        self.axis.tick_format = ".0e"
+        self._now: tuple[int, int] | None = None
+
+    def cover(self, values: np.ndarray) -> None:
+        """Let it hold all positive values."""
+        positive = values[np.isfinite(values) & (values > 0)]
+        if positive.size == 0:
+            return
+        low = max(math.floor(np.log10(positive.min())), -300)
+        high = max(math.ceil(np.log10(positive.max())), low + 1)
+        if (low, high) == self._now:
+            return
+        self._now = low, high
+        with self.scale.hold_sync():
+            self.scale.min, self.scale.max = 10.0**low, 10.0**high
+        step = max(1, (high - low) // 5)
+        few = [f * 10.0**low for f in (1, 2, 5, 10)]
+        self.axis.tick_values = few if high == low + 1 else 10.0 ** np.arange(low, high + 1, step)
 
 
 def _draw(line: bqplot.Lines, values: np.ndarray, axis: Axis, n: int) -> None:

@@ -10,7 +10,7 @@ import ipywidgets
 import numpy as np
 
 from dmlink_widgets.colour import COLOURS
-from dmlink_widgets.plots.figure import POINTS, SMALL_POINTS, Limits, envelope, figure, finite, label, nice
+from dmlink_widgets.figure import POINTS, SMALL_POINTS, Limits, envelope, figure, finite, label, nice
 from dmlink_widgets.plots.history import History
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dmlink.indm.results import Scalar
 
 LENGTH = 600  # results that are kept
+LONGEST = 1_000_000
 
 
 class StripChart:
@@ -39,7 +40,11 @@ class StripChart:
         )
         self._changed = changed
         self._clear.on_click(self._emptied)
-        bar = ipywidgets.HBox([self._legend, self._clear])
+        self._length = ipywidgets.BoundedIntText(
+            length, min=2, max=LONGEST, tooltip="Results that are kept", layout={"width": "92px"}
+        )
+        self._length.observe(self._cut, "value")
+        bar = ipywidgets.HBox([self._legend, self._clear, ipywidgets.Label("last"), self._length])
         bar.add_class("dmlink-tools")
         self.widget = ipywidgets.VBox([bar, self.figure])
 
@@ -71,6 +76,10 @@ class StripChart:
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
         return {".csv": self.history.csv}
+
+    def _cut(self, change: dict[str, Any]) -> None:
+        self.history.length = int(change["new"])
+        self._changed()
 
     def _emptied(self, _: Any) -> None:
         self.history.clear()

@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from dmlink.indm.info import Axis
 
+STEP = 0.1  # change of the time between two rows that is worth another axis
 WIDEST = 4096  # values of a row; of longer profiles every second, third ... is kept
 
 
@@ -22,6 +23,7 @@ class Waterfall:
         self._rows: collections.deque[np.ndarray] = collections.deque(maxlen=height)
         self._times: collections.deque[float] = collections.deque(maxlen=height)
         self._like: tuple[Any, ...] = ()
+        self._interval = 0.0
 
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
         """Add a profile, shape (n,), of a frame taken at `time` (s); another axis begins anew."""
@@ -42,13 +44,10 @@ class Waterfall:
 
     @property
     def interval(self) -> float:
-        """Time between two rows, in s; of irregular ones the mean."""
+        """Time between two rows, in s: the mean, which is followed in steps, so that an axis stands."""
         with self._lock:
             n = len(self._times)
-            return (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else 0.0
-
-    @property
-    def start(self) -> float:
-        """When the first row was taken: seconds from the last one, not positive."""
-        with self._lock:
-            return self._times[0] - self._times[-1] if self._times else 0.0
+            mean = (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else 0.0
+            if abs(mean - self._interval) > STEP * self._interval:
+                self._interval = mean
+            return self._interval

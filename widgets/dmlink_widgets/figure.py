@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MARGIN = {"top": 8, "bottom": 48, "left": 72, "right": 16}  # px
-PLOT_SIZE = 560, 240  # px, of a curve's figure
+PLOT_SIZE = 560, 240  # px, of a curve's figure: width, height
+PLOT_AREA = {  # px of its axes
+    "x": PLOT_SIZE[0] - MARGIN["left"] - MARGIN["right"],
+    "y": PLOT_SIZE[1] - MARGIN["top"] - MARGIN["bottom"],
+}
 POINTS = 2048  # of a curve: more than there are pixels on the screen
 SMALL_POINTS = 256  # where few bytes are wanted
 LARGEST = 1e300  # beyond it the difference of two numbers is no number any more
-TICK_PX = 64  # for each number under an axis
+TICK_PX = {"x": 64, "y": 40}  # for each number along an axis
 
 
 def figure(
@@ -30,12 +34,11 @@ def figure(
     size: tuple[int, int] = PLOT_SIZE,
 ) -> bqplot.Figure:
     """Return a figure of `size` (width, height) px with an axis below and one to the left."""
-    lines = "solid" if grid else "none"
-    axes = [
-        bqplot.Axis(scale=scales["x"], grid_lines=lines, label_offset="32px"),
-        bqplot.Axis(scale=scales["y"], side="left", grid_lines=lines, label_offset="56px"),
-    ]
     width, height = size
+    axes = [
+        axis(scales["x"], "x", grid=grid),
+        axis(scales["y"], "y", grid=grid),
+    ]
     return bqplot.Figure(
         marks=list(marks),
         axes=axes,
@@ -51,6 +54,23 @@ def figure(
     )
 
 
+def axis(scale: Any, name: str, *, grid: bool = True) -> bqplot.Axis:
+    """Return the axis "x" below, or "y" to the left, of a figure."""
+    return bqplot.Axis(
+        scale=scale,
+        side="bottom" if name == "x" else "left",
+        grid_lines="solid" if grid else "none",
+        label_offset="32px" if name == "x" else "56px",
+    )
+
+
+def ticks(low: float, high: float, name: str) -> np.ndarray:
+    """Return round numbers from `low` to `high`, as many as can be read along "x" or "y" of a plot."""
+    step = nice((high - low) / max(1, PLOT_AREA[name] // TICK_PX[name]))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return np.arange(first, last + 1) * step
+
+
 def label(name: str, unit: str) -> str:
     """Return what is written at an axis."""
     return f"{name} ({unit})" if name and unit else name or unit
@@ -61,13 +81,6 @@ def drawable(axis: Axis) -> Axis:
     if axis.scale and math.isfinite(axis.scale) and math.isfinite(axis.origin):
         return axis
     return Axis()
-
-
-def ends(axis: Axis, n: int) -> tuple[float, float]:
-    """Return where the first of `n` pixels begins and the last one ends, the smaller number first."""
-    axis = drawable(axis)
-    low, high = sorted((axis.origin, axis.origin + axis.scale * n))
-    return low, high
 
 
 def covering(values: np.ndarray, now: tuple[float, float] | None = None) -> tuple[float, float]:
@@ -84,22 +97,16 @@ def covering(values: np.ndarray, now: tuple[float, float] | None = None) -> tupl
     pad = 0.08 * (high - low)
     pad = max(pad, 1e-6 * max(abs(low), abs(high))) or 0.5
     step = nice((high - low + 2 * pad) / 8)
+    bottom = 0.0 if 0 <= low < high else -math.inf  # what is never negative needs no room below
     if now and low == high and now[0] < low < now[1] and now[1] - now[0] <= 20 * step:
         return now
-    return math.floor((low - pad) / step) * step, math.ceil((high + pad) / step) * step
+    return max(bottom, math.floor((low - pad) / step) * step), math.ceil((high + pad) / step) * step
 
 
 def nice(step: float) -> float:
     """Return the next number not below `step` that is 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
-
-
-def ticks(low: float, high: float, px: float) -> np.ndarray:
-    """Return round numbers from `low` to `high`, as many as can be written along `px` pixels."""
-    step = nice((high - low) / max(1.0, px / TICK_PX))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return np.arange(first, last + 1) * step
 
 
 def number_format(low: float, high: float) -> str:
@@ -153,7 +160,8 @@ class Limits:
         with self._scale.hold_sync():
             self._scale.min, self._scale.max = low, high
         form = number_format(low, high)
-        if self._axis.tick_format != form:
+        with self._axis.hold_sync():
+            self._axis.tick_values = ticks(low, high, "y" if self._axis.side == "left" else "x")
             self._axis.tick_format = form
 
     def cover(self, values: np.ndarray) -> None:
