@@ -18,7 +18,8 @@ class Part(NamedTuple):
 
 
 COMPANION = (
-    "info", "protocol", "results", "gms", "view", "camera", "client", "window", "showing", "door", "companion"
+    "info", "protocol", "results", "gms", "changes", "view", "camera", "client", "window", "showing", "door",
+    "companion",
 )  # fmt: skip
 
 

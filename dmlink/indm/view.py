@@ -12,7 +12,8 @@ from typing import Any, Callable, Collection, Iterator, Sequence
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import Changes, axis, clamped, pixels_of
+from dmlink.indm.changes import Changes
+from dmlink.indm.gms import axis, clamped, pixels_of
 from dmlink.indm.info import tags_of
 
 EVENTS_OVERDUE = 2.0  # seconds without an event before the loop looks by itself
