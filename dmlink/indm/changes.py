@@ -92,7 +92,8 @@ def _bytes_of(array: Any) -> memoryview:
     try:
         return memoryview(array).cast("B")
     except (TypeError, ValueError, NotImplementedError):  # complex numbers, or not in C order
-        return memoryview(np.ascontiguousarray(array).view(np.uint8)).cast("B")
+        contiguous: Any = np.ascontiguousarray(array).view(np.uint8)
+        return memoryview(contiguous).cast("B")
 
 
 def _sampled(array: Any) -> list[slice]:
