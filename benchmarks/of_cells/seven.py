@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from multiprocessing.shared_memory import SharedMemory
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,7 @@ from dmlink.worker import WARM_BYTES
 from .overhead import SIZE, shared_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
 SIDES = (192, 256, 320, 384, 512, 768, 1024)  # pixels of the part that each cell transforms
@@ -29,80 +31,86 @@ CELL = "import numpy as np\nfloat(np.abs(np.fft.rfft2(frame[:{side}, :{side}])).
 
 
 def throughput(runs: int, seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return frames/s of each cell, bare and live, and the ratio of the work done in all."""
-    bare: list[list[float]] = []
-    live: list[list[float]] = []
-    cost = [_bare([side], 0.2)[0] ** -1 for side in SIDES]  # s a frame, alone
-    for _ in range(runs):
-        note("seven cells at once")
-        bare.append(_bare(list(SIDES), seconds))
-        with child(kernel, seconds) as process:
-            live.append(answer(process))
-    work = [[sum(np.multiply(rates, cost)) for rates in runs] for runs in (bare, live)]
+    """Return frames/s of each cell, bare and live, and the ratio of the work done in all.
+
+    Both wait for their turn: what else the machine does hits them alike.
+    """
+    found: dict[str, list[list[float]]] = {"bare": [], "live": []}
+    with bare_processes() as processes, child(kernel) as cells:
+        answer(cells)
+        cost = [1 / _turn([process], 0.2)[0] for process in processes]  # s a frame, alone
+        for _ in range(runs):
+            note("seven cells at once")
+            found["bare"].append(_turn(processes, seconds))
+            found["live"].append(_turn([cells], seconds)[0])
+    work = {way: [sum(np.multiply(rates, cost)) for rates in turns] for way, turns in found.items()}
     return {
         "sides": list(SIDES),
-        "bare": np.median(bare, axis=0).tolist(),
-        "live": np.median(live, axis=0).tolist(),
-        "ratio": median(b / a for a, b in zip(*work, strict=True)),
+        **{way: np.median(turns, axis=0).tolist() for way, turns in found.items()},
+        "ratio": median(live / bare for bare, live in zip(work["bare"], work["live"], strict=True)),
     }
 
 
-def _bare(sides: list[int], seconds: float) -> list[float]:
-    """Return frames/s of each function in a process of its own that does nothing else."""
+def _turn(processes: list[Connection], seconds: float) -> list[Any]:
+    """Have all of them work for so long at once; return what each tells."""
+    for process in processes:
+        process.send(seconds)
+    return [answer(process) for process in processes]
+
+
+@contextmanager
+def bare_processes() -> Iterator[list[Connection]]:
+    """Give a process for each function that does nothing else, on one array in shared memory."""
     pixels = transport.picture(SIZE)
     memory = SharedMemory(create=True, size=pixels.nbytes)
     try:
         np.ndarray(pixels.shape, pixels.dtype, memory.buf)[...] = pixels
         with ExitStack() as stack:
-            processes = [stack.enter_context(child(bare, memory.name, side)) for side in sides]
+            processes = [stack.enter_context(child(bare, memory.name, side)) for side in SIDES]
             for process in processes:
                 answer(process)
-            for process in processes:
-                process.send(seconds)
-            return [answer(process) for process in processes]
+            yield processes
     finally:
         memory.close()
         memory.unlink()
 
 
 def bare(pipe: Connection, name: str, side: int) -> None:
-    """Call the function over and over, in this process."""
+    """Call the function over and over, in this process, whenever told for how long."""
+    if os.name == "posix":
+        os.setsid()  # as workers: Linux shares the cores out among sessions, not among processes
     memory = SharedMemory(name)
     frame: np.ndarray = np.ndarray((SIZE, SIZE), np.uint16, memory.buf)
     np.ones(WARM_BYTES, np.uint8)  # as workers do: the memory of temporaries is there
     process = Program.from_cell(CELL.format(side=side)).load().process
     process(frame, None, {})
     pipe.send("ready")
-    seconds = pipe.recv()
-    n, begun = 0, time.perf_counter()
-    while (now := time.perf_counter()) - begun < seconds:
-        process(frame, None, {})
-        n += 1
-    pipe.send(n / (now - begun))
+    with suppress(EOFError):
+        while True:
+            pipe.send(_rate(lambda: process(frame, None, {}), pipe.recv()))
 
 
-def kernel(pipe: Connection, seconds: float) -> None:
-    """Run seven workers on one frame, each as fast as it goes, in this process."""
+def kernel(pipe: Connection) -> None:
+    """Run seven workers on one frame, each as fast as it goes, whenever told for how long."""
     ring = Ring()
     frame = shared_frame(ring, transport.picture(SIZE))
     workers = [engine.worker(10.0) for _ in SIDES]
     for worker, side in zip(workers, SIDES, strict=True):
         worker.load(Program.from_cell(CELL.format(side=side)))
         worker.process(frame, {})
-    rates = [0.0] * len(workers)
-
-    def feed(i: int) -> None:
-        n, begun = 0, time.perf_counter()
-        while (now := time.perf_counter()) - begun < seconds:
-            workers[i].process(frame, {})
-            n += 1
-        rates[i] = n / (now - begun)
-
-    threads = [threading.Thread(target=feed, args=(i,)) for i in range(len(workers))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    pipe.send(rates)
+    pipe.send("ready")
+    with suppress(EOFError), ThreadPoolExecutor(len(workers)) as threads:
+        while True:
+            seconds = pipe.recv()
+            rates = [threads.submit(_rate, partial(w.process, frame, {}), seconds) for w in workers]
+            pipe.send([rate.result() for rate in rates])
     engine.close()
     ring.close()
+
+
+def _rate(process: Callable[[], Any], seconds: float) -> float:
+    n, begun = 0, time.perf_counter()
+    while (now := time.perf_counter()) - begun < seconds:
+        process()
+        n += 1
+    return n / (now - begun)
