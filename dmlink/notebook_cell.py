@@ -97,8 +97,8 @@ class NotebookCell:
         if value is not self._taken[name]:
             return True
         kept = self._inside[name]
-        if isinstance(kept, np.ndarray):
-            return not _equal(kept, value)
+        if isinstance(kept, _Contents):
+            return not kept.are_in(value)
         return kept is not None and bool(kept != _inside(value))
 
 
@@ -111,10 +111,25 @@ def _same(a: Program, b: Program) -> bool:
     )
 
 
+class _Contents:
+    """What was in an array, as its bytes: NaN equals NaN, and a comparison reads the memory once.
+
+    A bytearray compares itself with any memory by memcmp; NumPy's == would fill an array of booleans first.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._kind = array.shape, array.dtype
+        self._bytes = bytearray(_flat(array))
+
+    def are_in(self, array: np.ndarray) -> bool:
+        """Say whether the array is as it was."""
+        return self._kind == (array.shape, array.dtype) and self._bytes == _flat(array)
+
+
 def _inside(value: Any) -> Any:
     """Return what can change inside a value without its becoming another object; None if nothing can."""
     if type(value) is np.ndarray and not value.dtype.hasobject:
-        return value.copy()
+        return _Contents(value)
     if type(value) in (list, dict, set):
         try:
             return pickle.dumps(value)
@@ -124,9 +139,9 @@ def _inside(value: Any) -> Any:
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """Compare arrays by their bytes: NaN equals NaN, and it is as fast as the memory."""
-    if (a.shape, a.dtype) != (b.shape, b.dtype):
-        return False
-    x, y = np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1)
-    word = np.uint64 if x.nbytes % 8 == 0 else np.uint8  # eight bytes at a time where it comes out even
-    return bool((x.view(word) == y.view(word)).all())
+    return (a.shape, a.dtype) == (b.shape, b.dtype) and a.tobytes() == b.tobytes()
+
+
+def _flat(array: np.ndarray) -> memoryview:
+    """Return the bytes of an array; a copy of them if it does not lie in one piece."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
