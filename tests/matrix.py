@@ -54,7 +54,10 @@ def run(name: str, needs: tuple[str, ...], tests: list[str], minutes: float) -> 
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(folder, with_pip=True)
-    install = [python, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]", *needs]
+    pins = folder / "constraints.txt"
+    pins.write_text(pins_beside(needs), "utf-8")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = [*pip, "--constraint", pins, "--editable", f"{ROOT}[test]", *needs]
     # the environment's own source, not that of another clone in PYTHONPATH
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     print(f"== {name}", flush=True)
@@ -66,6 +69,13 @@ def run(name: str, needs: tuple[str, ...], tests: list[str], minutes: float) -> 
     except subprocess.TimeoutExpired:
         return f"took longer than {minutes:g} minutes"
     return "passed"
+
+
+def pins_beside(needs: tuple[str, ...]) -> str:
+    """Return the project's constraints without those of the packages that a combination chooses."""
+    chosen = {need.partition("==")[0] for need in needs}
+    pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines(keepends=True)
+    return "".join(pin for pin in pins if pin.partition("==")[0].strip().lower() not in chosen)
 
 
 if __name__ == "__main__":
