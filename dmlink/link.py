@@ -107,7 +107,7 @@ class Link:
         self._drawn: set[str] = set()  # rectangles that we have asked for; DM may not have them yet
         self._sources: tuple[Source, ...] = ()
         self._sources_asked = self._sources_answered = 0
-        self._clock_ahead = 0.0  # the companion's clock against ours, s
+        self._clock_ahead = 0.0  # the companion's clock against our monotonic one, s
         self._newest: Frame | None = None
         self._queue: collections.deque[Frame] = collections.deque()  # lossless: not taken yet
         self._takes_all = False  # lossless: somebody does take them
@@ -268,7 +268,7 @@ class Link:
 
     def age(self, frame: Frame) -> float:
         """Return how long ago the frame was copied in DigitalMicrograph, in seconds."""
-        return max(0.0, time.time() + self._clock_ahead - frame.time)
+        return max(0.0, time.monotonic() + self._clock_ahead - frame.time)
 
     @property
     def newest(self) -> Frame | None:
@@ -342,7 +342,7 @@ class Link:
 
     def _connect(self, *, again: bool = False) -> None:
         connection = Connection(self.endpoint, self._notice)
-        self._clock_ahead = float(connection.welcome["clock"]) - time.time()
+        self._clock_ahead = float(connection.welcome["clock"]) - time.monotonic()
         self._take_sources(connection.welcome)
         wishes = {"source": self.source, "roi": self.roi, "mode": self.mode, "wait": again}
         subscribed = connection.subscribe(wishes)

@@ -75,6 +75,22 @@ def test_a_frame_is_read_only_and_says_what_its_axes_mean():
         assert dm.camera.written >= frame.index
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_times_and_ages_go_on_when_somebody_sets_the_clock(monkeypatch, tmp_path, jump):
+    real = time.time
+    with linked() as (_, link):
+        before = link.next(5)
+        recorder = link.record(tmp_path / "series")
+        until(recorder._link, lambda: recorder.frames > 3)
+        monkeypatch.setattr(time, "time", lambda: real() + jump)
+        after = link.next(5)
+        assert 0 <= link.age(after) < 5
+        assert 0 <= after.time - before.time < 30
+        recorder.stop()  # knows which frames came before
+        assert recorder.state == "stopped"
+        assert recorder.seconds < 20
+
+
 def test_micrometres_that_come_as_bytes_are_plain_text():
     recording = Noise()
     recording.x = dmlink.Axis(0.0, 0.1, "\N{MICRO SIGN}m")

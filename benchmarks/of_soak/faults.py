@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from .laboratory import Laboratory
+    from .notebook import Notebook
 
     Steps = Iterator[Any]  # first a Touched, then seconds to let pass
 
@@ -59,6 +60,7 @@ def kernel_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
     yield Touched(name, (f"{name}/*",))
     yield from _gone(notebook.kill())
     yield from notebook.start()
+    yield from _at_work(notebook)
 
 
 def browsers_kernel_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
@@ -69,8 +71,7 @@ def browsers_kernel_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
     yield from _gone(workers)
     yield from page.attach(page.connection_file())
     yield from page.do("run_all")
-    while page.cells.keys() - page.seen.get("cells", {}).keys():
-        yield LOOK_SECONDS
+    yield from _at_work(page)
 
 
 def companion_stopped(lab: Laboratory, rng: Random, hold: float) -> Steps:
@@ -315,6 +316,18 @@ def _gone(pids: list[int]) -> Steps:
     until = time.monotonic() + GONE_SECONDS
     while left := [pid for pid in pids if psutil.pid_exists(pid)]:
         assert time.monotonic() < until, f"left of a dead kernel: processes {left}"
+        yield LOOK_SECONDS
+
+
+def _at_work(notebook: Notebook) -> Steps:
+    """Wait until all cells of a notebook that was run anew have begun; that is its user's work."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        cells = notebook.seen.get("cells", {})
+        idle = [name for name in notebook.cells if not cells.get(name, {}).get("processed")]
+        if not idle:
+            return
+        assert time.monotonic() < until, f"run anew, these do not work: {idle}"
         yield LOOK_SECONDS
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from dmlink.indm.camera import Camera
 from dmlink.indm.client import Client
+from dmlink.indm.clock import steady_time
 from dmlink.indm.door import BACKLOG, LOOPBACK, listen, remove_endpoint, write_endpoint
 from dmlink.indm.gms import live_view, pixels_of, refusal, shown_images, version
 from dmlink.indm.protocol import (
@@ -230,7 +231,7 @@ class Companion:
             client.let_in()
             view = self._view_of(client)
             rois = view.known_rois if view else {}
-            client.put(WELCOME, {"sources": self._sources(), "rois": rois, "clock": time.time()})
+            client.put(WELCOME, {"sources": self._sources(), "rois": rois, "clock": steady_time()})
         else:
             raise ProtocolError(
                 "The token is not that of the companion running now. Take the dmlink://... line that it "

@@ -13,6 +13,7 @@ import DigitalMicrograph as DM
 import numpy as np
 
 from dmlink.indm.changes import Changes
+from dmlink.indm.clock import steady_time
 from dmlink.indm.gms import axis, clamped, pixels_of
 from dmlink.indm.info import tags_of
 
@@ -288,7 +289,7 @@ class View:
         return sum(region.waiting_bytes for region in self.regions if region.lossless)
 
     def _header(self, image: Any, array: Any) -> dict[str, Any]:
-        now = time.time()
+        now = steady_time()
         if not self._circumstances or self.shape != array.shape or now - self._read > CALIBRATION_SECONDS:
             self._read, self.shape = now, array.shape  # binning and magnification change while we run
             self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_of(image)}
