@@ -5,7 +5,7 @@ from dmlink.cell import LiveCell
 from dmlink.check import check
 from dmlink.export import export
 from dmlink.frame import Axis, Frame, Info, Roi
-from dmlink.indm.memory import FrameCounter, LastFrames, Reference, RunningAverage
+from dmlink.indm.memory import FrameCounter, LastFrames, Reference, RunningAverage, Tracks
 from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several, Table, Text
 from dmlink.link import Link, connect
 from dmlink.notebook import dashboard, load_ipython_extension, view
@@ -39,6 +39,7 @@ __all__ = [
     "Several",
     "Table",
     "Text",
+    "Tracks",
     "check",
     "connect",
     "dashboard",

@@ -4,8 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
-from dmlink import FrameCounter, LastFrames, LiveCell, Reference, RunningAverage
+from dmlink import FrameCounter, LastFrames, LiveCell, Reference, RunningAverage, Tracks
 
 FRAMES = np.random.default_rng(3).integers(0, 60000, (12, 4, 6)).astype(np.uint16)
 
@@ -85,3 +86,45 @@ def test_cells_remember_without_an_import():
         assert cell.run(frame).series == {"average": expected, "last": min(n, 2), "count": n}
     cell.reset()
     assert cell.run(FRAMES[0]).series["count"] == 1
+
+
+def added(tracks, *place, **limits):
+    which = tracks.add(*place, **limits)
+    return tracks.ids[which].tolist()
+
+
+def test_tracks_keep_their_numbers_also_while_they_are_not_found():
+    tracks = Tracks(linear_sum_assignment)
+    path = np.array([[[10 + 3 * i, 10], [40, 60 - 2 * i]] for i in range(8)], float)
+    for i in (0, 1, 2):
+        assert added(tracks, path[i], i, reach=5) == [1, 2]
+    np.testing.assert_allclose(tracks.velocity, [[3, 0], [0, -2]])
+    for i in (3, 4):
+        assert added(tracks, path[i, :1], i, reach=5) == [1]
+    assert added(tracks, path[5, ::-1], 5, reach=5) == [2, 1]
+    np.testing.assert_allclose(tracks.tails[0], path[:6, 0])
+
+
+def test_tracks_take_the_least_sum_of_squares_and_not_the_nearest():
+    tracks = Tracks(linear_sum_assignment)
+    tracks.add([[0, 0], [0, 4]], 0, reach=9)
+    assert added(tracks, [[0, 3], [0, 7]], 1, reach=9) == [1, 2]
+
+
+def test_tracks_end_after_their_memory_and_numbers_are_not_used_again():
+    tracks = Tracks(linear_sum_assignment)
+    for i in range(2):
+        tracks.add([[5, 5]], i, reach=3, memory=2)
+    for i in range(2, 5):
+        assert tracks.add([], i, reach=3, memory=2).shape == (0,)
+    assert len(tracks.ids) == len(tracks.tails) == 0
+    assert added(tracks, [[5, 5]], 5, reach=3, memory=2) == [2]
+
+
+def test_tracks_follow_frames_that_were_dropped_and_recordings_that_start_anew():
+    tracks = Tracks(linear_sum_assignment)
+    for at, frame in ((0, 0), (3, 1), (6, 2), (30, 10), (33, 0), (36, 1)):
+        assert added(tracks, [[at, 0]], frame, reach=4, memory=20) == [1]
+    assert len(tracks.tails[0]) == 6
+    tracks.add([[39, 0]], 2, reach=4, tail=3)
+    np.testing.assert_allclose(tracks.tails[0][:, 0], [33, 36, 39])

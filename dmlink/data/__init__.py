@@ -11,10 +11,10 @@ import platformdirs
 
 # Imported before the functions of the same names are defined: importing a module later would replace one.
 from dmlink.data import moving_particles as _moving_particles
-from dmlink.data import nanoparticles as _nanoparticles
+from dmlink.data.nanoparticles import VERSION, write
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Callable
 
 __all__ = ["cache_folder", "moving_particles", "nanoparticles"]
 
@@ -30,7 +30,7 @@ def nanoparticles() -> Path:
     pathlib.Path
         A .npy file in `cache_folder()`, with its calibration and truth in the .json file beside it.
     """
-    return _made_once("nanoparticles", _nanoparticles)
+    return _made_once(f"nanoparticles-{VERSION}.npy", write)
 
 
 def moving_particles() -> Path:
@@ -44,7 +44,7 @@ def moving_particles() -> Path:
     pathlib.Path
         As of `nanoparticles`.
     """
-    return _made_once("moving_particles", _moving_particles)
+    return _made_once(f"moving-particles-{_moving_particles.VERSION}.npy", _moving_particles.write)
 
 
 def cache_folder() -> Path:
@@ -54,18 +54,18 @@ def cache_folder() -> Path:
     return folder
 
 
-def _made_once(name: str, maker: ModuleType) -> Path:
-    """Return the .npy file of that name in the cache; the maker writes it and its sidecar if need be.
+def _made_once(name: str, write: Callable[[Path], None]) -> Path:
+    """Return the .npy file `name` in the cache; `write` makes it and its sidecar if need be.
 
     Both are written elsewhere and then renamed, the .npy last: where it exists, both are whole. Two
     processes that start together make the same bytes, and the later one replaces them with themselves.
     """
-    path = cache_folder() / f"{name}-{maker.VERSION}.npy"
+    path = cache_folder() / name
     if path.exists():
         return path
     with tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent, ignore_cleanup_errors=True) as made:
-        new = Path(made) / path.name
-        maker.write(new)
+        new = Path(made) / name
+        write(new)
         try:
             new.with_suffix(".json").replace(path.with_suffix(".json"))
             new.replace(path)

@@ -102,3 +102,64 @@ class FrameCounter:
         """Count `n` more; return how many there are now."""
         self.n += int(n)
         return self.n
+
+
+class Tracks:
+    """Things that move, each with a number that it keeps from frame to frame, also while it is not found.
+
+    A track is expected to go on as it went. `assign` then chooses who is who: given costs of shape (n, m) it
+    returns rows and columns of the least total cost, as `scipy.optimize.linear_sum_assignment` does. The cost
+    is the squared distance from where a track is expected; to leave it out costs `reach` squared (Crocker
+    and Grier, J. Colloid Interface Sci. 179, 298 (1996)).
+
+    Attributes
+    ----------
+    ids : array of int, (n,)
+        The numbers of the tracks, from 1 on; none is used twice.
+    yx, velocity : array, (n, 2)
+        Where each was last found, in px, and how it moves, in px per frame: the mean of its last steps.
+    tails : list of array, (k, 2)
+        Where each has been found, oldest first.
+    """
+
+    def __init__(self, assign: Any) -> None:
+        self._assign = assign
+        self._frame, self._begun = -1, 0
+        self.ids, self._last, self._steps = np.zeros((3, 0), int)
+        self.yx, self.velocity = np.zeros((2, 0, 2))
+        self.tails: list[Any] = []
+
+    def add(self, yx: Any, frame: int, reach: float, memory: int = 3, tail: int = 20) -> Any:
+        """Take what is found in frame number `frame`, (n, 2) in px; return which tracks these are, (n,).
+
+        What belongs to none begins one. One that is not found for more than `memory` frames ends; at once, if
+        it was found only once. `tail` is how many places are kept. The answer counts within `ids` and so on.
+        """
+        yx = np.asarray(yx, float).reshape(-1, 2)
+        self._frame = max(int(frame), self._frame + 1)  # a recording may start anew
+        waited = (self._frame - self._last)[:, None]
+        expected = self.yx + self.velocity * waited
+        apart = ((expected[:, None] - yx) ** 2).sum(axis=2)
+        old, new = self._assign(np.minimum(apart, reach**2))
+        near = apart[old, new] < reach**2
+        old, new = old[near], new[near]
+        self._steps[old] += 1
+        step = (yx[new] - self.yx[old]) / waited[old]
+        self.velocity[old] += (step - self.velocity[old]) / np.minimum(self._steps[old], 8)[:, None]
+        self.yx[old], self._last[old] = yx[new], self._frame
+
+        kept = self._frame - self._last <= np.where(self._steps > 0, memory, 0)
+        which = np.full(len(yx), -1)
+        which[new] = (np.cumsum(kept) - 1)[old]
+        born = np.flatnonzero(which < 0)
+        which[born] = np.count_nonzero(kept) + np.arange(len(born))
+        self.ids = np.append(self.ids[kept], self._begun + 1 + np.arange(len(born)))
+        self._begun += len(born)
+        self._last = np.append(self._last[kept], np.full(len(born), self._frame))
+        self._steps = np.append(self._steps[kept], np.zeros(len(born), int))
+        self.yx = np.concatenate([self.yx[kept], yx[born]])
+        self.velocity = np.concatenate([self.velocity[kept], np.zeros((len(born), 2))])
+        self.tails = [self.tails[i] for i in np.flatnonzero(kept)] + [yx[:0]] * len(born)
+        for i in which:
+            self.tails[i] = np.concatenate([self.tails[i], self.yx[i : i + 1]])[-tail:]
+        return which

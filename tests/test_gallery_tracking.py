@@ -1,0 +1,191 @@
+"""The gallery's particle tracking: against what is known of synthetic and real recordings, and trackpy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import trackpy
+from scipy.spatial import cKDTree
+from test_real_recordings import real
+
+import dmlink
+from dmlink import LiveCell, data, gallery
+
+NEAR, APART = 9.0, 16.0  # px: discs of 8 to 12 px that overlap, and that are clear of each other
+
+
+def tracking(**values):
+    cell = LiveCell(gallery.text("particle_tracking"), "particle_tracking")
+    cell.set(**values)
+    return cell
+
+
+@pytest.fixture(scope="module")
+def tracked():
+    """The results of every frame, the true positions (particle, frame, yx), the ids (particle, frame)."""
+    with dmlink.open(data.moving_particles()) as recording:
+        particles = recording.tags["truth"]["particles"]
+        yx = [[at or (np.nan, np.nan) for at in particle["positions"]] for particle in particles]
+        truth, cell = np.array(yx), tracking()
+        results = [cell.run(frame).results for frame in recording]
+    ids = np.zeros(truth.shape[:2], int)
+    for i, result in enumerate(results):
+        here = np.flatnonzero(np.isfinite(truth[:, i, 0]))
+        distance, found = cKDTree(result["particles"].yx).query(truth[here, i])
+        near = distance < 3
+        ids[here[near], i] = [int(result["particles"].labels[k]) for k in found[near]]
+    return results, truth, ids
+
+
+def separation(truth):
+    """Return how far each particle is from the next one, (particle, frame), and from the edge, in px."""
+    apart = np.full(truth.shape[:2], np.nan)
+    for i in range(truth.shape[1]):
+        here = np.flatnonzero(np.isfinite(truth[:, i, 0]))
+        apart[here, i] = cKDTree(truth[here, i]).query(truth[here, i], k=2)[0][:, 1]
+    edge = np.minimum(truth, 511 - truth).min(axis=2)
+    return apart, edge
+
+
+def test_particles_are_found_within_0_3_px_and_no_others(tracked):
+    results, truth, _ = tracked
+    apart, edge = separation(truth)
+    errors = []
+    for i, result in enumerate(results):
+        clear = (apart[:, i] > APART) & (edge[:, i] > APART / 2)
+        errors.append(cKDTree(result["particles"].yx).query(truth[clear, i])[0])
+        true = truth[np.isfinite(truth[:, i, 0]), i]
+        found = result["particles"].yx
+        edge_of_found = np.minimum(found, 511 - found).min(axis=1)
+        assert cKDTree(true).query(found[edge_of_found > APART / 2])[0].max() < APART / 2
+    errors = np.concatenate(errors)
+    assert len(errors) > 3000
+    assert errors.max() < 1
+    assert np.sqrt(np.mean(errors**2)) < 0.3
+
+
+def test_numbers_are_kept_as_long_as_particles_stay_clear_of_each_other(tracked):
+    _, truth, ids = tracked
+    apart, edge = separation(truth)
+    clear = (apart > APART) & (edge > APART / 2)
+    follow = clear[:, :-1] & clear[:, 1:]
+    assert follow.sum() > 3000
+    assert (ids[:, :-1][follow] == ids[:, 1:][follow]).all()
+
+
+def test_numbers_are_kept_through_most_crossings_at_500_particles_on_1024_x_1024(tracked):
+    _, truth, ids = tracked
+    meetings = kept = 0
+    for a in range(len(truth)):
+        for b in range(a):
+            apart = np.hypot(*(truth[a] - truth[b]).T)
+            if np.isnan(apart).all() or np.nanmin(apart) > NEAR:
+                continue
+            closest = np.nanargmin(apart)
+            before = np.flatnonzero(apart[:closest] > APART)[-1:]
+            after = np.flatnonzero(apart[closest:] > APART)[:1] + closest
+            if not before.size or not after.size:
+                continue
+            both = truth[[a, b], before[0] : after[0] + 1]
+            if not ((both > 20) & (both < 491)).all():
+                continue
+            numbers = [(ids[p, : before[0] + 1], ids[p, after[0] :]) for p in (a, b)]
+            meetings += 1
+            kept += all(old[old > 0][-1] == [*new[new > 0], 0][0] for old, new in numbers)
+    assert meetings > 30
+    assert kept / meetings >= 0.8
+
+
+def test_series_are_those_of_the_recording(tracked):
+    results, truth, _ = tracked
+    inside = np.isfinite(truth[..., 0]).sum(axis=0)
+    found = [result["count"].value for result in results]
+    np.testing.assert_allclose(found, inside, atol=0.12 * inside.max())  # those that overlap are one
+    size, speed = results[-1]["diameter"], results[-1]["speed"]
+    assert (size.value, size.unit) == (pytest.approx(0.5 * 10, rel=0.1), "nm")
+    steps = np.hypot(*np.diff(truth, axis=1).T).T
+    assert (speed.value, speed.unit) == (pytest.approx(0.5 * 20 * np.nanmean(steps), rel=0.1), "nm/s")
+    marks = results[-1]["particles"]
+    ends = [tail[-1] for tail in marks.tails]
+    np.testing.assert_allclose(ends, marks.yx)
+    assert max(len(tail) for tail in marks.tails) == 20
+
+
+@pytest.fixture(scope="module")
+def water():
+    with dmlink.open(real("bsd_trackpy-examples/bulk_water/bulk_water_green_000-149.tif")) as recording:
+        yield recording
+
+
+def test_as_many_spheres_in_water_are_found_as_published(water):
+    cell = tracking(diameter=5, contrast=5.0)
+    counts = {i: cell.run(water[i].data).results["count"].value for i in (19, 29)}
+    assert counts == {19: pytest.approx(576, rel=0.03), 29: pytest.approx(599, rel=0.03)}
+
+
+def test_spheres_in_water_are_linked_as_trackpy_does(water):
+    cell, features = tracking(diameter=5, contrast=5.0, reach=5, memory=3), []
+    for i in range(40):
+        marks = cell.run(water[i].data).results["particles"]
+        features.append(pd.DataFrame({"frame": i, "y": marks.yx[:, 0], "x": marks.yx[:, 1]}))
+        features[-1]["ours"] = [int(label) for label in marks.labels]
+    trackpy.quiet()
+    linked = trackpy.link(pd.concat(features, ignore_index=True), 5, memory=3)
+
+    def links(number):
+        """Return which features follow each other in one track."""
+        ordered = linked.reset_index().sort_values([number, "frame"])
+        same = ordered[number].to_numpy()[1:] == ordered[number].to_numpy()[:-1]
+        rows = ordered["index"].to_numpy()
+        return set(zip(rows[:-1][same].tolist(), rows[1:][same].tolist(), strict=True))
+
+    ours, theirs = links("ours"), links("particle")
+    assert len(theirs) > 18_000
+    assert len(ours & theirs) / len(ours | theirs) > 0.95
+
+
+def test_four_rods_in_liquid_are_followed():
+    ids = []
+    with dmlink.open(real("apache_SAM-EM/lptem_example")) as recording:
+        cell = tracking(diameter=41, contrast=5.0, reach=25)
+        for i, frame in enumerate(recording):
+            marks = cell.run(frame).results["particles"]
+            if i in RODS:
+                distance, found = cKDTree(marks.yx).query(RODS[i])
+                assert distance.max() < 6
+                ids.append([marks.labels[k] for k in found])
+    assert ids[0] == ids[1]
+
+
+RODS = {
+    0: [(307, 509), (727, 689), (482, 277), (514, 586)],
+    19: [(303, 507), (727, 691), (497, 276), (515, 588)],
+}
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (8, 8), (61, 87), (3, 200), (1, 1)])
+def test_nothing_is_found_where_nothing_is(shape, capsys):
+    noise = np.random.default_rng(5).poisson(100, shape).astype(np.uint16)
+    flat = np.full(shape, 65535, np.uint16)
+    for frame in (noise, flat, flat * 0, np.full(shape, np.nan), np.int16(noise) - 200):
+        results = tracking().run(frame).results
+        assert results["count"].value == len(results["particles"].yx) == 0
+        assert "Nothing stands out" in capsys.readouterr().out
+
+
+def test_a_blanked_beam_or_broken_pixels_are_no_particles():
+    rng = np.random.default_rng(6)
+    frame = rng.poisson(500, (256, 256)).astype(np.float32)
+    some = rng.random(frame.shape) < 0.0005
+    for broken in (0, 65535, np.nan, np.inf):
+        assert tracking().run(np.where(some, broken, frame)).results["count"].value == 0
+    for electrons in (0.001, 0.01, 0.1):
+        blank = rng.poisson(electrons, frame.shape).astype(np.uint16)
+        assert tracking(dark=False).run(blank).results["count"].value == 0
+
+
+def test_particles_that_touch_everywhere_are_found_or_the_cell_says_why_not(capsys):
+    y, x = np.mgrid[:120, :120]
+    crowd = np.float32(1000 + 300 * np.sin(2 * np.pi * y / 12) * np.sin(2 * np.pi * x / 12))
+    assert tracking().run(crowd).results["count"].value == 0
+    assert "too high a contrast" in capsys.readouterr().out
+    assert tracking(contrast=1.0).run(crowd).results["count"].value == pytest.approx(200, abs=12)
