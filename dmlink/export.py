@@ -17,7 +17,10 @@ from dmlink.scriptdata import beside, embedded, loaded, named
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
 DRAWN = {"Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Table", "Text"}
-MECHANICS = ("livescript", "batchscript", "memory")  # modules of dmlink.indm
+MECHANICS = {  # modules of dmlink.indm; a later one's definition takes the place of an earlier one's
+    "live": ("livescript", "memory"),
+    "batch": ("livescript", "batchscript", "memory"),
+}
 OPENING = {"open", "load", "loadtxt", "fromfile", "genfromtxt", "memmap", "imread", "read_csv", "Path"}
 FUTURE = "from __future__ import annotations  # so that Python 3.7 reads newer ones\n"
 HEADER = '''"""{name}: processes every frame of {of} in DigitalMicrograph.
@@ -144,7 +147,7 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     options = {"meaning": "as_result"} if bare else {}
     if "tags" in program.source:
         options["tags"] = "read_tags"
-    mechanics = _needed([START[target], *kinds, *options.values()])
+    mechanics = _needed([START[target], *kinds, *options.values()], MECHANICS[target])
     more = "".join(f", {option}={value}" for option, value in options.items())
     call = f"{START[target]}({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{more})"
     function = f"def dmlink_live():\n{indent(mechanics, '    ')}\n    {call}"
@@ -171,9 +174,9 @@ def _is_result(value: ast.expr | None, given: set[str]) -> bool:
     return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
-def _needed(names: list[str]) -> str:
+def _needed(names: list[str], modules: tuple[str, ...]) -> str:
     """Return the definitions of the mechanics that these need in turn, and the imports of those."""
-    parts = [bundle.part(module) for module in MECHANICS]
+    parts = [bundle.part(module) for module in modules]
     body = "\n".join(_brief(part.body) for part in parts)
     lines = body.split("\n")
     definitions = {n.name: n for n in ast.parse(body).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}

@@ -6,35 +6,33 @@ Together with livescript.py they go into people's scripts as they stand.
 import os
 import re
 import time
-from types import SimpleNamespace
 
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.livescript import Axis, Live, ascii_text, own_names
+from dmlink.indm.livescript import Axis, Live, Window, ascii_text, own_names
+
+
+def remember(live, name, column):
+    """Put a column into those of all frames."""
+    if name not in live.columns or len(live.columns[name]) != len(column):
+        live.columns[name] = np.zeros((len(column), live.frames), np.float32)
+    live.columns[name][:, live.index] = column
+    return live.columns[name], Axis(0.0, 1.0, "frames"), slice(live.index, live.index + 1)
 
 
 class Batch(Live):
     """A recording instead of a live view; as many columns and images as it has frames."""
 
-    def __init__(self, header, n, name, process, first, meaning, tags):
-        Live.__init__(self, header, name, process, first, meaning, tags)
-        self.n, self.stacks, self.background = n, {}, True
+    def __init__(self, header, frames, name, names, meaning, tags):
+        Live.__init__(self, header, name, names, meaning, tags)
+        self.frames, self.stacks, self.background = frames, {}, True
 
-    def remember(self, name, column):
-        columns = self.columns.get(name)
-        if columns is None or len(columns) != len(column):
-            columns = self.columns[name] = np.zeros((len(column), self.n), np.float32)
-        columns[:, self.index] = column
-        return columns, Axis(0.0, 1.0, "frames"), slice(self.index, self.index + 1)
-
-    def window(self, name, values, line=False):
-        window = Live.window(self, name, values, line)
-        if not line and values.ndim == 2 and " in time" not in name:
-            if name not in self.stacks:
-                shape = (self.n, *values.shape)
-                self.stacks[name] = np.zeros(shape, np.float32)
-            self.stacks[name][self.index] = values
+    def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=None):
+        window = Live.draw(self, name, values, axes, unit, line, new, kind or Window)
+        if kind is Window:
+            stack = self.stacks.setdefault(name, np.zeros((self.frames, *values.shape), np.float32))
+            stack[self.index] = values
         return window
 
     def finish(self, header):
@@ -97,26 +95,17 @@ def streamed(parts, shape, dtype, size):
 
 def process_recording(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}):
     """Run the process() of the calling script on every frame of its RECORDING."""
-    names = own_names(caller)
+    names = own_names(caller, kinds)
     if names is None:
         return
-    for kind in kinds:
-        names.setdefault(kind.__name__, kind)
     try:
         header, n, frames = recorded(names["RECORDING"])
     except Exception as error:
         return print(f"{name}: set RECORDING on top. {names['RECORDING']!r} cannot be read: {error}")
-    first = names["dmlink_live"].__code__.co_firstlineno
-    batch = Batch(header, n, name, names["process"], first, meaning, tags)
-    main, told = DM.IsScriptOnMainThread(), time.time()
+    batch, main, told = Batch(header, n, name, names, meaning, tags), DM.IsScriptOnMainThread(), time.time()
     try:
-        axes = [header.GetDimensionCalibration(i, 0) for i in range(header.GetNumDimensions())][:2]
-        x, y = (Axis(a[0], a[1], ascii_text(a[2])) for a in (axes + axes)[:2])
-        about = {"scale": x.scale, "origin": x.origin, "unit": x.unit, "tags": tags(header), "roi": None}
         for batch.index, frame in enumerate(frames):
-            frame.flags.writeable = False
-            info = SimpleNamespace(x=x, y=y, index=batch.index, time=0.0, source=header.GetName(), **about)
-            batch.waiting = frame, info
+            batch.waiting = frame, batch.info(0, 0, None)
             batch.run()
             if main:
                 DM.DoEvents()  # so that windows are drawn, and can be closed

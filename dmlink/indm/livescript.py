@@ -28,140 +28,177 @@ class Axis(NamedTuple):  # the value at pixel i is origin + scale * i, in unit
         return self.origin + self.scale * np.arange(n)
 
 
-def Scalar(value, unit="", name=""):
-    value = {str(k): float(v) for k, v in value.items()} if isinstance(value, dict) else float(value)
-    series = value if isinstance(value, dict) else {"value": value}
-    return SimpleNamespace(show=show_scalar, value=value, series=series, unit=unit, name=name)
+class Scalar:
+    def __init__(self, value, unit="", name=""):
+        many = isinstance(value, dict)
+        self.value = {str(k): float(v) for k, v in value.items()} if many else float(value)
+        self.series = self.value if many else {"value": self.value}
+        self.unit, self.name = unit, name
+
+    def show(self, live, name, info):
+        columns, frames, new = remember(live, name, list(self.series.values()))
+        live.draw(name, columns, (frames, Axis()), self.unit, line=True, new=new)
 
 
-def show_scalar(live, name, result, info):
-    columns, frames, new = live.remember(name, list(result.series.values()))
-    live.window(name, columns, True).draw(columns, frames, Axis(), result.unit, new)
+class Profile:
+    def __init__(self, values, scale=1.0, origin=0.0, unit="", value_unit="", name=""):
+        self.values, self.x = numbers(values, 1), Axis(float(origin), float(scale), unit)
+        self.value_unit, self.name = value_unit, name
+
+    def show(self, live, name, info):
+        live.draw(name, self.values, (self.x,), self.value_unit, line=True)
+        columns, frames, new = remember(live, name, self.values)
+        live.draw(f"{name} in time", columns, (frames, self.x), self.value_unit, new=new)
 
 
-def Profile(values, scale=1.0, origin=0.0, unit="", value_unit="", name=""):
-    x = Axis(float(origin), float(scale), unit)
-    return SimpleNamespace(
-        show=show_profile, values=numbers(values, 1), x=x, value_unit=value_unit, name=name
-    )
+def remember(live, name, column):
+    """Add a column to those of the frames before; their number doubles, at last the older half goes."""
+    columns, first, n = live.columns.get(name, (np.zeros((0, 0)), 0, 0))
+    if len(column) != len(columns):
+        columns, first, n = np.zeros((len(column), 256), np.float32), 0, 0
+    new = slice(n, n + 1)
+    if n == columns.shape[1]:
+        gone, new = n // 2 if n >= 2048 else 0, slice(None)
+        kept, first, n = columns[:, gone:], first + gone, n - gone
+        columns = np.hstack([kept, np.zeros_like(kept)])
+    columns[:, n] = column
+    live.columns[name] = columns, first, n + 1
+    return columns, Axis(float(first), 1.0, "frames"), new
 
 
-def show_profile(live, name, result, info):
-    live.window(name, result.values, True).draw(result.values, result.x, Axis(), result.value_unit)
-    columns, frames, new = live.remember(name, result.values)
-    live.window(f"{name} in time", columns).draw(columns, frames, result.x, result.value_unit, new)
+class Image:
+    def __init__(self, values, scale=1.0, origin=0.0, unit="", name=""):
+        array = np.asarray(values)
+        colours = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+        y, x = origin if np.ndim(origin) else (origin, origin)
+        self.values, self.name = numbers(array, 3 if colours else 2), name
+        self.x, self.y = Axis(float(x), float(scale), unit), Axis(float(y), float(scale), unit)
+
+    def show(self, live, name, info):
+        kind = Colours if self.values.ndim == 3 else Window
+        return live.draw(name, self.values, (self.x, self.y), kind=kind)
 
 
-def Image(values, scale=1.0, origin=0.0, unit="", name=""):
-    y, x = origin if np.ndim(origin) else (origin, origin)
-    x, y = Axis(float(x), float(scale), unit), Axis(float(y), float(scale), unit)
-    return SimpleNamespace(show=show_image, values=numbers(values, 2), x=x, y=y, name=name)
-
-
-def show_image(live, name, result, info):
-    live.window(name, result.values).draw(result.values, result.x, result.y)
-
-
-def numbers(values, n):
+def numbers(values, dimensions):
     array = np.asarray(values)
-    colours = n == 2 and array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
-    if array.dtype.kind not in "biuf" or not array.size or not (array.ndim == n or colours):
+    if array.dtype.kind not in "biuf" or not array.size or array.ndim != dimensions:
         raise ValueError(f"An array of shape {array.shape} and type {array.dtype} cannot be shown.")
     return array
 
 
-def Points(yx, name="", labels=None, tails=None):
-    yx = np.asarray(yx, float).reshape(-1, 2)
-    places, labels = np.hstack([yx - 3, yx + 3]), tuple(map(str, labels or ()))
-    return SimpleNamespace(show=show_marks, yx=yx, places=places, labels=labels, tails=tails or (), name=name)
+class Points:
+    def __init__(self, yx, name="", labels=None, tails=None):
+        self.yx, self.labels = np.asarray(yx, float).reshape(-1, 2), tuple(map(str, labels or ()))
+        self.places, self.tails, self.name = np.hstack([self.yx - 3, self.yx + 3]), tails or (), name
+
+    def show(self, live, name, info):
+        show_marks(self, live, name, info)
 
 
-def Boxes(tlbr, name="", labels=None):
-    tlbr = np.asarray(tlbr, float).reshape(-1, 4)
-    labels = tuple(map(str, labels or ()))
-    return SimpleNamespace(show=show_marks, tlbr=tlbr, places=tlbr, labels=labels, name=name)
+class Boxes:
+    def __init__(self, tlbr, name="", labels=None):
+        self.tlbr = self.places = np.asarray(tlbr, float).reshape(-1, 4)
+        self.labels, self.name = tuple(map(str, labels or ())), name
+
+    def show(self, live, name, info):
+        show_marks(self, live, name, info)
 
 
-def show_marks(live, name, result, info):
-    drawn = draw_marks(live.image, [result], live.marks.get(name), info.roi or (0, 0))
-    live.marks[name], image = drawn, live.image
-    live.erasers[name] = lambda: draw_marks(image, [], drawn, (0, 0))
+def show_marks(result, live, name, info):
+    live.windows.setdefault(name, Marks(live.image)).draw([result], (info.roi or (0, 0))[:2])
 
 
-def Overlay(image, *marks, name=""):
-    image = image if isinstance(image, SimpleNamespace) else Image(image)
-    return SimpleNamespace(show=show_overlay, image=image, marks=marks, name=name)
+class Overlay:
+    def __init__(self, image, *marks, name=""):
+        self.image, self.marks, self.name = image if isinstance(image, Image) else Image(image), marks, name
+
+    def show(self, live, name, info):
+        window = self.image.show(live, name, info)
+        if window.image is not None:
+            window.marks = window.marks or Marks(window.image)
+            window.marks.draw(self.marks)
 
 
-def show_overlay(live, name, result, info):
-    window = live.window(name, result.image.values)
-    window.draw(result.image.values, result.image.x, result.image.y)
-    if window.image is not None:
-        window.marks = draw_marks(window.image, result.marks, window.marks, (0, 0))
+class Marks:
+    """Annotations on an image: those of a frame take the place of the ones before."""
+
+    def __init__(self, image):
+        self.image, self.drawn = image, []
+
+    def draw(self, marks, corner=(0, 0)):
+        display = self.image.GetImageDisplay(0)
+        remove = "FindImageByID({}).ImageGetImageDisplay(0).ComponentGetChild({}).ComponentRemoveFromParent()"
+        for i in reversed(range(display.CountChildren() if self.drawn else 0)):
+            child = display.GetChild(i)
+            if (child.GetType(), child.GetRect()) in self.drawn:  # others are the user's
+                DM.ExecuteScriptString(remove.format(self.image.GetID(), i))
+        self.drawn = []
+        for mark in marks:
+            for i, place in enumerate(mark.places[:200]):
+                top, left, bottom, right = (place + np.tile(corner, 2)).tolist()
+                made = [display.AddNewComponent(5, top, left, bottom, right)]
+                if mark.labels:
+                    made.append(display.AddNewComponent(13, bottom, left, bottom + 12, right))
+                    made[1].TextAnnotationSetText(ascii_text(mark.labels[i]))
+                for component in made:
+                    component.SetForegroundColor(1.0, 0.8, 0.0)
+                    self.drawn.append((component.GetType(), component.GetRect()))
+
+    def release(self, delete):
+        try:
+            self.draw([])
+        except Exception:  # the image is gone, and its annotations with it
+            self.drawn = []
+        self.image = None
 
 
-def draw_marks(image, marks, drawn, corner):
-    """Draw annotations in the place of those drawn for the frame before, and return what is there now."""
-    try:
-        display = image.GetImageDisplay(0)
-    except Exception:  # its window was closed
-        return []
-    remove = "FindImageByID({}).ImageGetImageDisplay(0).ComponentGetChild({}).ComponentRemoveFromParent()"
-    for i in reversed(range(display.CountChildren() if drawn else 0)):
-        if (display.GetChild(i).GetType(), display.GetChild(i).GetRect()) in drawn:  # others are the user's
-            DM.ExecuteScriptString(remove.format(image.GetID(), i))
-    made = []
-    for mark in marks:
-        for i, place in enumerate(mark.places[:200].tolist()):
-            top, left, bottom, right = (a + b for a, b in zip(place, [*corner[:2], *corner[:2]]))
-            made.append(display.AddNewComponent(5, top, left, bottom, right))
-            if mark.labels:
-                made.append(display.AddNewComponent(13, bottom, left, bottom + 12, right))
-                made[-1].TextAnnotationSetText(ascii_text(mark.labels[i]))
-    for component in made:
-        component.SetForegroundColor(1.0, 0.8, 0.0)
-    return [(component.GetType(), component.GetRect()) for component in made]
+class Several:
+    def __init__(self, results, name=""):
+        self.results, self.name = {}, name
+        for key, value in results.items() if isinstance(results, dict) else enumerate(results, 1):
+            result = as_result(value)
+            if result is not None:
+                own = result.name if result.name and not isinstance(results, dict) else str(key)
+                self.results[own + "'" * (own in self.results)] = result
+
+    def show(self, live, name, info):
+        for key, one in self.results.items():
+            one.show(live, f"{name} {key}", info)
 
 
-def Several(results, name=""):
-    found = {}
-    for key, value in results.items() if isinstance(results, dict) else enumerate(results, 1):
-        result = as_result(value)
-        if result is not None:
-            own = result.name if result.name and not isinstance(results, dict) else str(key)
-            found[own + "'" * (own in found)] = result
-    return SimpleNamespace(show=show_several, results=found, name=name)
+class Table:
+    def __init__(self, columns, name=""):
+        if hasattr(columns, "to_records"):  # pandas
+            columns = columns.to_records(index=False)
+        if isinstance(columns, list):
+            columns = {key: [row[key] for row in columns] for key in (columns or [{}])[0]}
+        keys = columns if isinstance(columns, dict) else columns.dtype.names
+        self.columns, self.name, written = {str(k): np.asarray(columns[k]) for k in keys}, name, []
+        for key, column in self.columns.items():
+            cells = [key] + [format(v, ".6g") if column.dtype.kind == "f" else str(v) for v in column[:50]]
+            written.append([cell.rjust(max(map(len, cells))) for cell in cells])
+        n = max([len(column) for column in self.columns.values()] or [0])
+        lines = ["  ".join(row).rstrip() for row in zip(*written)] + [f"... {n} rows in all"] * (n > 50)
+        self.text = "\n".join(lines)
+
+    def show(self, live, name, info):
+        write(live, name, self.text)
 
 
-def show_several(live, name, result, info):
-    for key, one in result.results.items():
-        one.show(live, f"{name} {key}", one, info)
+class Text:
+    def __init__(self, text, name=""):
+        self.text, self.name = str(text), name
+
+    def show(self, live, name, info):
+        write(live, name, self.text)
 
 
-def Table(columns, name=""):
-    if hasattr(columns, "to_records"):  # pandas
-        columns = columns.to_records(index=False)
-    if isinstance(columns, list):
-        columns = {key: [row[key] for row in columns] for key in (columns or [{}])[0]}
-    keys = columns if isinstance(columns, dict) else columns.dtype.names
-    columns, written = {str(key): np.asarray(columns[key]) for key in keys}, []
-    for key, column in columns.items():
-        cells = [key] + [format(v, ".6g") if column.dtype.kind == "f" else str(v) for v in column[:50]]
-        written.append([cell.rjust(max(map(len, cells))) for cell in cells])
-    n = max([len(column) for column in columns.values()] or [0])
-    lines = ["  ".join(row).rstrip() for row in zip(*written)] + [f"... {n} rows in all"] * (n > 50)
-    return SimpleNamespace(show=show_text, columns=columns, text="\n".join(lines), name=name)
-
-
-def Text(text, name=""):
-    return SimpleNamespace(show=show_text, text=str(text), name=name)
-
-
-def show_text(live, name, result, info):
-    when, before = live.printed.get(name, (-math.inf, ""))
-    if time.time() - when > 1 and result.text != before:  # not for every frame
-        live.printed[name] = time.time(), result.text
-        print(f"{name}, frame {info.index}:\n{ascii_text(result.text)}")
+def write(live, name, text):
+    """Print a text if it is another one, and not for every frame."""
+    when, before = live.written.get(name, (0.0, ""))
+    if time.time() - when > 1 and text != before:
+        live.written[name] = time.time(), text
+        print(f"{name}, frame {live.index}:\n{ascii_text(text)}")
 
 
 def figure_pixels(figure):
@@ -173,7 +210,7 @@ def figure_pixels(figure):
 
 def as_result(value):
     """Give a bare value its obvious meaning."""
-    if value is None or isinstance(value, SimpleNamespace):
+    if value is None or hasattr(value, "show"):
         return value
     if isinstance(value, str):
         return Text(value)
@@ -194,70 +231,77 @@ def as_result(value):
 
 
 class Window(DM.Py_ScriptObject):
-    """A result on the screen, for values of one shape; it notices when the user closes it."""
+    """A result on the screen, for values of one shape; `image` is None once the user has closed it."""
 
     def __init__(self, title, values, line):
-        DM.Py_ScriptObject.__init__(self)
-        self.like, self.marks = (values.shape, line), None
-        if values.ndim == 3:
-            self.colour("{}.ShowImage()", values)
-            self.image = DM.GetFrontImage()
-        else:  # DM takes nothing but arrays that own their memory, in C order
-            self.image = DM.CreateImage(np.array(values, dtype=np.float32, order="C", copy=True))
+        DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
+        self.like, self.marks, self.image = (values.shape, line), None, self.made(values)
         if self.image is None:
             raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
         self.image.SetName(title)
         self.image.GetTagGroup().SetTagAsBoolean("dmlink:result", True)  # it is nobody's live view
+        self.image.ShowImage()
         if line:
-            document = DM.NewImageDocument(title)
-            document.AddImageDisplay(self.image, 3)
-            document.Show()
-        elif values.ndim == 2:
-            self.image.ShowImage()
+            self.image.GetImageDisplay(0).ChangeDisplayType(3)
         self.WindowHandleWindowClosedEvent(self.image.GetOrCreateImageDocument().GetWindow(), "pythonplugin")
 
     def HandleWindowClosedEvent(self, flags, window):
         self.image = None
 
-    def draw(self, values, x, y, unit="", new=slice(None)):
-        image = self.image
-        if image is not None and values.ndim == 3:
-            text = "RGBimage shown := FindImageByID({})\nshown = {{}}\nshown.UpdateImage()"
-            self.colour(text.format(image.GetID()), values)
-        elif image is not None:
-            image.GetNumArray()[..., new] = values[..., new]
-            for dimension, axis in enumerate((x, y)[: values.ndim]):
-                image.SetDimensionCalibration(dimension, axis.origin, axis.scale, ascii_text(axis.unit), 0)
-            image.SetIntensityUnitString(ascii_text(unit))
-            image.UpdateImage()
+    def made(self, values):  # DM takes nothing but arrays that own their memory, in C order
+        return DM.CreateImage(np.array(values, dtype=np.float32, order="C", copy=True))
 
-    def colour(self, text, values):  # only DM-script can make and change colours, of three grey images
-        planes = [DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")) for i in range(3)]
-        DM.ExecuteScriptString(text.format("rgb({}, {}, {})".format(*(p.GetLabel() for p in planes))))
-        for plane in planes:
-            DM.DeleteImage(plane)
+    def write(self, values, axes, unit, new):
+        self.image.GetNumArray()[..., new] = values[..., new]
+        for dimension, axis in enumerate(axes):
+            self.image.SetDimensionCalibration(dimension, axis.origin, axis.scale, ascii_text(axis.unit), 0)
+        self.image.SetIntensityUnitString(ascii_text(unit))
+        self.image.UpdateImage()
 
     def release(self, delete):
-        image, self.image = self.image, None
+        image, self.image = self.image, None  # DM frees no image that Python holds
         getattr(self, "UnregisterAllListeners", int)()  # not in GMS up to 3.5.1
         if delete and image is not None:
             DM.DeleteImage(image)
 
 
-class Live(DM.Py_ScriptObject):
-    """Listens to a live view; nothing may escape from here into DM."""
+class Colours(Window):
+    """Only DM-script can make and change images in colour, of three grey ones."""
 
-    def __init__(self, image, name, process, first, meaning, tags):
-        DM.Py_ScriptObject.__init__(self)  # before all else, as the registrations need it
-        self.image, self.name, self.process, self.meaning, self.tags = image, name, process, meaning, tags
-        self.first = first  # the first line of the mechanics
+    def made(self, values):
+        self.compose("{}.ShowImage()", values)
+        return DM.GetFrontImage()
+
+    def write(self, values, axes, unit, new):
+        shown = f"RGBimage shown := FindImageByID({self.image.GetID()})\n"
+        self.compose(shown + "shown = {}\nshown.UpdateImage()", values)
+
+    def compose(self, text, values):
+        planes = [DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")) for i in range(3)]
+        DM.ExecuteScriptString(text.format("rgb({}, {}, {})".format(*(p.GetLabel() for p in planes))))
+        for plane in planes:
+            DM.DeleteImage(plane)
+
+
+class Live(DM.Py_ScriptObject):
+    """Processes a live view; nothing may escape from here into DM."""
+
+    def __init__(self, image, name, names, meaning, tags):
+        DM.Py_ScriptObject.__init__(self)
+        self.image, self.name, self.meaning, self.tags = image, name, meaning, tags
+        self.process, self.code = names["process"], names["dmlink_live"].__code__
         self.background, self.waiting = not DM.IsScriptOnMainThread(), None
-        self.stop = self.busy = False
-        self.came = self.reported = time.time()
-        self.index, self.processed, self.skipped, self.told, self.rest_until = -1, 0, 0, 0, 0.0
-        self.rows, self.tail, self.scanned = [], -1, -1
+        self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.time()
+        self.came, self.index, self.processed, self.skipped, self.last, self.lowest = (
+            time.time(),
+            -1,
+            0,
+            0,
+            None,
+            0,
+        )
         self.like, self.state, self.errors = None, {}, set()
-        self.windows, self.columns, self.marks, self.erasers, self.printed = {}, {}, {}, {}, {}
+        self.windows, self.columns, self.written = {}, {}, {}
 
     def HandleWindowClosedEvent(self, flags, window):
         self.end("the live view was closed")
@@ -266,13 +310,12 @@ class Live(DM.Py_ScriptObject):
         """Take the frame if it is new, complete, and nothing else is at work."""
         if self.stop:
             return
-        self.came = time.time() if flags is not None else self.came
+        self.came = self.came if flags is None else time.time()
         try:
+            array = np.atleast_2d(self.image.GetNumArray())
             if self.windows and all(window.image is None for window in self.windows.values()):
                 self.end("its window was closed")
-                return
-            array = np.atleast_2d(self.image.GetNumArray())
-            if self.complete(array):
+            elif self.complete(array):
                 self.index += 1
                 if self.busy or time.perf_counter() < self.rest_until:
                     self.skipped += 1
@@ -284,113 +327,92 @@ class Live(DM.Py_ScriptObject):
             self.run()
 
     def complete(self, array):
-        """Say whether this is a new frame, and all of it: a scan (STEM) comes in parts, from the top down."""
-        rows = [row[:: 1 + row.size // 500].tobytes() for row in array[:: -max(1, len(array) // 8)][::-1]]
-        changed = [i for i, row in enumerate(rows) if [row] != self.rows[i : i + 1]]
-        size, self.rows = [len(self.rows), *map(len, self.rows[:1])], rows
-        if size != [len(rows), len(rows[0])]:
-            self.tail, self.scanned = len(rows) - 1, -1
+        """Say whether this is a new frame, and all of it: has the last row changed that is not masked?
+
+        The In-Situ Player sends its event twice for a frame; a scan (STEM) comes in parts, from the top down.
+        """
+        rows = enumerate(array[:: -(1 + len(array) // 32)])
+        last = next(((i, row.tobytes()) for i, row in rows if row.min() != row.max()), (0, b""))
+        before, self.last = self.last, (array.shape, last)
+        if before is None or before[0] != array.shape:
+            self.lowest = last[0]
             return True
-        if not changed:
-            return False  # the In-Situ Player sends its event twice for a frame
-        if changed[-1] < self.tail and changed == list(range(changed[0], changed[-1] + 1)):
-            if changed[0] < self.scanned:
-                self.tail = self.scanned  # the rows come anew: those below do never change
-            if changed[-1] < self.tail:
-                self.scanned = changed[-1]
-                return False
-        self.tail, self.scanned = max(self.tail, changed[-1]), -1
-        return True
+        first_scan, self.lowest = 0 < last[0] < self.lowest, min(self.lowest, last[0])
+        return self.last != before and not first_scan
 
     def take(self, array):
         """Copy the ROI, as the camera writes on: the first rectangle, as far as it is on the image."""
-        display = self.image.GetImageDisplay(0)
+        display, (h, w) = self.image.GetImageDisplay(0), array.shape[:2]
         rois = [display.GetROI(i) for i in range(display.CountROIs())]
         roi = next((roi.GetRectangle() for roi in rois if roi.IsRectangle()), None)
-        h, w = array.shape[:2]
         top, left, bottom, right = map(int, roi or (0, 0, h, w))
         top, left = min(max(0, top), h - 1), min(max(0, left), w - 1)
         bottom, right = min(max(top + 1, bottom), h), min(max(left + 1, right), w)
         frame = np.array(array[top:bottom, left:right])
-        frame.flags.writeable = False
+        return frame, self.info(top, left, (top, left, bottom, right) if roi else None)
+
+    def info(self, top, left, roi):
         axes = [self.image.GetDimensionCalibration(i, 0) for i in range(self.image.GetNumDimensions())]
-        axes = [Axis(a[0], a[1], ascii_text(a[2])) if math.isfinite(a[0] + a[1]) else Axis() for a in axes]
-        x, y = axes[0].part(left), (axes[1] if len(axes) > 1 else Axis()).part(top)
-        place, source = (top, left, bottom, right) if roi else None, str(self.image.GetName())
-        about = {"scale": x.scale, "origin": x.origin, "unit": x.unit, "tags": self.tags(self.image)}
-        about.update(index=self.index, time=time.time(), x=x, y=y, roi=place, source=source)
-        return frame, SimpleNamespace(**about)
+        axes = [Axis(o, s, ascii_text(u)) if np.isfinite(o + s) else Axis() for o, s, u in axes] + [Axis()]
+        x, y = axes[0].part(left), axes[1].part(top)
+        about = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
+        about.update(index=self.index, time=time.time(), source=str(self.image.GetName()))
+        return SimpleNamespace(tags=self.tags(self.image), **about)
 
     def run(self):
         (frame, info), self.waiting, began = self.waiting, None, time.perf_counter()
+        frame.flags.writeable = False
         if self.like != frame.shape:
-            self.like = frame.shape
-            self.state.clear()
+            self.like, self.state = frame.shape, {}
         try:
             result = self.meaning(self.process(frame, info, self.state))
             self.processed += 1
-            if not (result is None or hasattr(result, "show")):
+            if result is not None and not hasattr(result, "show"):
                 raise TypeError(f"this script cannot show a {type(result).__name__}: export the cell again.")
             if result is not None:
-                result.show(self, self.name, result, info)
+                result.show(self, self.name, info)
         except (Exception, SystemExit) as error:
             self.tell(error)
-        self.busy, now = False, time.perf_counter()
+        took, self.busy = time.perf_counter() - began, False
         if not self.background:
-            self.rest_until = 2 * now - began  # DM has at least half of the time for itself
-        if time.time() - self.reported > 60 and self.skipped > self.told:
-            self.reported, self.told = time.time(), self.skipped
-            print(f"{self.name}: {1e3 * (now - began):.0f} ms per frame; {self.skipped} frames skipped.")
+            self.rest_until = began + 2 * took  # DM has at least half of the time for itself
+        if time.time() - self.told > 60 and self.skipped:
+            self.told = time.time()
+            print(f"{self.name}: {1e3 * took:.0f} ms per frame; {self.skipped} frames skipped.")
 
-    def window(self, name, values, line=False):
-        """Return the window for these values; a new one if those before had another shape."""
-        old = self.windows.get(name)
-        if old is None or (old.image is not None and old.like != (values.shape, line)):
-            if old:
-                old.release(delete=True)
+    def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=Window):
+        """Show values in their window: a new one if those before had another shape."""
+        window = self.windows.get(name)
+        if window is None or (window.image is not None and window.like != (values.shape, line)):
+            if window is not None:
+                window.release(delete=True)
             title = ascii_text(f"{name} of {self.image.GetName()}")
-            self.windows[name] = Window(title, values, line)
-        return self.windows[name]
-
-    def remember(self, name, column):
-        """Add a column to those of the last frames; their number doubles, at last the older half goes."""
-        columns, first, n = self.columns.get(name, (np.zeros((0, 0), np.float32), 0, 0))
-        if len(column) != len(columns):
-            columns, first, n = np.zeros((len(column), 256), np.float32), 0, 0
-        new = slice(n, n + 1)
-        if n == columns.shape[1]:
-            gone = n // 2 if n >= 2048 else 0
-            kept = columns[:, gone:]
-            columns, first, n = np.concatenate([kept, np.zeros_like(kept)], axis=1), first + gone, n - gone
-            new = slice(None)
-        columns[:, n] = column
-        self.columns[name] = columns, first, n + 1
-        return columns, Axis(float(first), 1.0, "frames"), new
+            window = self.windows[name] = kind(title, values, line)
+        if window.image is not None:
+            window.write(values, axes, unit, new)
+        return window
 
     def tell(self, error):
         """Print an error once for each line of process() and what it calls."""
-        if self.stop:
-            return
-        script = self.process.__code__.co_filename
-        steps = traceback.extract_tb(error.__traceback__)
-        line = [step.lineno for step in steps if step.filename == script and step.lineno < self.first][-1:]
-        if (type(error), *line) not in self.errors:
-            self.errors.add((type(error), *line))
-            where = f"line {line[0]} of the script" if line else "showing the result"
+        mine = [
+            step
+            for step in traceback.extract_tb(error.__traceback__)
+            if step.filename == self.code.co_filename
+        ]
+        lines = [step.lineno for step in mine if step.lineno < self.code.co_firstlineno]
+        where = f"line {lines[-1]} of the script" if lines else "showing the result"
+        if (type(error), where) not in self.errors and not self.stop:
+            self.errors.add((type(error), where))
             what = traceback.format_exception_only(type(error), error)[-1].strip()
             print(f"{self.name}: frame {self.index}, {where}: {what}")
 
     def end(self, why, delete=False):
         if not self.stop:
-            self.stop = True
+            self.stop, self.image = True, None
             print(f"{self.name}: stopped, {why}. {self.processed} frames processed, {self.skipped} skipped.")
             getattr(self, "UnregisterAllListeners", int)()  # up to GMS 3.5.1 `stop` alone has to do
-            for erase in self.erasers.values():
-                erase()
-            self.erasers.clear()
             for window in self.windows.values():
                 window.release(delete)
-            self.image = None  # DM frees no image that Python holds
 
 
 def ascii_text(text):
@@ -413,32 +435,9 @@ def read_tags(image):
     return tags
 
 
-def live_view():
-    """Return the image in front, or else the first one, that is no result of a script."""
-    for i in range(-1, DM.CountImageDocuments()):
-        try:
-            image = DM.GetFrontImage() if i < 0 else DM.GetImageDocument(i).GetImage(0)
-            found, ours = image.GetTagGroup().GetTagAsBoolean("dmlink:result")
-            if not (found and ours) and image.GetNumArray().ndim < 3:
-                return image
-        except Exception:  # a document without an image, or colours
-            continue
-    return None
-
-
-def own_names(caller):
-    """DM's scripts share their names: run the calling one in some of its own, and there return them."""
-    names = caller.f_globals
-    if "dmlink_scripts" in names:
-        return names
-    running = names.setdefault("dmlink_running", {})
-    home = {key: value for key, value in names.items() if key.startswith("__") or key == "DM"}
-    exec(caller.f_code, dict(home, dmlink_scripts=running))
-
-
 def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}):
     """Run the process() of the calling script on every frame; stop what an earlier run has started."""
-    names = own_names(caller)
+    names = own_names(caller, kinds)
     if names is None:
         return
     number = 'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version", b)'
@@ -446,16 +445,12 @@ def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image:
     if DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version")[1] in (50, 51):
         why = "GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
         return print(f"{name}: {why}")
-    scripts = names["dmlink_scripts"]
+    image, scripts = live_view(names["dmlink_scripts"]), names["dmlink_scripts"]
     if name in scripts:
         scripts.pop(name).end("it is executed anew", delete=True)
-    image = live_view()
     if image is None:
         return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
-    for kind in kinds:
-        names.setdefault(kind.__name__, kind)
-    live = Live(image, name, names["process"], names["dmlink_live"].__code__.co_firstlineno, meaning, tags)
-    scripts[name] = live  # DM keeps no hold on it: this does
+    live = scripts[name] = Live(image, name, names, meaning, tags)  # DM keeps no hold on it: this does
     live.WindowHandleWindowClosedEvent(image.GetOrCreateImageDocument().GetWindow(), "pythonplugin")
     live.HandleDataChangedEvent(None, image)  # also for an image that stands still
     live.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
@@ -470,3 +465,26 @@ def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image:
     finally:
         if live.background:
             live.end("its script was stopped")
+
+
+def live_view(scripts):
+    """Return the image in front; if that is the result of a script, what this or another one looks at."""
+    try:
+        image = DM.GetFrontImage()
+        if not all(image.GetTagGroup().GetTagAsBoolean("dmlink:result")):
+            return image
+    except Exception:  # there is none
+        pass
+    return next((live.image for live in scripts.values() if live.image is not None), None)
+
+
+def own_names(caller, kinds):
+    """DM's scripts share their names: run the calling one in some of its own, and there return them."""
+    names = caller.f_globals
+    if "dmlink_scripts" not in names:
+        running = names.setdefault("dmlink_running", {})
+        home = {key: value for key, value in names.items() if key.startswith("__") or key == "DM"}
+        return exec(caller.f_code, dict(home, dmlink_scripts=running))
+    for kind in kinds:
+        names.setdefault(kind.__name__, kind)
+    return names
