@@ -66,7 +66,7 @@ def microscope(recording=None, fps=100.0, companion=True, constants=None, backgr
 def run_companion(dm, constants=None, background=True):
     running = getattr(dm, "endpoint", None)
     port = endpoints.parse(running).port if running else 0  # run again it gets the port that it had
-    text = bundle.companion(port, **{"STILL_SECONDS": 0.2, **(constants or {})})
+    text = bundle.companion(port, **{"STILL_SECONDS": 0.2, "SEARCH_SECONDS": 0.2, **(constants or {})})
     dm.companion = dm.run_script(text, background=background, name="dm_companion")
     return dm.companion.wait_for("dmlink://", timeout=10.0)
 

@@ -729,9 +729,10 @@ def test_a_script_can_drive_the_camera_itself():
             "    print(all(a < b for a, b in zip(seen, seen[1:])))\n"
             "finally:\n"
             "    camera.StopContinuousAcquisition()\n"
-            "print(camera.AcquireImage(0.001, 1, 1, 3, 0, 0, 4, 6).GetNumArray().shape)",
+            "print(camera.AcquireImage(0.001, 1, 1, 3, 0, 0, 4, 6).GetNumArray().shape)\n"
+            "print(camera.AcquireImage(*camera.GetDefaultParameters()).GetNumArray().shape)",
         )
-        assert script.output == ["False (8, 16)", "True", "(4, 6)"]
+        assert script.output == ["False (8, 16)", "True", "(4, 6)", "(16, 32)"]
 
 
 def test_calls_come_from_several_threads_at_once(microscope):

@@ -9,19 +9,25 @@ import time
 from typing import Any, Iterator
 
 from dmlink.indm.protocol import (
+    AUTH,
     DEAD_SECONDS,
     ERROR,
     FRAME,
     HANDSHAKE_SECONDS,
+    HELLO,
     MAX_HEADER,
     MAX_UNKNOWN,
     PING,
     PING_SECONDS,
     PREFIX,
+    VERSION,
     Decoder,
     Message,
+    ProtocolError,
     nonce,
     pack,
+    proof,
+    proves,
 )
 from dmlink.indm.view import Picture, Region
 
@@ -42,7 +48,6 @@ class Client:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
-        self.nonces = ("", nonce())  # theirs, ours
         self.welcome = False  # it has proved that it holds the token
         self.source: str | None = None  # name of the view that it wants; None for the companion's own
         self.region: Region | None = None
@@ -51,6 +56,7 @@ class Client:
         self.told: tuple[str, str] | None = None  # the state and reason last sent
         self.rois: dict[str, Any] = {}  # the rectangles last sent
         self.shape: tuple[int, ...] = ()  # of the view that they are on
+        self._nonces = ("", nonce())  # theirs, ours
         self._decoder = Decoder(MAX_UNKNOWN - PREFIX.size, 0)
         self._born = self._heard = self._progress = time.monotonic()
         self._pinged: float | None = None
@@ -67,10 +73,36 @@ class Client:
         """Whether a picture can be sent now."""
         return self.credit > 0 and not self._outbox and self._farewell is None
 
-    def let_in(self) -> None:
-        """Accept what a client that holds the token may send."""
-        self.welcome = True
-        self._decoder.limits = (MAX_HEADER, MAX_SHOWN)
+    def introduce(self, kind: int, header: dict[str, Any], token: str) -> bool:
+        """Take a message of the handshake, and answer it; True once it has proved that it holds the token.
+
+        Raises
+        ------
+        ProtocolError
+            If it has not, or speaks another version.
+        """
+        theirs, ours = self._nonces
+        if kind == HELLO and not theirs:
+            if header.get("version") != VERSION:
+                raise ProtocolError(
+                    f"This companion speaks version {VERSION}, the link {header.get('version')!r:.20}. Make "
+                    "a new companion with `dmlink companion -o dm_companion.py`."
+                )
+            theirs = header.get("nonce", "")
+            if not isinstance(theirs, str) or not 32 <= len(theirs) <= 128:
+                raise ProtocolError("A HELLO has a nonce of 32 to 128 letters.")
+            self._nonces = (theirs, ours)
+            claim = proof(token, "server", theirs, ours)
+            self.put(HELLO, {"version": VERSION, "nonce": ours, "proof": claim})
+            return False
+        if kind == AUTH and theirs and proves(header.get("proof"), token, "client", theirs, ours):
+            self.welcome = True
+            self._decoder.limits = (MAX_HEADER, MAX_SHOWN)
+            return True
+        raise ProtocolError(
+            "The token is not that of the companion running now. Take the dmlink://... line that it "
+            "printed last."
+        )
 
     def receive(self) -> Iterator[Message]:
         """Take in what has come and yield the messages that are complete.

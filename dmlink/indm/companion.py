@@ -26,13 +26,11 @@ from dmlink.indm.camera import Camera
 from dmlink.indm.client import Client
 from dmlink.indm.clock import steady_time
 from dmlink.indm.door import BACKLOG, LOOPBACK, listen, remove_endpoint, write_endpoint
-from dmlink.indm.gms import live_view, pixels_of, refusal, shown_images, version
+from dmlink.indm.gms import pixels_of, refusal, shown_images, version
 from dmlink.indm.protocol import (
-    AUTH,
     BYE,
     CREDIT,
     EVENT,
-    HELLO,
     HIDE,
     PING,
     PONG,
@@ -40,14 +38,12 @@ from dmlink.indm.protocol import (
     SHOW,
     SOURCES,
     SUBSCRIBE,
-    VERSION,
     WELCOME,
     ProtocolError,
-    proof,
-    proves,
 )
 from dmlink.indm.showing import Showing
-from dmlink.indm.view import LOSSLESS_BYTES, Region, View, described
+from dmlink.indm.view import LOSSLESS_BYTES, Region, View
+from dmlink.indm.views import Views
 
 HOST = "127.0.0.1"  # this computer only; from another one connect through an SSH tunnel
 EXPOSE = False  # has to be True as well if HOST is not this computer only
@@ -74,13 +70,11 @@ class Companion:
         self._closed = False
         self.on_main_thread = DM.IsScriptOnMainThread()
         self._clients: list[Client] = []
-        self._views: dict[str, View] = {}
-        self._next_index: dict[str, int] = {}  # of views that were closed: their frames are counted on
         self.roi_names: dict[int, str] = {}  # by ID; the one that is run next goes on with them
-        self._name: str | None = None  # of the view that links get if they do not ask for another one
+        self._views = Views(self._wake, self.roi_names)
         self._camera: Any = None
         self._showing = Showing()
-        self._next_look = self._next_search = 0.0
+        self._next_look = 0.0
         self._troubles = 0
         self._server = listen(host, port, expose=EXPOSE)
         self._ear, self._mouth = socket.socketpair()
@@ -105,9 +99,7 @@ class Companion:
         if self._closed:
             return
         self._closed = self.stop = True
-        for view in self._views.values():
-            view.end()
-        self._views.clear()
+        self._views.end()
         if self._camera:
             self._camera.stop()
         self._showing.release()
@@ -122,12 +114,12 @@ class Companion:
     @property
     def behind(self) -> bool:
         """Whether a replay has to wait before its next frame, so that none is lost."""
-        return any(view.behind for view in list(self._views.values()))
+        return any(view.behind for view in list(self._views))
 
     def acquire(self) -> None:
         """Take the camera and stream what it acquires, instead of the user's view."""
         self._camera = Camera(CAMERA_EXPOSURE, CAMERA_BINNING, CAMERA_PROCESSING)
-        self._name = self._camera.name
+        self._views.default = self._camera.name
 
     def _turn(self) -> None:
         """Wait until there is something to do, at most `LOOK_SECONDS`, and do it."""
@@ -157,7 +149,7 @@ class Companion:
     def _pause(self) -> float:
         if self._camera:
             return 0.0  # it waits for the camera
-        hurry = self.on_main_thread or any(view.polling for view in self._views.values())
+        hurry = self.on_main_thread or any(view.polling for view in self._views)
         pause = 0.005 if hurry else LOOK_SECONDS
         return min(pause, self._showing.rest) if self._showing.waiting else pause
 
@@ -210,33 +202,10 @@ class Companion:
         for kind, header, payload in client.receive():
             if client.welcome:
                 self._answer(client, kind, header, payload)
-            else:
-                self._admit(client, kind, header)
-
-    def _admit(self, client: Client, kind: int, header: dict[str, Any]) -> None:
-        theirs, ours = client.nonces
-        if kind == HELLO and not theirs:
-            if header.get("version") != VERSION:
-                raise ProtocolError(
-                    f"This companion speaks version {VERSION}, the link {header.get('version')!r:.20}. Make "
-                    "a new companion with `dmlink companion -o dm_companion.py`."
-                )
-            theirs = header.get("nonce", "")
-            if not isinstance(theirs, str) or not 32 <= len(theirs) <= 128:
-                raise ProtocolError("A HELLO has a nonce of 32 to 128 letters.")
-            client.nonces = (theirs, ours)
-            claim = proof(self.token, "server", theirs, ours)
-            client.put(HELLO, {"version": VERSION, "nonce": ours, "proof": claim})
-        elif kind == AUTH and theirs and proves(header.get("proof"), self.token, "client", theirs, ours):
-            client.let_in()
-            view = self._view_of(client)
-            rois = view.known_rois if view else {}
-            client.put(WELCOME, {"sources": self._sources(), "rois": rois, "clock": steady_time()})
-        else:
-            raise ProtocolError(
-                "The token is not that of the companion running now. Take the dmlink://... line that it "
-                "printed last."
-            )
+            elif client.introduce(kind, header, self.token):
+                view = self._views.of(client.source)
+                rois = view.known_rois if view else {}
+                client.put(WELCOME, {"sources": self._views.sources(), "rois": rois, "clock": steady_time()})
 
     def _answer(self, client: Client, kind: int, header: dict[str, Any], payload: Any) -> None:
         if kind == CREDIT:
@@ -249,7 +218,7 @@ class Companion:
         elif kind == ROI:
             self._change_roi(client, header.get("name"), header.get("rectangle"))
         elif kind == SOURCES:
-            client.put(SOURCES, {"sources": self._sources()})
+            client.put(SOURCES, {"sources": self._views.sources()})
         elif kind == SHOW:
             self._showing.take(header, payload)
         elif kind == HIDE:
@@ -268,7 +237,7 @@ class Companion:
         if mode not in ("latest", "lossless"):
             raise ProtocolError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
         client.source = source
-        view = self._view_of(client) or self._search(source)
+        view = self._views.of(source) or self._open(source)
         if not header.get("wait"):
             self._check_exists(source, roi, view)
         lossless = mode == "lossless"
@@ -278,15 +247,15 @@ class Companion:
         client.shape = view.shape if view else ()
         client.seen = None
         client.told = state, reason = self._state(client, view)
-        answer = {"source": source or self._name, "roi": roi, "rois": client.rois}
+        answer = {"source": source or self._views.default, "roi": roi, "rois": client.rois}
         client.put(SUBSCRIBE, dict(answer, state=state, reason=reason))
 
     def _check_exists(self, source: str | None, roi: str | None, view: View | None) -> None:
-        if view is None and source not in {None, self._name}:
+        if view is None and source not in {None, self._views.default}:
             for image in shown_images():
                 if str(image.GetName()) == source:
                     _check_streamable(image)
-            known = ", ".join(repr(s["name"]) for s in self._sources()) or "none"
+            known = ", ".join(repr(s["name"]) for s in self._views.sources()) or "none"
             raise ProtocolError(f"There is no view named {source!r:.200}; there are: {known}.")
         if roi is not None and (view is None or roi not in view.known_rois):
             known = ", ".join(repr(name) for name in view.known_rois) if view else ""
@@ -302,7 +271,7 @@ class Companion:
             raise ProtocolError(
                 f"An ROI is a name and [top, left, bottom, right], not {name!r:.100}, {rectangle!r:.100}."
             )
-        view = self._view_of(client)
+        view = self._views.of(client.source)
         image = view.image() if view else None
         if view is None or image is None:
             return
@@ -312,25 +281,16 @@ class Companion:
             view.set_roi(image, name, rectangle)
         self._next_look = 0.0
 
-    def _sources(self) -> list[dict[str, Any]]:
-        """Return what can be streamed, that which comes by default first."""
-        found: dict[str, dict[str, Any]] = {}
-        for image in shown_images():
-            with contextlib.suppress(ValueError):
-                source = described(image)
-                found.setdefault(source["name"], source)
-        return sorted(found.values(), key=lambda source: source["name"] != self._name)
-
     # What DigitalMicrograph shows
 
     def _look(self, now: float) -> None:
         """Do what needs DM and no event: closed and new views, rectangles, still images, polling."""
         if self._camera:
-            self._camera.wait(self._views.get(self._name or ""))
+            self._camera.wait(self._views.of(None))
         due = now >= self._next_look
         if due:
             self._next_look = now + LOOK_SECONDS
-        for view in list(self._views.values()):
+        for view in list(self._views):
             if not (due or view.polling):
                 continue
             image = view.image()
@@ -349,41 +309,19 @@ class Companion:
                 self._attend(client, self._inform)
 
     def _find_views(self) -> None:
-        """Let go of views that are closed or not wanted any more; attach those that clients wait for."""
-        now = time.monotonic()
-        wanted = {client.source or self._name for client in self._clients} | {self._name}
-        for name, view in list(self._views.items()):
-            if view.closed or name not in wanted:
-                self._next_index[name] = view.index + 1
-                view.end()
-                del self._views[name]
-        if now < self._next_search:
-            return
-        self._next_search = now + STILL_SECONDS
-        if self._name is None:
-            self._search(None)
-        for missing in wanted - {None} - set(self._views):
-            self._search(missing)
+        wanted = {client.source for client in self._clients}
+        self._views.let_go(wanted)
+        for name in self._views.missing(wanted):
+            self._open(name)
 
-    def _search(self, name: str | None) -> View | None:
-        """Attach the view of that name, if there is one; None stands for the one in front."""
-        if name is None and self._name is not None:
-            return None  # it is known, and closed
-        if name is None:
-            images = [image for image in [live_view()] if image is not None]
-        else:
-            images = [image for image in shown_images() if str(image.GetName()) == name]
-        for image in images:
-            with contextlib.suppress(ValueError):
-                view = View(image, self._wake, self._next_index.get(str(image.GetName()), 0), self.roi_names)
-                self._attach(view, image)
-                return view
-        return None
+    def _open(self, name: str | None) -> View | None:
+        opened = self._views.open(name)
+        if opened:
+            self._attach(*opened)
+        return opened[0] if opened else None
 
     def _attach(self, view: View, image: Any) -> None:
-        self._name = self._name or view.name
-        self._views[view.name] = view
-        mine = [client for client in self._clients if self._view_of(client) is view]
+        mine = [client for client in self._clients if self._views.of(client.source) is view]
         self._draw_again(view, image, mine)
         view.read_rois(image)
         for client in mine:
@@ -407,10 +345,6 @@ class Companion:
                 top, left, bottom, right = client.rois[name]
                 view.set_roi(image, name, (top * y, left * x, bottom * y, right * x))
 
-    def _view_of(self, client: Client) -> View | None:
-        view = self._views.get(client.source or self._name or "")
-        return None if view is None or view.closed else view
-
     def _unserved(self, view: View) -> set[Region]:
         """Return the regions that somebody waits for and has not been sent as they stand."""
         return {
@@ -426,7 +360,7 @@ class Companion:
         """Tell a client what has changed for it: rectangles, and whether its frames can come."""
         if not client.region:
             return
-        view = self._view_of(client)
+        view = self._views.of(client.source)
         if view and view.known_rois != client.rois:
             client.rois = view.known_rois
             client.put(ROI, {"rois": client.rois})
@@ -438,7 +372,7 @@ class Companion:
             client.put(EVENT, {"state": state[0], "reason": state[1]})
 
     def _state(self, client: Client, view: View | None) -> tuple[str, str]:
-        region, name = client.region, client.source or self._name
+        region, name = client.region, client.source or self._views.default
         if view is None and name is None:
             return "waiting", "No image is open in DigitalMicrograph; start the live view."
         if view is None:
@@ -459,7 +393,7 @@ class Companion:
 
     def _distribute(self) -> None:
         """Hand new pictures to the clients that have credit, and note which regions are wanted next."""
-        for view in self._views.values():
+        for view in self._views:
             users = [client.region for client in self._clients if client.region]
             view.regions = [region for region in view.regions if region in users]
         for region in {client.region for client in self._clients if client.region}:

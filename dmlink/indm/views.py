@@ -1,0 +1,88 @@
+"""The views that links want: attached when they are there, let go of when they are closed or unwanted."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any, Callable, Collection, Iterator
+
+from dmlink.indm.gms import live_view, shown_images
+from dmlink.indm.view import View, described
+
+SEARCH_SECONDS = 0.5  # how often DM's windows are searched for a view that is not there
+
+
+class Views:
+    """Views by name. `wake` is called when one has a picture; `roi_names`: of all of them, by ID.
+
+    Attributes
+    ----------
+    default : str or None
+        Name of the view that links get if they do not ask for another one: the first that was found.
+    """
+
+    def __init__(self, wake: Callable[[], None], roi_names: dict[int, str]) -> None:
+        self.default: str | None = None
+        self._wake = wake
+        self._roi_names = roi_names
+        self._views: dict[str, View] = {}
+        self._next_index: dict[str, int] = {}  # of views that were closed: their frames are counted on
+        self._next_search = 0.0
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(list(self._views.values()))
+
+    def of(self, source: str | None) -> View | None:
+        """Return the view of that name (None: the default), unless it is closed or not there."""
+        view = self._views.get(source or self.default or "")
+        return None if view is None or view.closed else view
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return what can be streamed, that which comes by default first."""
+        found: dict[str, dict[str, Any]] = {}
+        for image in shown_images():
+            with contextlib.suppress(ValueError):
+                source = described(image)
+                found.setdefault(source["name"], source)
+        return sorted(found.values(), key=lambda source: source["name"] != self.default)
+
+    def let_go(self, wanted: Collection[str | None]) -> None:
+        """End the views that are closed, and those that nobody wants any more."""
+        names = self._names(wanted)
+        for name, view in list(self._views.items()):
+            if view.closed or name not in names:
+                self._next_index[name] = view.index + 1
+                view.end()
+                del self._views[name]
+
+    def missing(self, wanted: Collection[str | None]) -> list[str | None]:
+        """Return which of the wanted ones should be opened now; that is not tried all the time."""
+        now = time.monotonic()
+        if now < self._next_search:
+            return []
+        self._next_search = now + SEARCH_SECONDS
+        return [name for name in self._names(wanted) if name not in self._views]
+
+    def open(self, name: str | None) -> tuple[View, Any] | None:
+        """Attach the view of that name, None for the one in front; return it with its image if there."""
+        name = name or self.default
+        if name is None:
+            images = [image for image in [live_view()] if image is not None]
+        else:
+            images = [image for image in shown_images() if str(image.GetName()) == name]
+        for image in images:
+            with contextlib.suppress(ValueError):
+                view = View(image, self._wake, self._next_index.get(str(image.GetName()), 0), self._roi_names)
+                self.default = self.default or view.name
+                self._views[view.name] = view
+                return view, image
+        return None
+
+    def end(self) -> None:
+        """Listen to none of them any more."""
+        for view in self:
+            view.end()
+        self._views.clear()
+
+    def _names(self, wanted: Collection[str | None]) -> set[str | None]:
+        return {self.default, *(name or self.default for name in wanted)}
