@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import difflib
 import importlib.util
 import inspect
 import io
@@ -142,7 +143,9 @@ class Capture:
         if name not in self.namespace:
             if not hasattr(builtins, name):
                 what = f"{where} is" if user else f"line {line}: name {name!r} is"
-                raise ValueError(f"{what} not defined, neither in the cell nor in the notebook.")
+                raise ValueError(
+                    f"{what} not defined, neither in the cell nor in the notebook.{self._meant(name)}"
+                )
             return
         value = self.namespace[name]
         if value is getattr(builtins, name, self):
@@ -158,6 +161,12 @@ class Capture:
             name not in self.definitions and name not in self._underway
         ):
             self._write(name, value, line, where)
+
+    def _meant(self, name: str) -> str:
+        """Ask whether a name that is there was meant."""
+        there = {*GIVEN, *RESULTS, *self.assigned, *self.provided, *self.namespace, *dir(builtins)}
+        close = difflib.get_close_matches(name, sorted(there), 1, 0.8)
+        return f" Did you mean {close[0]!r}?" if close else ""
 
     def _write(self, name: str, value: Any, line: int, where: str) -> None:
         """Capture a value as parameter, array or source, a definition as source."""
@@ -306,6 +315,8 @@ def _what(value: Any) -> str:
     do = _MAKE_IT
     if package in ("ipywidgets", "traitlets", "anywidget"):
         do = "take its value (n = slider.value), or make it a parameter (n: (0, 10) = 5)."
+    if package == "dmlink":
+        do = "a live cell is given its frames as frame, and what is known of them as info."
     return f"an object ({kind.__name__}{of}), which cannot go with the cell: {do}"
 
 

@@ -59,8 +59,11 @@ class CellText:
                 self.assigned.setdefault(name, line)
         self._refuse_memory()
         self.notes: list[str] = []
-        if not isinstance(self.tree.body[-1], ast.Expr):
-            self.notes.append("The cell's last line is not an expression: it gives no result.")
+        last = self.tree.body[-1]
+        if not isinstance(last, ast.Expr):
+            names = [use.name for use in self.uses[last] if use.bound and use.name in self.assigned]
+            do = f" To see {names[0]!r}, write it on a last line of its own." if names else ""
+            self.notes.append(f"The cell's last line is not an expression: it gives no result.{do}")
 
     def body(self) -> list[Line]:
         """Return the lines of the function: as written, indented, the last expression returned."""

@@ -27,7 +27,10 @@ __all__ = ["Instance", "Parameter", "Program"]
 
 _MAX_FRAMES = 8  # lines of a traceback that help; an endless recursion has a thousand
 _MAX_SAID = 2000  # characters of an error's own words
-_READ_ONLY = "frame is read-only: to change it, write frame = frame.copy() first."
+_READ_ONLY = (
+    "frame is read-only: make another of it (frame = frame - 1), or write frame = frame.copy() first."
+)
+_EMPTY_STATE = "state is empty before the first frame: state.setdefault(name, value) gives it a first value."
 
 
 @dataclass(frozen=True)
@@ -208,11 +211,9 @@ class Instance:
             result: Result | None = as_result(
                 self._module.process(frame, info, self.state), self._program.name
             )
-        except ValueError as error:
-            if "read-only" in str(error):
-                error.add_note(_READ_ONLY)
-                if self._program.arrays:
-                    error.add_note(f"So are the notebook's arrays: {', '.join(self._program.arrays)}.")
+        except (ValueError, KeyError, AttributeError) as error:
+            for note in self._advice(error, info):
+                error.add_note(note)
             raise
         return result
 
@@ -231,6 +232,19 @@ class Instance:
     def reset(self) -> None:
         """Empty `state`."""
         self.state.clear()
+
+    def _advice(self, error: Exception, info: Info) -> Iterator[str]:
+        """Yield what to do about an error that comes from how cells are given their frames."""
+        if isinstance(error, ValueError) and "read-only" in str(error):
+            yield _READ_ONLY
+            if self._program.arrays:
+                yield f"So are the notebook's arrays: {', '.join(self._program.arrays)}."
+        elif isinstance(error, AttributeError) and error.obj is info:
+            yield f"info has {', '.join(name for name in dir(info) if not name.startswith('_'))}."
+        elif isinstance(error, KeyError) and error.args[0] not in self.state:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            if where.filename == self._program.filename and "state[" in str(where.line):
+                yield _EMPTY_STATE
 
 
 def _described(name: str, array: np.ndarray) -> str:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 
-def gone(pid, timeout=5.0):
+def gone(pid, timeout=30.0):
     """Wait for the end of a process that need not be our child."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

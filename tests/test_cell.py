@@ -61,7 +61,7 @@ def start(link):
         cell.stop()
 
 
-def until(cell, condition, timeout=15.0):
+def until(cell, condition, timeout=60.0):
     with cell._runner.changed:
         assert cell._runner.changed.wait_for(condition, timeout), (
             cell,

@@ -356,6 +356,8 @@ def test_parameters_of_a_loaded_program_can_be_set():
 
 REFUSED = {
     "undefined": ("x = 1\ny = x + undefined", 2, "'undefined' is not defined"),
+    "misspelt": ("framee.mean()", 1, "'framee' is not defined.* Did you mean 'frame'?"),
+    "misspelt result": ("Scaler(1)", 1, "Did you mean 'Scalar'?"),
     "undefined in a function": ("def f():\n    return [q for _ in 'a']\nf()", 2, "'q' is not defined"),
     "remembers": ("count = count + 1\ncount", 1, "belongs in state"),
     "remembers briefly": ("x = 1\ncount += x\ncount", 2, "belongs in state"),
@@ -704,6 +706,36 @@ def test_an_error_comes_with_the_frame_and_the_parameters(notebook):
     assert instance.explain(caught.value) == (
         "line 2: k // (n - 4)\nZeroDivisionError: integer division or modulo by zero\n"
         "frame (3, 4) float64; n = 4, k = 2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ("frame -= 1\nframe", "make another of it (frame = frame - 1), or write frame = frame.copy() first."),
+        ("state['n'] += 1\nstate['n']", "state is empty before the first frame: state.setdefault("),
+        ("info.pixel_size", "info has index, "),
+    ],
+)
+def test_a_mistake_about_what_a_cell_is_given_comes_with_advice(cell, advice):
+    instance = Instance(Program.from_cell(cell, "advice"))
+    with pytest.raises((ValueError, KeyError, AttributeError)) as caught:
+        instance.process(FRAME, INFO)
+    assert advice in instance.explain(caught.value)
+
+
+def test_other_missing_keys_come_without_advice_about_state():
+    instance = Instance(Program.from_cell("state['key'] = 1\nstate['n'] = {}['key']", "other"))
+    with pytest.raises(KeyError) as caught:
+        instance.process(FRAME, INFO)
+    assert "state is empty" not in instance.explain(caught.value)
+
+
+def test_a_last_line_that_is_an_assignment_says_how_to_see_it():
+    assert (
+        Program.from_cell("mean = frame.mean()")
+        .notes[0]
+        .endswith("To see 'mean', write it on a last line of its own.")
     )
 
 
