@@ -5,25 +5,25 @@ from __future__ import annotations
 import ast
 import builtins
 import difflib
-import importlib.util
 import inspect
 import io
-import linecache
 import math
 import re
 import symtable
 import sys
 import textwrap
-from types import FunctionType, GeneratorType, ModuleType
+from types import GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmlink.definition import definition_of
 from dmlink.indm import info, memory, results
+from dmlink.origin import import_of, is_module
 from dmlink.parameter import Parameter, kind_of, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 GIVEN = ("frame", "info", "state")
 ABSENT = object()  # stands for a name that the notebook does not have
@@ -41,7 +41,6 @@ _MAX_LITERAL = 10_000
 _MAX_BYTES = 256 << 20  # of arrays that go with a program: 8192 x 8192 float32
 
 _IPYTHON = re.compile(r"get_ipython|display|In|Out|_+|_i+|_i?\d+|_[iod]h")
-_PLATFORM = {"posixpath": "os.path", "ntpath": "os.path"}
 # NumPy loads its parts by itself in every version that we meet, so that `import numpy.fft` would be noise.
 _LOADS_ITS_PARTS = {"numpy"}
 
@@ -152,7 +151,7 @@ class Capture:
             return
         if name == "process":
             raise ValueError(f"{where} has the name of the program's own function: rename it.")
-        origin = _origin(value)
+        origin = import_of(value)
         if origin:
             if self.imports.get(name, origin) != origin:
                 raise ValueError(f"{where} is dmlink's in the cell: import it under another name.")
@@ -187,7 +186,7 @@ class Capture:
             if len(self.constants[name]) > _MAX_LITERAL:
                 raise ValueError(f"{where} is too much data to write into a program: {_MAKE_IT}")
             return
-        source = _definition(name, value, self.namespace)
+        source = definition_of(name, value, self.namespace)
         if source is None:
             real = getattr(value, "__name__", "")
             if real == name or self.namespace.get(real) is not value:
@@ -228,7 +227,7 @@ class Capture:
                 has = getattr(sys.modules.get(path), part, None)
                 path = f"{path}.{part}"
                 # os.path is a module of another name: not a part of os that needs an import
-                if getattr(has, "__name__", path) != path or not _is_module(path):
+                if getattr(has, "__name__", path) != path or not is_module(path):
                     break
                 self.parts.add(path)
 
@@ -332,44 +331,6 @@ def _why_not(value: Any) -> str:
     return "has no definition of its own at the top level of a cell (def, class, or name = lambda)."
 
 
-def _origin(value: Any) -> tuple[str, str] | None:
-    """Return (module, attribute or "") from where `value` can be imported, None if it can not."""
-    if isinstance(value, ModuleType):
-        path = _PLATFORM.get(value.__name__, value.__name__)
-        return (path, "") if path != "__main__" and _is_module(path) else None
-    name = getattr(value, "__name__", None) if callable(value) else None
-    if not isinstance(name, str):
-        return None
-    home = getattr(value, "__module__", None)
-    if home == "__main__" or (isinstance(value, (FunctionType, type)) and not _is_module(home)):
-        return None
-    # The documented place is mostly a package, not its file: skimage.filters, not skimage._shared.filters.
-    public = [p for p in list(sys.modules) if not re.search(r"(^|\.)_", p)]
-    public.sort(key=lambda p: (p.count("."), p))
-    if isinstance(home, str):
-        home = _PLATFORM.get(home, home)
-        above = [p for p in public if f"{home}.".startswith(f"{p}.")]
-        package = home.lstrip("_").partition(".")[0]
-        beside = [p for p in public if p.partition(".")[0] == package and p.count(".") <= 1]
-        public = [*above, *beside, home]
-    for place in public:
-        module = sys.modules.get(place)
-        # a package of `home` may load the name only when asked; others are not asked, for that may load them
-        has = getattr(module, name, None) if home else getattr(module, "__dict__", {}).get(name)
-        if has is value:
-            return place, name
-    return None
-
-
-def _is_module(path: str | None) -> bool:
-    if not path or path in sys.modules:
-        return bool(path)
-    try:
-        return importlib.util.find_spec(path) is not None
-    except (ImportError, AttributeError, ValueError):
-        return False
-
-
 def _chains(tree: ast.AST) -> Iterator[list[str]]:
     """Yield every `a.b.c` in `tree` as ["a", "b", "c"]."""
     for node in ast.walk(tree):
@@ -380,58 +341,3 @@ def _chains(tree: ast.AST) -> Iterator[list[str]]:
             link = link.value
         if chain and isinstance(link, ast.Name):
             yield [link.id, *chain]
-
-
-def _definition(name: str, value: Any, namespace: Mapping[str, Any]) -> str | None:
-    """Return the source of the top-level definition of `name` that made `value`, None if there is none."""
-    functions = [inspect.unwrap(value)]
-    if isinstance(value, type):
-        functions = [inspect.unwrap(f) for f in vars(value).values() if isinstance(f, FunctionType)]
-    for function in functions:
-        code = getattr(function, "__code__", None)
-        if code is None:
-            continue
-        text = "".join(linecache.getlines(code.co_filename))
-        for node in reversed(_binders(name, text)):
-            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            inside = first <= code.co_firstlineno <= (node.end_lineno or 0)
-            if inside and (isinstance(value, (type, FunctionType)) or getattr(node, "decorator_list", [])):
-                return _source(node, text)
-    # Classes of mere fields, and what a decorator made, do not know their file; the notebook knows its cells.
-    for cell in reversed(namespace.get("In", [])):
-        # what a live cell defines stays in it
-        text = "" if cell.startswith("%%live") else re.sub(r"(?m)^[%!].*$", "pass", cell)
-        nodes = _binders(name, text)
-        if nodes:
-            made = isinstance(nodes[-1], ast.ClassDef) if isinstance(value, type) else _decorated(nodes[-1])
-            return _source(nodes[-1], text) if made else None
-    return None
-
-
-def _decorated(node: ast.stmt) -> bool:
-    return bool(getattr(node, "decorator_list", []))
-
-
-def _binders(name: str, text: str) -> list[ast.stmt]:
-    """Return the top-level statements of `text` that define or assign `name`."""
-    try:
-        body = ast.parse(text).body
-    except SyntaxError:
-        return []
-
-    def binds(node: ast.stmt) -> bool:
-        targets: Iterable[ast.expr] = getattr(node, "targets", [])
-        return getattr(node, "name", "") == name or any(getattr(t, "id", "") == name for t in targets)
-
-    return [node for node in body if binds(node)]
-
-
-def _source(node: ast.stmt, text: str) -> str | None:
-    """Return a definition as written, its decorators included; None if it is something else."""
-    if isinstance(node, ast.Assign):
-        alone = len(node.targets) == 1 and isinstance(node.value, ast.Lambda)
-        return ast.get_source_segment(text, node) if alone else None
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return None
-    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    return "\n".join(text.split("\n")[first - 1 : node.end_lineno])
