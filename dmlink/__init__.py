@@ -14,7 +14,7 @@ from dmlink.recorder import Recorder
 from dmlink.recordings import Recording, open  # noqa: A004 - dmlink.open is what it says
 from dmlink.replay import Replay, replay
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "Axis",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.of_link import sender, transport
-from benchmarks.of_link.children import answer, child
 from dmlink.engine import engine
 from dmlink.frame import Axis, Frame
 from dmlink.program import Program
 from dmlink.ring import Ring
+
+from ..of_link import sender, transport
+from ..of_link.children import answer, child
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.of_link import transport
-from benchmarks.of_link.children import answer, child
 from dmlink.engine import engine
 from dmlink.program import Program
 from dmlink.ring import Ring
 from dmlink.worker import WARM_BYTES
 
+from ..of_link import transport
+from ..of_link.children import answer, child
 from .overhead import SIZE, shared_frame
 
 if TYPE_CHECKING:

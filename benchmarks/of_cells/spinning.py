@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import dmlink
-from benchmarks.of_link.children import answer, child
-from benchmarks.of_link.kernel import publish
+
+from ..of_link.children import answer, child
+from ..of_link.kernel import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

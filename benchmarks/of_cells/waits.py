@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 import dmlink
-from benchmarks.of_link.children import answer, child
-from benchmarks.of_link.kernel import publish
 from dmlink.engine import engine
+
+from ..of_link.children import answer, child
+from ..of_link.kernel import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

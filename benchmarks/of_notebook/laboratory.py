@@ -16,7 +16,7 @@ import nbformat
 import numpy as np
 import psutil
 
-from ..of_link.children import answer, child  # noqa: TID252 - the wheel has it under another name
+from ..of_link.children import answer, child
 from . import source
 
 if TYPE_CHECKING:

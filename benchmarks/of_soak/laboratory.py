@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ..of_link.children import answer, child  # noqa: TID252 - the wheel has it under another name
+from ..of_link.children import answer, child
 from . import proxy
 from .cells import of_notebooks
 from .microscope import SIZE, Desk

@@ -19,8 +19,8 @@ from dmlink.data import nanoparticles
 from dmlink.frame import Axis
 from dmlink.simulator import Microscope
 
-from ..of_link.children import Failure, answer, child  # noqa: TID252 - the wheel has it under another name
-from ..of_link.microscope import held  # noqa: TID252
+from ..of_link.children import Failure, answer, child
+from ..of_link.microscope import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

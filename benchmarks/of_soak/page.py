@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import psutil
 
-from ..of_link.children import Failure, child  # noqa: TID252 - the wheel has it under another name
+from ..of_link.children import Failure, child
 from .notebook import LOOK_SECONDS, Notebook
 
 if TYPE_CHECKING:

@@ -1,0 +1,99 @@
+"""What is given away: one version, and a wheel and a source distribution that have what they need."""
+
+from __future__ import annotations
+
+import email
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
+
+import dmlink
+from dmlink import gallery
+
+ROOT = Path(__file__).parents[1]
+VERSION = dmlink.__version__
+
+
+def of_the_project():
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no clone: what belongs to the project is not known")
+    return {name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).exists()}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    [path] = WheelBuilder(str(ROOT)).build(
+        directory=str(tmp_path_factory.mktemp("dist")), versions=["standard"]
+    )
+    with zipfile.ZipFile(path) as file:
+        yield file
+
+
+def told(wheel, name):
+    return wheel.read(f"dmlink-{VERSION}.dist-info/{name}").decode()
+
+
+def test_wheel_has_every_file_of_the_packages_and_nothing_else(wheel):
+    places = {
+        "dmlink/": "dmlink/",
+        "widgets/": "",
+        "benchmarks/": "dmlink/benchmarks/",
+        "notebooks/": "dmlink/notebooks/",
+    }
+    wanted = {
+        place + name.removeprefix(source)
+        for name in of_the_project()
+        for source, place in places.items()
+        if name.startswith(source)
+    }
+    there = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert there == wanted
+
+
+def test_wheel_has_what_runs_without_a_clone(wheel):
+    there = set(wheel.namelist())
+    assert {"dmlink/notebooks/01-first-live-cell.ipynb", "dmlink/py.typed"} <= there
+    assert {"dmlink_widgets/pacing.js", "dmlink_widgets/panel.css", "dmlink_widgets/py.typed"} <= there
+    assert {f"dmlink/gallery/{name}.py" for name in gallery.names()} <= there
+    assert {"dmlink/indm/companion.py", "dmlink/indm/livescript.py"} <= there
+    assert "dmlink = dmlink.cli:main" in told(wheel, "entry_points.txt")
+
+
+def test_wheel_says_version_licence_and_what_it_is(wheel):
+    about = email.message_from_string(told(wheel, "METADATA"))
+    assert (about["Name"], about["Version"]) == ("dmlink", VERSION)
+    assert about["License-Expression"] == "BSD-3-Clause"
+    assert about["Requires-Python"] == ">=3.11"
+    assert "# dmlink" in about.get_payload()
+    assert f"dmlink-{VERSION}.dist-info/licenses/LICENSE" in wheel.namelist()
+
+
+def test_source_distribution_has_what_tests_and_builds_it(tmp_path):
+    [path] = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(path) as file:
+        there = {name.split("/", 1)[1] for name in file.getnames()}
+    assert {"pyproject.toml", "constraints.txt", "dev.py", "LICENSE", "README.md", "CHANGELOG.md"} <= there
+    assert {"tests/test_release.py", "dmlink/__init__.py", "widgets/dmlink_widgets/__init__.py"} <= there
+    assert there - of_the_project() <= {"PKG-INFO"}
+
+
+def test_version_is_written_in_one_place_and_is_the_changelogs_newest():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["hatch"]["version"]["path"] == "dmlink/__init__.py"
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[1]
+    assert newest == VERSION.split(".dev")[0]
+    said = subprocess.run(
+        [sys.executable, "-m", "dmlink", "--version"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"dmlink {VERSION}\n"
