@@ -201,7 +201,8 @@ def disk_full(lab: Laboratory, rng: Random, hold: float) -> Steps:
         assert "is full" in reason or "nearly full" in reason or "larger than is allowed" in reason, reason
         told = {"path": str(path), "frames": frames, "dropped": 0, "state": state}
         lab.recordings.read(told)
-        lab.recordings.readings()
+        while not lab.recordings.all_read:  # before the disk goes
+            yield LOOK_SECONDS
     finally:
         if mounted:
             subprocess.run(["umount", "-l", str(folder)], check=False)  # noqa: S603, S607

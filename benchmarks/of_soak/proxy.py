@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 LATE_SECONDS = 0.05
 THROTTLED = 4e6  # bytes/s
+BYTE_SECONDS = 0.0005
 CUT_AFTER = 3_000_001  # bytes: in the middle of a frame
 
 
@@ -147,6 +148,7 @@ class Proxy:
                 sink.sendall(data[i:])
                 return
             sink.sendall(data[i : i + 1])
+            time.sleep(BYTE_SECONDS)  # or this would take all of a core
 
     def _never(self, sink: socket.socket, data: bytes) -> None:
         with self._changed:

@@ -82,6 +82,11 @@ class Recordings:
         self._known.add(path.name)
         self._readings.append(self._reader.submit(self._read, path, recorder["frames"], recorder["dropped"]))
 
+    @property
+    def all_read(self) -> bool:
+        """Whether nothing is being read."""
+        return all(reading.done() for reading in self._readings)
+
     def readings(self) -> list[Reading]:
         """Return what was found, waiting for what is still read."""
         return [reading.result() for reading in self._readings]

@@ -42,9 +42,10 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self.begun = time.monotonic()
+        self._looked = time.monotonic()
         self._values: dict[str, int] = {}
         self._moved: dict[str, float] = {}  # when it grew last, monotonic
+        self._still: dict[str, float] = {}  # since when it stands, as far as somebody has looked
         self._gaps: list[Gap] = []
         self._cells: dict[tuple[int, str], dict[str, int]] = {}  # of (kernel, cell), the newest
         self._links: dict[int, dict[str, int]] = {}  # of kernels
@@ -56,6 +57,9 @@ class Watch:
     def __call__(self, lab: Laboratory) -> None:
         """Take in how everything is now."""
         now = time.monotonic()
+        if (blind := now - self._looked) > 1.0:  # what nobody looked at did not stand still
+            self._still = {stream: since + blind for stream, since in self._still.items()}
+        self._looked = now
         streams = {"dm": lab.desk.counts()["displayed"]}
         for name, notebook in lab.notebooks.items():
             seen = notebook.seen
@@ -73,13 +77,14 @@ class Watch:
                 streams[f"{name}/recording"] = seen["recorder"]["frames"]
         for stream, value in streams.items():
             if self._values.get(stream) != value:
-                since = self._moved.get(stream, now)
+                since = self._still.get(stream, now)
                 if now - since > 1.0:
                     self._gaps.append(Gap(stream, since, now))
-                self._values[stream], self._moved[stream] = value, now
+                self._values[stream], self._moved[stream], self._still[stream] = value, now, now
         recording = lab.notebooks["c"].seen.get("recorder", {}).get("state") == "recording"
         if not recording:  # it is over, and does not stand still
             self._moved.pop("c/recording", None)
+            self._still.pop("c/recording", None)
 
     def standing(self, since: float) -> dict[str, int]:
         """Return the streams that have not grown since then, with their counts."""
@@ -88,7 +93,7 @@ class Watch:
     def longest_gap(self, begin: float, end: float, touched: tuple[str, ...]) -> Gap | None:
         """Return the longest time that a stream stood still in between, of those not touched."""
         now = time.monotonic()
-        still = [Gap(stream, moved, now) for stream, moved in self._moved.items() if now - moved > 1.0]
+        still = [Gap(stream, since, now) for stream, since in self._still.items() if now - since > 1.0]
         within = [
             Gap(gap.stream, max(gap.begin, begin), min(gap.end, end))
             for gap in (*self._gaps, *still)
