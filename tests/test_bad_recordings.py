@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from pathlib import Path
 
 import h5py
 import mrcfile
@@ -205,6 +206,26 @@ def test_forty_gigabytes_open_without_being_read(tmp_path, name):
         assert recording[5000].data.sum() == 0
         assert recording[9_999].data[-1, -1] == 0
     assert path.stat().st_blocks * 512 < 100e6  # still sparse
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much is mapped")
+def test_memory_does_not_grow_with_what_was_read(tmp_path):
+    path, shape = tmp_path / "large.npy", (100, 1024, 1024)
+    with path.open("wb") as file:
+        header = {"descr": "<u2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+    os.truncate(path, path.stat().st_size + 2 * int(np.prod(shape)))
+
+    def mapped():
+        told = Path("/proc/self/status").read_text()
+        return int(told.split("RssFile:")[1].split()[0]) / 1e3
+
+    with recordings.open(path) as recording:
+        first = recording[0]
+        before = mapped()
+        assert all(frame.data.max() == 0 for frame in recording)
+        assert mapped() - before < 20, "of 210 MB that were read"
+        assert first.data.max() == 0
 
 
 def test_a_zarr_of_which_the_half_is_gone_is_refused(tmp_path):

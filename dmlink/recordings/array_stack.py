@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dmlink.recordings import Dimensions
+    from dmlink.recordings.mapped import MappedFile
 
 #: Seconds in the units of a frame axis; such an axis tells when its frames were taken.
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "millisecond": 1e-3}
@@ -40,8 +41,10 @@ class ArrayStack(Recording):
         What the dimensions are called.
     colour : bool
         The last dimension are colours (3 or 4); they become grey.
-    check, close : callable, optional
-        Called before every frame; called at the end.
+    file : MappedFile, optional
+        Where the array is mapped.
+    close : callable, optional
+        Called at the end.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class ArrayStack(Recording):
         times: np.ndarray | None = None,
         tags: dict[str, Any] | None = None,
         expected: int = 0,
-        check: Callable[[], None] | None = None,
+        file: MappedFile | None = None,
         close: Callable[[], object] | None = None,
     ) -> None:
         shape = tuple(map(int, array.shape))
@@ -69,11 +72,12 @@ class ArrayStack(Recording):
         picture = [d for d in range(dimensions) if d not in counted][-2:]
         axes = axes or [Axis()] * dimensions
         self._array: Any = array
-        self._check, self._end = check, close
+        self._file, self._end = file, close
         self._colour = colour
         self._counted = counted
         self._lengths = tuple(shape[d] for d in counted)
         self._index: list[Any] = [slice(None) if d in picture else 0 for d in range(dimensions)]
+        self._leading = counted == tuple(range(len(counted)))  # a frame's pixels lie together
         self._in_order = counted == (0,) and len(picture) == dimensions - 1
         # A spectrum is a picture of one row.
         h, w = ([1] * (2 - len(picture)) + [shape[d] for d in picture])[:2]
@@ -95,8 +99,10 @@ class ArrayStack(Recording):
         )
 
     def _read(self, i: int) -> np.ndarray:
-        if self._check is not None:
-            self._check()
+        if self._file is not None:
+            self._file.check()
+            if self._leading:
+                self._file.release()
         if self._in_order:
             pixels = self._array[i]
         else:
@@ -110,7 +116,7 @@ class ArrayStack(Recording):
 
     def _close(self) -> None:
         self._array = None  # unmapped as soon as no frame uses it
-        self._check = None
+        self._file = None
         if self._end is not None:
             self._end()
             self._end = None

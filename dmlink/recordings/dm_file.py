@@ -91,8 +91,8 @@ class DmImage:
         path, name = self.file.path, self.name or self.file.path.stem
         more: dict[str, Any] = {"axes": self.axes, "name": name, "tags": self.tags, "axis": axis}
         if self.kind in PACKED or self.kind == PACKED_OLD:
-            return ArrayStack(path, _PackedImage(self), check=self.file.check, **more)
-        return ArrayStack(path, self.array(), colour=self.kind in COLOURS, check=self.file.check, **more)
+            return ArrayStack(path, _PackedImage(self), file=self.file, **more)
+        return ArrayStack(path, self.array(), colour=self.kind in COLOURS, file=self.file, **more)
 
 
 class _PackedImage:

@@ -17,7 +17,6 @@ from dmlink.recordings.dm_file import choose
 from dmlink.recordings.mapped import MappedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from dmlink.recordings import Dimensions, Item
@@ -49,7 +48,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
     try:
         found = _velox(file) or _berkeley(file) or _hyperspy(file) or _plain(path, file)
         chosen: _Found = choose(path, found, [one.name for one in found], item)
-        array, check = _reader(path, chosen.data)
+        array, mapped = _reader(path, chosen.data)
         return ArrayStack(
             path,
             array,
@@ -59,7 +58,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
             name=path.stem if len(found) == 1 else f"{path.stem} {chosen.name}",
             fps=chosen.fps,
             tags=chosen.tags,
-            check=check,
+            file=mapped,
             close=file.close,
         )
     except (KeyError, RuntimeError, json.JSONDecodeError) as error:
@@ -89,13 +88,13 @@ class _Chunks:
             ) from error
 
 
-def _reader(path: Path, dataset: Any) -> tuple[Any, Callable[[], None] | None]:
+def _reader(path: Path, dataset: Any) -> tuple[Any, MappedFile | None]:
     """Return what gives the dataset's frames: mapped where it lies in one piece, else through HDF5."""
     offset = dataset.id.get_offset() if dataset.chunks is None and not dataset.external else None
     if offset is None or dataset.dtype.kind not in "iufb" or dataset.dtype.metadata:
         return _Chunks(path, dataset), None
     file = MappedFile(path)
-    return file.array(dataset.shape, dataset.dtype, offset), file.check
+    return file.array(dataset.shape, dataset.dtype, offset), file
 
 
 def _velox(file: Any) -> list[_Found]:

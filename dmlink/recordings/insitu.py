@@ -75,6 +75,7 @@ class InSituRaw(Recording):
         first = bisect_right(self._starts, start) - 1
         file, offset = self._parts[first], start - self._starts[first]
         file.check()
+        file.release()
         if stop <= self._starts[first + 1]:
             return file.array(*self._layout, offset)
         pieces = [file.bytes[offset:]]

@@ -11,6 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Not on Windows, which takes a process's mapped pages back by itself.
+DONT_NEED = getattr(mmap, "MADV_DONTNEED", None)
+
 
 class MappedFile:
     """A file, mapped read-only.
@@ -53,6 +56,14 @@ class MappedFile:
                 f"{self.path} is cut short: {self.size} bytes of {end} are there; copy it again."
             )
         return np.ndarray(shape, dtype, self.bytes, offset, steps)
+
+    def release(self) -> None:
+        """Let go of the memory of what was touched, which would grow to the size of the file.
+
+        Arrays stay valid: what is touched again comes from the system's cache.
+        """
+        if DONT_NEED is not None:
+            self.bytes.madvise(DONT_NEED)
 
     def check(self) -> None:
         """Refuse to touch a file that became shorter: the system would end this process for it."""

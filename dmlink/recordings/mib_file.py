@@ -58,7 +58,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
         times=times,
         tags={"exposure": exposure} if exposure else {},
         expected=n + bool(rest),
-        check=file.check,
+        file=file,
     )
 
 

@@ -45,4 +45,4 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
     array = file.array(tuple(map(int, shape)), dtype, HEADER + max(0, int(header.nsymbt)))
     tags: dict[str, Any] = {"labels": labels} if labels else {}
     leading = [Axis()] * (array.ndim - 2)
-    return ArrayStack(path, array, axis=axis, axes=[*leading, y, x], tags=tags, check=file.check)
+    return ArrayStack(path, array, axis=axis, axes=[*leading, y, x], tags=tags, file=file)

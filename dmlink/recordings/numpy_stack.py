@@ -36,9 +36,8 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
     told = _sidecar(path.with_suffix(".json"))
     name, unit, scale, fps = (told.pop(key, None) for key in ("name", "unit", "scale", "fps"))
     # A plain view: what is computed from a frame should not be a memmap without a file.
-    recording = ArrayStack(
-        path, np.asarray(stack), axis=axis, name=name, fps=fps, tags=told, check=file.check
-    )
+    array = np.ndarray(stack.shape, stack.dtype, file.bytes, stack.offset, stack.strides)
+    recording = ArrayStack(path, array, axis=axis, name=name, fps=fps, tags=told, file=file)
     recording.calibrate(scale=scale, unit=unit)
     return recording
 

@@ -103,6 +103,7 @@ class SerSeries(Recording):
 
     def _read(self, i: int) -> np.ndarray:
         self._file.check()
+        self._file.release()
         at = self._offsets[i]
         if i and self._element(at, self._kind)[0] != self._layout:
             raise ValueError(

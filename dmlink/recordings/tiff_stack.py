@@ -15,7 +15,6 @@ from dmlink.recordings.dm_file import choose
 from dmlink.recordings.mapped import MappedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from dmlink.recordings import Dimensions, Item
@@ -50,7 +49,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
         y, x = _axes(series.keyframe, told)
         names = series.axes.removesuffix("S")
         _check_axes(path, series, names, axis)
-        array, check = _map(path, series)
+        array, file = _map(path, series)
         recording = ArrayStack(
             path,
             array,
@@ -60,7 +59,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
             colour=series.axes.endswith("S"),
             fps=_rate(told),
             tags=told,
-            check=check,
+            file=file,
             close=tiff.close,
         )
         recording[0]  # a codec that is not installed shows now, not while frames run
@@ -145,13 +144,13 @@ def _check_axes(path: Path, series: Any, names: str, axis: Dimensions) -> None:
         raise ValueError(f"{path} has {len(series.pages)} pages for {n} frames; save one page per frame.")
 
 
-def _map(path: Path, series: Any) -> tuple[Any, Callable[[], None] | None]:
-    """Return the array of a series, mapped if its pixels lie together, and how to see that they still do."""
+def _map(path: Path, series: Any) -> tuple[Any, MappedFile | None]:
+    """Return the array of a series, and the file that it is mapped from if its pixels lie together."""
     if series.dataoffset is None:
         return _Pages(path, series), None
     file = MappedFile(path)
     dtype = series.dtype.newbyteorder(series.parent.byteorder)
-    return file.array(series.shape, dtype, series.dataoffset), file.check
+    return file.array(series.shape, dtype, series.dataoffset), file
 
 
 def _axes(page: Any, told: dict[str, Any]) -> tuple[Axis, Axis]:
