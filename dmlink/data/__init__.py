@@ -10,13 +10,25 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 # Imported before the functions of the same names are defined: importing a module later would replace one.
+from dmlink.data import crystallisation as _crystallisation
+from dmlink.data import crystallites as _crystallites
 from dmlink.data import moving_particles as _moving_particles
+from dmlink.data import ring_pattern as _ring_pattern
+from dmlink.data import thon_rings as _thon_rings
 from dmlink.data.nanoparticles import VERSION, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["cache_folder", "moving_particles", "nanoparticles"]
+__all__ = [
+    "cache_folder",
+    "crystallisation",
+    "crystallites",
+    "moving_particles",
+    "nanoparticles",
+    "ring_pattern",
+    "thon_rings",
+]
 
 
 def nanoparticles() -> Path:
@@ -45,6 +57,62 @@ def moving_particles() -> Path:
         As of `nanoparticles`.
     """
     return _made_once(f"moving-particles-{_moving_particles.VERSION}.npy", _moving_particles.write)
+
+
+def crystallites() -> Path:
+    """Return a recording of crystallites side by side, each with lattice fringes of its own; made in 0.1 s.
+
+    It is synthetic: 4 frames of 512 x 512 pixels (uint16 counts), 0.05 nm/px. The truth has the direction and
+    the spacing of each.
+
+    Returns
+    -------
+    pathlib.Path
+        As of `nanoparticles`.
+    """
+    return _made_once(f"crystallites-{_crystallites.VERSION}.npy", _crystallites.write)
+
+
+def crystallisation() -> Path:
+    """Return a recording of a film that crystallises while it drifts and the dose changes; made in 1 s.
+
+    It is synthetic: 80 frames of 256 x 256 pixels (uint16 counts), 0.05 nm/px. The truth has the frame in
+    which it begins, and the spacing of the ring.
+
+    Returns
+    -------
+    pathlib.Path
+        As of `nanoparticles`.
+    """
+    return _made_once(f"crystallisation-{_crystallisation.VERSION}.npy", _crystallisation.write)
+
+
+def ring_pattern() -> Path:
+    """Return a recording of the rings of polycrystalline gold, elliptically distorted; made in 0.1 s.
+
+    It is synthetic: 8 frames of 256 x 256 pixels (uint16 counts), 0.075/nm per pixel. The truth has centres,
+    radii and the ellipse.
+
+    Returns
+    -------
+    pathlib.Path
+        As of `nanoparticles`.
+    """
+    return _made_once(f"ring-pattern-{_ring_pattern.VERSION}.npy", _ring_pattern.write)
+
+
+def thon_rings() -> Path:
+    """Return a recording of an amorphous film at several defoci, with astigmatism; made in 0.5 s.
+
+    It is synthetic: 6 frames of 512 x 512 pixels (uint16 counts), 0.05 nm/px, 200 kV. The truth has defocus,
+    astigmatism and its direction in every frame.
+
+    Returns
+    -------
+    pathlib.Path
+        As of `nanoparticles`.
+    """
+    return _made_once(f"thon-rings-{_thon_rings.VERSION}.npy", _thon_rings.write)
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,272 @@
+"""The gallery's cells against recordings of which everything is known, and against real ones."""
+
+import colorsys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dmlink
+from dmlink import Axis, LiveCell, data, gallery
+from dmlink.frame import Info
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def cell(name, **values):
+    made = LiveCell(gallery.text(name), name)
+    made.set(**values)
+    return made
+
+
+def real(name):
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return dmlink.open(path)
+
+
+def test_diffraction_profile_finds_rings_centre_and_ellipse():
+    recording, profile = dmlink.open(data.ring_pattern()), cell("diffraction_profile")
+    truth = recording.tags["truth"]
+    for frame in recording:
+        results = profile.run(frame).results
+        rings = results["rings"].columns
+        np.testing.assert_allclose(rings["radius (px)"], truth["radii"], atol=0.3)
+        np.testing.assert_allclose(rings["d = 1/q"], truth["spacings"], rtol=0.005)
+        assert results["distortion"].value == pytest.approx(100 * truth["ellipse"], abs=0.3)
+        marks = results["marks"]
+        middle = marks.yx + np.outer(rings["radius (px)"] * 0.7, (1, -1))
+        np.testing.assert_allclose(middle, np.tile(truth["centres"][frame.index], (4, 1)), atol=0.3)
+        assert [float(label) for label in marks.labels] == pytest.approx(truth["spacings"], rel=0.005)
+        assert results["curve"].x.unit == "1/nm"
+
+
+def test_diffraction_profile_without_the_ellipse_smears_the_rings():
+    frame = dmlink.open(data.ring_pattern())[0]
+    true = cell("diffraction_profile").run(frame).results["curve"].values
+    smeared = cell("diffraction_profile", ellipse=False).run(frame).results
+    assert smeared["distortion"].value == 0
+    assert smeared["curve"].values[2 * 50 :].max() < true[2 * 50 :].max()
+
+
+def test_diffraction_profile_shows_the_pattern_over_angle_and_radius():
+    results = cell("diffraction_profile", polar=True).run(dmlink.open(data.ring_pattern())[0]).results
+    strongest = 90 + results["polar"].values[:, 90:130].argmax(axis=1)  # half pixels
+    assert abs(np.median(strongest) - 113) <= 1
+    assert np.percentile(strongest, 90) - np.percentile(strongest, 10) <= 6
+
+
+def test_focus_and_astigmatism_are_found():
+    recording = dmlink.open(data.thon_rings())
+    truth = recording.tags["truth"]
+    focus = cell("focus_astigmatism", Cs=truth["Cs"], largest=400)
+    for frame in recording:
+        results, i = focus.run(frame).results, frame.index
+        found = results["defocus"].series
+        assert found["defocus"] == pytest.approx(truth["defocus"][i], rel=0.03)
+        assert found["astigmatism"] == pytest.approx(truth["astigmatism"][i], abs=4)
+        if truth["astigmatism"][i] > 9:
+            off = results["direction"].value - truth["direction"][i]
+            assert abs((off + 90) % 180 - 90) < 6
+
+
+def test_focus_of_another_high_tension_is_another():
+    frame = dmlink.open(data.thon_rings())[4]
+    as_300 = cell("focus_astigmatism", Cs=1.2, kilovolt=300).run(frame).results["defocus"].series["defocus"]
+    assert as_300 > 1.1 * 200  # the wavelength is shorter, so the same rings are of a larger defocus
+
+
+def test_without_thon_rings_no_focus_is_given():
+    noise = np.random.default_rng(5).poisson(100, (256, 256)).astype(np.uint16)
+    nm = Axis(0, 0.05, "nm")
+    results = cell("focus_astigmatism").run(noise, Info(x=nm, y=nm))
+    assert results.results.keys() == {"match"}
+    assert cell("focus_astigmatism").run(noise) is None  # nor without a calibration
+
+
+@pytest.mark.parametrize("certain", [8.0, 12.0, 20.0])
+def test_the_onset_of_a_phase_change_is_found_under_drift_and_changes_of_dose(certain):
+    recording = dmlink.open(data.crystallisation())
+    truth = recording.tags["truth"]
+    change, said = cell("phase_change", spacing=truth["spacing"], certain=certain), {}
+    for frame in recording:
+        results = change.run(frame).results
+        if "change" in results:
+            said[frame.index] = results["change"].text
+    assert min(said) > truth["onset"], "a change was said before there was one"
+    assert len(set(said.values())) == 1
+    words = next(iter(said.values()))
+    onset = int(words.split()[2].strip(","))
+    assert abs(onset - truth["onset"]) <= 2
+    assert f"{onset / recording.fps:.2f} s after the first" in words
+
+
+def test_nothing_changes_before_the_onset_and_a_ring_that_goes_is_a_change_too():
+    frames = [frame.data for frame in dmlink.open(data.crystallisation())]
+    nm = Axis(0, 0.05, "nm")
+    change = cell("phase_change")
+    still = [
+        change.run(f, Info(i, x=nm, y=nm)).results for i, f in enumerate(frames[:52] + frames[:52][::-1])
+    ]
+    assert not [i for i, results in enumerate(still) if "change" in results]
+    rng, crystalline = (
+        np.random.default_rng(2),
+        frames[79],
+    )  # always the same place: crystals that drift away go too
+    gone = cell("phase_change")
+    story = [rng.poisson(crystalline) for _ in range(30)] + frames[:20]
+    results = [gone.run(f, Info(i, x=nm, y=nm)).results for i, f in enumerate(story)]
+    onset = int(results[-1]["change"].text.split()[2].strip(","))
+    assert abs(onset - 30) <= 2
+
+
+def test_one_bad_frame_is_no_phase_change():
+    frames = [frame.data for frame in dmlink.open(data.crystallisation())][:40]
+    frames[30] = dmlink.open(data.crystallisation())[79].data
+    frames[33] = np.zeros_like(frames[0])
+    nm = Axis(0, 0.05, "nm")
+    change = cell("phase_change")
+    results = [change.run(f, Info(i, x=nm, y=nm)) for i, f in enumerate(frames)]
+    assert results[33] is None
+    assert not [r for r in results if r and "change" in r.results]
+
+
+def hues(result, truth, size, cells=3):
+    """Return hue (0 to 1) and brightness in the middle of every crystallite."""
+    middles = (np.arange(cells) + 0.5) * size / cells * 0.05
+    rows, columns = ((middles - axis.origin) / axis.scale for axis in (result.y, result.x))
+    colours = result.values[np.ix_(rows.round().astype(int), columns.round().astype(int))] / 255
+    return np.array([[colorsys.rgb_to_hsv(*colour) for colour in row] for row in colours]).transpose(2, 0, 1)
+
+
+def test_the_colour_map_shows_the_orientation_of_crystallites():
+    recording = dmlink.open(data.crystallites())
+    truth = recording.tags["truth"]
+    colours = cell("fft_colour_map")
+    for frame in recording:
+        hue, _, value = hues(colours.run(frame), truth, 512)
+        off = (hue * 180 - truth["angles"] + 90) % 180 - 90
+        assert np.abs(off).max() < 2
+        assert value.min() > 0.5
+
+
+def test_the_colour_map_shows_the_spacing_of_crystallites():
+    recording = dmlink.open(data.crystallites())
+    frame, truth = recording[0], recording.tags["truth"]
+    hue, _, _ = hues(cell("fft_colour_map", hue="spacing").run(frame), truth, 512)
+    frequency = hue * 3 / 2 / 2 / 0.05  # red is zero, blue (2/3) half the sampling
+    np.testing.assert_allclose(1 / frequency, truth["spacings"], rtol=0.02)
+
+
+def test_the_colour_map_of_noise_is_dark():
+    noise = np.random.default_rng(5).poisson(100, (512, 512)).astype(np.uint16)
+    assert np.median(cell("fft_colour_map").run(noise).values.max(axis=2)) < 40
+
+
+def test_maximum_fft_shows_every_crystallites_spot():
+    frame = dmlink.open(data.crystallites())[0]
+    truth = dmlink.open(data.crystallites()).tags["truth"]
+    shown = cell("maximum_fft", size=128, spacing=32).run(frame)
+    assert (shown.x, shown.values.shape) == (Axis(-10.0, 1 / 128 / 0.05, "1/nm"), (128, 128))
+    np.testing.assert_allclose(shown.values[1:, 1:], shown.values[:0:-1, :0:-1], rtol=1e-4)
+    dark = np.percentile(shown.values, 90)
+    for angle, spacing in zip(np.ravel(truth["angles"]), np.ravel(truth["spacings"]), strict=True):
+        x, y = (np.cos(np.deg2rad(angle)) / spacing, -np.sin(np.deg2rad(angle)) / spacing)
+        row, column = (round((v - shown.x.origin) / shown.x.scale) for v in (y, x))
+        assert shown.values[row - 1 : row + 2, column - 1 : column + 2].max() > dark + 0.8
+
+
+def radius_of_peak(profile, low, high):
+    """Return the place of the highest value between low and high, in the unit of the axis."""
+    x = profile.x.values(len(profile.values))
+    inside = np.flatnonzero((x >= low) & (x <= high))
+    i = inside[profile.values[inside].argmax()]
+    before, top, after = profile.values[i - 1 : i + 2]
+    return profile.x.origin + profile.x.scale * (i + (after - before) / 2 / (2 * top - before - after))
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (435, 435), (300, 461), (870, 870)])
+def test_the_radial_profile_has_its_peak_where_the_ring_is(shape):
+    q, nm = 1 / 0.235, Axis(0, 0.05, "nm")
+    rng, (h, w) = np.random.default_rng(3), shape
+    radius = np.hypot(np.fft.fftfreq(h, 0.05)[:, None], np.fft.rfftfreq(w, 0.05))
+    ring = np.fft.irfft2(
+        np.fft.rfft2(rng.standard_normal(shape)) * np.exp(-(((radius - q) / 0.1) ** 2)), shape
+    )
+    frame = rng.poisson(100 * (1 + 0.05 * ring / ring.std()))
+    curves = cell("fft_radial_profile").run(frame, Info(x=nm, y=nm)).results
+    assert curves["mean"].x.unit == "1/nm"
+    # a few pixels wide, and of few speckles: 0.3 px of the transform
+    assert radius_of_peak(smooth(curves["mean"]), 3, 6) == pytest.approx(
+        q, abs=0.3 / (max(shape) * 0.05) + 0.02
+    )
+
+
+def smooth(profile):
+    return dmlink.Profile(
+        np.convolve(profile.values, np.hanning(7), "same"), profile.x.scale, profile.x.origin
+    )
+
+
+def test_the_radial_profile_of_a_lattice_has_spots_and_that_of_noise_none():
+    rng, (y, x), nm = np.random.default_rng(3), np.ogrid[:300, :300], Axis(0, 0.05, "nm")
+    lattice = np.cos(2 * np.pi * 0.05 / 0.235 * (x * np.cos(0.6) - y * np.sin(0.6)))
+    curves = cell("fft_radial_profile").run(rng.poisson(100 + 10 * lattice), Info(x=nm, y=nm)).results
+    assert radius_of_peak(curves["spots"], 2, 9) == pytest.approx(1 / 0.235, abs=0.3 / (300 * 0.05))
+    noise = cell("fft_radial_profile").run(rng.poisson(100, (300, 300))).results
+    assert curves["spots"].values.max() > 8 * noise["spots"].values.max()
+    assert noise["mean"].values.mean() == pytest.approx(
+        0.89 * 10, rel=0.02
+    )  # sqrt(pi) / 2 x standard deviation
+    assert noise["mean"].x.unit == "1/px"
+
+
+def test_virtual_detectors_sum_what_lies_in_them():
+    truth = dmlink.open(data.ring_pattern()).tags["truth"]
+    frame = dmlink.open(data.ring_pattern())[0]
+    results = cell("virtual_detector", bright=8.0, inner=52.0, outer=61.0).run(frame).results
+    y, x = truth["centres"][0]
+    row, column = np.ogrid[:256, :256]
+    radius = np.hypot(row - y, column - x)
+    sums = results["sums"].series
+    assert sums["bright field"] == pytest.approx(frame.data[radius <= 8].sum(), rel=0.02)
+    assert sums["dark field"] == pytest.approx(frame.data[(radius >= 52) & (radius <= 61)].sum(), rel=0.02)
+    boxes = results["detectors"].tlbr
+    np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:]) / 2, np.tile((y, x), (3, 1)), atol=0.3)
+    by_hand = cell("virtual_detector", bright=8.0, inner=52.0, outer=61.0, centre_y=100.0, centre_x=90.0)
+    np.testing.assert_allclose(by_hand.run(frame).results["detectors"].tlbr[0], (92, 82, 108, 98))
+
+
+def test_soot_has_the_published_peak():
+    image = real("mit_HRTEMFringeMapping/ExampleImage.tif")[0].data
+    nm = Axis(0, 1 / 18.01941748, "nm")
+    image = image if image.ndim == 2 else image[..., 0]
+    curves = cell("fft_radial_profile").run(image, Info(x=nm, y=nm)).results
+    assert 1 / radius_of_peak(curves["spots"], 2, 5) == pytest.approx(0.350, abs=0.004)
+
+
+def test_the_survey_lattice_has_its_periods():
+    image = real("mit_SciFiDatasets/DMReader_Image_SI-Survey.dm3")[0].data
+    shown = cell("maximum_fft", size=512).run(image)
+    power = shown.values.copy()
+    q = shown.x.values(512)
+    power[np.hypot(q[:, None], q) < 0.02] = 0
+    along_x = 1 / abs(q[np.where(np.abs(q)[:, None] < 0.004, power, 0).max(axis=0).argmax()])
+    along_y = 1 / abs(q[np.where(np.abs(q) < 0.004, power, 0).max(axis=1).argmax()])
+    assert sorted((along_x, along_y)) == pytest.approx([14.96, 21.82], rel=0.03)
+
+
+def test_the_spots_of_a_real_pattern_are_counted():
+    frame = real("mit_scikit-ued/test.mib")[0]
+    spots = cell("virtual_detector", bright=4.0, inner=5.0, outer=6.0)
+    results = spots.run(frame).results
+    places = [(226.56, 26.06), (73.27, 76.24), (167.02, 95.61)]
+    top, left, bottom, right = results["detectors"].tlbr[0]
+    found = (top + bottom) / 2, (left + right) / 2
+    assert min(np.hypot(found[0] - y, found[1] - x) for y, x in places) < 1
+    radius = np.hypot(np.arange(256)[:, None] - found[0], np.arange(256) - found[1])
+    assert results["sums"].series == {
+        "bright field": frame.data[radius <= 4].sum(),
+        "dark field": frame.data[(radius >= 5) & (radius <= 6)].sum(),
+    }
