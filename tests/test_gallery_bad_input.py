@@ -72,13 +72,18 @@ FRAMES = {
 }
 
 
+# The microscope's clock goes while the script works; the times of the cell's frames are those of the recording.
+PER_SECOND = ("particle_tracking speed",)
+
+
 def numbers_of(result):
     """Yield the arrays of numbers in a result."""
     if isinstance(result, dmlink.Several):
         for part in result.results.values():
             yield from numbers_of(part)
     elif isinstance(result, dmlink.Scalar):
-        yield np.array(list(result.series.values()))
+        numbers = np.array(list(result.series.values()))
+        yield numbers[~np.isnan(numbers)]  # NaN is a gap in the chart: of no particles, no mean diameter
     elif isinstance(result, (dmlink.Profile, dmlink.Image)):
         yield result.values
         yield np.array([axis.scale for axis in (result.x, getattr(result, "y", result.x))])
@@ -108,8 +113,9 @@ def test_a_bad_frame_gives_numbers_or_none_with_a_note(name, what, capsys):
             if result is None:
                 assert said.strip(), f"frame {i}: no result, and nothing said"
                 continue
-            for numbers in numbers_of(result):
-                assert np.isfinite(numbers).all(), f"frame {i}: {result.text}"
+            given = list(numbers_of(result))
+            assert all(np.isfinite(numbers).all() for numbers in given), f"frame {i}: {result.text}"
+            assert any(numbers.size for numbers in given), f"frame {i}: nothing but gaps"
 
 
 @pytest.mark.parametrize("name", gallery.names())
@@ -142,6 +148,7 @@ def test_the_exported_script_shows_in_digitalmicrograph_what_the_cell_gives(name
     path = cell.export(tmp_path / f"{name}.py")
     frames = [Frame(discs(seed=i), i, 0.05 * i, NM, NM, source="View") for i in range(4)]
     compared = check(path, frames, cell)
-    assert compared.equal or not compared, repr(compared)
+    compared = [c for c in compared if not c.window.startswith(PER_SECOND)]
+    assert all(c.equal for c in compared), compared
     given = [result for frame in frames if (result := cell.run(frame)) is not None]
     assert bool(compared) == bool(given)
