@@ -8,6 +8,7 @@ Makes a virtual environment for each combination in the user's cache, and keeps 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -54,21 +55,31 @@ def run(name: str, needs: tuple[str, ...], tests: list[str], minutes: float) -> 
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(folder, with_pip=True)
-    pins = folder / "constraints.txt"
+    pins, stamp = folder / "constraints.txt", folder / "made-from"
     pins.write_text(pins_beside(needs), "utf-8")
+    made_from = made_of(needs)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     install = [*pip, "--constraint", pins, "--editable", f"{ROOT}[test]", *needs]
     # the environment's own source, not that of another clone in PYTHONPATH
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     print(f"== {name}", flush=True)
     try:
-        for command in (install, [python, "-m", "pytest", "-q", *tests]):
-            done = subprocess.run(command, cwd=ROOT, env=environment, timeout=60 * minutes, check=False)
-            if done.returncode:
-                return "not installed" if command is install else "FAILED"
+        if not stamp.exists() or stamp.read_text("utf-8") != made_from:
+            subprocess.run(install, cwd=ROOT, env=environment, timeout=60 * minutes, check=True)
+            stamp.write_text(made_from, "utf-8")
+        test = [python, "-m", "pytest", "-q", *tests]
+        subprocess.run(test, cwd=ROOT, env=environment, timeout=60 * minutes, check=True)
+    except subprocess.CalledProcessError as error:
+        return "not installed" if error.cmd is install else "FAILED"
     except subprocess.TimeoutExpired:
         return f"took longer than {minutes:g} minutes"
     return "passed"
+
+
+def made_of(needs: tuple[str, ...]) -> str:
+    """Return what an environment is made from: where this is the same, nothing has to be installed."""
+    files = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
+    return hashlib.sha256(b"\n".join([bytes(ROOT), *files, repr(needs).encode()])).hexdigest()
 
 
 def pins_beside(needs: tuple[str, ...]) -> str:
