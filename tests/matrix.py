@@ -59,7 +59,7 @@ def run(name: str, needs: tuple[str, ...], tests: list[str], minutes: float) -> 
     pins.write_text(pins_beside(needs), "utf-8")
     made_from = made_of(needs)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    install = [*pip, "--constraint", pins, "--editable", f"{ROOT}[test]", *needs]
+    install: list[str | Path] = [*pip, "--constraint", pins, "--editable", f"{ROOT}[test]", *needs]
     # the environment's own source, not that of another clone in PYTHONPATH
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     print(f"== {name}", flush=True)
@@ -67,7 +67,7 @@ def run(name: str, needs: tuple[str, ...], tests: list[str], minutes: float) -> 
         if not stamp.exists() or stamp.read_text("utf-8") != made_from:
             subprocess.run(install, cwd=ROOT, env=environment, timeout=60 * minutes, check=True)
             stamp.write_text(made_from, "utf-8")
-        test = [python, "-m", "pytest", "-q", *tests]
+        test: list[str | Path] = [python, "-m", "pytest", "-q", *tests]
         subprocess.run(test, cwd=ROOT, env=environment, timeout=60 * minutes, check=True)
     except subprocess.CalledProcessError as error:
         return "not installed" if error.cmd is install else "FAILED"

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from jupyter_client.manager import start_new_kernel
 from processes import gone
 
 import dmlink
@@ -221,6 +222,48 @@ def test_however_a_kernel_ends_no_process_and_no_shared_memory_is_left(endpoint,
         while left := [block for block in blocks if (SHARED_MEMORY / block).exists()]:
             assert time.monotonic() < end, left
             time.sleep(0.02)
+
+
+NOTEBOOK = (
+    "import dmlink\n%load_ext dmlink\nlink = dmlink.connect({endpoint!r})",
+    "%%live image\nimport numpy as np\nnp.zeros((400, 400)) + frame[0, 0]",
+    """
+from dmlink.engine import engine
+live = %live image
+results = live.results()
+for _ in range(5): next(results)
+worker = live._runner._worker
+blocks = [block.name for block in (*link._ring._lent, *worker._ring._lent)]
+print(worker.pid, engine._spare.pid, *blocks)
+""",
+)
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="looks into /dev/shm")
+def test_a_notebook_whose_kernel_is_restarted_leaves_no_process_and_no_shared_memory(endpoint):
+    manager, client = start_new_kernel()
+    said = []
+
+    def hear(message):
+        if message["msg_type"] == "stream":
+            said.append(message["content"]["text"])
+
+    try:
+        for text in NOTEBOOK:
+            client.execute_interactive(text.format(endpoint=endpoint), timeout=60, output_hook=hear)
+        words = said[-1].split()
+        pids, blocks = [int(word) for word in words[:2]], words[2:]
+        assert blocks
+        assert all((SHARED_MEMORY / block).exists() for block in blocks)
+        manager.restart_kernel()
+        assert all(gone(pid) for pid in pids)
+        end = time.monotonic() + 30
+        while left := [block for block in blocks if (SHARED_MEMORY / block).exists()]:
+            assert time.monotonic() < end, left
+            time.sleep(0.02)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 @posix
