@@ -1,4 +1,4 @@
-"""Report: writes what benchmarks have measured into docs/performance.md.
+"""Report: writes what benchmarks have measured into the pages that have a place for it, in docs/.
 
 `python benchmarks/report.py` measures anew (`link` and `soak_link`, six minutes); given the files of
 `dmlink bench NAME --json FILE`, it writes these.
@@ -13,7 +13,8 @@ from typing import Any
 
 from dmlink.cli import bench
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = (DOCS / "performance.md", DOCS / "scaling.md")
 DEFAULT = ("link", "soak_link")
 
 
@@ -21,18 +22,24 @@ def main() -> None:
     """Measure or read, and write."""
     files = [Path(name) for name in sys.argv[1:]]
     reports = [json.loads(file.read_text("utf-8")) for file in files] or [bench.measure(n) for n in DEFAULT]
-    page = PAGE.read_text("utf-8")
     for report in reports:
-        page = replaced(page, report)
-    PAGE.write_text(page, "utf-8")
+        page = page_of(report["benchmark"])
+        page.write_text(replaced(page.read_text("utf-8"), report), "utf-8")
+
+
+def page_of(name: str) -> Path:
+    """Return the page that has a place for a benchmark."""
+    for page in PAGES:
+        if f"<!-- {name}: begin -->" in page.read_text("utf-8"):
+            return page
+    pages = " or ".join(str(page) for page in PAGES)
+    raise ValueError(f"No page has a line <!-- {name}: begin -->; add it to {pages}, where it belongs.")
 
 
 def replaced(page: str, report: dict[str, Any]) -> str:
     """Return the page with the section of this benchmark replaced; it stands between two comments."""
     name = report["benchmark"]
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-    if begin not in page or end not in page:
-        raise ValueError(f"{PAGE} has no lines {begin.strip()} and {end}; add them where the table belongs.")
     before, rest = page.split(begin, 1)
     _old, after = rest.split(end, 1)
     text = "\n".join(bench.lines(report)).rstrip()

@@ -1,0 +1,102 @@
+"""Streaming: a recording far larger than the memory, through two workers, and what memory these take.
+
+The recording is an in-situ .raw that takes no room on the disk, and the cell looks at every 64th row: what is
+measured is what opening, handing out and collecting so many frames keeps, not how fast a disk is.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+
+from dmlink import recordings
+from dmlink.batch import BLOCK_BYTES, process
+from dmlink.program import Program
+from dmlink.simulator.gatan_files import write_in_situ_raw
+
+from .cluster import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZE, WORKERS = 2048, 2
+ROWS = 64
+CELL = f"float(frame[::{ROWS}].mean())"
+PART_BYTES = 2 << 30  # of each .raw, as Gatan's are split
+LOOK_SECONDS = 0.1
+
+
+def streaming(gigabytes: float, note: Callable[[str], None]) -> dict[str, Any]:
+    """Return the time, and the resident memory in MB of the workers and of the client, over the time."""
+    note(f"streaming {gigabytes:g} GB")
+    frame_bytes = 2 * SIZE**2
+    frames = int(gigabytes * 1e9 / frame_bytes)
+    with TemporaryDirectory(prefix="dmlink-bench-") as folder, workers(WORKERS) as client:
+        header = _recording(Path(folder), frames)
+        with recordings.open(header) as recording:
+            assert recording.shape == (frames, SIZE, SIZE)
+        watch = _Watch({f"worker {i}": pid for i, pid in enumerate(client.run(os.getpid).values(), 1)})
+        begun = time.perf_counter()
+        program = Program.from_cell(CELL, "mean of some rows")
+        process(header, program, Path(folder) / "out", client, progress=False)
+        seconds = time.perf_counter() - begun
+        samples = watch.end()
+    return {
+        "GB": frames * frame_bytes / 1e9,
+        "frames": frames,
+        "frames/s": frames / seconds,
+        "seconds": seconds,
+        "chunk MB": BLOCK_BYTES / 1e6,
+        "frame MB": frame_bytes / 1e6,
+        "memory": {name: _memory(each) for name, each in samples.items()},
+    }
+
+
+def _recording(folder: Path, frames: int) -> Path:
+    """Write the header of an in-situ recording, and .raw files in which no one has written."""
+    header, total = folder / "insitu.dm4", frames * 2 * SIZE**2
+    tags = {"In-situ:Recorded:# Frames": frames}
+    write_in_situ_raw(header, np.zeros((1, SIZE, SIZE), np.uint16), exposure=0.03, tags=tags)
+    for i, start in enumerate(range(0, total, PART_BYTES)):
+        part = header.with_suffix(f".raw_{i}" if i else ".raw")
+        part.touch()
+        os.truncate(part, min(PART_BYTES, total - start))
+    return header
+
+
+def _memory(samples: list[float]) -> dict[str, float]:
+    """Return MB at the start, the highest, and the medians of the second and of the last quarter."""
+    quarter = max(1, len(samples) // 4)
+    early, late = (median(part) for part in (samples[quarter : 2 * quarter] or samples, samples[-quarter:]))
+    return {"first": samples[0], "early": early, "late": late, "highest": max(samples)}
+
+
+class _Watch:
+    """Reads the resident memory of processes until told to end."""
+
+    def __init__(self, pids: dict[str, int]) -> None:
+        processes = {name: psutil.Process(pid) for name, pid in {**pids, "client": os.getpid()}.items()}
+        self._samples: dict[str, list[float]] = {name: [] for name in processes}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, args=(processes,))
+        self._thread.start()
+
+    def _look(self, processes: dict[str, psutil.Process]) -> None:
+        while True:
+            for name, one in processes.items():
+                self._samples[name].append(one.memory_info().rss / 1e6)
+            if self._over.wait(LOOK_SECONDS):
+                return
+
+    def end(self) -> dict[str, list[float]]:
+        self._over.set()
+        self._thread.join()
+        return self._samples

@@ -1,0 +1,48 @@
+"""Remote: a live cell on another computer than the microscope, over 1 Gbit/s with 2 ms of delay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .link import note
+from .of_link.children import answer, child
+from .of_link.tables import table
+from .of_remote import hosts, network
+
+RATE, DELAY = "1gbit", "2ms"
+BYTES_A_SECOND = 125e6
+SIZES, FPS = (512, 1024, 2048), 30.0
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Measure everything: half a minute, or a taste of it in ten seconds; `why` if it cannot be done here."""
+    why = network.why_not()
+    if why:
+        return {"why": why}
+    sizes = {}
+    with network.cable(RATE, DELAY) as (microscope, server, delayed):
+        for size in SIZES[1:2] if quick else SIZES:
+            note(f"{size}² over the cable")
+            with (
+                child(hosts.microscope, microscope, size, FPS) as dm,
+                child(hosts.kernel, server, answer(dm), 3.0 if quick else 6.0) as kernel,
+            ):
+                sizes[str(size)] = answer(kernel)
+    return {"delayed": delayed, "sizes": sizes}
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """Return the table."""
+    if "why" in result:
+        return [f"Not measured: {result['why']}."]
+    rows = []
+    for size, t in result["sizes"].items():
+        fits = min(FPS, BYTES_A_SECOND / (2 * int(size) ** 2))
+        figures = [f"{t['frames/s']:.1f}", f"{fits:.1f}", f"{t['cell']:.1f}", f"{t['MB/s']:.0f}"]
+        rows.append([f"{size}²", *figures, f"{t['p50']:.0f}", f"{t['p95']:.0f}"])
+    delay = (
+        f"with {DELAY} each way" if result["delayed"] else f"without the {DELAY}: this kernel has no netem"
+    )
+    title = f"Live view of {FPS:g} frames/s, uint16, and a live cell, over {RATE} {delay}"
+    heads = ["", "frames/s", "would fit", "cell", "MB/s", "age p50 ms", "p95"]
+    return table(title, heads, rows)
