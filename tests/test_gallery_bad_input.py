@@ -72,7 +72,7 @@ FRAMES = {
 }
 
 
-# The microscope's clock goes while the script works; the times of the cell's frames are those of the recording.
+# The script has the microscope's clock, the cell the times of the recording.
 PER_SECOND = ("particle_tracking speed",)
 
 

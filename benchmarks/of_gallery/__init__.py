@@ -1,0 +1,1 @@
+"""Parts of the gallery's benchmark."""
