@@ -12,6 +12,7 @@ import platformdirs
 # Imported before the functions of the same names are defined: importing a module later would replace one.
 from dmlink.data import crystallisation as _crystallisation
 from dmlink.data import crystallites as _crystallites
+from dmlink.data import drifting_film as _drifting_film
 from dmlink.data import moving_particles as _moving_particles
 from dmlink.data import ring_pattern as _ring_pattern
 from dmlink.data import thon_rings as _thon_rings
@@ -24,6 +25,7 @@ __all__ = [
     "cache_folder",
     "crystallisation",
     "crystallites",
+    "drifting_film",
     "moving_particles",
     "nanoparticles",
     "ring_pattern",
@@ -113,6 +115,20 @@ def thon_rings() -> Path:
         As of `nanoparticles`.
     """
     return _made_once(f"thon-rings-{_thon_rings.VERSION}.npy", _thon_rings.write)
+
+
+def drifting_film() -> Path:
+    """Return a recording of an uneven film that drifts by some 40 px; made in 1 s.
+
+    It is synthetic: 40 frames of 256 x 256 pixels (uint16 counts), 0.1 nm/px. Halfway the dose falls to a
+    half. The truth has the drift of every frame.
+
+    Returns
+    -------
+    pathlib.Path
+        As of `nanoparticles`.
+    """
+    return _made_once(f"drifting-film-{_drifting_film.VERSION}.npy", _drifting_film.write)
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,152 @@
+"""The gallery's cells that follow what moves along, and clean what is noisy: against what is known."""
+
+import sys
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from test_gallery_views import INFO, cell, poisson
+
+import dmlink
+from dmlink import Axis, data
+from dmlink.frame import Info
+
+film = sys.modules["dmlink.data.drifting_film"]  # the module, of which `data` has the function
+particles = sys.modules["dmlink.data.moving_particles"]
+
+
+@pytest.fixture(scope="module")
+def recording():
+    with dmlink.open(data.drifting_film()) as opened:
+        yield [opened[i] for i in range(len(opened))], np.array(opened.tags["truth"]["drift"])
+
+
+def measured(drift, frame):
+    result = drift.run(frame)
+    return None if result is None else [result.results["drift"].value[axis] / 0.1 for axis in "yx"]
+
+
+def test_drift_is_measured_within_0_1_px_also_when_the_dose_falls(recording):
+    frames, truth = recording
+    drift = cell("drift")
+    found = np.array([measured(drift, frame) for frame in frames])
+    assert np.abs(truth).max() > 25
+    errors = found - truth
+    assert np.sqrt(np.mean(errors**2)) < 0.1
+    assert np.abs(errors).max() < 0.25
+
+
+def test_the_corrected_average_shows_the_film_where_it_was(recording):
+    frames, _ = recording
+    drift = cell("drift", frames=30)
+    for frame in frames[:20]:
+        shown = drift.run(frame).results["corrected"]
+    clean = film.image((0, 0))[64:-64, 64:-64]
+    average = np.mean([frame.data for frame in frames[:20]], axis=0)[64:-64, 64:-64]
+    assert np.corrcoef(shown.values[64:-64, 64:-64].ravel(), clean.ravel())[0, 1] > 0.97
+    assert np.corrcoef(average.ravel(), clean.ravel())[0, 1] < 0.8
+    assert (shown.x.scale, shown.x.unit) == (0.1, "nm")
+
+
+def test_drift_leaves_out_blanked_frames_and_goes_on_after_them(recording, capsys):
+    frames, truth = recording
+    drift = cell("drift")
+    assert measured(drift, frames[0]) == pytest.approx([0, 0], abs=1e-3)
+    for blank in (np.zeros((256, 256), np.uint16), poisson((256, 256), 0.05), np.full((256, 256), np.nan)):
+        assert drift.run(blank) is None
+        assert "nothing in common" in capsys.readouterr().out
+    assert measured(drift, frames[12]) == pytest.approx(truth[12], abs=0.25)
+
+
+def test_pixels_that_are_broken_do_not_hold_the_drift(recording):
+    frames, truth = recording
+    drift, broken = cell("drift"), np.random.default_rng(4).random((256, 256)) < 0.001
+    for i in (0, 8, 16):
+        for value in (0.0, 65535.0, np.nan):
+            found = measured(drift, np.where(broken, value, frames[i].data))
+            assert np.multiply(found, 0.1) == pytest.approx(truth[i], abs=0.25)
+
+
+def test_drift_of_four_times_the_frame_is_added_up_within_a_pixel():
+    grain = ndimage.gaussian_filter(np.random.default_rng(8).normal(size=(128, 1200)), 2)
+    drift = cell("drift")
+    for at in range(0, 500, 5):
+        result = drift.run(np.float32(grain[:, at : at + 128] + 1))
+        assert result.results["drift"].value["x"] == pytest.approx(-at, abs=1)
+
+
+def test_a_kymograph_is_the_intensity_along_its_line_in_units_of_its_axis():
+    y, x = np.mgrid[:81, :121]
+    frame = np.float32(2 * x + 3 * y)
+    ends = {"from_x": 10.0, "from_y": 50.0, "to_x": 90.0, "to_y": 50.0}
+    level = cell("kymograph", width=1, **ends).run(frame, INFO)
+    np.testing.assert_allclose(level.values, 2 * np.arange(12, 109) + 3 * 40, rtol=1e-5)
+    assert level.x == (0, pytest.approx(0.5), "nm")
+    info = Info(x=Axis(0, 0.5, "nm"), y=Axis(0, 0.25, "nm"))
+    upright = cell("kymograph", width=5, from_x=25.0, to_x=25.0, from_y=100.0, to_y=0.0).run(frame, info)
+    np.testing.assert_allclose(upright.values, 2 * 30 + 3 * np.arange(80, -1, -1), rtol=1e-5)
+    assert upright.x.scale == pytest.approx(0.25)
+
+
+def test_a_kymograph_counts_what_is_known():
+    frame = np.full((50, 50), 7, np.float32)
+    frame[23:25] = np.nan
+    np.testing.assert_allclose(cell("kymograph", width=5).run(frame).values, 7, rtol=1e-5)
+    assert cell("kymograph").run(np.full((8, 8), np.nan)) is None
+    same = cell("kymograph", from_x=50.0, to_x=50.0).run(frame)
+    assert same.values.size >= 1
+
+
+def test_template_match_finds_what_looks_alike_within_0_3_px():
+    true = np.array([[60.0, 60.0], [60.4, 150.3], [130.7, 40.2], [150.0, 149.5], [25.25, 110.0]])
+    rng = np.random.default_rng(11)
+    frame = rng.poisson(200 * particles.image(true, np.full(5, 11.0), 200)).astype(np.uint16)
+    match = cell("template_match", x=100 * 60 / 199, y=100 * 60 / 199, size=21)
+    results = match.run(frame).results
+    assert results["count"].value == 5
+    assert results["best"].value == pytest.approx(1, abs=1e-3)
+    found = results["matches"].yx
+    distance = np.hypot(*(found[:, None] - true).T).min(axis=1)
+    assert np.sqrt(np.mean(distance**2)) < 0.3
+    true += np.array([3.5, -2])
+    moved = rng.poisson(200 * particles.image(true, np.full(5, 11.0), 200)).astype(np.uint16)
+    distance = np.hypot(*(match.run(moved).results["matches"].yx[:, None] - true).T).min(axis=1)
+    assert np.sqrt(np.mean(distance**2)) < 0.3
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (61, 87), (1, 1), (2, 40)])
+def test_template_match_says_when_there_is_nothing_to_look_for(shape, capsys):
+    assert cell("template_match").run(np.full(shape, 3, np.uint16)) is None
+    assert "nothing in the square" in capsys.readouterr().out
+    assert cell("template_match").run(np.full(shape, np.nan)) is None
+
+
+def test_template_match_finds_nothing_in_a_blanked_frame():
+    match = cell("template_match", size=9)
+    match.run(poisson((64, 64)))
+    assert match.run(np.zeros((64, 64), np.uint16)).results["count"].value == 0
+
+
+def psnr(image, clean):
+    return 10 * np.log10(np.ptp(clean) ** 2 / np.mean((image - clean) ** 2))
+
+
+@pytest.mark.parametrize("dose", [20, 150])
+def test_denoise_comes_closer_to_the_clean_image(dose):
+    rng = np.random.default_rng(12)
+    yx, diameters = particles.story(rng, 256, 1)
+    clean = dose * particles.image(yx[:, 0], 2 * diameters, 256)
+    noisy = rng.poisson(clean).astype(np.uint16)
+    cleaned = cell("denoise").run(noisy, INFO)
+    assert psnr(cleaned.values, clean) > psnr(noisy, clean) + 8
+    assert cleaned.values.mean() == pytest.approx(clean.mean(), rel=0.02)
+    assert cleaned.x == INFO.x
+
+
+def test_denoise_leaves_alone_what_has_no_noise_and_takes_any_counts(capsys):
+    flat = np.full((16, 17), 9, np.uint16)
+    np.testing.assert_allclose(cell("denoise").run(flat).values, 9, rtol=1e-4)
+    assert "Left as it is" in capsys.readouterr().out
+    dark = poisson((40, 40), 500).astype(np.int16) - 450
+    assert cell("denoise").run(dark).values.mean() == pytest.approx(dark.mean(), abs=2)
+    assert cell("denoise").run(np.full((8, 8), np.nan)) is None
