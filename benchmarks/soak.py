@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import argparse
 import collections
+import json
 import random
+import signal
+import sys
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from dmlink.cli import bench
 
 from .link import note
 from .of_link.tables import table, verdict
@@ -220,5 +226,12 @@ if __name__ == "__main__":
     length.add_argument("--minutes", type=float, default=MINUTES, help=f"30; at most {MAX_MINUTES:g}")
     length.add_argument("--quick", action="store_true", help="three minutes, faults every few seconds")
     parser.add_argument("--seed", type=int, help="of the faults; printed at the beginning")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args()
-    print("\n".join(lines(run(options.quick, options.minutes, options.seed))))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # kernels and browser must not be left behind
+    if options.json:
+        options.json.touch()  # better now than after hours
+    report = bench.measure("soak", quick=options.quick, minutes=options.minutes, seed=options.seed)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print("\n".join(bench.lines(report)))

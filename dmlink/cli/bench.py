@@ -48,11 +48,11 @@ def names() -> list[str]:
     return sorted(p.stem for p in FOLDER.glob("*.py") if "\ndef run(" in p.read_text("utf-8"))
 
 
-def measure(name: str, *, quick: bool = False) -> dict[str, Any]:
-    """Run a benchmark; return its figures, and where and when they were taken."""
+def measure(name: str, *, quick: bool = False, **options: Any) -> dict[str, Any]:
+    """Run a benchmark, with options of its own; return its figures, and where and when they were taken."""
     benchmark, begun = _module(name), time.monotonic()
     date = time.strftime("%Y-%m-%d %H:%M")
-    result = benchmark.run(quick=quick)
+    result = benchmark.run(quick=quick, **options)
     return {
         "benchmark": name,
         "command": f"dmlink bench {name}" + (" --quick" if quick else ""),

@@ -1,0 +1,133 @@
+"""Ways to have a frame processed by processes that are there already, as their documentation shows."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from importlib import metadata, util
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmlink.engine import engine
+from dmlink.frame import Frame
+from dmlink.program import Program
+from dmlink.ring import Ring
+
+from ..of_link import transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Rounds = Callable[[np.ndarray], Any]  # has the frame processed as often as there are workers
+
+SIZE = 1024
+WARM = 5
+
+
+def first(frame: np.ndarray) -> int:
+    """Look at one pixel: what takes time is the way."""
+    return int(frame[0, 0])
+
+
+def measure(way: str, n: int, rounds: int) -> dict[str, float]:
+    """Return p50 and p95 in ms of a frame's way to `n` workers and back; their start, in s."""
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    begun = time.perf_counter()
+    picture, times = transport.picture(SIZE), []
+    with WAYS[way](n) as process:
+        for i in range(WARM + rounds):
+            frame = picture.copy()  # each is a new one, as a camera's are
+            if i == 0:
+                process(frame)
+                start = time.perf_counter() - begun
+                continue
+            at = time.perf_counter()
+            process(frame)
+            times.append((time.perf_counter() - at) * 1e3)
+    p50, p95 = np.percentile(times[WARM - 1 :], [50, 95])
+    return {"p50": float(p50), "p95": float(p95), "start": start}
+
+
+@contextlib.contextmanager
+def _worker(n: int) -> Iterator[Rounds]:
+    """Frames come in shared memory, as a link leaves them there."""
+    ring, program = Ring(), Program.from_cell("int(frame[0, 0])")
+    workers = [engine.worker(10.0) for _ in range(n)]
+    for worker in workers:
+        worker.load(program)
+    shared: dict[int, Frame] = {}
+
+    def process(pixels: np.ndarray) -> None:
+        if not shared:
+            memory, block = ring.take(pixels.nbytes)
+            data = memory.view(pixels.dtype).reshape(pixels.shape)
+            data[...] = pixels
+            shared[0] = Frame(data, block=block)
+        list(threads.map(lambda worker: worker.process(shared[0], {}), workers))
+
+    with ThreadPoolExecutor(n) as threads:
+        yield process
+    shared.clear()
+    engine.close()
+    ring.close()
+
+
+@contextlib.contextmanager
+def _executor(n: int) -> Iterator[Rounds]:
+    with ProcessPoolExecutor(n, multiprocessing.get_context("spawn")) as pool:
+        yield lambda frame: [future.result() for future in [pool.submit(first, frame) for _ in range(n)]]
+
+
+@contextlib.contextmanager
+def _joblib(n: int) -> Iterator[Rounds]:
+    import joblib  # noqa: PLC0415
+
+    with joblib.Parallel(n_jobs=n, backend="loky") as pool:
+        # with one job joblib would call the function in this process
+        if n == 1:
+            executor = joblib.externals.loky.get_reusable_executor(1)
+            yield lambda frame: executor.submit(first, frame).result()
+        else:
+            yield lambda frame: pool(joblib.delayed(first)(frame) for _ in range(n))
+
+
+@contextlib.contextmanager
+def _dask(n: int) -> Iterator[Rounds]:
+    import distributed  # noqa: PLC0415
+
+    with (
+        distributed.LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield lambda frame: client.gather([client.submit(first, frame, pure=False) for _ in range(n)])
+
+
+@contextlib.contextmanager
+def _ipyparallel(n: int) -> Iterator[Rounds]:
+    import ipyparallel  # noqa: PLC0415
+
+    with ipyparallel.Cluster(n=n, log_level=40) as client:
+        engines = [client[i] for i in range(n)]
+        yield lambda frame: [reply.get() for reply in [one.apply_async(first, frame) for one in engines]]
+
+
+WAYS = {
+    "live cell's worker": _worker,
+    "ProcessPoolExecutor": _executor,
+    "joblib (loky)": _joblib,
+    "dask.distributed": _dask,
+    "ipyparallel": _ipyparallel,
+}
+_PACKAGES = {"joblib (loky)": "joblib", "dask.distributed": "distributed", "ipyparallel": "ipyparallel"}
+AVAILABLE = [way for way in WAYS if way not in _PACKAGES or util.find_spec(_PACKAGES[way])]
+
+
+def versions() -> str:
+    """Return what there is of the peers, with versions, and what is not installed."""
+    there = [f"{p} {metadata.version(p)}" for way, p in _PACKAGES.items() if way in AVAILABLE]
+    missing = [p for way, p in _PACKAGES.items() if way not in AVAILABLE]
+    return "Peers: " + ", ".join([*there, *(f"{p} is not installed" for p in missing)])
