@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Steps = Iterator[Any]  # first a Touched, then seconds to let pass
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 GONE_SECONDS = 5.0  # in which what belonged to a dead kernel has to be gone
 SMALL_DISK = 40 << 20  # bytes
 SMALL_FILE = 1 << 20  # bytes, where no disk can be made

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_SECONDS = 0.1
-READY_SECONDS = 90.0  # that a kernel may take to start and to run the cells, on a busy machine
+READY_SECONDS = 300.0  # that a kernel may take to start and to run the cells, on a busy machine
 
 FIRST = """
 %load_ext dmlink

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 TESTS = Path(__file__).parents[2] / "tests"
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 VIEW = "view = dmlink.view(link, size=384)\nview"
 
 
