@@ -11,8 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-
 from dmlink.program import Program
 
 if TYPE_CHECKING:
@@ -50,6 +48,8 @@ def program(path: str | Path, name: str | None = None) -> Program:
 
 
 def _read(path: Path) -> Any:
+    import nbformat  # noqa: PLC0415 - takes a second, and every worker imports this module
+
     try:
         return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +59,11 @@ def test_nothing_imports_the_tests_or_the_simulator_but_who_plays_microscope(pat
     players = {"check.py", "replay.py", "simulate.py"}
     simulator = {m for m in imported(path) if m.startswith("dmlink.simulator")}
     assert not simulator or path.parent.name == "simulator" or path.name in players
+
+
+def test_a_worker_does_not_load_what_no_cell_of_it_needs():
+    text = "import dmlink.worker, sys; print(*(m for m in sys.modules if '.' not in m))"
+    said = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    heavy = {"IPython", "bqplot", "dask", "distributed", "h5py", "ipywidgets", "jsonschema", "matplotlib"}
+    heavy |= {"nbformat", "scipy", "skimage", "tifffile", "zarr"}
+    assert not heavy & set(said.split())

@@ -3,6 +3,8 @@
 A line of JSON for each frame has numbers, tables, places and texts; profiles and images are OME-Zarr images.
 """
 
+# ruff: noqa: PLC0415 - zarr takes 0.3 s, and every worker imports this module
+
 from __future__ import annotations
 
 import csv
@@ -11,7 +13,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
 from dmlink.frame import Axis
 from dmlink.recordings.writing import ROOM, ImageWriter
@@ -151,9 +152,9 @@ def _write_table(path: Path, name: str, types: dict[str, type], lines: Iterable[
 def _write_parquet(path: Path, types: dict[str, type]) -> None:
     """Write the table as Parquet too, where pyarrow is installed."""
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-        from pyarrow import csv as pacsv  # noqa: PLC0415
-        from pyarrow import parquet  # noqa: PLC0415
+        import pyarrow as pa
+        from pyarrow import csv as pacsv
+        from pyarrow import parquet
     except ImportError:
         return
     kinds = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
@@ -168,6 +169,8 @@ def _write_parquet(path: Path, types: dict[str, type]) -> None:
 
 def _write_profiles(image: Path, name: str, lines: Iterable[Line]) -> None:
     """Write profiles as a table: a row for each frame, a column for each place on the axis."""
+    import zarr
+
     array = zarr.open_array(image / "0", mode="r")
     x = Axis(*_about(image)["x"])
     kept = "x".join(str(n) for n in array.shape[1:]) + f" {array.dtype}"
@@ -182,5 +185,7 @@ def _write_profiles(image: Path, name: str, lines: Iterable[Line]) -> None:
 
 
 def _about(image: Path) -> dict[str, Any]:
+    import zarr
+
     about: Any = zarr.open_group(image, mode="r").attrs["dmlink"]
     return dict(about)

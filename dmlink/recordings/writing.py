@@ -1,5 +1,7 @@
 """Writing: an OME-Zarr image (version 0.5, Zarr 3) that grows frame by frame and is whole at any moment."""
 
+# ruff: noqa: PLC0415 - zarr takes 0.3 s, and every worker imports this module
+
 from __future__ import annotations
 
 import contextlib
@@ -10,9 +12,6 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec
-from zarr.errors import ContainsArrayError, ContainsGroupError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +66,10 @@ class ImageWriter:
         length: int = ROOM,
         interval: float = 1.0,
     ) -> None:
+        import zarr
+        from zarr.codecs import BloscCodec
+        from zarr.errors import ContainsArrayError
+
         self.folder = folder
         self._y, self._x, self._name = y, x, name
         self._about = {"y": list(y), "x": list(x), **(about or {})}
@@ -90,10 +93,15 @@ class ImageWriter:
             self._array = self._open()
 
     def _open(self) -> Any:
+        import zarr
+
         return zarr.open_array(self.folder / "0", mode="r+", zarr_format=3, config=CONFIG)
 
     def describe(self, interval: float) -> None:
         """Write what the axes mean; `interval` is the mean time between frames, in seconds."""
+        import zarr
+        from zarr.errors import ContainsGroupError
+
         channel = [{"name": "c", "type": "channel"}] if self._colour else []
         one: list[float] = [1.0] if self._colour else []
         axes = [{"name": "t", "type": "time", "unit": "second"}, *channel]
