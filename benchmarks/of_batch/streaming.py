@@ -1,6 +1,6 @@
 """Streaming: a recording far larger than the memory, through two workers, and what memory these take.
 
-The recording is an in-situ .raw that takes no room on the disk, and the cell looks at every 64th row: what is
+The recording is an in-situ .raw that takes no room on the disk, and the cell looks at every 256th row: what is
 measured is what opening, handing out and collecting so many frames keeps, not how fast a disk is.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZE, WORKERS = 2048, 2
-ROWS = 64
+ROWS = 256
 CELL = f"float(frame[::{ROWS}].mean())"
 PART_BYTES = 2 << 30  # of each .raw, as Gatan's are split
 LOOK_SECONDS = 0.1

@@ -42,6 +42,7 @@ class InSituRaw(Recording):
     def __init__(self, header: Path) -> None:
         image = images(header)[0]
         self._parts = [MappedFile(part) for part in _parts(header)]
+        self._touched = self._parts[0]
         self._starts = list(accumulate((part.size for part in self._parts), initial=0))
         self._layout = image.shape[-2:], image.dtype
         if len(image.shape) < 2:
@@ -75,7 +76,8 @@ class InSituRaw(Recording):
         first = bisect_right(self._starts, start) - 1
         file, offset = self._parts[first], start - self._starts[first]
         file.check()
-        file.release()
+        self._touched.release()
+        self._touched = file
         if stop <= self._starts[first + 1]:
             return file.array(*self._layout, offset)
         pieces = [file.bytes[offset:]]
