@@ -1,10 +1,9 @@
-"""Recordings: reading, recording and processing them, against their limits."""
+"""Recordings: reading and recording them, against their limits."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from . import batch
 from .link import note
 from .of_link.tables import table, verdict
 from .of_recordings import reading, writing
@@ -13,13 +12,12 @@ READ, FPS, WRITE = 0.8, 30.0, 0.7  # the limits
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything, with what `batch` measures: about three minutes, or a taste of it in one."""
+    """Measure everything: about a minute, or a taste of it in half of one."""
     runs = 2 if quick else 7
     return {
         "runs": runs,
         "reading": reading.speeds(runs, note),
         "recording": writing.recording(5.0 if quick else 20.0, note),
-        "batch": batch.run(quick=quick),
     }
 
 
@@ -30,7 +28,6 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         *_reading(result["reading"]),
         *_recording(result["recording"]),
-        *batch.lines(result["batch"]),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from statistics import median
@@ -27,17 +28,18 @@ CELL = "import numpy as np\nfloat(np.abs(np.fft.rfft2(frame)).max())"  # on one 
 def scaling(runs: int, frames: int, note: Callable[[str], None]) -> dict[str, Any]:
     """Return frames/s for each number of workers, and how many times one worker that is, in each run."""
     program, rates = Program.from_cell(CELL, "spectrum"), []
-    with TemporaryDirectory(prefix="dmlink-bench-") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="dmlink-bench-"))
         path = Path(folder) / "noise.npy"
         np.save(path, np.random.default_rng(7).integers(0, 4096, (frames, SIZE, SIZE), np.uint16))
+        clients = {n: stack.enter_context(workers(n)) for n in WORKERS}
         for i in range(runs):
+            note(f"processing with {' and '.join(map(str, WORKERS))} workers")
             rates.append({})
-            for n in WORKERS:
-                note(f"processing with {n} workers")
-                with workers(n) as client:
-                    begun = time.perf_counter()
-                    process(path, program, Path(folder) / f"{i} {n}", client, progress=False)
-                    rates[-1][n] = frames / (time.perf_counter() - begun)
+            for n, client in clients.items():
+                begun = time.perf_counter()
+                process(path, program, Path(folder) / f"{i} {n}", client, progress=False)
+                rates[-1][n] = frames / (time.perf_counter() - begun)
     return {
         "frames": frames,
         "workers": {

@@ -1,7 +1,7 @@
 """Streaming: a recording far larger than the memory, through two workers, and what memory these take.
 
-The recording is an in-situ .raw that takes no room on the disk, and the cell looks at every 256th row: what is
-measured is what opening, handing out and collecting so many frames keeps, not how fast a disk is.
+The recording is an in-situ .raw that takes no room on the disk, and the cell looks at one row of each frame:
+what is measured is what opening, handing out and collecting so many frames keeps, not how fast a disk is.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZE, WORKERS = 2048, 2
-ROWS = 256
-CELL = f"float(frame[::{ROWS}].mean())"
+CELL = "float(frame[frame.shape[0] // 2].mean())"
 PART_BYTES = 2 << 30  # of each .raw, as Gatan's are split
 LOOK_SECONDS = 0.1
 
