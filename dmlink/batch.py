@@ -271,7 +271,10 @@ def _cluster(client: Client | str | None) -> Iterator[Client]:
     if client is None:
         with (
             distributed.LocalCluster(
-                threads_per_worker=1, n_workers=os.cpu_count(), dashboard_address=None, silence_logs=50
+                n_workers=os.cpu_count(),
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",  # any free one: several at once are no trouble
+                silence_logs=50,
             ) as cluster,
             distributed.Client(cluster) as local,
         ):

@@ -19,7 +19,7 @@ def workers(n: int) -> Iterator[Client]:
 
     with (
         distributed.LocalCluster(
-            n_workers=n, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=n, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
         ) as local,
         distributed.Client(local) as client,
     ):
