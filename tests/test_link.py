@@ -427,6 +427,18 @@ def test_capture_ends_the_view_and_the_next_view_is_found():
         assert link.next(5).source == "Gold"
 
 
+def test_views_that_are_closed_while_they_are_looked_at_are_no_error():
+    with linked() as (dm, link):
+        link.set_roi("fft", dmlink.Roi(2, 2, 20, 20))
+        until(link, lambda: "fft" in link.rois())
+        reader = link.part("fft").reader()
+        for turn in range(40):  # the moment in which it matters is met in one of ten
+            dm.restart_view(1 + turn % 2)
+            with contextlib.suppress(TimeoutError):
+                reader.next(0.2)
+        assert not [line for line in dm.results_window if "Error" in line]
+
+
 @pytest.mark.parametrize("new_image", [True, False])
 def test_a_view_restarted_with_binning_has_another_shape_and_scale(new_image):
     with linked() as (dm, link):

@@ -230,7 +230,10 @@ class View:
             roi = DM.NewROI()
             roi.SetRectangle(*place)
             roi.SetVolatile(False)
-            image.GetImageDisplay(0).AddROI(roi)
+            display = _display(image)
+            if display is None:
+                return
+            display.AddROI(roi)
             self._roi_names[roi.GetID()] = self._names[roi.GetID()] = name
 
     def remove_roi(self, image: Any, name: str) -> None:
@@ -298,7 +301,9 @@ class View:
 
     def _rois(self, image: Any) -> dict[str, tuple[int, int, int, int]]:
         """Return the rectangles on the image by name, as (top, left, bottom, right) inside of it."""
-        display = image.GetImageDisplay(0)
+        display = _display(image)
+        if display is None:
+            return self.known_rois  # a view that is opened in its place may get them again
         size = pixels_of(image).shape[:2]
         rectangles = {}
         for i in range(display.CountROIs()):
@@ -359,6 +364,14 @@ def copy_rectangle(array: Any, place: Sequence[int], out: bytearray) -> None:
     for i, row in enumerate(range(top, bottom)):
         begin = row * width + start
         target[i * n : i * n + n] = source[begin : begin + n]
+
+
+def _display(image: Any) -> Any:
+    """Return how the image is displayed; None if its window has just been closed, which ends its view."""
+    try:
+        return image.GetImageDisplay(0)
+    except Exception:  # noqa: BLE001 - how GMS says it is not known
+        return None
 
 
 def _delete_roi(image: Any, roi_id: int) -> None:
