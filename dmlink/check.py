@@ -11,6 +11,7 @@ import numpy as np
 
 from dmlink.indm.info import TAGS, Axis, Info
 from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several
+from dmlink.needs import OLDEST, newer_python
 from dmlink.program import Instance, Program
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def check(
     comparisons: list[Comparison] = []
     # the last two as the simulated camera has them
     tags = {**frames[0].tags, "exposure": 1 / FPS, "binning": 1.0}
-    with Microscope(played, FPS, loop=False) as microscope:
+    python = max([OLDEST, *(newer for newer, _, _ in newer_python(text))])  # a GMS that can run it
+    with Microscope(played, FPS, loop=False, python=python) as microscope:
         microscope.camera.pause()
         microscope.camera.seek(0)
         microscope.camera.step()
