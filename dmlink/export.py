@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -174,12 +175,20 @@ def _is_result(value: ast.expr | None, given: set[str]) -> bool:
     return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
-def _needed(names: list[str], modules: tuple[str, ...]) -> str:
-    """Return the definitions of the mechanics that these need in turn, and the imports of those."""
+@functools.cache
+def _mechanics(
+    modules: tuple[str, ...],
+) -> tuple[list[bundle.Part], list[str], dict[str, ast.FunctionDef | ast.ClassDef]]:
+    """Return modules taken apart, their lines together, and their definitions by name."""
     parts = [bundle.part(module) for module in modules]
     body = "\n".join(_brief(part.body) for part in parts)
-    lines = body.split("\n")
     definitions = {n.name: n for n in ast.parse(body).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    return parts, body.split("\n"), definitions
+
+
+def _needed(names: list[str], modules: tuple[str, ...]) -> str:
+    """Return the definitions of the mechanics that these need in turn, and the imports of those."""
+    parts, lines, definitions = _mechanics(modules)
     needed: set[str] = set()
     while names:
         name = names.pop()

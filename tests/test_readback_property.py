@@ -1,7 +1,7 @@
 """Whatever cell is exported, reading the script back gives the same cell."""
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 import dmlink
 from dmlink.export import export, script
@@ -67,7 +67,7 @@ LAST = st.sampled_from([
 
 @given(st.lists(parameters(), max_size=4, unique_by=lambda p: p[0]), st.lists(STATEMENTS, max_size=5), LAST)
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
