@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -19,6 +20,8 @@ _WANTED = {
     "switch": "True or False",
     "text": "text",
 }
+ANY_NUMBER, ANY_TEXT = "any number", "any text"
+LIKE_ALLOWED = re.compile(rf"\S+ to \S|True or False|one of |{ANY_NUMBER}|{ANY_TEXT}")
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,10 @@ class Parameter:
     @property
     def assignment(self) -> str:
         """The parameter as a line of a script, what is allowed and the comment behind it."""
-        said = ": ".join(part for part in (self.allowed, self.comment) if part)
+        allowed = self.allowed
+        if not allowed and LIKE_ALLOWED.match(self.comment):  # or the comment would be read as that
+            allowed = ANY_TEXT if self.kind == "text" else ANY_NUMBER
+        said = ": ".join(part for part in (allowed, self.comment) if part)
         return f"{self.name} = {literal(self.value)}" + (f"  # {said}" if said else "")
 
     def _clamped(self, number: float) -> float:

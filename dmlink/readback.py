@@ -13,12 +13,14 @@ from dmlink import ipynb
 from dmlink.cell import LiveCell
 from dmlink.celltext import inside_strings, split_lines
 from dmlink.export import BELOW, FUTURE
+from dmlink.parameter import ANY_NUMBER, ANY_TEXT
 from dmlink.scriptdata import DATA_FILE, arrays_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RANGE = re.compile(r"(\S+) to (\S+?)(?: in steps of (\S+?))?(?:: (.*))?")
+_ANY = re.compile(f"(?:{ANY_NUMBER}|{ANY_TEXT}): (.*)")
 _SWITCH = re.compile(r"True or False(?:: (.*))?")
 
 
@@ -101,6 +103,8 @@ def _parameters(lines: list[str]) -> Iterator[tuple[int, str]]:
 
 def _declared(comment: str, value: object) -> tuple[str, str]:
     """Return a parameter's annotation and its own comment, from the comment that the export wrote."""
+    if match := _ANY.fullmatch(comment):
+        return type(value).__name__, match[1]
     if match := _RANGE.fullmatch(comment):
         try:
             bounds = [ast.literal_eval(bound) for bound in match.groups()[:3] if bound]
