@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dmlink
 
 from .of_link.tables import table, verdict
-from .of_notebook.cells import BUSY, IMAGE_GL, LIVE, REMOTE_FRAME_BUFFER, VIEW
+from .of_notebook.cells import BUSY, DASHBOARD, IMAGE_GL, LIVE, REMOTE_FRAME_BUFFER, VIEW
 from .of_notebook.laboratory import Laboratory, laboratory, summary
 
 if TYPE_CHECKING:
@@ -21,30 +21,30 @@ VIEW_TITLE, OTHER = "numbered", "other"  # of the live view; of what is not ours
 LIMITS = {"live view": (25, 120), "with two plots": (20, 140), "seven panels": (15, 180)}
 OLDEST_MS, HEAP, BACK_SECONDS, BUSY_RATE, LATE_SECONDS = 250, 0.10, 0.5, 2.0, 0.5
 
-# all panels have to be on the screen at once, as in a dashboard
-COMPACT = """
-from IPython.display import HTML, display
-display(HTML("<style>.jp-Notebook { zoom: 0.45 } .jp-InputArea { display: none !important }</style>"))
-"""
-
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about twenty minutes, or a taste of it in three."""
+    """Measure everything: about seven minutes, or a taste of it in three."""
     seconds = 5.0 if quick else 15.0
-    parts: dict[str, Callable[[Laboratory], Any]] = {
-        "panels": lambda lab: panels(lab, seconds),
-        "peers": lambda lab: peers(lab, seconds, 1 if quick else 3),
-        "long": lambda lab: long_run(lab, 12.0 if quick else 600.0),
-        "hidden": lambda lab: hidden(lab, 5.0 if quick else 120.0),
-        "busy": lambda lab: busy(lab, 5.0 if quick else 10.0),
-        "unacknowledged": lambda lab: unacknowledged(lab, 8.0 if quick else 20.0),
-    }
+    return measured(
+        {
+            "panels": lambda lab: panels(lab, seconds),
+            "peers": lambda lab: peers(lab, 2 / 3 * seconds, 1 if quick else 2),
+            "long": lambda lab: long_run(lab, 10.0 if quick else 90.0),
+            "hidden": lambda lab: hidden(lab, seconds),
+            "busy": lambda lab: busy(lab, 5.0 if quick else 10.0),
+            "unacknowledged": lambda lab: unacknowledged(lab, seconds),
+        }
+    )
+
+
+def measured(parts: dict[str, Callable[[Laboratory], Any]]) -> dict[str, Any]:
+    """Return what each part has found, in a JupyterLab and a browser of its own."""
     found = {}
     for name, part in parts.items():
         try:
             with laboratory() as lab:
                 found[name] = part(lab)
-        except Exception as error:  # noqa: BLE001 - one part that fails must not take twenty minutes along
+        except Exception as error:  # noqa: BLE001 - one part that fails must not take all the others along
             note(f"{name}: {error}")
             found[name] = {"failed": str(error).splitlines()[0]}
     return found
@@ -58,12 +58,14 @@ def note(what: str) -> None:
 def panels(lab: Laboratory, seconds: float) -> dict[str, Any]:
     """Return for the live view alone, with two plots, and with seven panels, what each panel painted."""
     found = {}
-    cells = {"live view": [], "with two plots": ["profile", "mean"], "seven panels": list(LIVE)}
-    for name, names in cells.items():
+    for name, names in {
+        "live view": [],
+        "with two plots": ["profile", "mean"],
+        "seven panels": list(LIVE),
+    }.items():
         note(name)
-        size = 512 if len(names) < 3 else 256
-        view = f"dmlink.view(link, size={size})"
-        with lab.notebook(1024, 30.0, [f"{COMPACT}{view}", *(LIVE[n] for n in names)], len(names) + 1):
+        cell = DASHBOARD.format(cells={n: LIVE[n] for n in names}, size=512 if len(names) < 3 else 256)
+        with lab.notebook(1024, 30.0, cell, len(names)):
             found[name] = lab.painted(seconds)
     return found
 
@@ -77,7 +79,7 @@ def peers(lab: Laboratory, seconds: float, runs: int) -> dict[str, list[dict[str
             ("jupyter_rfb", REMOTE_FRAME_BUFFER, OTHER),
         ):
             note(f"{name} at 100 frames/s")
-            with lab.notebook(1024, 100.0, [cell], 1):
+            with lab.notebook(1024, 100.0, cell):
                 found[name].append(lab.painted(seconds).get(title) or summary([], seconds))
     return found
 
@@ -85,11 +87,11 @@ def peers(lab: Laboratory, seconds: float, runs: int) -> dict[str, list[dict[str
 def long_run(lab: Laboratory, seconds: float) -> dict[str, Any]:
     """Return ages in the first minute, and what page and kernel hold at the beginning and at the end."""
     note(f"2048 x 2048 at 200 frames/s for {seconds:g} s")
-    with lab.notebook(2048, 200.0, [VIEW], 1):
-        ages = lab.painted(min(seconds, 60.0))
+    with lab.notebook(2048, 200.0, VIEW):
+        ages = lab.painted(2 / 3 * min(seconds, 90.0))
         memory = [lab.memory()]
         while len(memory) < 11:
-            lab.wait(max(0.5, (seconds - 60.0) / 10))
+            lab.wait((seconds - 2 / 3 * min(seconds, 90.0)) / 10)
             memory.append(lab.memory())
     heap, kernel = zip(*memory, strict=True)
     return {"seconds": seconds, "view": ages.get(VIEW_TITLE), "heap": heap, "kernel": kernel}
@@ -98,7 +100,7 @@ def long_run(lab: Laboratory, seconds: float) -> dict[str, Any]:
 def hidden(lab: Laboratory, seconds: float) -> dict[str, Any]:
     """Return what a hidden page paints, and how long it takes until it is current again."""
     note(f"hidden for {seconds:g} s")
-    with lab.notebook(1024, 30.0, [VIEW], 1):
+    with lab.notebook(1024, 30.0, VIEW):
         lab.page.evaluate("() => window.bench.hide(true)")
         lab.wait(1.0)
         unseen = len(lab.paints(seconds).get(VIEW_TITLE, []))
@@ -114,8 +116,8 @@ def busy(lab: Laboratory, seconds: float) -> dict[str, Any]:
     """Return what is painted while the kernel computes, how late it is afterwards, and where an ROI went."""
     note(f"kernel busy for {seconds:g} s")
     where = dmlink.Roi(256, 256, 512, 512)
-    draw = f"link.set_roi('roi', dmlink.Roi{tuple(where)})\n{VIEW}"
-    with lab.notebook(1024, 30.0, [draw, "print(link.endpoint)"], 1):
+    draw = f"link.set_roi('roi', dmlink.Roi{tuple(where)})\nprint(link.endpoint)\n{VIEW}"
+    with lab.notebook(1024, 30.0, draw):
         endpoint = lab.page.locator(".jp-OutputArea-output", has_text="dmlink://").last.inner_text().strip()
         with dmlink.connect(endpoint) as link:
             lab.run_cell(BUSY.format(seconds=seconds))
@@ -148,7 +150,7 @@ def unacknowledged(lab: Laboratory, seconds: float) -> dict[str, Any]:
     found = {}
     for name, cell, title in (("dmlink", VIEW, VIEW_TITLE), ("bqplot-image-gl", IMAGE_GL, OTHER)):
         note(f"{name} at 30 frames/s")
-        with lab.notebook(1024, 30.0, [cell], 1):
+        with lab.notebook(1024, 30.0, cell):
             paints = lab.paints(seconds).get(title, [])
         quarter = max(1, len(paints) // 4)
         found[name] = {
@@ -171,11 +173,11 @@ def lines(result: dict[str, Any]) -> list[str]:
     }
     return [
         line
-        for name, part in drawn.items()
+        for name, found in result.items()
         for line in (
-            [f"{name}: could not be measured: {result[name]['failed']}", ""]
-            if "failed" in result[name]
-            else part(result[name])
+            [f"{name}: could not be measured: {found['failed']}", ""]
+            if "failed" in found
+            else drawn[name](found)
         )
     ]
 

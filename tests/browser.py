@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -14,7 +15,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,17 +58,8 @@ def jupyterlab(folder: Path, environment: dict[str, str]) -> Iterator[str]:
             f"--LabApp.user_settings_dir={config / 'lab' / 'user-settings'}",
         ],
     ]
-    log = (folder / "jupyterlab.log").open("w")
-    process = subprocess.Popen(
-        command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT
-    )
-    try:
-        _wait_until_up(process, f"http://127.0.0.1:{port}/api/status?token={token}")
+    with _server(command, folder, environment, f"http://127.0.0.1:{port}/api/status?token={token}"):
         yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?token={token}"
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
 
 
 def _wait_until_up(process: subprocess.Popen[Any], url: str) -> None:
@@ -78,8 +70,35 @@ def _wait_until_up(process: subprocess.Popen[Any], url: str) -> None:
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError("JupyterLab did not start; see jupyterlab.log.") from None
+                raise RuntimeError(f"It did not start; see server.log: {process.args}") from None
             time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def voila(notebook: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Run Voila on a notebook; gives the address of its page."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    start = "from voila.app import main; main()"
+    command = [sys.executable, "-c", start, notebook.name, "--no-browser", f"--port={port}"]
+    with _server(command, notebook.parent, environment, f"http://127.0.0.1:{port}/voila/static/voila.js"):
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextlib.contextmanager
+def _server(command: list[str], folder: Path, environment: dict[str, str], url: str) -> Iterator[None]:
+    """Run a server until the end of the context; it is up when the url can be read."""
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_up(process, url)
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 @contextlib.contextmanager
@@ -90,7 +109,7 @@ def chromium(*, width: int = 1280, height: int = 1000) -> Iterator[Page]:
             executable_path=os.environ.get("DMLINK_BROWSER") or shutil.which("chromium"), args=CHROMIUM_FLAGS
         )
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         yield page
         browser.close()
 
@@ -116,3 +135,30 @@ def run_all(page: Page) -> None:
     error = page.query_selector(".jp-RenderedText[data-mime-type*=err]")
     if error:
         raise AssertionError(error.inner_text())
+
+
+def run_cell(page: Page, text: str) -> None:
+    """Run a new cell at the end of the notebook; does not wait for it."""
+    page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-InputArea-editor").click()
+    for key in ("Escape", "b", "Enter"):
+        page.keyboard.press(key)
+    page.keyboard.insert_text(text)
+    page.keyboard.press("Control+Enter")
+
+
+def choose_theme(page: Page, theme: str) -> None:
+    """Let JupyterLab be "Light" or "Dark"."""
+    page.click(".lm-MenuBar-itemLabel:text-is('Settings')")
+    page.hover(".lm-Menu-itemLabel:text-is('Theme')")
+    page.click(f".lm-Menu-itemLabel:text-is('JupyterLab {theme}')")
+    page.wait_for_function(
+        "theme => document.body.dataset.jpThemeLight === theme", arg=str(theme == "Light").lower()
+    )
+
+
+def panel(page: Page, title: str) -> Locator:
+    """Scroll to the panel of that title and return it, once it is being painted."""
+    found = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is({json.dumps(title)})"))
+    found.scroll_into_view_if_needed()
+    found.locator(".dmlink-status", has_text=re.compile(r"painted +[1-9]")).wait_for()
+    return found

@@ -31,6 +31,7 @@ TESTS = [
     "tests/test_notebook_cell.py",
     "tests/test_lessons.py",
     "tests/test_browser.py",
+    "tests/test_browser_pages.py",
 ]
 
 

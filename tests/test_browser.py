@@ -12,6 +12,7 @@ import browser
 import numpy as np
 import PIL.Image
 import pytest
+from browser import choose_theme, panel
 
 import dmlink
 from dmlink.cli.demo import FIRST_LESSON, LESSONS, microscope
@@ -35,14 +36,6 @@ def lab(tmp_path_factory):
         browser.open_notebook(page, address, FIRST_LESSON)
         browser.run_all(page)
         yield endpoint, page, folder
-
-
-def panel(page, title):
-    """Scroll to the panel of that title and return it, once it is being painted."""
-    found = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is('{title}')"))
-    found.scroll_into_view_if_needed()
-    found.locator(".dmlink-status", has_text=re.compile(r"painted +[1-9]")).wait_for()
-    return found
 
 
 def points(shown):
@@ -240,12 +233,7 @@ def test_pictures_are_kept_to_be_looked_at(lab):
     _, page, _ = lab
     ARTEFACTS.mkdir(exist_ok=True)
     for theme in ("Light", "Dark"):
-        page.click(".lm-MenuBar-itemLabel:text-is('Settings')")
-        page.hover(".lm-Menu-itemLabel:text-is('Theme')")
-        page.click(f".lm-Menu-itemLabel:text-is('JupyterLab {theme}')")
-        page.wait_for_function(
-            "theme => document.body.dataset.jpThemeLight === theme", arg=str(theme == "Light").lower()
-        )
+        choose_theme(page, theme)
         for name in ("nanoparticles", "mean_counts", "radial_profile", "diffractogram"):
             path = ARTEFACTS / f"{name}-{theme.lower()}.png"
             shown = panel(page, name)

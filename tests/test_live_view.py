@@ -52,7 +52,7 @@ def say(view, **message):
 
 def seen(view):
     """Answer for the browser: it shows the view, and has painted all that is drawn."""
-    view.fence.send = lambda _: say(view, painted=view.fence.drawn)
+    view.fence.send = lambda _: say(view, painted={view.fence.name: view.fence.drawn})
     say(view, visible=True)
 
 

@@ -33,7 +33,7 @@ def test_at_most_two_drawings_are_on_their_way(fence):
     assert fence.allows(now) == (True, False)
     fence.mark(now, None)
     assert fence.allows(now) == (False, False)
-    answer(fence, painted=1)
+    answer(fence, painted={fence.name: 1})
     assert fence.allows(now) == (True, False)
 
 
@@ -69,7 +69,7 @@ def test_age_is_that_of_the_picture_when_it_was_painted(fence):
     answer(fence, visible=True)
     fence.mark(0.0, 0.25)
     assert fence.age is None
-    answer(fence, painted=1)
+    answer(fence, painted={fence.name: 1})
     assert fence.age == 0.25
 
 
@@ -101,7 +101,7 @@ def test_painter_draws_a_changed_panel_when_its_fence_allows_it(fence):
         assert panel.drawn.acquire(timeout=5)
         painter.changed(panel)
         assert not panel.drawn.acquire(timeout=0.3)  # two are on their way
-        answer(fence, painted=2)
+        answer(fence, painted={fence.name: 2})
         assert panel.drawn.acquire(timeout=5)
         assert panel.small == [False] * 3
     finally:
@@ -147,3 +147,14 @@ def test_panel_is_told_when_the_last_page_has_let_it_go():
     assert told == [True, False]
     answer(fence, visible=True)
     assert told == [True, False, True]
+
+
+def test_one_answer_is_for_all_panels_that_were_painted_together(fence):
+    other = pacing.Fence(lambda _: 0.0)
+    for each in (fence, other):
+        answer(each, visible=True)
+        for _ in range(pacing.MAX_IN_FLIGHT):
+            each.mark(0.0, None)
+        assert not each.allows(0.1)[0]
+    answer(fence, painted={fence.name: 2, other.name: 2, "closed meanwhile": 5})
+    assert fence.allows(0.1) == other.allows(0.1) == (True, False)

@@ -28,6 +28,7 @@ def drawn(result, times=2, **options):
         plot.draw(result, small=False)
     plot.draw(result, small=True)
     plot.draw(result, small=False, lossless=True)
+    plot.write()
     return plot
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 VIEW = "dmlink.view(link, size=512)"
 LIVE = {
-    "mean": "%%live mean\nframe.mean()",
-    "profile": "%%live profile\nframe.mean(axis=0)",
-    "darkest": "%%live darkest\nframe.min()",
-    "picture": "%%live picture\nframe[::2, ::2]",
-    "doubled": "%%live doubled\nframe[::2, ::2] * 2.0",
-    "halved": "%%live halved\nframe[::2, ::2] / 2",
+    "mean": "frame.mean()",
+    "profile": "frame.mean(axis=0)",
+    "darkest": "frame.min()",
+    "picture": "frame[::2, ::2]",
+    "doubled": "frame[::2, ::2] * 2.0",
+    "halved": "frame[::2, ::2] / 2",
 }
+# live view and cells beside each other, all of them on the screen
+DASHBOARD = """from IPython.display import HTML, display
+display(HTML("<style>.jp-InputArea {{ display: none !important }}</style>"))
+cells = [dmlink.LiveCell(text, name).start(link) for name, text in {cells!r}.items()]
+dmlink.dashboard(link, size={size})"""
 # jupyter_rfb with nothing but an image: the same pixels, the same reduction and contrast, its own JPEG
 REMOTE_FRAME_BUFFER = """
 import asyncio

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[2] / "tests"
 PATIENCE_MS = 90_000  # a busy machine may take long to begin; it is not what is measured
 WARM_SECONDS = 3.0  # before a measurement begins
+CELL_SECONDS = 1.0  # more for each cell: its process starts meanwhile
+WINDOW = {"width": 2300, "height": 1700}  # seven panels in three columns
 PICTURES = "DMLINK_BENCH_PICTURES"  # a folder: screenshots are kept there
 CONNECT = """%load_ext dmlink
 import dmlink, os, pathlib
@@ -42,10 +44,14 @@ class Laboratory:
         self._folder = folder
         self._count = 0
         self._displayed: Any = None
+        self.seconds = 0.0  # that the last measurement took, by the page's clock
 
     @contextlib.contextmanager
-    def notebook(self, size: int, fps: float, cells: list[str], panels: int) -> Iterator[None]:
-        """Run cells on a microscope of size x size pixels; the link to it is called `link`."""
+    def notebook(self, size: int, fps: float, cell: str, live: int = 0) -> Iterator[None]:
+        """Run a cell on a microscope of size x size pixels; the link to it is called `link`.
+
+        It starts `live` live cells.
+        """
         import browser  # noqa: PLC0415 - only a clone has it
 
         self._count += 1
@@ -53,7 +59,7 @@ class Laboratory:
         with child(source.serve, size, fps, str(clock)) as microscope:
             first = CONNECT.format(endpoint=answer(microscope))
             notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
-                cells=[nbformat.v4.new_code_cell(text) for text in [first + cells[0], *cells[1:]]],  # type: ignore[no-untyped-call]
+                cells=[nbformat.v4.new_code_cell(first + cell)],  # type: ignore[no-untyped-call]
                 metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
             )
             nbformat.write(notebook, self._folder / name)  # type: ignore[no-untyped-call]
@@ -62,9 +68,9 @@ class Laboratory:
             self.page.wait_for_function("() => window.bench")
             browser.run_all(self.page)
             shown = ".dmlink-panel, .renderview-wrapper, .bqplot"
-            self.page.wait_for_function(f"n => document.querySelectorAll({shown!r}).length >= n", arg=panels)
+            self.page.locator(shown).nth(live).wait_for()
             self.page.locator(shown).first.scroll_into_view_if_needed()
-            self.wait(WARM_SECONDS)
+            self.wait(WARM_SECONDS + CELL_SECONDS * live)
             try:
                 yield
             finally:
@@ -73,7 +79,8 @@ class Laboratory:
 
     def painted(self, seconds: float) -> dict[str, dict[str, Any]]:
         """Return what is painted meanwhile: for each panel `rate` (1/s) and the age's `p50`, `p95` (ms)."""
-        return {title: summary(paints, seconds) for title, paints in self.paints(seconds).items()}
+        paints = self.paints(seconds)
+        return {title: summary(found, self.seconds) for title, found in paints.items()}
 
     def paints(self, seconds: float) -> dict[str, list[tuple[float, float]]]:
         """Return for each panel (when it painted, how old the frame was then), in s."""
@@ -87,7 +94,7 @@ class Laboratory:
 
     def end(self) -> dict[str, list[tuple[float, float]]]:
         """Return what was painted since `begin`."""
-        noted = self.page.evaluate("() => window.bench.end()")
+        noted, self.seconds = self.page.evaluate("() => window.bench.end()")
         return {
             title: [(t, t - self._displayed[n] if n >= 0 else np.nan) for n, t in paints]
             for title, paints in noted.items()
@@ -147,7 +154,7 @@ def laboratory() -> Iterator[Laboratory]:
     with (
         tempfile.TemporaryDirectory(prefix="dmlink-bench-", ignore_cleanup_errors=True) as name,
         browser.jupyterlab(Path(name), {}) as address,
-        browser.chromium(width=1300, height=1500) as page,
+        browser.chromium(**WINDOW) as page,
     ):
         page.set_default_timeout(PATIENCE_MS)
         page.add_init_script(path=Path(__file__).parent / "page.js")

@@ -137,6 +137,8 @@ class CellPanel(Panel):
         """Say what the cell has done, how long it takes and how old its result is."""
         cell, stats = self.cell, self.cell.stats
         self._follow()
+        if self._plot:
+            self._plot.write()
         self._error.value = self._error_text()
         self._notes.value = text.log(list(cell.program.notes))
         self._log.value = text.log(cell.log[-LOG_LINES:])

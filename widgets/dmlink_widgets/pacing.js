@@ -1,11 +1,35 @@
 // Tells the kernel what this browser has painted, and whether the panel can be seen at all.
+
+// What the panels of a kernel have painted in one animation frame goes out in one message: each one costs the
+// kernel's main thread and the page some work. Every panel has a copy of this file, so the page keeps the list.
+const waiting = (globalThis[Symbol.for("dmlink.painted")] ??= new Map());
+const send = (model, message) => {
+  try {
+    model.send(message);
+  } catch {} // its kernel has gone or begins anew: nobody waits for this
+};
+const acknowledge = (model, number) => {
+  const kernel = model.get("kernel");
+  if (!waiting.has(kernel)) {
+    setTimeout(() => {
+      const { by, painted } = waiting.get(kernel);
+      waiting.delete(kernel);
+      send(by, { painted });
+    });
+    waiting.set(kernel, { painted: {} });
+  }
+  const all = waiting.get(kernel);
+  all.by = model;
+  all.painted[model.get("name")] = number;
+};
+
 export default {
   render({ model, el }) {
     const id = Math.random().toString(36).slice(2);
     let onScreen = false;
     let gone = false;
 
-    const tell = () => model.send({ view: id, visible: onScreen && !document.hidden });
+    const tell = () => send(model, { view: id, visible: onScreen && !document.hidden });
     const observer = new IntersectionObserver((entries) => {
       onScreen = entries[entries.length - 1].isIntersecting;
       tell();
@@ -27,7 +51,7 @@ export default {
       const canvases = el.closest(".dmlink-paced")?.querySelectorAll("canvas") ?? [];
       await Promise.all([...canvases].map((canvas) => canvas.painting));
       await animationFrame();
-      if (!gone) model.send({ view: id, painted: message.drawn });
+      if (!gone) acknowledge(model, message.drawn);
     };
     model.on("msg:custom", painted);
 
@@ -36,7 +60,7 @@ export default {
       observer.disconnect();
       document.removeEventListener("visibilitychange", tell);
       model.off("msg:custom", painted);
-      model.send({ view: id, gone: true });
+      send(model, { view: id, gone: true });
     };
   },
 };

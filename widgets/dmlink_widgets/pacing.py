@@ -14,10 +14,12 @@ import pathlib
 import threading
 import time
 import traceback
+import uuid
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
+import traitlets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +54,14 @@ class Fence(anywidget.AnyWidget):
 
     _esm = pathlib.Path(__file__).parent / "pacing.js"
 
+    name = traitlets.Unicode().tag(sync=True)  # in the answers, which are for all fences of a kernel
+    kernel = traitlets.Unicode(uuid.uuid4().hex).tag(sync=True)
+
     def __init__(
         self, age: Callable[[Frame], float | None], in_page: Callable[[bool], None] | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(name=uuid.uuid4().hex)
+        _fences[self.name] = self
         self.appeared = 0  # how often it came into sight
         self._in_page = in_page
         self._views: set[str] = set()  # that pages have, seen or not
@@ -101,15 +107,22 @@ class Fence(anywidget.AnyWidget):
         self.send({"drawn": self.drawn})
 
     def _on_message(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        self._heard = time.monotonic()
         # Where ipykernel answers depends on the shell that sent last: what is drawn from within this context
         # is answered even while a cell runs.
-        self.context = contextvars.copy_context()
+        context = contextvars.copy_context()
+        self.hear(context)
         if "visible" in message or "gone" in message:
             self._seen(str(message["view"]), visible=bool(message.get("visible")), gone="gone" in message)
-        if "painted" in message:
-            self._painted(int(message["painted"]))
+        for name, number in message.get("painted", {}).items():
+            if fence := _fences.get(name):
+                fence.hear(context)
+                fence.take(int(number))
         painter.wake()
+
+    def hear(self, context: contextvars.Context) -> None:
+        """Note that the browser has answered, and in which context answers come."""
+        self._heard = time.monotonic()
+        self.context = context
 
     def _seen(self, view: str, *, visible: bool, gone: bool) -> None:
         before, there = self.visible, bool(self._views)
@@ -119,7 +132,8 @@ class Fence(anywidget.AnyWidget):
         if self._in_page and bool(self._views) != there:
             self._in_page(not there)
 
-    def _painted(self, number: int) -> None:
+    def take(self, number: int) -> None:
+        """Note that all drawings up to this number are painted."""
         self.painted = max(self.painted, number)
         while self._on_their_way and self._on_their_way[0][0] <= number:
             frame = self._on_their_way.popleft()[1]
@@ -201,4 +215,5 @@ def _within(fence: Fence, call: Callable[..., Frame | None], **arguments: Any) -
         return None
 
 
+_fences: weakref.WeakValueDictionary[str, Fence] = weakref.WeakValueDictionary()  # by name
 painter = Painter()

@@ -22,10 +22,17 @@ export default {
       else if (!gone) requestAnimationFrame(find);
     };
     find();
+    // The handle of a slider has no name; it gets that of its widget before it is read out.
+    const focused = ({ target }) => {
+      const label = target.closest?.("[role=slider]") && target.closest(".jupyter-widgets")?.querySelector("label");
+      if (label && panel?.contains(target)) target.setAttribute("aria-label", label.textContent);
+    };
+    window.addEventListener("focus", focused, true);
     window.addEventListener("keydown", pressed, true);
     return () => {
       gone = true;
       window.removeEventListener("keydown", pressed, true);
+      window.removeEventListener("focus", focused, true);
     };
   },
 };

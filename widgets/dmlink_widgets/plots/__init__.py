@@ -41,6 +41,9 @@ class Plot(Protocol):
     def draw(self, result: Any, *, small: bool, lossless: bool = False) -> None:
         """Bring the widgets up to date: in as few bytes as possible if `small`, or without any loss."""
 
+    def write(self) -> None:
+        """Bring the words beside it up to date: twice a second, which can be read and costs little."""
+
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved of it: by the end of the file's name, what makes its content."""
 

@@ -65,6 +65,12 @@ class History:
         self._series.clear()
 
     @property
+    def names(self) -> list[str]:
+        """Of the series."""
+        with self._lock:
+            return list(self._series)
+
+    @property
     def now(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(times in s, shape (n,); values by name, each of shape (n,), NaN where there was none)."""
         with self._lock:

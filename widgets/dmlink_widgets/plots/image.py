@@ -44,19 +44,20 @@ class ImageResult:
 
     def draw(self, result: Image, *, small: bool, lossless: bool = False) -> None:
         """Draw the image."""
-        if not result.values.size:
-            self._limits.value = text.status(f"The image has no pixels: its shape is {result.values.shape}.")
-            return
         self._result = result
         self.figure.describe(result.name or "image")
         self.figure.draw(
             result.values, result.y, result.x, self.contrast.contrast, small=small, lossless=lossless
         )
+        self._adjust.disabled = result.values.ndim == 3
+
+    def write(self) -> None:
+        """Say which values are shown, and how often they occur."""
+        if self._result is None:
+            return
         self.contrast.draw(self.figure)
-        colour = result.values.ndim == 3
-        self._adjust.disabled = colour
         low, high = self.figure.limits
-        self._limits.value = "" if colour else text.status(f"{low:.5g} to {high:.5g}")
+        self._limits.value = "" if self._adjust.disabled else text.status(f"{low:.5g} to {high:.5g}")
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""

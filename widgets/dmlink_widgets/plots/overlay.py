@@ -36,18 +36,25 @@ class OverlayResult:
         """Draw the image, then the marks."""
         self._marks = result.marks
         self.image.draw(result.image, small=small, lossless=lossless)
-        coloured = list(zip(result.marks, self._colours * (1 + len(result.marks)), strict=False))
         self.image.figure.overlay.marks = [
-            {"name": mark.name or mark.kind, "colour": colour, **places(mark)} for mark, colour in coloured
+            {"name": _name(mark), "colour": colour, **places(mark)} for mark, colour in self._coloured
         ]
+
+    def write(self) -> None:
+        """Say how many marks there are."""
+        self.image.write()
         self._found.value = text.legend(
-            [(colour, f"{len(_where(mark))} {mark.name or mark.kind}") for mark, colour in coloured]
+            [(colour, f"{len(_where(mark))} {_name(mark)}") for mark, colour in self._coloured]
         )
+
+    @property
+    def _coloured(self) -> list[tuple[Any, str]]:
+        return list(zip(self._marks, self._colours * (1 + len(self._marks)), strict=False))
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
         found = {
-            f"-{mark.name or mark.kind}-{i}.csv": lambda mark=mark: table(columns_of(mark) or {})
+            f"-{_name(mark)}-{i}.csv": lambda mark=mark: table(columns_of(mark) or {})
             for i, mark in enumerate(self._marks, start=1)
         }
         return {**self.image.files(), **found}
@@ -55,3 +62,7 @@ class OverlayResult:
 
 def _where(mark: Any) -> Any:
     return mark.yx if mark.kind == "points" else mark.tlbr
+
+
+def _name(mark: Any) -> str:
+    return str(mark.name or mark.kind)

@@ -103,6 +103,9 @@ class ProfilePlot:
             missing = np.full((ROWS - len(rows), rows.shape[1]), np.nan)  # so that nothing grows
             self.image.draw(np.concatenate([missing, rows]), y, x, small=small, lossless=lossless)
 
+    def write(self) -> None:
+        """There are no words beside it."""
+
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
         return {

@@ -39,6 +39,11 @@ class SeveralResults:
         for name, part in result.results.items():
             self.plots[name].draw(part, small=small, lossless=lossless)
 
+    def write(self) -> None:
+        """Let each plot write its words."""
+        for plot in list(self.plots.values()):
+            plot.write()
+
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
         return {

@@ -39,6 +39,7 @@ class StripChart:
             description="Clear", icon="eraser", tooltip="Begin a new curve", layout={"width": "84px"}
         )
         self._changed = changed
+        self._newest: Scalar | None = None
         self._clear.on_click(self._emptied)
         self._length = ipywidgets.BoundedIntText(
             length, min=2, max=LONGEST, tooltip="Results that are kept", layout={"width": "92px"}
@@ -55,9 +56,7 @@ class StripChart:
     def draw(self, result: Scalar, *, small: bool, lossless: bool = False) -> None:  # noqa: ARG002 - it is exact
         """Draw the history; 0 is now."""
         times, series = self.history.now
-        self._legend.value = legend(
-            result, list(zip(series or result.series, self._colours * 4, strict=False))
-        )
+        self._newest = result
         y_label = label("" if result.name == "value" else result.name, result.unit)
         if self.figure.axes[1].label != y_label:
             self.figure.axes[1].label = y_label
@@ -72,6 +71,12 @@ class StripChart:
             # one point is no line
             self._lines.x = np.array([ago[indices] for indices, _ in drawn]) if len(times) > 1 else []
             self._lines.y = np.array([picked for _, picked in drawn]) if len(times) > 1 else []
+
+    def write(self) -> None:
+        """Write the newest numbers."""
+        if self._newest is not None:
+            names = self.history.names or self._newest.series
+            self._legend.value = legend(self._newest, list(zip(names, self._colours * 4, strict=False)))
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""

@@ -35,6 +35,9 @@ class WrittenResult:
         found = f"{n} found" if result.kind in {"points", "boxes"} else ""
         self.widget.value = text.table(columns, found)
 
+    def write(self) -> None:
+        """All of it is words, and drawn."""
+
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
         if self._result is None or columns_of(self._result) is None:

@@ -1,0 +1,309 @@
+"""What happens to a page: shown twice, hidden, used, its kernel busy or restarted; nothing breaks."""
+
+from __future__ import annotations
+
+import re
+
+import browser
+import nbformat
+import pytest
+from browser import panel
+
+import dmlink
+from dmlink.cli.demo import microscope
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+CELLS = [
+    """%load_ext dmlink
+import dmlink, numpy as np
+link = dmlink.connect()
+link.set_roi("roi", dmlink.Roi(100, 100, 200, 200))
+view = dmlink.view(link, size=384)
+view""",
+    "%%live pixels --roi roi\nlimit: (0, 9) = 9\n[float(frame.size)] * 9\nfloat([frame.size][9 - limit])",
+    """%%live odd
+{
+    "one pixel": frame[:1, :1],
+    "infinite": np.where(frame > 180, np.inf, frame),
+    "constant": np.full((9, 9), 7),
+    "negative": -1.0 * frame,
+    "switches": frame > 170,
+    "many counts": frame[:64, :64].astype(float) * 1e9,
+    "no scale": Image(frame[:64, :64], scale=0),
+    "inverse": Image(frame[:64, :64], scale=0.1, unit="1/nm"),
+    "<img src=x onerror=boom()>\\"'": Profile([1.0, np.nan, 3.0], unit="<b>nm</b>"),
+    "wide": frame[:1].repeat(2, 0),
+}""",
+    "%%live hollow\nframe[:0]",
+    "%%live voltage\nframe * 1j",
+]
+HIDE = """hidden => {
+    const is = { value: hidden, configurable: true };
+    Object.defineProperty(document, 'hidden', is);
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+# everything that is written in a panel: its size, and how it stands out from what is behind it
+WRITTEN = """panel => {
+    const light = (colour) => {
+        const [r, g, b, a] = colour.match(/[0-9.]+/g).map(Number);
+        const [x, y, z] = [r, g, b].map((v) => (v / 255) ** 2.2);
+        return a === 0 ? null : 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const behind = (node) => {
+        for (let n = node; n; n = n.parentElement) {
+            const colour = getComputedStyle(n).backgroundColor;
+            if (!/rgba.*, 0(\\.\\d+)?\\)/.test(colour)) return light(colour);
+        }
+        return 1;
+    };
+    const said = [];
+    for (const node of panel.querySelectorAll('*')) {
+        const words = [...node.childNodes].filter((n) => n.nodeType === 3);
+        const text = words.map((n) => n.textContent).join('').trim();
+        const box = node.getBoundingClientRect();
+        if (!text || !box.width || node.closest('[disabled], option, style, .dmlink-overlay')) continue;
+        const style = getComputedStyle(node);
+        const [ink, paper] = [light(node.closest('svg') ? style.fill : style.color), behind(node)];
+        const contrast = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+        said.push([text, parseFloat(style.fontSize), contrast]);
+    }
+    return said;
+}"""
+NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
+    .filter((node) => node.matches('button, input, select, canvas, [role=slider]'))
+    .filter((node) => node.getBoundingClientRect().width && !node.closest('.bqplot'))
+    .filter((node) => !(node.ariaLabel || node.title || node.textContent.trim() || node.labels?.length
+        || node.closest('[title]')))
+    .map((node) => node.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Give (endpoint, page, folder, address, what the page complained of)."""
+    folder = tmp_path_factory.mktemp("pages")
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(text) for text in CELLS],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
+    )
+    nbformat.write(notebook, folder / "pages.ipynb")
+    with (
+        microscope([], folder) as endpoint,
+        browser.jupyterlab(folder, {"DMLINK_ENDPOINT": endpoint}) as address,
+        browser.chromium(width=1300, height=900) as page,
+    ):
+        complaints = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: (
+                complaints.append(said.text) if said.type == "error" and "404" not in said.text else None
+            ),
+        )
+        browser.open_notebook(page, address, "pages.ipynb")
+        browser.run_all(page)
+        yield endpoint, page, folder, address, complaints
+
+
+@pytest.fixture
+def link(lab):
+    """Give a link of our own to the same microscope."""
+    with dmlink.connect(lab[0]) as link:
+        yield link
+
+
+def painted(view):
+    """Return how many pictures the page has painted of a view."""
+    return int(view.locator("canvas").first.get_attribute("data-painted"))
+
+
+def stopped(view, reader):
+    """Wait until no more pictures come; return how many there were."""
+    for _ in range(20):
+        before = painted(view)
+        for _ in range(10):
+            reader.next(5)
+        if painted(view) == before:
+            return before
+    raise AssertionError("The view is still being painted.")
+
+
+def current(view, reader):
+    """Wait until the view shows a frame that is newer than this moment."""
+    now = reader.next(5).index
+    for _ in range(600):
+        said = view.locator(".dmlink-facts").first.inner_text()
+        if int(re.search(r"frame\s+(\d+)", said)[1]) >= now:
+            return
+        reader.next(5)
+    raise AssertionError(f"Frame {now} has not come: {said}")
+
+
+def test_odd_values_make_a_clear_picture_or_a_clear_sentence(lab):
+    _, page, _, _, complaints = lab
+    odd = panel(page, "odd")
+    odd.locator(".dmlink-part").nth(9).wait_for()
+    assert odd.locator(".dmlink-part", has_text="<img src=x").count() == 1
+    assert odd.locator("img").count() == 0
+    for title, sentence in (("hollow", "no values"), ("voltage", "magnitude")):
+        error = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is('{title}')"))
+        error.locator(".dmlink-error", has_text=sentence).wait_for()
+    assert complaints == []
+
+
+def test_scrolled_away_view_receives_nothing_and_is_current_when_it_is_seen_again(lab, link):
+    _, page, _, _, _ = lab
+    view, reader = panel(page, "nanoparticles"), link.reader()
+    panel(page, "odd").locator("canvas").last.scroll_into_view_if_needed()
+    number = stopped(view, reader)
+    for _ in range(20):
+        reader.next(5)
+    assert painted(view) == number
+    view.scroll_into_view_if_needed()
+    current(view, reader)
+
+
+def test_hidden_tab_receives_nothing_and_is_current_when_it_is_seen_again(lab, link):
+    _, page, _, _, _ = lab
+    view, reader = panel(page, "nanoparticles"), link.reader()
+    page.evaluate(HIDE, True)
+    number = stopped(view, reader)
+    for _ in range(20):
+        reader.next(5)
+    assert painted(view) == number
+    page.evaluate(HIDE, False)
+    current(view, reader)
+
+
+def test_numbers_follow_an_roi_that_is_resized_with_the_mouse(lab, link):
+    _, page, _, _, _ = lab
+    view = panel(page, "nanoparticles")
+    view.locator(".dmlink-roi-body").click()
+    box = view.locator(".dmlink-se").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 20, y + 10, steps=3)
+    page.mouse.move(x + 60, y + 30, steps=3)
+    page.mouse.up()
+    size = f"{float((100 + 80) * (100 + 40)):#11.6g}".strip()  # 512 pixels on 384 px
+    panel(page, "pixels").locator(".dmlink-legend", has_text=size).wait_for()
+    assert link.rois()["roi"] == (100, 100, 240, 280)
+
+
+def test_nothing_jumps_while_numbers_change(lab, link):
+    _, page, _, _, _ = lab
+    view = panel(page, "nanoparticles")
+    places = """() => [...document.querySelectorAll('.dmlink-panel, .dmlink-fact')]
+        .map((node) => node.getBoundingClientRect().toJSON())"""
+    before, reader = page.evaluate(places), link.reader()
+    for _ in range(30):
+        current_number = reader.next(5).index
+    current(view, reader)
+    assert page.evaluate(places) == before
+    assert current_number
+
+
+def test_error_is_shown_and_goes_when_the_slider_is_turned(lab):
+    _, page, _, _, _ = lab
+    pixels = panel(page, "pixels")
+    handle = pixels.locator("[role=slider], .noUi-handle").first
+    handle.focus()
+    page.keyboard.press("ArrowLeft")
+    pixels.locator(".dmlink-error", has_text="IndexError").wait_for()
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    pixels.locator(".dmlink-error").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_everything_written_can_be_read_in_both_themes(lab, theme):
+    _, page, _, _, _ = lab
+    browser.choose_theme(page, theme)
+    for title in ("nanoparticles", "pixels", "odd", "hollow"):
+        shown = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is('{title}')"))
+        shown.scroll_into_view_if_needed()
+        said = shown.evaluate(WRITTEN)
+        assert said
+        assert [words for words in said if words[1] < 11] == []
+        assert [words for words in said if words[2] < 3] == []
+
+
+def test_every_control_has_a_name_for_those_who_do_not_see_it(lab):
+    _, page, _, _, _ = lab
+    for handle in page.locator(".dmlink-panel [role=slider]").all():
+        handle.focus()
+    assert page.evaluate(NAMELESS) == []
+
+
+def test_record_button_records_and_says_size_time_and_what_is_left(lab):
+    _, page, folder, _, _ = lab
+    view = panel(page, "nanoparticles")
+    view.locator("button[title^=Record]").click()
+    said = view.locator(
+        ".dmlink-said", has_text=re.compile(r"recording 00:0[1-9] . [1-9]\d* frames . .*B . .*left")
+    )
+    said.wait_for()
+    view.locator("button[title^=Record]").click()
+    view.locator(".dmlink-said", has_text=re.compile("finished|stopped|complete|done")).wait_for()
+    (path,) = folder.glob("recording-*.zarr")
+    recording = dmlink.open(path)
+    assert len(recording) > 5
+    assert recording[0].data.shape == (512, 512)
+    assert recording[0].x.unit == "nm"
+
+
+def test_busy_kernel_is_painted_on_and_what_was_dragged_meanwhile_is_not_lost(lab, link):
+    _, page, _, _, _ = lab
+    browser.run_cell(page, "import time\nend = time.monotonic() + 8\nwhile time.monotonic() < end: pass")
+    page.locator("#jp-bottom-panel >> text=| Busy").wait_for()
+    view = page.locator(".dmlink-panel", has=page.locator(".dmlink-title:text-is('nanoparticles')"))
+    view.scroll_into_view_if_needed()
+    link.set_roi("roi", dmlink.Roi(100, 100, 200, 200))
+    number = painted(view)
+    page.wait_for_function(
+        """([canvas, n]) => Number(canvas.dataset.painted) >= n
+            && document.querySelector('#jp-bottom-panel').innerText.includes('Busy')""",
+        arg=[view.locator("canvas").first.element_handle(), number + 3],
+    )
+    view.locator(".dmlink-roi-body[width='75']").wait_for()
+    box = view.locator(".dmlink-roi-body").bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] + 30, steps=4)
+    page.mouse.up()
+    reader = link.reader()
+    while link.rois()["roi"] != (100, 140, 200, 240):
+        assert reader.next(10)
+    page.wait_for_selector("#jp-bottom-panel >> text=| Idle")
+    current(panel(page, "nanoparticles"), reader)
+
+
+def test_two_browsers_show_the_same_and_one_goes_on_when_the_other_is_closed(lab, link):
+    _, page, _, address, _ = lab
+    page.keyboard.press("Control+s")
+    page.locator("#jp-main-dock-panel .jp-mod-current:not(.jp-mod-dirty)").first.wait_for()
+    other = page.context.browser.new_page()
+    browser.open_notebook(other, address, "pages.ipynb")
+    second = panel(other, "nanoparticles")
+    link.set_roi("roi", dmlink.Roi(0, 0, 300, 300))
+    for each in (page, other):
+        each.locator(".dmlink-roi-body[width='225']").wait_for(state="attached")
+    other.close()
+    first = panel(page, "nanoparticles")
+    current(first, link.reader())
+    assert second
+
+
+def test_restarted_kernel_runs_all_again(lab, link):
+    _, page, _, _, complaints = lab
+    complaints.clear()
+    page.click(".lm-MenuBar-itemLabel:text-is('Kernel')")
+    page.click(".lm-Menu-itemLabel:text-is('Restart Kernel and Run All Cells…')")
+    page.click(".jp-Dialog button.jp-mod-accept")
+    page.wait_for_selector("#jp-bottom-panel >> text=| Idle")
+    for title in ("nanoparticles", "pixels", "odd"):
+        assert panel(page, title).count() == 1
+    current(panel(page, "nanoparticles"), link.reader())
+    assert link.rois()["roi"] == (100, 100, 200, 200)
+    assert complaints == []
