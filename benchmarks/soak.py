@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from dmlink.cli import bench
 
 from .link import note
@@ -113,6 +115,7 @@ def befall(
         "lasted": ended - begun,
         "recovery": recovery,
         "problems": problems,
+        "load": psutil.getloadavg()[0],
     }
 
 
@@ -152,12 +155,18 @@ def told(event: dict[str, Any]) -> str:
 def lines(result: dict[str, Any]) -> list[str]:
     """Return the tables."""
     return [
-        f"{result['seconds'] / 60:.1f} minutes, seed {result['seed']}",
+        f"{result['seconds'] / 60:.1f} minutes, seed {result['seed']}; {_load(result['events'])}",
         "",
         *_faults(result["events"]),
         *_frames(result),
         *_growth(result),
     ]
+
+
+def _load(events: list[dict[str, Any]]) -> str:
+    """Return how busy the computer was, with the soak and with what others did."""
+    loads = [event["load"] for event in events] or [0.0]
+    return f"load average {median(loads):.0f}, at most {max(loads):.0f}"
 
 
 def _faults(events: list[dict[str, Any]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PROMISES = [
 ]
 
 
+@functools.cache
 def functions_of(file):
     tree = ast.parse((ROOT / "tests" / f"test_{file}.py").read_text("utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
