@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dmlink import gallery
 
-# from the light to the heavy, so that each notebook has some of both
+# the light ones: ten cells, three notebooks and a browser share what may be two cores
 PREFERRED = (
-    "running_difference", "intensity", "radial_profile", "drift", "spots", "particles", "diffractogram",
-    "ctf", "line_profile", "histogram",
+    "running_difference", "fft_radial_profile", "roi_statistics", "diffraction_profile", "drift", "kymograph",
+    "filtered_view",
 )  # fmt: skip
 OURS = {  # until there are seven in the gallery
     "mean_profile": "profile = frame.mean(axis=0)\nProfile(profile, info.scale, unit=info.unit)",

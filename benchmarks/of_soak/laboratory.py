@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from random import Random
 
-PLACES = {"a": (256, 256, 768, 768), "b": (900, 300, 1412, 812), "c": (512, 768, 1536, 1792)}
+PLACES = {"a": (256, 256, 768, 768), "b": (900, 300, 1412, 812), "c": (512, 768, 1024, 1280)}
 ROI_SECONDS, PARAMETER_SECONDS, RECORD_SECONDS = 3.0, 7.0, 25.0
 LONGEST_RECORDING = 15.0  # s
 
