@@ -18,7 +18,7 @@ from dmlink.simulator.gatan_files import write_dm4, write_in_situ_raw
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIZE, FRAMES = 2048, 24
+SIZE, FRAMES = 2048, 40
 LINE = 64  # bytes that a processor takes from memory at once: whoever touches one has read them all
 
 
