@@ -231,3 +231,9 @@ def test_without_a_cluster_it_uses_the_cores_of_this_computer(path, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"{N}/{N}" in done.stderr
     assert pd.read_csv(tmp_path / "out" / "mean.csv")["value"].tolist() == np.load(path).mean((1, 2)).tolist()
+
+
+def test_a_black_image_is_a_result_too(path, client):
+    out, _ = run(path, "Image(frame * 0)", client)
+    assert not stack_of(out / "cell.ome.zarr").any()
+    assert len(stack_of(out / "cell.ome.zarr")) == N

@@ -8,6 +8,7 @@ import pytest
 
 import dmlink
 from dmlink import Axis, LiveCell, data, gallery
+from dmlink.cli import bench
 from dmlink.frame import Info
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -270,3 +271,30 @@ def test_the_spots_of_a_real_pattern_are_counted():
         "bright field": frame.data[radius <= 4].sum(),
         "dark field": frame.data[(radius >= 5) & (radius <= 6)].sum(),
     }
+
+
+def test_the_colour_map_is_that_of_the_published_package_where_a_spot_stands_out():
+    peers = bench._module("gallery").alone.peers
+    frame = dmlink.open(data.crystallites())[0]
+    direction, frequency, strength = peers.colour_map(frame.data)
+    for hue, expected, period in (("direction", direction, 180), ("spacing", frequency, 10)):
+        shown = cell("fft_colour_map", hue=hue).run(frame).values
+        clear = (shown.max(axis=2) > 128) & (strength > np.median(strength) - 1)
+        hues = np.array([colorsys.rgb_to_hsv(*colour)[0] for colour in shown[clear] / 255])
+        found = hues * (180 if hue == "direction" else 0.75)
+        off = (found - expected[clear] + period / 2) % period - period / 2
+        # theirs is in whole pixels: 1/128 cycles/px, and 2 degrees at a fifth of a cycle
+        assert np.percentile(np.abs(off), 95) < (3.0 if hue == "direction" else 1 / 128)
+        assert clear.sum() > 100
+
+
+def test_the_radial_profile_has_the_peaks_of_the_script_of_2019():
+    peers = bench._module("gallery").alone.peers
+    frame = dmlink.open(data.crystallites())[0]
+    theirs = peers.radial_profile_2019(frame.data)  # 128 points up to half the sampling, 10/nm
+    ours = cell("fft_radial_profile").run(frame).results["spots"]
+    for spacing in (0.204, 0.235, 0.28):
+        place = np.arange(len(theirs)) * 10 / len(theirs)
+        near = np.abs(place - 1 / spacing) < 0.3
+        peak = place[near][theirs[near].argmax()]
+        assert radius_of_peak(ours, 1 / spacing - 0.3, 1 / spacing + 0.3) == pytest.approx(peak, abs=10 / 128)

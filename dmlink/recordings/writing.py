@@ -95,7 +95,8 @@ class ImageWriter:
     def _open(self) -> Any:
         import zarr
 
-        return zarr.open_array(self.folder / "0", mode="r+", zarr_format=3, config=CONFIG)
+        # Zarr takes no notice of a configuration when it opens what is there.
+        return zarr.open_array(self.folder / "0", mode="r+", zarr_format=3).with_config(CONFIG)
 
     def describe(self, interval: float) -> None:
         """Write what the axes mean; `interval` is the mean time between frames, in seconds."""
