@@ -1,13 +1,14 @@
-"""The lessons run from beginning to end, on what comes with dmlink and on real frames."""
+"""The lessons run from beginning to end, solutions too, on what comes with dmlink and on real frames."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from dmlink.cli import demo
@@ -15,6 +16,7 @@ from dmlink.cli import demo
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("DMLINK_TEST_DATA", ROOT.parent / "shared" / "data"))
 LIQUID_CELL = DATA / "apache_SAM-EM" / "lptem_example"
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def dmlink(*arguments, **environment):
@@ -26,6 +28,28 @@ def dmlink(*arguments, **environment):
         check=False,
         env={**os.environ, **environment},
     )
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    """Give the endpoint of a microscope that all lessons share, as those of a class do."""
+    with demo.microscope([], tmp_path_factory.mktemp("microscope")) as endpoint:
+        yield endpoint
+
+
+def with_solutions(lesson, folder):
+    """Write a lesson in which the code of the solutions, which is folded away in its text, is in cells."""
+    notebook = nbformat.read(lesson, as_version=4)
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type == "markdown":
+            for solution in re.findall(r"<details>(.*?)</details>", cell.source, re.DOTALL):
+                codes = re.findall(r"^```ipython\n(.*?)^```", solution, re.DOTALL | re.MULTILINE)
+                cells += [nbformat.v4.new_code_cell(code.strip("\n")) for code in codes]
+    notebook.cells = cells
+    nbformat.write(notebook, folder / lesson.name)
+    return folder / lesson.name
 
 
 def test_first_lesson_runs_on_the_simulated_nanoparticles():
@@ -41,16 +65,39 @@ def test_first_lesson_runs_on_frames_of_a_liquid_cell():
     assert "ran to the end" in done.stdout
 
 
-def test_second_lesson_runs_on_the_simulated_nanoparticles(tmp_path, monkeypatch, capsys):
+SAID = {  # in the lesson's outputs: what it is there to show
+    "02-live-cells": [
+        "Set in the notebook: threshold = 2.0.",
+        "Taken over from the notebook: bright.",
+        "difference is a scalar",
+        "are as they were when 'brightest' failed",
+    ],
+    "04-from-cell-to-script": ["lines are yours", "changed_dm.py"],
+    "05-recordings": ["40 rows"],
+    "06-at-the-microscope": ["dm_companion.py is written", "Another one came after"],
+}
+
+
+@pytest.mark.timeout(300)  # seconds on a free computer; many processes begin here
+@pytest.mark.parametrize("lesson", LESSONS[1:], ids=lambda path: path.stem)
+def test_lesson_and_its_solutions_run_to_the_end(lesson, endpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DMLINK_ENDPOINT", "")  # `execute` sets it
-    lesson = shutil.copy(ROOT / "notebooks" / "02-live-cells.ipynb", tmp_path)
-    with demo.microscope([], tmp_path) as endpoint:
-        assert demo.execute(Path(lesson), endpoint) == 0, capsys.readouterr().err
+    assert demo.execute(with_solutions(lesson, tmp_path), endpoint) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
-    assert "Set in the notebook: threshold = 2.0." in said
-    assert "Taken over from the notebook: bright." in said
-    assert "difference is a scalar" in said
-    assert "are as they were when 'brightest' failed" in said
+    for words in SAID.get(lesson.stem, []):
+        assert words in said
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_lesson_is_kept_without_outputs_and_in_the_order_of_its_cells(lesson):
+    notebook = nbformat.read(lesson, as_version=4)
+    assert all(
+        not cell.outputs and cell.execution_count is None for cell in notebook.cells if "outputs" in cell
+    )
+    assert notebook.cells[0].source.startswith("# ")
+    assert [cell.id for cell in notebook.cells] == [
+        f"lesson-{lesson.name[:2]}-{i:02d}" for i in range(len(notebook.cells))
+    ]
 
 
 def test_demo_with_a_recording_that_is_not_there_says_so_in_a_sentence(tmp_path):

@@ -170,7 +170,7 @@ def test_a_proof_holds_for_its_token_role_and_nonces_only(token, ours, theirs):
 def test_the_example_of_the_specification_is_what_the_code_makes():
     """The hexadecimal dump in docs/protocol.md, and what is said of it, come from this message."""
     text = SPECIFICATION.read_text("utf-8")
-    dump = re.search(r"```hex\n(.*?)```", text, re.DOTALL).group(1)
+    dump = re.search(r"```text\n(44 4d.*?)```", text, re.DOTALL).group(1)
     raw = bytes.fromhex(re.sub(r"#.*", "", dump))
     header, payload = example()
     assert raw == b"".join(bytes(buffer) for buffer in pack(FRAME, header, payload))
