@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
 import importlib.util
@@ -15,18 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def installed(source: str) -> set[str]:
-    """Return the modules of installed packages that a program imports.
+def installed(modules: Iterable[str]) -> set[str]:
+    """Return those that belong to installed packages.
 
     Not those of the user's own folders: they may have changed when the process is needed.
     """
-    names = set()
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Import):
-            names |= {alias.name for alias in statement.names}
-        elif isinstance(statement, ast.ImportFrom) and statement.module:
-            names.add(statement.module)
-    return {name for name in names if _is_installed(name.partition(".")[0])}
+    return {name for name in modules if _is_installed(name.partition(".")[0])}
 
 
 def import_all(names: Iterable[str]) -> None:

@@ -157,6 +157,12 @@ class CellText:
     def _declaration(self, parameter: Parameter) -> ast.stmt:
         return next(s for s in self.tree.body if s.lineno == parameter.line)
 
+    @property
+    def modules(self) -> set[str]:
+        """The modules that its imports at the top name."""
+        plain = {a.name for s in self.imports if isinstance(s, ast.Import) for a in s.names}
+        return plain | {s.module for s in self.imports if isinstance(s, ast.ImportFrom) and s.module}
+
     def rows(self, statement: ast.stmt) -> range:
         """Return the lines that a statement occupies."""
         return range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)

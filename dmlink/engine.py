@@ -181,7 +181,7 @@ class Engine:
 
     def prepare(self, program: Program) -> None:
         """Let spare workers import the packages that this program does."""
-        modules = ahead.installed(program.source)
+        modules = ahead.installed(program.modules)
         with self._lock:
             new = modules - self._modules
             self._modules |= new

@@ -49,6 +49,9 @@ class Program:
         What the user should know but need not act upon.
     arrays : dict of str to array
         The notebook's arrays that are no part of the source, by the name under which it uses them.
+    modules : frozenset of str
+        What the source imports. Kept, as threads must not ask `ast` for it: in Python 3.11 two threads in
+        `ast.parse` break each other (SystemError: AST constructor recursion depth mismatch).
     """
 
     name: str
@@ -56,6 +59,7 @@ class Program:
     parameters: dict[str, Parameter]
     notes: tuple[str, ...] = ()
     arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    modules: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     _head: tuple[Line, ...] = field(default=(), repr=False)
     _tail: tuple[Line, ...] = field(default=(), repr=False)
 
@@ -101,7 +105,17 @@ class Program:
         tail += [("", None), ("", None), ("def process(frame, info, state):", None), *body]
         notes = (*cell.notes, *capture.notes)
         parameters = cell.parameters | capture.parameters
-        program = cls(name, text, parameters, notes, capture.arrays, tuple(head), tuple(_tidy(tail)))
+        modules = capture.parts | {module for module, _ in capture.imports.values()} | cell.modules
+        program = cls(
+            name,
+            text,
+            parameters,
+            notes,
+            capture.arrays,
+            frozenset(modules),
+            tuple(head),
+            tuple(_tidy(tail)),
+        )
         compile(program.source, program.filename, "exec", dont_inherit=True)
         return program
 

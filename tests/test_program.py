@@ -604,6 +604,10 @@ def test_modules_are_imported_as_a_person_would(notebook):
         program = Program.from_cell(used, "imports", namespace)
         assert line in program.source.split("\n"), program.source
         program.load().process(FRAME, INFO, {})
+    used = Program.from_cell(
+        "import json\nfrom os import path as p\nndi, hypot, skimage.filters", "all", namespace
+    )
+    assert used.modules == {"json", "os", "scipy.ndimage", "numpy", "skimage", "skimage.filters"}
     both = Program.from_cell(
         "ski.filters.gaussian(frame), scipy.ndimage.label, scipy.fft.fft", "two", namespace
     )

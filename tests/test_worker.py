@@ -306,7 +306,8 @@ def test_a_spare_imports_what_cells_import_of_installed_packages(tmp_path, monke
     source = (
         "import os\nimport own\nimport scipy.ndimage as nd\nfrom scipy import fft\nimport no_such_package\n"
     )
-    assert ahead.installed(source) == {"scipy", "scipy.ndimage"}
+    program = Program.from_cell(f"{source}\nframe.mean()")
+    assert ahead.installed(program.modules) == {"scipy", "scipy.ndimage"}
     engine = Engine()
     engine.warm()
     spare = engine._spare
