@@ -21,13 +21,17 @@ IMAGES = HERE / "images" / "gallery"
 BEGIN, END = "<!-- cells: begin -->\n", "<!-- cells: end -->"
 # what each is shown on: recording, frames of it, values of parameters; the others on nanoparticles
 ON: dict[str, tuple[Any, int, dict[str, Any]]] = {
+    "denoise": (data.moving_particles, 2, {}),
     "diffraction_profile": (data.ring_pattern, 4, {}),
+    "drift": (data.drifting_film, 30, {}),
     "fft_colour_map": (data.crystallites, 2, {}),
     "fft_radial_profile": (data.crystallites, 4, {}),
     "focus_astigmatism": (data.thon_rings, 6, {"Cs": 1.2}),
+    "kymograph": (data.moving_particles, 60, {}),
     "maximum_fft": (data.crystallites, 2, {}),
     "particle_tracking": (data.moving_particles, 10, {}),
     "phase_change": (data.crystallisation, 80, {}),
+    "template_match": (data.moving_particles, 1, {"x": 59.5, "y": 33.0, "size": 17}),
     "virtual_detector": (data.ring_pattern, 8, {}),
 }
 
