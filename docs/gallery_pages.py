@@ -31,7 +31,7 @@ ON: dict[str, tuple[Any, int, dict[str, Any]]] = {
     "maximum_fft": (data.crystallites, 2, {}),
     "particle_tracking": (data.moving_particles, 10, {}),
     "phase_change": (data.crystallisation, 80, {}),
-    "template_match": (data.moving_particles, 1, {"x": 59.5, "y": 33.0, "size": 17}),
+    "template_match": (data.moving_particles, 1, {"x": 68.0, "y": 51.0, "size": 17}),
     "virtual_detector": (data.ring_pattern, 8, {}),
 }
 

@@ -54,8 +54,9 @@ def test_a_cell_gives_for_a_recording_what_it_gives_live(name, client, recording
         if part.kind in {"profile", "image"}:
             stack = zarr.open_array(out / f"{file_name(key)}.ome.zarr" / "0", mode="r")
             for i, result in given:
-                shown = np.moveaxis(stack[i], 0, -1) if result.values.ndim == 3 else np.squeeze(stack[i])
-                np.testing.assert_array_equal(shown, np.squeeze(result.values))
+                values = np.squeeze(result.values)
+                shown = np.moveaxis(stack[i], 0, -1) if values.ndim == 3 else np.squeeze(stack[i])
+                np.testing.assert_array_equal(shown, values)
         elif part.kind == "scalar":
             table = pd.read_csv(out / f"{file_name(key)}.csv")
             for row, (_, result) in enumerate(given):
