@@ -8,11 +8,6 @@ from microscopes import linked
 import dmlink
 from dmlink import LiveCell, data, gallery
 
-NAMES = [
-    *("particle_tracking", "filtered_view", "roi_statistics", "drift"),
-    *("kymograph", "template_match", "denoise"),
-]
-
 
 @pytest.fixture(scope="module")
 def link():
@@ -21,7 +16,7 @@ def link():
         yield opened
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", gallery.names())
 def test_a_cell_runs_live(link, name):
     cell = LiveCell(gallery.text(name), name, timeout=60).start(link)
     try:
