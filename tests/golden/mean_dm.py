@@ -100,6 +100,8 @@ def dmlink_live():
             self.results, self.name = {}, name
             for key, value in results.items() if isinstance(results, dict) else enumerate(results, 1):
                 result = as_result(value)
+                if isinstance(result, Several):
+                    raise TypeError(f"The result {key!r} is itself several: put all of them side by side.")
                 if result is not None:
                     own = result.name if result.name and not isinstance(results, dict) else str(key)
                     self.results[own + "'" * (own in self.results)] = result
