@@ -77,7 +77,7 @@ def main() -> None:
 def build(steps: Steps, folder: Path) -> dict[str, Path]:
     """Build both, the wheel from the source distribution; return them by suffix."""
     tools = steps.environment("tools")
-    steps.run(tools / "python", "-m", "pip", "install", "--quiet", *TOOLS)
+    steps.run(tools / "python", "-m", "pip", "install", "--quiet", "--no-compile", *TOOLS)
     steps.run(tools / "python", "-m", "build", "--outdir", folder / "dist", ROOT, where=ROOT)
     built = sorted((folder / "dist").iterdir())
     steps.run(tools / "python", "-m", "twine", "check", "--strict", *built)
@@ -88,7 +88,7 @@ def install(steps: Steps, wheel: Path) -> None:
     """Install the wheel and use it."""
     clean = steps.environment("clean")
     pip = [clean / "python", "-m", "pip"]
-    steps.run(*pip, "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel)
+    steps.run(*pip, "install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints.txt", wheel)
     steps.run(*pip, "check")
     version = wheel.name.split("-")[1]
     assert steps.run(clean / "dmlink", "--version").strip() == f"dmlink {version}"
