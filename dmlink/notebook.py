@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from dmlink.link import Link, connect
@@ -60,5 +62,20 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     from dmlink.engine import engine  # noqa: PLC0415
 
     engine.warm()  # while the user still writes the first cell
-
+    if too_old := _jupyterlab_too_old():
+        print(too_old)  # noqa: T201 - where the user looks
     shell.register_magics(LiveMagics)
+
+
+def _jupyterlab_too_old() -> str:
+    """Return what to do if the JupyterLab of this environment cannot show the widgets; nothing if it can."""
+    try:
+        found = version("jupyterlab")
+    except PackageNotFoundError:  # JupyterLab runs elsewhere
+        return ""
+    if int(found.split(".")[0]) >= 4:
+        return ""
+    return (
+        f"JupyterLab {found} cannot show dmlink's live view and panels; it has to be 4.4 or later. "
+        f'In a terminal: {sys.executable} -m pip install "jupyterlab>=4.4". Then start JupyterLab again.'
+    )

@@ -6,9 +6,11 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +91,8 @@ def execute(notebook: Path, endpoint: str) -> int:
 
 def jupyterlab(folder: Path, endpoint: str, port: int) -> int:
     """Run JupyterLab on the lessons until it is ended."""
+    for sentence in expectations(port):
+        print(sentence, flush=True)
     environment = {**os.environ, "DMLINK_ENDPOINT": endpoint}
     command = [sys.executable, "-m", "jupyterlab", f"--port={port}", str(folder / FIRST_LESSON)]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -97,3 +101,25 @@ def jupyterlab(folder: Path, endpoint: str, port: int) -> int:
         return subprocess.run(command, env=environment, cwd=folder, check=False).returncode  # noqa: S603
     except KeyboardInterrupt:
         return 0
+
+
+def expectations(port: int) -> list[str]:
+    """Return what a user should know before JupyterLab prints its many lines."""
+    sentences = []
+    with socket.socket() as sock:
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended is none
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            sentences.append(f"Port {port} is in use: JupyterLab takes another, or choose it with --port.")
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        sentences.append(
+            "No browser was found on this computer: open the address http://... that JupyterLab prints below, "
+            "with its token, in one. `dmlink demo --headless` needs none."
+        )
+    else:
+        sentences.append("Your browser opens with the first lesson; if not, open the address printed below.")
+    return sentences

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING
 
 from dmlink.recordings.insitu import PERIOD, has_raw, has_tree
@@ -50,7 +51,7 @@ def family_of(path: Path) -> str:
     try:
         kind = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(f"There is no recording at {path}; check the path.") from error
+        raise FileNotFoundError(f"There is no recording at {path}; check the path.{_advice(path)}") from error
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
@@ -58,6 +59,15 @@ def family_of(path: Path) -> str:
     if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
         raise ValueError(f"{path} is neither a file nor a folder; give the recording itself.")
     return _folder(path) if stat.S_ISDIR(kind) else _file(path)
+
+
+def _advice(path: Path) -> str:
+    """Return what is wrong with a path that was meant for Windows; nothing if nothing is."""
+    if any(character < " " for character in str(path)):
+        return ' A backslash in it has become another character: write r"..." or use / instead.'
+    if PureWindowsPath(path).drive and os.name != "nt":
+        return " It is a path of Windows, and this is another system."
+    return ""
 
 
 def _folder(path: Path) -> str:
