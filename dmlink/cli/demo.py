@@ -117,7 +117,7 @@ def expectations(port: int) -> list[str]:
         webbrowser.get()
     except webbrowser.Error:
         sentences.append(
-            "No browser was found on this computer: open the address http://... that JupyterLab prints below, "
+            "No browser was found on this computer: open the address that JupyterLab prints below, "
             "with its token, in one. `dmlink demo --headless` needs none."
         )
     else:
