@@ -792,16 +792,29 @@ def test_memory_does_not_grow_with_the_frames():
         assert history.axes[0].origin > 0
 
 
-def test_rows_that_never_change_are_not_waited_for():
+@pytest.mark.parametrize("switches", [{}, {"partial_frames": 4}])
+@pytest.mark.parametrize("below", [0, np.arange(SHAPE[1])], ids=["masked", "of an earlier scan"])
+def test_rows_that_never_change_are_not_waited_for(switches, below):
     frames = recording(8)
-    masked = [dataclasses.replace(f, data=np.where(np.arange(24)[:, None] < 17, f.data, 0)) for f in frames]
-    for switches in ({}, {"partial_frames": 4}):
-        with Dm(Played(masked), **switches) as dm:
-            dm.execute(program("Image(frame)"))
-            for _ in range(6):
-                dm.step()
-            shown = dm.result.data
-            assert any(np.array_equal(shown, frame.data) for frame in masked[4:7])
+    scanned = [
+        dataclasses.replace(f, data=np.where(np.arange(24)[:, None] < 17, f.data, below)) for f in frames
+    ]
+    with Dm(Played(scanned), **switches) as dm:
+        dm.execute(program("Image(frame)"))
+        for _ in range(6):
+            dm.step()
+        shown = dm.result.data
+        assert any(np.array_equal(shown, frame.data) for frame in scanned[4:7])
+
+
+def test_a_script_that_draws_marks_ends_with_its_windows():
+    with Dm() as dm:
+        running = dm.execute(program('{"mean": frame.mean(), "spot": Points([[3, 4]])}'))
+        dm.step()
+        for title in dm.results():
+            dm.microscope.close_window(title)
+        dm.step()
+        assert "stopped, its window was closed" in running.output[-1]
 
 
 # Arrays of the notebook, and the version of GMS

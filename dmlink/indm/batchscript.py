@@ -109,7 +109,7 @@ def process_recording(name, caller, kinds, meaning=lambda result: result, tags=l
             batch.run()
             if main:
                 DM.DoEvents()  # so that windows are drawn, and can be closed
-            if batch.windows and all(window.image is None for window in batch.windows.values()):
+            if batch.unseen():
                 return batch.end("its window was closed")
             if time.time() - told > 5:
                 told = time.time()

@@ -127,14 +127,8 @@ def dmlink_live():
             self.process, self.code = names["process"], names["dmlink_live"].__code__
             self.background, self.waiting = not DM.IsScriptOnMainThread(), None
             self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.time()
-            self.came, self.index, self.processed, self.skipped, self.last, self.lowest = (
-                time.time(),
-                -1,
-                0,
-                0,
-                None,
-                0,
-            )
+            self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.time()
+            self.rows, self.last, self.deepest = [], 0, 0
             self.like, self.state, self.errors = None, {}, set()
             self.windows, self.columns, self.written = {}, {}, {}
 
@@ -148,7 +142,7 @@ def dmlink_live():
             self.came = self.came if flags is None else time.time()
             try:
                 array = np.atleast_2d(self.image.GetNumArray())
-                if self.windows and all(window.image is None for window in self.windows.values()):
+                if self.unseen():
                     self.end("its window was closed")
                 elif self.complete(array):
                     self.index += 1
@@ -161,16 +155,23 @@ def dmlink_live():
             if self.waiting and not self.background:  # in the background the script's loop does it
                 self.run()
 
+        def unseen(self):
+            windows = [window for window in self.windows.values() if isinstance(window, Window)]  # others: marks
+            return windows and all(window.image is None for window in windows)
+
         def complete(self, array):
-            """Say whether this is a new frame, and all of it: has the last row changed that is not masked?"""
-            rows = enumerate(array[:: -(1 + len(array) // 32)])
-            last = next(((i, row.tobytes()) for i, row in rows if row.min() != row.max()), (0, b""))
-            before, self.last = self.last, (array.shape, last)
-            if before is None or before[0] != array.shape:
-                self.lowest = last[0]
+            """Say whether this is a new frame, and all of it: has the last row changed that ever does?"""
+            before, self.rows = self.rows, [row.tobytes() for row in array[:: -(1 + len(array) // 32)]]
+            if len(before) != len(self.rows) or len(before[0]) != len(self.rows[0]):
+                self.last, self.deepest = 0, len(self.rows)
                 return True
-            first_scan, self.lowest = 0 < last[0] < self.lowest, min(self.lowest, last[0])
-            return self.last != before and not first_scan
+            changed = [i for i, row in enumerate(self.rows) if row != before[i]]  # counted from the bottom
+            if not changed:
+                return False
+            if changed[-1] > self.deepest:  # it begins anew at the top: no row below those of before ever came
+                self.last = self.deepest
+            self.deepest, self.last = changed[0], min(changed[0], self.last)
+            return self.deepest == self.last
 
         def take(self, array):
             """Copy the ROI, as the camera writes on: the first rectangle, as far as it is on the image."""
