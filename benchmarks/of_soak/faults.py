@@ -195,12 +195,13 @@ def disk_full(lab: Laboratory, rng: Random, hold: float) -> Steps:
             yield from notebook.run(f"{limit}; _r.setrlimit(_r.RLIMIT_FSIZE, ({SMALL_FILE}, _limit[1]))")
         path = folder / f"full-{time.monotonic_ns()}.ome.zarr"
         yield from notebook.run(f"full = link.part('c').record({str(path)!r})")
-        yield from notebook.run(f"full.wait({PATIENCE_SECONDS})")
-        state, reason, frames = yield from notebook.run("", "(full.state, full.reason, full.frames)")
+        facts, until = "(full.state, full.reason, full.frames)", time.monotonic() + PATIENCE_SECONDS
+        while (told := (yield from notebook.run("", facts)))[0] == "recording" and time.monotonic() < until:
+            yield LOOK_SECONDS  # waiting in the kernel, it could not say how its cells are
+        state, reason, frames = told
         assert state == "failed", state
         assert "is full" in reason or "nearly full" in reason or "larger than is allowed" in reason, reason
-        told = {"path": str(path), "frames": frames, "dropped": 0, "state": state}
-        lab.recordings.read(told)
+        lab.recordings.read({"path": str(path), "frames": frames, "dropped": 0, "state": state})
         while not lab.recordings.all_read:  # before the disk goes
             yield LOOK_SECONDS
     finally:
