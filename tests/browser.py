@@ -75,18 +75,6 @@ def _wait_until_up(process: subprocess.Popen[Any], url: str) -> None:
 
 
 @contextlib.contextmanager
-def voila(notebook: Path, environment: dict[str, str]) -> Iterator[str]:
-    """Run Voila on a notebook; gives the address of its page."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    start = "from voila.app import main; main()"
-    command = [sys.executable, "-c", start, notebook.name, "--no-browser", f"--port={port}"]
-    with _server(command, notebook.parent, environment, f"http://127.0.0.1:{port}/voila/static/voila.js"):
-        yield f"http://127.0.0.1:{port}/"
-
-
-@contextlib.contextmanager
 def _server(command: list[str], folder: Path, environment: dict[str, str], url: str) -> Iterator[None]:
     """Run a server until the end of the context; it is up when the url can be read."""
     with (folder / "server.log").open("w") as log:
