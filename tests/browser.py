@@ -150,3 +150,19 @@ def panel(page: Page, title: str) -> Locator:
     found.scroll_into_view_if_needed()
     found.locator(".dmlink-status", has_text=re.compile(r"painted +[1-9]")).wait_for()
     return found
+
+
+def painted(view: Locator) -> int:
+    """Return how many pictures the page has painted of a view."""
+    return int(view.locator("canvas").first.get_attribute("data-painted") or 0)
+
+
+def stopped(view: Locator, reader: Any) -> int:
+    """Wait until no more pictures come; return how many there were."""
+    for _ in range(20):
+        before = painted(view)
+        for _ in range(10):
+            reader.next(5)
+        if painted(view) == before:
+            return before
+    raise AssertionError("The view is still being painted.")

@@ -12,7 +12,7 @@ import browser
 import numpy as np
 import PIL.Image
 import pytest
-from browser import choose_theme, panel
+from browser import choose_theme, panel, stopped
 
 import dmlink
 from dmlink.cli.demo import FIRST_LESSON, LESSONS, microscope
@@ -64,6 +64,8 @@ def test_live_image_is_the_right_way_up(lab):
     view = panel(page, "nanoparticles")
     view.locator("button[title^=Pause]").click()
     view.locator(".dmlink-status", has_text="paused").wait_for()
+    with dmlink.connect(endpoint) as link:
+        stopped(view, link.reader())  # what was on its way is painted
     number = int(re.search(r"frame +(\d+)", view.locator(".dmlink-status").inner_text())[1])
     picture = view.locator("canvas, svg image").first.screenshot()
     shot = PIL.Image.open(io.BytesIO(picture)).convert("L").resize((128, 128))

@@ -7,7 +7,7 @@ import re
 import browser
 import nbformat
 import pytest
-from browser import panel
+from browser import painted, panel, stopped
 
 import dmlink
 from dmlink.cli.demo import microscope
@@ -110,22 +110,6 @@ def link(lab):
     """Give a link of our own to the same microscope."""
     with dmlink.connect(lab[0]) as link:
         yield link
-
-
-def painted(view):
-    """Return how many pictures the page has painted of a view."""
-    return int(view.locator("canvas").first.get_attribute("data-painted"))
-
-
-def stopped(view, reader):
-    """Wait until no more pictures come; return how many there were."""
-    for _ in range(20):
-        before = painted(view)
-        for _ in range(10):
-            reader.next(5)
-        if painted(view) == before:
-            return before
-    raise AssertionError("The view is still being painted.")
 
 
 def current(view, reader):
