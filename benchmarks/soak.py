@@ -192,7 +192,9 @@ def _faults(events: list[dict[str, Any]]) -> list[str]:
 def _frames(result: dict[str, Any]) -> list[str]:
     totals, readings = result["totals"], result["recordings"]
     promised, found = (sum(reading[what] for reading in readings) for what in ("promised", "found"))
+    lost = sum(max(0, reading["promised"] - reading["found"]) for reading in readings)
     broken = [reading for reading in readings if not reading["whole"]]
+    unread = [reading for reading in readings if reading["fault"]]
     rate = result["displayed"] / result["seconds"]
     all_in = totals["received"]
     rows = [
@@ -205,8 +207,8 @@ def _frames(result: dict[str, Any]) -> list[str]:
         ["counters that did not add up", str(len(result["wrong"])), verdict(not result["wrong"], "0")],
         ["recordings", str(len(readings)), ""],
         ["frames promised as recorded", str(promised), ""],
-        ["of these lost", str(sum(max(0, r["promised"] - r["found"]) for r in readings)),
-         verdict(not broken, "0")],
+        ["of these lost", str(lost), verdict(not lost and not unread, "0, all readable")],
+        ["rows of them that are of no frame, nor of two", str(sum(r["foreign"] for r in readings)), ""],
         ["frames read again", str(found), ""],
         ["left out by recordings, counted", str(sum(r["dropped"] for r in readings)), ""],
         ["errors that escaped into DigitalMicrograph", str(result["escaped"]),
