@@ -102,7 +102,8 @@ def process_recording(name, caller, kinds, meaning=lambda result: result, tags=l
         header, n, frames = recorded(names["RECORDING"])
     except Exception as error:
         return print(f"{name}: set RECORDING on top. {names['RECORDING']!r} cannot be read: {error}")
-    batch, main, told = Batch(header, n, name, names, meaning, tags), DM.IsScriptOnMainThread(), time.time()
+    batch = Batch(header, n, name, names, meaning, tags)
+    main, told = DM.IsScriptOnMainThread(), time.monotonic()
     try:
         for batch.index, frame in enumerate(frames):
             batch.waiting = frame, batch.info(0, 0, None)
@@ -111,8 +112,8 @@ def process_recording(name, caller, kinds, meaning=lambda result: result, tags=l
                 DM.DoEvents()  # so that windows are drawn, and can be closed
             if batch.unseen():
                 return batch.end("its window was closed")
-            if time.time() - told > 5:
-                told = time.time()
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
                 print(f"{name}: {batch.index + 1} of {n} frames")
         batch.finish(header)
         batch.end("all frames are done")

@@ -197,9 +197,9 @@ class Text:
 
 def write(live, name, text):
     """Print a text if it is another one, and not for every frame."""
-    when, before = live.written.get(name, (0.0, ""))
-    if time.time() - when > 1 and text != before:
-        live.written[name] = time.time(), text
+    when, before = live.written.get(name, (float("-inf"), ""))
+    if time.monotonic() - when > 1 and text != before:
+        live.written[name] = time.monotonic(), text
         print(f"{name}, frame {live.index}:\n{ascii_text(text)}")
 
 
@@ -293,8 +293,8 @@ class Live(DM.Py_ScriptObject):
         self.image, self.name, self.meaning, self.tags = image, name, meaning, tags
         self.process, self.code = names["process"], names["dmlink_live"].__code__
         self.background, self.waiting = not DM.IsScriptOnMainThread(), None
-        self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.time()
-        self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.time()
+        self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.monotonic()
+        self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.monotonic()
         self.rows, self.last, self.deepest = [], 0, 0
         self.like, self.state, self.errors = None, {}, set()
         self.windows, self.columns, self.written = {}, {}, {}
@@ -306,7 +306,7 @@ class Live(DM.Py_ScriptObject):
         """Take the frame if it is new, complete, and nothing else is at work."""
         if self.stop:
             return
-        self.came = self.came if flags is None else time.time()
+        self.came = self.came if flags is None else time.monotonic()
         try:
             array = np.atleast_2d(self.image.GetNumArray())
             if self.unseen():
@@ -379,8 +379,8 @@ class Live(DM.Py_ScriptObject):
         took, self.busy = time.perf_counter() - began, False
         if not self.background:
             self.rest_until = began + 2 * took  # DM has at least half of the time for itself
-        if time.time() - self.told > 60 and self.skipped:
-            self.told = time.time()
+        if time.monotonic() - self.told > 60 and self.skipped:
+            self.told = time.monotonic()
             print(f"{self.name}: {1e3 * took:.0f} ms per frame; {self.skipped} frames skipped.")
 
     def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=Window):
@@ -462,7 +462,7 @@ def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image:
         while live.background and not live.stop:
             if live.waiting:
                 live.run()
-            elif time.time() - live.came > 2:  # no events come here: look for new frames
+            elif time.monotonic() - live.came > 2:  # no events come here: look for new frames
                 live.HandleDataChangedEvent(None, image)
             time.sleep(0.01)
     finally:

@@ -5,7 +5,7 @@ execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A
 view limits what is processed. Close the live view or the result to stop it; execute it again to start anew.
 
 Needs: NumPy, which comes with GMS.
-Change the parameters and process() as you like. Made by dmlink 0.1.0.dev0.
+Change the parameters and process() as you like. Made by dmlink 0.1.0.
 """
 
 from __future__ import annotations  # so that Python 3.7 reads newer ones
@@ -137,9 +137,9 @@ def dmlink_live():
 
     def write(live, name, text):
         """Print a text if it is another one, and not for every frame."""
-        when, before = live.written.get(name, (0.0, ""))
-        if time.time() - when > 1 and text != before:
-            live.written[name] = time.time(), text
+        when, before = live.written.get(name, (float("-inf"), ""))
+        if time.monotonic() - when > 1 and text != before:
+            live.written[name] = time.monotonic(), text
             print(f"{name}, frame {live.index}:\n{ascii_text(text)}")
 
     def figure_pixels(figure):
@@ -228,8 +228,8 @@ def dmlink_live():
             self.image, self.name, self.meaning, self.tags = image, name, meaning, tags
             self.process, self.code = names["process"], names["dmlink_live"].__code__
             self.background, self.waiting = not DM.IsScriptOnMainThread(), None
-            self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.time()
-            self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.time()
+            self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.monotonic()
+            self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.monotonic()
             self.rows, self.last, self.deepest = [], 0, 0
             self.like, self.state, self.errors = None, {}, set()
             self.windows, self.columns, self.written = {}, {}, {}
@@ -241,7 +241,7 @@ def dmlink_live():
             """Take the frame if it is new, complete, and nothing else is at work."""
             if self.stop:
                 return
-            self.came = self.came if flags is None else time.time()
+            self.came = self.came if flags is None else time.monotonic()
             try:
                 array = np.atleast_2d(self.image.GetNumArray())
                 if self.unseen():
@@ -311,8 +311,8 @@ def dmlink_live():
             took, self.busy = time.perf_counter() - began, False
             if not self.background:
                 self.rest_until = began + 2 * took  # DM has at least half of the time for itself
-            if time.time() - self.told > 60 and self.skipped:
-                self.told = time.time()
+            if time.monotonic() - self.told > 60 and self.skipped:
+                self.told = time.monotonic()
                 print(f"{self.name}: {1e3 * took:.0f} ms per frame; {self.skipped} frames skipped.")
 
         def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=Window):
@@ -378,7 +378,7 @@ def dmlink_live():
             while live.background and not live.stop:
                 if live.waiting:
                     live.run()
-                elif time.time() - live.came > 2:  # no events come here: look for new frames
+                elif time.monotonic() - live.came > 2:  # no events come here: look for new frames
                     live.HandleDataChangedEvent(None, image)
                 time.sleep(0.01)
         finally:

@@ -98,7 +98,9 @@ def legend(result: Scalar, colours: list[tuple[str, str]]) -> str:
         value = result.series.get(name, np.nan)
         said = f"{name} " if len(colours) > 1 or name != "value" else ""
         mark = f'<i style="background: {colour}"></i>' if len(colours) > 1 else ""
-        number = f"{html.escape(said)}<b>{value:#11.6g}</b> {html.escape(result.unit)}"
+        whole = float(value).is_integer() and abs(value) < 1e9  # a count is no measured number
+        digits = f"{value:11.0f}" if whole else f"{value:#11.6g}"
+        number = f"{html.escape(said)}<b>{digits}</b> {html.escape(result.unit)}"
         parts.append(f"<span>{mark}{number}</span>")
     return f'<span class="dmlink-legend">{"".join(parts)}</span>'
 
