@@ -162,11 +162,12 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_left_of_it(start):
 
 
 KERNEL = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import dmlink
 from dmlink.engine import engine
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests with nohup has it ignored here too
 with dmlink.connect(sys.argv[1]) as link:
     names = "mean", "image", "loop"
     texts = "frame.mean()", "import numpy as np\\nnp.zeros((400, 400))", "while info.index >= 0:\\n    pass"
