@@ -266,7 +266,8 @@ def test_busy_kernel_is_painted_on_and_what_was_dragged_meanwhile_is_not_lost(la
 def test_two_browsers_show_the_same_and_one_goes_on_when_the_other_is_closed(lab, link):
     _, page, _, address, _ = lab
     with page.expect_response(lambda r: r.request.method == "PUT" and "/api/contents/pages.ipynb" in r.url):
-        page.keyboard.press("Control+s")
+        page.click(".lm-MenuBar-itemLabel:text-is('File')")
+        page.click(".lm-Menu-itemLabel:text-is('Save Notebook')")
     other = page.context.browser.new_page()
     browser.open_notebook(other, address, "pages.ipynb")
     second = panel(other, "nanoparticles")
