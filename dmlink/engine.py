@@ -92,7 +92,7 @@ class Worker:
         reply: Reply = self._ask(task, self.timeout, f"It took longer than {self.timeout:g} s (--timeout).")
         self._leases = {block: lease for block, lease in self._leases.items() if block in reply.held}
         self._reply_size = max(self._reply_size, reply.wanted)
-        ends = np.cumsum([0, *reply.sizes])
+        ends = itertools.accumulate(reply.sizes, initial=0)
         buffers = [memory[a:b] for a, b in itertools.pairwise(ends)]
         outcome: Outcome = pickle.loads(reply.outcome, buffers=buffers)  # noqa: S301 - our own process
         return outcome

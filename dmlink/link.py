@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 0.5
 ANSWER_SECONDS = 2.0  # how long to wait for what the companion is asked
-QUICK_SECONDS = (
-    0.005  # frames that travel in less may follow each other: the next is no older for it than this
-)
+QUICK_SECONDS = 0.005  # as many frames as travel in so much may follow each other: none is older for it
+MAX_AHEAD = 4  # of them, at most
 MODES = ("latest", "lossless")
 
 
@@ -417,11 +416,11 @@ class Link:
         if self.mode == "latest":
             with self._changed:
                 self._credit -= 1
-                if began - self._asked < FRESH_SECONDS:
+                if began - self._asked < FRESH_SECONDS and self._credit <= self._at_once // 2:
                     self._grant(self._at_once - self._credit)  # the next can be copied while this one travels
         connection.fill(memory)
         now = time.monotonic()
-        self._at_once = 2 if now - began < QUICK_SECONDS else 1
+        self._at_once = max(1, min(MAX_AHEAD, int(QUICK_SECONDS / max(now - began, 1e-6))))
         data = memory.view(dtype).reshape(shape)
         data.flags.writeable = False
         index = int(header["index"])

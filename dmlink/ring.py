@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import os
 import shutil
 import threading
@@ -35,8 +36,10 @@ class Block(SharedMemory):
 
     def __del__(self) -> None:
         """Close quietly: what still shows the memory keeps it mapped."""
-        with contextlib.suppress(BufferError, OSError):
+        try:  # noqa: SIM105 - at Python's end modules such as contextlib may be gone already
             self.close()
+        except (BufferError, OSError):
+            pass
 
 
 class Ring:
@@ -48,7 +51,7 @@ class Ring:
 
     def __init__(self) -> None:
         self._free: list[Block] = []
-        self._lent: set[Block] = set()
+        self._lent: dict[Block, weakref.ref[Bytes]] = {}  # with the array that shows it
         self._returned: collections.deque[Block] = collections.deque()  # by arrays that have died
         self._bytes = 0
         self._closed = False
@@ -61,9 +64,8 @@ class Ring:
             block = self._reuse(size) or self._new(size)
             if block is None:
                 return np.empty(size, np.uint8), ""
-            self._lent.add(block)
-        array = np.frombuffer(_buffer(block), np.uint8, size)
-        weakref.finalize(array, self._release, block).atexit = False
+            array: Bytes = np.frombuffer(_buffer(block), np.uint8, size)
+            self._lent[block] = weakref.ref(array, functools.partial(self._release, block))
         return array, block.name
 
     @property
@@ -104,10 +106,10 @@ class Ring:
     def _take_back(self) -> None:
         while self._returned:
             block = self._returned.popleft()
-            self._lent.discard(block)
+            self._lent.pop(block, None)
             self._free.append(block)
 
-    def _release(self, block: Block) -> None:
+    def _release(self, block: Block, _array: weakref.ref[Bytes]) -> None:
         # Called while an array dies, wherever the garbage collector happens to run: nothing here may wait for
         # a lock. The array's hold on the memory ends just after this.
         if not self._closed:

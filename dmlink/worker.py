@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import pickle
-import queue
 import signal
-import threading
 import time
 import warnings
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dmlink import ahead, limit
+from dmlink import ahead, leash, limit
 from dmlink.attachments import Attachments
 from dmlink.program import Instance, Program
 
@@ -38,23 +36,20 @@ STATE_SECONDS = 1.0  # how often at most they are sent
 WARM_BYTES = 24 << 20  # allocated and freed once, so that temporaries do not fault in page by page (MEASURED)
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """A program to run, and the bytes that it may use beyond its imports (None: as many as there are)."""
 
     program: Program
     memory: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prepare:
+class Prepare(NamedTuple):
     """Modules to import while there is nothing else to do; there is no answer."""
 
     modules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One frame to process. `block` names its shared memory; empty: the pixels are in `pixels`."""
 
     block: str
@@ -68,8 +63,7 @@ class Task:
     pixels: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one frame.
 
     `seconds` is the time that the cell took; `log` what it printed; `error` why there is no result, in the
@@ -84,8 +78,7 @@ class Outcome:
     state: dict[Any, bytes] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An outcome on its way: pickled, with the arrays apart if they are large."""
 
     outcome: bytes
@@ -104,11 +97,13 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     np.ones(WARM_BYTES, np.uint8)
-    inbox: queue.SimpleQueue[Load | Prepare | Task] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
+    leash.hold(requests.fileno())
     loaded: Loaded | None = None
     while True:
-        request = inbox.get()
+        try:
+            request: Load | Prepare | Task = pickle.load(requests)  # noqa: S301 - from our kernel
+        except (EOFError, OSError):
+            leash.end()
         answer: Any
         if isinstance(request, Prepare):
             ahead.import_all(request.modules)
@@ -119,17 +114,6 @@ def main() -> None:
             answer = loaded.run(request)
         pickle.dump(answer, replies, protocol=5)
         replies.flush()
-
-
-def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[Load | Prepare | Task]) -> None:
-    """Pass requests on; as soon as the kernel is gone end the process, and what its cell has started."""
-    while True:
-        try:
-            inbox.put(pickle.load(requests))  # noqa: S301 - from the kernel that started us
-        except (EOFError, OSError):
-            if os.name == "posix":
-                os.killpg(0, signal.SIGKILL)
-            os._exit(0)
 
 
 def _load(request: Load) -> tuple[Loaded | None, str]:
@@ -163,9 +147,9 @@ class Loaded:
             reply = self._pack(outcome, task)
         except Exception as fault:  # noqa: BLE001 - a result that cannot be sent is the cell's mistake
             error = self._instance.explain(fault)
-            reply = Reply(pickle.dumps(replace(outcome, result=None, error=error), protocol=5))
+            reply = Reply(pickle.dumps(outcome._replace(result=None, error=error), protocol=5))
         # a frame, or a part of it, that stays in the cell's state must not be written over
-        return replace(reply, held=self._attached.shown())
+        return reply._replace(held=self._attached.shown())
 
     def _process(self, task: Task) -> Outcome:
         """Run the program on a frame, and catch what it prints and raises."""
@@ -214,7 +198,7 @@ class Loaded:
         dtype = np.dtype(task.dtype)
         if not task.block:
             return np.frombuffer(task.pixels, dtype).reshape(task.shape)
-        pixels = self._attached.array(task.block, int(np.prod(task.shape)) * dtype.itemsize)
+        pixels = self._attached.array(task.block, math.prod(task.shape) * dtype.itemsize)
         self._limit_memory()
         return pixels.view(dtype).reshape(task.shape)
 

@@ -20,23 +20,31 @@ from dmlink.worker import WARM_BYTES
 
 from ..of_link import transport
 from ..of_link.children import answer, child
-from .overhead import SIZE, shared_frame
+from .overhead import shared_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-SIDES = (192, 256, 320, 384, 512, 768, 1024)  # pixels of the part that each cell transforms
+SIZE = 2048
+SIDES = {  # pixels of the part that each cell transforms, by what a frame costs the lightest and the heaviest
+    "0.8 to 20 ms": (384, 512, 640, 768, 1024, 1280, 1536),
+    "0.2 to 8 ms": (192, 256, 320, 384, 512, 768, 1024),
+}
 CELL = "import numpy as np\nfloat(np.abs(np.fft.rfft2(frame[:{side}, :{side}])).max())"
 
 
 def throughput(runs: int, seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return frames/s of each cell, bare and live, and the ratio of the work done in all.
+    """Return by cost frames/s of each cell, bare and live, and the ratio of the work done in all."""
+    return {cost: _throughput(sides, runs, seconds, note) for cost, sides in SIDES.items()}
 
-    Both wait for their turn: what else the machine does hits them alike.
-    """
+
+def _throughput(
+    sides: tuple[int, ...], runs: int, seconds: float, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """Both wait for their turn: what else the machine does hits them alike."""
     found: dict[str, list[list[float]]] = {"bare": [], "live": []}
-    with bare_processes() as processes, child(kernel) as cells:
+    with bare_processes(sides) as processes, child(kernel, sides) as cells:
         answer(cells)
         cost = [1 / _turn([process], 0.2)[0] for process in processes]  # s a frame, alone
         for _ in range(runs):
@@ -45,7 +53,7 @@ def throughput(runs: int, seconds: float, note: Callable[[str], None]) -> dict[s
             found["live"].append(_turn([cells], seconds)[0])
     work = {way: [sum(np.multiply(rates, cost)) for rates in turns] for way, turns in found.items()}
     return {
-        "sides": list(SIDES),
+        "sides": list(sides),
         **{way: np.median(turns, axis=0).tolist() for way, turns in found.items()},
         "ratio": median(live / bare for bare, live in zip(work["bare"], work["live"], strict=True)),
     }
@@ -59,14 +67,14 @@ def _turn(processes: list[Connection], seconds: float) -> list[Any]:
 
 
 @contextmanager
-def bare_processes() -> Iterator[list[Connection]]:
+def bare_processes(sides: tuple[int, ...]) -> Iterator[list[Connection]]:
     """Give a process for each function that does nothing else, on one array in shared memory."""
     pixels = transport.picture(SIZE)
     memory = SharedMemory(create=True, size=pixels.nbytes)
     try:
         np.ndarray(pixels.shape, pixels.dtype, memory.buf)[...] = pixels
         with ExitStack() as stack:
-            processes = [stack.enter_context(child(bare, memory.name, side)) for side in SIDES]
+            processes = [stack.enter_context(child(bare, memory.name, side)) for side in sides]
             for process in processes:
                 answer(process)
             yield processes
@@ -90,12 +98,12 @@ def bare(pipe: Connection, name: str, side: int) -> None:
             pipe.send(_rate(lambda: process(frame, None, {}), pipe.recv()))
 
 
-def kernel(pipe: Connection) -> None:
+def kernel(pipe: Connection, sides: tuple[int, ...]) -> None:
     """Run seven workers on one frame, each as fast as it goes, whenever told for how long."""
     ring = Ring()
     frame = shared_frame(ring, transport.picture(SIZE))
-    workers = [engine.worker(10.0) for _ in SIDES]
-    for worker, side in zip(workers, SIDES, strict=True):
+    workers = [engine.worker(10.0) for _ in sides]
+    for worker, side in zip(workers, sides, strict=True):
         worker.load(Program.from_cell(CELL.format(side=side)))
         worker.process(frame, {})
     pipe.send("ready")
