@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 
+import nbformat
 import numpy as np
 import pytest
 from IPython.core.error import UsageError
@@ -12,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import dmlink
 from dmlink import gallery
+from dmlink.cli import main
 from dmlink.runner import Options
 from dmlink.simulator import Microscope
 
@@ -62,6 +64,24 @@ def test_cell_that_is_refused_leaves_the_running_one_alone(shell, link):
     with pytest.raises(UsageError, match="line 1"):
         shell.run_cell_magic("live", "cell", "not_there + 1\n")
     assert shell.run_line_magic("live", "cell").running
+
+
+def test_the_button_the_magic_and_the_command_write_the_same_script(shell, link, tmp_path):
+    text = "gain: (0, 9) = 2  # counts\nnp.mean(gain * frame)\n"
+    shell.run_cell("import numpy as np")
+    shell.run_cell_magic("live", "mean", text)
+    magic = shell.run_line_magic("live", f"export mean {tmp_path / 'magic.py'}")
+    panel = shell.magics_manager.registry["LiveMagics"].panels["mean"]
+    panel._write()
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in ("import numpy as np", f"%%live mean\n{text}")]
+    )
+    nbformat.write(notebook, tmp_path / "lesson.ipynb")
+    (tmp_path / "mean.py").write_text(f"import numpy as np\n\n{text}")
+    assert main(["export", "lesson.ipynb", "mean", "-o", "notebook.py"]) == 0
+    assert main(["export", "mean.py", "-o", "file.py"]) == 0
+    written = [tmp_path / name for name in (magic, "mean_dm.py", "notebook.py", "file.py")]
+    assert len({path.read_text("utf-8") for path in written}) == 1
 
 
 def test_live_stop_and_export(shell, link, tmp_path):
