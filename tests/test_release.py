@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
+from ruamel.yaml import YAML
 
 import dmlink
 from dmlink import gallery
@@ -97,3 +98,26 @@ def test_version_is_written_in_one_place_and_is_the_changelogs_newest():
         [sys.executable, "-m", "dmlink", "--version"], capture_output=True, text=True, check=True
     )
     assert said.stdout == f"dmlink {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ("citation-file-format", "CITATION.cff"),
+        ("github-workflows", ".github/workflows/tests.yml"),
+        ("github-issue-forms", ".github/ISSUE_TEMPLATE/problem.yml"),
+        ("github-issue-forms", ".github/ISSUE_TEMPLATE/wish.yml"),
+        ("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
+    ],
+)
+def test_what_others_read_is_as_they_ask(schema, path):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", ROOT / path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_conda_recipe_asks_for_what_the_wheel_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    recipe = YAML(typ="safe").load((ROOT / "conda" / "recipe.yaml").read_text("utf-8"))
+    asked = {line.replace(" ", "") for line in recipe["requirements"]["run"]}
+    assert asked == {*project["dependencies"], f"python{project['requires-python']}"}
