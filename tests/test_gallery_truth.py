@@ -165,6 +165,20 @@ def test_the_colour_map_of_noise_is_dark():
     assert np.median(cell("fft_colour_map").run(noise).values.max(axis=2)) < 40
 
 
+def test_the_colour_map_of_uneven_brightness_is_dark():
+    row, column = np.ogrid[:512, :512]
+    for seen in (50 + 0.3 * column, 100 * np.exp(-((row - 256) ** 2 + (column - 256) ** 2) / 2e5)):
+        frame = np.random.default_rng(5).poisson(seen + 0 * row).astype(np.uint16)
+        assert np.median(cell("fft_colour_map", mask=2).run(frame).values.max(axis=2)) < 40
+
+
+def test_the_colour_map_of_a_saturated_part_is_dark():
+    for part in (np.s_[200:], np.s_[:, 200:]):
+        frame = np.random.default_rng(5).poisson(1, (512, 512)).astype(np.uint16)
+        frame[part] = 65535
+        assert cell("fft_colour_map").run(frame).values[-3:, -3:].max() == 0
+
+
 def test_maximum_fft_shows_every_crystallites_spot():
     frame = dmlink.open(data.crystallites())[0]
     truth = dmlink.open(data.crystallites()).tags["truth"]
