@@ -226,7 +226,7 @@ def _growth(result: dict[str, Any]) -> list[str]:
     processes, blocks = result["left"]
     nothing = verdict(processes + blocks == 0, "nothing")
     notes = [f"  left afterwards: {processes} processes, {blocks} blocks of shared memory: {nothing}"]
-    heads = ["", "samples", "descriptors", "threads", "processes", "MB", ""]
+    heads = ["", "samples", "descriptors", "threads", "processes", "blocks", "MB", ""]
     title = "Held by processes that lived long enough, first and last third of their time"
     return [*table(title, heads, rows)[:-1], *notes, ""]
 

@@ -19,11 +19,12 @@ SHARED = Path("/dev/shm")  # noqa: S108 - looked at
 WARM_SECONDS = 60.0  # in which a process still grows: imports, rings
 ENOUGH = 6  # samples of a process, to judge it
 GROWTH = 0.10  # of its own memory
-MORE = {
+MORE = {  # a recording may go on in one sample and not in another; frames are held while they are processed
     "descriptors": 3,
     "threads": 3,
     "processes": 2,
-}  # a recording may go on in one sample and not in another
+    "blocks": 8,
+}
 
 
 class Gap(NamedTuple):
