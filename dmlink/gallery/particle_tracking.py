@@ -10,8 +10,8 @@ dark: bool = True  # particles are darker than what is around them
 reach: (1, 50) = 10  # px from where one is expected to where it is found, at most
 memory: (0, 50) = 10  # frames for which one may not be found
 
-d, good, unit = diameter, np.isfinite(frame), info.unit or "px"
-image = np.where(good, frame, np.median(frame[good]) if good.any() else 0).astype(np.float32)
+d, good, unit, image = diameter, np.isfinite(frame), info.unit or "px", frame.astype(np.float32)
+image[~good] = 0 if good.all() or not good.any() else np.median(frame[good])
 low, high = np.float32(np.percentile(image[::3, ::3], (0.1, 99.9)))  # beyond them are dead and hot pixels
 image = (np.clip(image, low, high) - low) * (-1 if dark else 1)
 image = np.pad(image, [(d, fft.next_fast_len(n + 2 * d, True) - n - d) for n in image.shape], "reflect")

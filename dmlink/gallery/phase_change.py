@@ -13,23 +13,24 @@ certain: (4.0, 40.0, 1.0) = 12.0  # standard deviations in sum that are a change
 
 settings = (spacing, width, direction, opening, reference)
 if state.get("settings") != settings:  # which pixels belong to the ring, and which lie beside it
-    fy, fx = [scipy.fft.fftfreq(n, abs(a.scale or 1)) for n, a in zip(frame.shape, (info.y, info.x))]
-    turn = (np.degrees(np.arctan2(-fy[:, None], fx)) - direction + 90) % 180 - 90
-    off = np.where(np.abs(turn) > opening, 9, np.hypot(fy[:, None], fx) * spacing - 1)
+    fy = scipy.fft.fftfreq(frame.shape[0], abs(info.y.scale or 1))[:, None]
+    fx = scipy.fft.rfftfreq(frame.shape[1], abs(info.x.scale or 1))  # the other half is the same
+    turn = (np.degrees(np.arctan2(-fy, fx)) - direction + 90) % 180 - 90
+    off = np.where((np.abs(turn) > opening) | (fx == 0) & (fy < 0), 9, np.hypot(fy, fx) * spacing - 1)
     ring, beside = np.abs(off) < width / 200, (np.abs(off) > width / 100) & (np.abs(off) < width / 40)
     state.clear()
     state.update(settings=settings, ring=np.flatnonzero(ring), beside=np.flatnonzero(beside), past=[])
     state.update(sums=[0.0, 0.0], began=[None, None], first=info.time, change=None)
 ring, beside, past, sums, began = [state[key] for key in ("ring", "beside", "past", "sums", "began")]
 mean, result = frame.mean(dtype=float), None
-if not 0 < mean < np.inf or min(len(ring), len(beside)) < 8:
+if not 0 < mean < np.inf or min(len(ring), len(beside)) < 4:
     print("Left out: no counts, or no such ring in the Fourier transform of this ROI: see spacing and width.")
 else:
     fade = np.float32(np.outer(*[np.hanning(n) for n in frame.shape]) / mean)
-    power = np.abs(scipy.fft.fft2((frame - np.float32(mean)) * fade)).ravel() ** 2 / frame.size
+    power = np.abs(scipy.fft.rfft2((frame - np.float32(mean)) * fade)).ravel() ** 2 / frame.size
     noise, now = power[beside].mean(), power[ring].mean() - power[beside].mean()
     past += [now] * (len(past) < reference)
-    off = (now - np.mean(past)) / (np.hypot(2 * noise / np.sqrt(len(ring)), np.std(past)) + 1e-12)
+    off = (now - np.mean(past)) / (np.hypot(noise * np.sqrt(2 / len(ring)), np.std(past)) + 1e-12)
     for i, sign in enumerate((1, -1) if len(past) == reference else ()):
         sums[i] = max(0, sums[i] + min(sign * off - 1, 5))  # at most 5: no single frame is a change
         began[i] = None if sums[i] == 0 else began[i] or (info.index, info.time - state["first"])
