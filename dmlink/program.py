@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import linecache
 import re
 import sys
@@ -255,6 +256,9 @@ class Instance:
                 yield f"So are the notebook's arrays: {', '.join(self._program.arrays)}."
         elif isinstance(error, AttributeError) and error.obj is info:
             yield f"info has {', '.join(name for name in dir(info) if not name.startswith('_'))}."
+        elif isinstance(error, AttributeError) and error.name:
+            close = difflib.get_close_matches(error.name, dir(error.obj), 1)
+            yield from (f"Did you mean {name!r}?" for name in close)
         elif isinstance(error, KeyError) and error.args[0] not in self.state:
             where = traceback.extract_tb(error.__traceback__)[-1]
             if where.filename == self._program.filename and "state[" in str(where.line):

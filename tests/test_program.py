@@ -719,6 +719,7 @@ def test_an_error_comes_with_the_frame_and_the_parameters(notebook):
         ("frame -= 1\nframe", "make another of it (frame = frame - 1), or write frame = frame.copy() first."),
         ("state['n'] += 1\nstate['n']", "state is empty before the first frame: state.setdefault("),
         ("info.pixel_size", "info has index, "),
+        ("frame.mena()", "Did you mean 'mean'?"),
     ],
 )
 def test_a_mistake_about_what_a_cell_is_given_comes_with_advice(cell, advice):

@@ -99,7 +99,7 @@ class CellPanel(Panel):
         export = _button("Export", "download", "Write a script for DigitalMicrograph here", self._write)
         save = _button("Save", "floppy-o", "Save what is shown into a new file here", self._save)
         self._ending = ipywidgets.Dropdown(
-            options=[""], tooltip="Kind of file", layout={"width": "96px", "display": "none"}
+            options=[("", "")], tooltip="Kind of file", layout={"width": "130px", "display": "none"}
         )
         buttons = ipywidgets.HBox([self._pause, reset, self._show, export, save, self._ending])
         buttons.layout.flex_flow = "row wrap"
@@ -218,7 +218,8 @@ class CellPanel(Panel):
                     self._values[name] = self.controls[name].value = parameter.value
             if self._pause.value != self.cell.paused:
                 self._pause.value = self.cell.paused
-            endings = list(self._plot.files()) if self._plot else [""]
+            files = self._plot.files() if self._plot else [""]
+            endings = [(ending.lstrip("-"), ending) for ending in files]
             if list(self._ending.options) != endings:
                 self._ending.options = endings
                 self._ending.layout.display = "none" if len(endings) < 2 else ""
