@@ -377,6 +377,51 @@ def something_else(answer):
         thread.join(5)
 
 
+class Companion:
+    """The least of one, by hand: lets the link in, and sends `frame` in pieces, once."""
+
+    def __init__(self, frame, pieces):
+        self.frame, self.pieces, self.over = frame, pieces, threading.Event()
+
+    def __call__(self, sock):
+        self.sock, ours = sock, protocol.nonce()
+        decoder = protocol.Decoder()
+        while data := sock.recv(65536):
+            for message in decoder.feed(data):
+                if message.kind == protocol.HELLO:
+                    proof = protocol.proof("t", "server", message.header["nonce"], ours)
+                    self.say(protocol.HELLO, {"version": 1, "nonce": ours, "proof": proof})
+                elif message.kind == protocol.AUTH:
+                    self.say(protocol.WELCOME, {"sources": [], "rois": {}, "clock": time.time()})
+                elif message.kind == protocol.SUBSCRIBE:
+                    self.say(protocol.SUBSCRIBE, {"rois": {}, "state": "live"})
+                elif message.kind == protocol.CREDIT and not self.over.is_set():
+                    self.over.set()
+                    self.send_frame()
+
+    def say(self, kind, header, payload=b""):
+        for buffer in protocol.pack(kind, header, payload):
+            self.sock.sendall(buffer)
+
+    def send_frame(self):
+        about = {"shape": list(self.frame.shape), "dtype": self.frame.dtype.str, "index": 1, "time": 0.0}
+        about.update(x=[0, 1, ""], y=[0, 1, ""], tags={}, source="view", roi=None)
+        sent = b"".join(
+            bytes(buffer) for buffer in protocol.pack(protocol.FRAME, about, self.frame.tobytes())
+        )
+        for piece in np.array_split(np.frombuffer(sent, np.uint8), self.pieces):
+            self.sock.sendall(piece)
+            time.sleep(0.002)  # the network's pause
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 40])
+def test_a_large_frame_is_there_with_its_last_byte_however_it_comes(pieces, monkeypatch):
+    monkeypatch.setattr(protocol, "PING_SECONDS", 300.0)  # nothing but the bytes wakes the link
+    frame = np.random.default_rng(3).integers(0, 60000, (1300, 900), np.uint16)
+    with something_else(Companion(frame, pieces)) as endpoint, dmlink.connect(endpoint) as link:
+        np.testing.assert_array_equal(link.next(timeout=20).data, frame)
+
+
 @pytest.mark.parametrize("kind", ["silent", "garbage", "closing", "dribbling", "lying"])
 def test_what_is_no_companion_is_said_to_be_none(kind, monkeypatch):
     monkeypatch.setattr("dmlink.connection.HANDSHAKE_SECONDS", 0.5)
