@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -14,7 +15,7 @@ from dmlink import endpoint as endpoints
 from dmlink import turns
 from dmlink.connection import HANDSHAKE_SECONDS, Connection
 from dmlink.frame import Axis, Frame, Roi
-from dmlink.indm import protocol, results
+from dmlink.indm import packing, protocol, results
 from dmlink.reader import FRESH_SECONDS, LOSSLESS_AHEAD, EveryReader, Reader
 from dmlink.ring import Ring
 from dmlink.summary import summary
@@ -116,6 +117,7 @@ class Link:
         self._credit = 0  # frames that the companion may send
         self._at_once = 1  # how many it may at most have on their way, unless lossless
         self._last_index: int | None = None
+        self._packer: Any = None  # made for the first packed frame
         self._received = self._dropped = self._bytes = 0
         self._arrivals: collections.deque[float] = collections.deque(maxlen=60)
         self._every: list[EveryReader] = []  # those that get every frame
@@ -343,7 +345,8 @@ class Link:
         connection = Connection(self.endpoint, self._notice)
         self._clock_ahead = float(connection.welcome["clock"]) - time.monotonic()
         self._take_sources(connection.welcome)
-        wishes = {"source": self.source, "roi": self.roi, "mode": self.mode, "wait": again}
+        wishes: dict[str, Any] = {"source": self.source, "roi": self.roi, "mode": self.mode, "wait": again}
+        wishes["packing"] = [packing.BLOSC]  # of frames, if the companion has been told so
         subscribed = connection.subscribe(wishes)
         self._take_rois(subscribed)
         with self._close_lock:
@@ -411,14 +414,17 @@ class Link:
 
     def _receive_frame(self, connection: Connection, header: dict[str, Any], size: int) -> None:
         shape, dtype = protocol.pixels(header, size)
-        memory, block = self._ring.take(size)
+        memory, block = self._ring.take(math.prod(shape) * dtype.itemsize)
         began = time.monotonic()
         if self.mode == "latest":
             with self._changed:
                 self._credit -= 1
                 if began - self._asked < FRESH_SECONDS and self._credit <= self._at_once // 2:
                     self._grant(self._at_once - self._credit)  # the next can be copied while this one travels
-        connection.fill(memory)
+        if "packing" in header:
+            self._unpack(connection, size, memory)
+        else:
+            connection.fill(memory)
         now = time.monotonic()
         self._at_once = max(1, min(MAX_AHEAD, int(QUICK_SECONDS / max(now - began, 1e-6))))
         data = memory.view(dtype).reshape(shape)
@@ -447,10 +453,17 @@ class Link:
                 self._hand_out(frame)
             self._received += 1
             self._dropped += dropped
-            self._bytes += size
+            self._bytes += data.nbytes
             self._arrivals.append(now)
             self._changed.notify_all()
         self._tell()
+
+    def _unpack(self, connection: Connection, size: int, memory: np.ndarray) -> None:
+        if self._packer is None:
+            self._packer = packing.packer()
+        data = np.empty(size, np.uint8)
+        connection.fill(data)
+        packing.unpack(self._packer, data, memory)
 
     def _hand_out(self, frame: Frame) -> None:
         for reader in self._every:

@@ -15,7 +15,7 @@ import dmlink
 from dmlink import Roi, bundle
 from dmlink import endpoint as endpoints
 from dmlink.indm.changes import Changes
-from dmlink.indm.protocol import CREDIT, FRAME, PING, PONG
+from dmlink.indm.protocol import CREDIT, FRAME, PING, PONG, SUBSCRIBE
 
 SWITCHES = [
     {},
@@ -378,6 +378,50 @@ def test_it_listens_to_this_computer_only_unless_told(tmp_path):
         bundle.companion(0, NONSENSE=1)
 
 
+# Packed for a slow network
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "<u2", "<f4", "<c8"])
+def test_packed_frames_are_the_same_frames(dtype):
+    recording = Noise(shape=(200, 300), dtype=dtype)
+    with microscope(recording, constants={"COMPRESS": True}) as dm:
+        assert dm.companion.wait_for("dmlink: frames are packed")
+        with dmlink.connect(dm.endpoint) as link:
+            for _ in range(5):
+                assert recording.has(link.next(5))
+            assert link.stats.bytes % recording.stack[0].nbytes == 0
+        with Raw(dm.endpoint, subscribe=False) as raw:
+            raw.send(SUBSCRIBE, packing=["blosc"])
+            raw.send(CREDIT, n=1)
+            message = raw.receive(FRAME)
+            assert message.header["packing"] == "blosc"
+            assert len(message.payload) < recording.stack[0].nbytes
+
+
+def test_a_link_that_cannot_unpack_gets_frames_as_they_are():
+    recording = Noise()
+    with microscope(recording, constants={"COMPRESS": True}) as dm, Raw(dm.endpoint) as raw:
+        raw.send(CREDIT, n=1)
+        message = raw.receive(FRAME)
+        assert "packing" not in message.header
+        assert len(message.payload) == recording.stack[0].nbytes
+
+
+def test_pixels_that_packing_makes_no_fewer_travel_as_they_are():
+    recording = Noise(dtype="<f8")
+    recording.stack = np.random.default_rng(2).random(recording.shape)
+    with linked(recording, constants={"COMPRESS": True}) as (_, link):
+        assert recording.has(link.next(5))
+
+
+def test_without_the_package_frames_are_not_packed_and_that_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numcodecs", None)
+    recording = Noise()
+    with linked(recording, constants={"COMPRESS": True}) as (dm, link):
+        assert dm.companion.wait_for("this Python has no numcodecs")
+        assert recording.has(link.next(5))
+
+
 # One file for GMS
 
 
@@ -390,7 +434,8 @@ def test_the_companion_is_one_file_of_python_3_7_that_needs_numpy_only():
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
     }
-    assert imported - set(sys.stdlib_module_names) == {"numpy", "DigitalMicrograph"}
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "DigitalMicrograph", "numcodecs"}
+    assert text.count("numcodecs import") == text.count("try:\n            from numcodecs import Blosc") == 1
     assert not {"pickle", "marshal", "subprocess", "ctypes", "runpy"} & imported
     assert not [
         n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in {"eval", "exec", "compile"}

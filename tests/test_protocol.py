@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmlink.indm import protocol
+from dmlink.indm import packing, protocol
 from dmlink.indm.protocol import CREDIT, FRAME, HELLO, PREFIX, ROI, SHOW, Decoder, ProtocolError, pack
 
 SPECIFICATION = Path(__file__).parent.parent / "docs" / "protocol.md"
@@ -116,6 +116,45 @@ def test_what_is_no_shape_is_refused(shape):
 def test_what_is_no_data_type_of_dm_is_refused(dtype):
     with pytest.raises(ProtocolError, match="announces shape"):
         protocol.pixels({"shape": [1], "dtype": dtype}, 2)
+
+
+@pytest.mark.parametrize("size", [0, 2, 3])
+def test_packed_pixels_are_fewer_bytes_and_not_none(size):
+    with pytest.raises(ProtocolError, match=f"were announced with {size} bytes"):
+        protocol.pixels({"shape": [1], "dtype": "<u2", "packing": "blosc"}, size)
+    assert protocol.pixels({"shape": [1], "dtype": "<u2", "packing": "blosc"}, 1)[0] == (1,)
+
+
+def test_packed_pixels_are_no_larger_than_others_may_be():
+    with pytest.raises(ProtocolError, match="were announced with 100 bytes"):
+        protocol.pixels({"shape": [1 << 15, 1 << 15], "dtype": "<f8", "packing": "blosc"}, 100)
+
+
+@pytest.mark.parametrize("packing", ["zip", "", 1, ["blosc"], {}])
+def test_a_packing_that_is_not_known_is_refused(packing):
+    with pytest.raises(ProtocolError, match="packed in a way that is not known"):
+        protocol.pixels({"shape": [4], "dtype": "<u2", "packing": packing}, 4)
+
+
+def test_nothing_but_frames_is_packed():
+    with pytest.raises(ProtocolError, match="cannot be packed"):
+        protocol.check_payload(protocol.SHOW, {"shape": [4], "dtype": "<u2", "packing": "blosc"}, 4)
+
+
+def test_what_is_packed_comes_back_and_what_is_broken_is_told():
+    packer, pixels = packing.packer(), np.arange(5000, dtype="<u2")
+    data = np.frombuffer(packing.packed(packer, bytearray(pixels), "<u2"), np.uint8)
+    out = np.empty(pixels.nbytes, np.uint8)
+    packing.unpack(packer, data, out)
+    assert bytes(out) == pixels.tobytes()
+    random = np.random.default_rng(4)
+    for broken in (data[:-1], data[:8], data[:0], np.append(data, 0), random.integers(0, 256, 300, np.uint8)):
+        with pytest.raises(ProtocolError, match="packed bytes for 10000 say"):
+            packing.unpack(packer, broken, out)
+    torn = data.copy()
+    torn[16:] = random.integers(0, 256, len(torn) - 16)
+    with pytest.raises(ProtocolError, match="cannot be unpacked"):
+        packing.unpack(packer, torn, out)
 
 
 def test_no_memory_is_given_to_a_payload_before_its_header_agrees():

@@ -19,18 +19,21 @@ from . import network
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+COUNTS = 20.0  # electrons a pixel, on average
 START_SECONDS = 30.0  # that a cell may take until its first result
 
 
-def microscope(pipe: Connection, host: str, size: int, fps: float) -> None:
-    """Play noise, and tell the endpoint until nobody listens any more."""
+def microscope(pipe: Connection, host: str, size: int, fps: float, packed: bool) -> None:
+    """Play counts of electrons, and tell the endpoint until nobody listens any more."""
     network.enter(host)
+    recording = Noise(size)
+    recording.stack[...] = np.random.default_rng(7).poisson(COUNTS, recording.shape)
     with (
         TemporaryDirectory(prefix="dmlink-bench-") as home,
-        Microscope(Noise(size), fps=fps) as dm,
+        Microscope(recording, fps=fps) as dm,
     ):
         os.environ["DMLINK_HOME"] = home
-        text = bundle.companion(0, HOST=network.MICROSCOPE, EXPOSE=True)
+        text = bundle.companion(0, HOST=network.MICROSCOPE, EXPOSE=True, COMPRESS=packed)
         endpoint = dm.run_script(text, name="dm_companion").wait_for("dmlink://", timeout=10.0)
         pipe.send(endpoint)
         pipe.poll(None)  # until the other end closes

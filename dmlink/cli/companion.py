@@ -27,6 +27,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="take the camera and acquire with this exposure (s), instead of listening to the live view",
     )
     parser.add_argument(
+        "--compress",
+        action="store_true",
+        help="pack frames, for a slow network; GMS's Python needs the package numcodecs",
+    )
+    parser.add_argument(
         "--self-test",
         action="store_true",
         help="write a script that asks your DigitalMicrograph what nobody has published",
@@ -54,4 +59,5 @@ def run(options: argparse.Namespace) -> int:
 def _set(options: argparse.Namespace) -> dict[str, Any]:
     """Return the companion's constants that the options change."""
     host = {"HOST": options.host, "EXPOSE": True} if options.host else {}
-    return host | ({"FEED": "camera", "CAMERA_EXPOSURE": options.camera} if options.camera else {})
+    packing = {"COMPRESS": True} if options.compress else {}
+    return host | packing | ({"FEED": "camera", "CAMERA_EXPOSURE": options.camera} if options.camera else {})

@@ -51,6 +51,7 @@ class Client:
         self.welcome = False  # it has proved that it holds the token
         self.source: str | None = None  # name of the view that it wants; None for the companion's own
         self.region: Region | None = None
+        self.packer: Any = None  # set where this link can unpack
         self.credit = 0
         self.seen: tuple[Any, ...] | None = None  # the moment of the last picture sent
         self.told: tuple[str, str] | None = None  # the state and reason last sent
@@ -135,7 +136,8 @@ class Client:
         self.credit -= 1
         self.seen = picture.moment
         picture.readers += 1
-        self._line_up(pack(FRAME, picture.header, picture.pixels), picture)
+        header, pixels = picture.packed(self.packer) if self.packer else (picture.header, picture.pixels)
+        self._line_up(pack(FRAME, header, pixels), picture)
 
     def refuse(self, why: str) -> None:
         """Say what was wrong; nothing else is heard from this client or sent to it."""

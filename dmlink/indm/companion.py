@@ -27,6 +27,7 @@ from dmlink.indm.client import Client
 from dmlink.indm.clock import steady_time
 from dmlink.indm.door import BACKLOG, LOOPBACK, listen, remove_endpoint, write_endpoint
 from dmlink.indm.gms import pixels_of, refusal, shown_images, version
+from dmlink.indm.packing import BLOSC, COMPRESS, packer
 from dmlink.indm.protocol import (
     BYE,
     CREDIT,
@@ -75,6 +76,7 @@ class Companion:
         self._camera: Any = None
         self._showing = Showing()
         self._next_look = 0.0
+        self._packer = packer() if COMPRESS else None
         self._troubles = 0
         self._server = listen(host, port, expose=EXPOSE)
         self._ear, self._mouth = socket.socketpair()
@@ -110,6 +112,11 @@ class Companion:
             sock.close()
         remove_endpoint(self.token)  # before another one, who waits for us, has left his
         self.stopped.set()
+
+    @property
+    def packs(self) -> bool:
+        """Whether frames can be packed here."""
+        return self._packer is not None
 
     @property
     def behind(self) -> bool:
@@ -234,6 +241,8 @@ class Companion:
         source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
         if not isinstance(source, (str, type(None))) or not isinstance(roi, (str, type(None))):
             raise ProtocolError(f"Source and ROI are names, not {source!r:.100} and {roi!r:.100}.")
+        if BLOSC in str(header.get("packing")):
+            client.packer = self._packer
         if mode not in ("latest", "lossless"):
             raise ProtocolError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
         client.source = source
@@ -454,6 +463,9 @@ def main() -> None:
             f"dmlink: other computers can connect to {companion.host}:{companion.port}. Who has the token "
             "sees the live view, moves its rectangles and opens windows; the traffic is not encrypted."
         )
+    if COMPRESS:
+        how = "packed" if companion.packs else "not packed: this Python has no numcodecs"
+        print(f"dmlink: frames are {how}.")
     companion.run()
 
 

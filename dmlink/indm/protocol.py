@@ -110,6 +110,8 @@ def check_payload(kind: int, header: dict[str, Any], size: int) -> None:
     ProtocolError
         If it has another size, or this kind of message has none.
     """
+    if kind == SHOW and "packing" in header:
+        raise ProtocolError("The pixels of a SHOW cannot be packed.")
     if kind in WITH_PIXELS:
         pixels(header, size)
     elif size:
@@ -118,6 +120,8 @@ def check_payload(kind: int, header: dict[str, Any], size: int) -> None:
 
 def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...], np.dtype]:
     """Return (shape, dtype) that a FRAME or a SHOW announces, once they agree with the length of its payload.
+
+    Packed pixels (`header["packing"]`) are fewer bytes.
 
     Raises
     ------
@@ -135,7 +139,10 @@ def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...]
     size = np.dtype(dtype).itemsize
     for n in shape or []:
         size *= n
-    if size != payload_length:
+    packing = header.get("packing")
+    if packing not in (None, "blosc"):
+        raise ProtocolError(f"Pixels are packed in a way that is not known: {packing!r:.100}.")
+    if not (0 < payload_length < size <= MAX_PAYLOAD if packing else payload_length == size):
         raise ProtocolError(f"Shape {shape} and dtype {dtype} were announced with {payload_length} bytes.")
     return tuple(shape or []), np.dtype(dtype)
 

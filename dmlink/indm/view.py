@@ -16,6 +16,7 @@ from dmlink.indm.changes import Changes
 from dmlink.indm.clock import steady_time
 from dmlink.indm.gms import axis, clamped, pixels_of
 from dmlink.indm.info import tags_of
+from dmlink.indm.packing import BLOSC, packed
 
 EVENTS_OVERDUE = 2.0  # seconds without an event before the loop looks by itself
 UNANNOUNCED = 3  # frames without an event that show that none will come
@@ -33,6 +34,15 @@ class Picture:
         self.header = header
         self.pixels = pixels
         self.readers = 0  # clients that still have to be sent it
+        self._packed: Any = None
+
+    def packed(self, packer: Any) -> tuple[dict[str, Any], Any]:
+        """Return header and payload, packed once for all clients, if that takes fewer bytes."""
+        if self._packed is None:
+            self._packed = packed(packer, self.pixels, self.header["dtype"])
+        if self._packed is self.pixels:
+            return self.header, self.pixels
+        return dict(self.header, packing=BLOSC), self._packed
 
     @property
     def moment(self) -> tuple[Any, ...]:

@@ -1,0 +1,49 @@
+"""Packing: a frame's pixels in fewer bytes, for a network that is slower than the camera."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from dmlink.indm.protocol import ProtocolError
+
+COMPRESS = False  # True: pixels are packed for links that can unpack them; needs the package numcodecs
+BLOSC = "blosc"  # the one method so far: a Blosc 1 buffer, LZ4 of shuffled bits
+HEAD = struct.Struct("<4xIII")  # of such a buffer: versions and flags; bytes unpacked, of a block, packed
+
+
+def packer() -> Any:
+    """Return what packs and unpacks, None where numcodecs is not installed."""
+    try:
+        from numcodecs import Blosc, blosc  # noqa: PLC0415 - GMS does not come with it
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, frames travel as they are
+        return None
+    blosc.use_threads = False  # the other cores are DM's; the interpreter is free meanwhile
+    return Blosc(cname="lz4", clevel=1, shuffle=Blosc.BITSHUFFLE)
+
+
+def packed(packer: Any, pixels: bytearray, dtype: str) -> Any:
+    """Return the pixels in fewer bytes, or as they are where that would take more."""
+    data = packer.encode(np.frombuffer(pixels, dtype))
+    return data if len(data) < len(pixels) else pixels
+
+
+def unpack(packer: Any, data: Any, out: Any) -> None:
+    """Unpack bytes into `out`, which has just the bytes that the header has announced.
+
+    Raises
+    ------
+    ProtocolError
+        If they are not that.
+    """
+    size, _block, length = HEAD.unpack_from(data) if data.nbytes >= HEAD.size else (0, 0, 0)
+    if (size, length) != (out.nbytes, data.nbytes):
+        raise ProtocolError(
+            f"{data.nbytes} packed bytes for {out.nbytes} say that they are {length} for {size}."
+        )
+    try:
+        packer.decode(data, out)
+    except (ValueError, RuntimeError) as error:
+        raise ProtocolError(f"The pixels of a frame cannot be unpacked: {error}.") from None
