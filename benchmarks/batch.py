@@ -37,12 +37,14 @@ def _scaling(found: dict[str, Any]) -> list[str]:
             f"{n}",
             *(f"{t[what]:.0f}" for what in ("frames/s", "MB/s")),
             f"{t['ratio']:.2f}",
+            f"{t['bare frames/s']:.0f}",
+            f"{t['bare ratio']:.2f}",
             verdict(t["ratio"] >= TWO, f">= {TWO}") if n == "2" else "",
         ]
         for n, t in found["workers"].items()
     ]
     title = f"`dmlink.process`, FFT of {scaling.SIZE}² uint16 on one core each, {found['frames']} frames"
-    return table(title, ["workers", "frames/s", "MB/s", "of one", "limit"], rows)
+    return table(title, ["workers", "frames/s", "MB/s", "of one", "bare processes", "of one", "limit"], rows)
 
 
 def _streaming(t: dict[str, Any]) -> list[str]:
