@@ -209,7 +209,7 @@ class Instance:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._frame = ""
+        self._kind: tuple[Any, ...] = ()  # shape and dtype of the newest frame
         self._module = program.load()
         self.state: dict[str, Any] = {}
         self._shape: tuple[int, ...] | None = None
@@ -219,7 +219,7 @@ class Instance:
         if frame.shape != self._shape:
             self.state.clear()
             self._shape = frame.shape
-        self._frame = f"frame {frame.shape} {frame.dtype}"
+        self._kind = frame.shape, frame.dtype
         frame = frame.view()
         frame.flags.writeable = False
         try:
@@ -235,7 +235,8 @@ class Instance:
     def explain(self, exception: BaseException) -> str:
         """Return what went wrong, where in the cell, and with which frame and parameters."""
         now = [f"{name} = {vars(self._module)[name]!r}" for name in self._program.parameters]
-        said = "; ".join([part for part in (self._frame, ", ".join(now)) if part])
+        frame = "frame {} {}".format(*self._kind) if self._kind else ""
+        said = "; ".join([part for part in (frame, ", ".join(now)) if part])
         if len(said) > _MAX_SAID:
             said = f"{said[:_MAX_SAID]} ..."
         return f"{self._program.explain(exception)}\n{said}".rstrip()
