@@ -42,16 +42,15 @@ export default {
     observe();
     document.addEventListener("visibilitychange", tell);
 
-    const animationFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-    // In the first animation frame everything that came before this message has been taken; when the pictures
-    // among it are decoded, the second one begins with all of it painted.
+    // What came before this message has been taken; when the pictures among it are decoded and drawn, the next
+    // animation frame paints them, and the answer goes out right after it.
     const painted = async (message) => {
       if (message.drawn === undefined) return;
-      await animationFrame();
       const canvases = el.closest(".dmlink-paced")?.querySelectorAll("canvas") ?? [];
       await Promise.all([...canvases].map((canvas) => canvas.painting));
-      await animationFrame();
-      if (!gone) acknowledge(model, message.drawn);
+      requestAnimationFrame(() => {
+        if (!gone) acknowledge(model, message.drawn);
+      });
     };
     model.on("msg:custom", painted);
 
