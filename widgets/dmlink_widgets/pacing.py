@@ -32,6 +32,9 @@ MAX_IN_FLIGHT = 2
 BLIND_SECONDS = 0.5
 UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
 STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
+# What was drawn together last time is drawn together again if it changes within so long: the page then paints it
+# in one go and answers once. Each answer makes JupyterLab show a busy kernel, which costs as much as a picture.
+GATHER_SECONDS = 0.01
 STATUS_SECONDS = 0.5  # how often what is said of a panel is refreshed when nothing new is drawn
 
 
@@ -147,6 +150,7 @@ class Painter:
     def __init__(self) -> None:
         self._panels: weakref.WeakKeyDictionary[Drawable, Fence] = weakref.WeakKeyDictionary()
         self._changed: weakref.WeakSet[Drawable] = weakref.WeakSet()
+        self._together: weakref.WeakSet[Drawable] = weakref.WeakSet()  # drawn last
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -178,9 +182,12 @@ class Painter:
         next_status = 0.0
         while True:
             with self._condition:
-                self._condition.wait_for(self._ready, timeout=STATUS_SECONDS / 4)
+                if self._condition.wait_for(self._ready, timeout=STATUS_SECONDS / 4):
+                    self._condition.wait_for(self._gathered, timeout=GATHER_SECONDS)
                 now = time.monotonic()
-                todo = [(panel, fence, small) for panel, fence, small in self._allowed(now)]
+                todo = self._allowed(now)
+                if todo:
+                    self._together = weakref.WeakSet(panel for panel, _, _ in todo)
                 for panel, _, _ in todo:
                     self._changed.discard(panel)
                 seen = [(p, f) for p, f in self._panels.items() if f.visible and now >= next_status]
@@ -194,6 +201,11 @@ class Painter:
 
     def _ready(self) -> bool:
         return bool(self._allowed(time.monotonic()))
+
+    def _gathered(self) -> bool:
+        now = time.monotonic()
+        others = [self._panels.get(panel) for panel in self._together - self._changed]
+        return not any(fence.allows(now)[0] for fence in others if fence)
 
     def _allowed(self, now: float) -> list[tuple[Drawable, Fence, bool]]:
         allowed = []
