@@ -11,7 +11,7 @@ import dmlink
 
 from .of_link.tables import table, verdict
 from .of_notebook.cells import BUSY, DASHBOARD, IMAGE_GL, LIVE, REMOTE_FRAME_BUFFER, VIEW
-from .of_notebook.laboratory import Laboratory, laboratory, summary
+from .of_notebook.laboratory import LARGE_SCREEN, SCREEN, Laboratory, laboratory, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,8 @@ def panels(lab: Laboratory, seconds: float) -> dict[str, Any]:
     }.items():
         note(name)
         cell = DASHBOARD.format(cells={n: LIVE[n] for n in names}, size=512 if len(names) < 3 else 256)
-        with lab.notebook(1024, 30.0, cell, len(names)):
+        screen = SCREEN if len(names) < 3 else LARGE_SCREEN
+        with lab.notebook(1024, 30.0, cell, len(names), screen):
             found[name] = lab.painted(seconds)
     return found
 

@@ -29,36 +29,39 @@
 
   const bench = { paints: {}, last: new WeakMap(), stamps: new WeakMap(), on: false };
   let seen = []; // in the last animation frame: painted when this one begins
+  const look = () => {
+    const pictures = ".jp-OutputArea-output canvas, .jp-OutputArea-output svg image, .jp-OutputArea-output img";
+    for (const element of document.querySelectorAll(pictures)) {
+      const stamp = element.dataset?.painted; // ours say when there is something new: looking costs time
+      if (stamp && bench.stamps.get(element) === stamp) continue;
+      bench.stamps.set(element, stamp);
+      let number = null;
+      try {
+        number = numberOf(element);
+      } catch {} // not decoded yet
+      if (number !== null && bench.last.get(element) !== number) {
+        bench.last.set(element, number);
+        seen.push([titleOf(element), number]);
+      }
+    }
+    for (const line of document.querySelectorAll(".dmlink-panel path.line")) {
+      const drawn = line.getAttribute("d");
+      if (drawn && bench.last.get(line) !== drawn) {
+        bench.last.set(line, drawn);
+        seen.push([titleOf(line), -1]);
+      }
+    }
+  };
   const note = (now) => {
     for (const [title, number] of seen) (bench.paints[title] ??= []).push([number, now]);
     seen = [];
-    if (bench.on) {
-      const pictures = ".jp-OutputArea-output canvas, .jp-OutputArea-output svg image, .jp-OutputArea-output img";
-      for (const element of document.querySelectorAll(pictures)) {
-        const stamp = element.dataset?.painted; // ours say when there is something new: looking costs time
-        if (stamp && bench.stamps.get(element) === stamp) continue;
-        bench.stamps.set(element, stamp);
-        let number = null;
-        try {
-          number = numberOf(element);
-        } catch {} // not decoded yet
-        if (number !== null && bench.last.get(element) !== number) {
-          bench.last.set(element, number);
-          seen.push([titleOf(element), number]);
-        }
-      }
-      for (const line of document.querySelectorAll(".dmlink-panel path.line")) {
-        const drawn = line.getAttribute("d");
-        if (drawn && bench.last.get(line) !== drawn) {
-          bench.last.set(line, drawn);
-          seen.push([titleOf(line), -1]);
-        }
-      }
-    }
+    if (bench.on) look();
     requestAnimationFrame(() => note((performance.timeOrigin + performance.now()) / 1e3));
   };
   note(0);
   bench.begin = () => {
+    look();
+    seen = []; // what stands there already is not painted now
     bench.paints = {};
     bench.begun = performance.now();
     bench.on = true;

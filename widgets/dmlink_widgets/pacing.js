@@ -1,26 +1,24 @@
 // Tells the kernel what this browser has painted, and whether the panel can be seen at all.
 
-// What the panels of a kernel have painted in one animation frame goes out in one message: each one costs the
-// kernel's main thread and the page some work. Every panel has a copy of this file, so the page keeps the list.
+// What a kernel has drawn on its panels until an animation frame begins is answered in one message, when all of
+// it is painted: each message costs the kernel's main thread and the page some work. Every panel has a copy of
+// this file, so the page keeps the list.
 const waiting = (globalThis[Symbol.for("dmlink.painted")] ??= new Map());
 const send = (model, message) => {
   try {
     model.send(message);
   } catch {} // its kernel has gone or begins anew: nobody waits for this
 };
-const acknowledge = (model, number) => {
-  const kernel = model.get("kernel");
-  if (!waiting.has(kernel)) {
-    setTimeout(() => {
-      const { by, painted } = waiting.get(kernel);
-      waiting.delete(kernel);
-      send(by, { painted });
-    });
-    waiting.set(kernel, { painted: {} });
-  }
-  const all = waiting.get(kernel);
-  all.by = model;
-  all.painted[model.get("name")] = number;
+const begin = (kernel) => {
+  const drawings = { painted: {}, undrawn: 0 };
+  const paint = () => {
+    if (waiting.get(kernel) === drawings) waiting.delete(kernel);
+    if (drawings.undrawn) requestAnimationFrame(paint);
+    else setTimeout(() => send(drawings.by, { painted: drawings.painted })); // right after this frame
+  };
+  waiting.set(kernel, drawings);
+  requestAnimationFrame(paint);
+  return drawings;
 };
 
 export default {
@@ -42,23 +40,25 @@ export default {
     observe();
     document.addEventListener("visibilitychange", tell);
 
-    // What came before this message has been taken; when the pictures among it are decoded and drawn, the next
-    // animation frame paints them, and the answer goes out right after it.
-    const painted = async (message) => {
-      if (message.drawn === undefined) return;
-      const canvases = el.closest(".dmlink-paced")?.querySelectorAll("canvas") ?? [];
-      await Promise.all([...canvases].map((canvas) => canvas.painting));
-      requestAnimationFrame(() => {
-        if (!gone) acknowledge(model, message.drawn);
-      });
+    // What came before this message has been taken; its pictures may still have to be decoded.
+    const drawn = ({ drawn }) => {
+      if (drawn === undefined) return;
+      const kernel = model.get("kernel");
+      const drawings = waiting.get(kernel) ?? begin(kernel);
+      drawings.by = model;
+      drawings.painted[model.get("name")] = drawn;
+      for (const canvas of el.closest(".dmlink-paced")?.querySelectorAll("canvas") ?? []) {
+        drawings.undrawn++;
+        Promise.resolve(canvas.painting).then(() => drawings.undrawn--);
+      }
     };
-    model.on("msg:custom", painted);
+    model.on("msg:custom", drawn);
 
     return () => {
       gone = true;
       observer.disconnect();
       document.removeEventListener("visibilitychange", tell);
-      model.off("msg:custom", painted);
+      model.off("msg:custom", drawn);
       send(model, { view: id, gone: true });
     };
   },
