@@ -26,8 +26,8 @@ TESTS = Path(__file__).parents[2] / "tests"
 PATIENCE_MS = 90_000  # a busy machine may take long to begin; it is not what is measured
 WARM_SECONDS = 3.0  # before a measurement begins
 CELL_SECONDS = 1.0  # more for each cell: its process starts meanwhile
-# Without a graphics card a browser paints every pixel of its window whenever JupyterLab shows a busy kernel: above
-# the notebook and below it. So each is as large as what is shown in it.
+# Without a graphics card a browser paints its whole window whenever JupyterLab shows a busy kernel, above the
+# notebook and below it. So each is as large as what is shown in it.
 SCREEN = {"width": 1920, "height": 1080}
 LARGE_SCREEN = {"width": 2560, "height": 1700}  # seven panels in three columns
 PICTURES = "DMLINK_BENCH_PICTURES"  # a folder: screenshots are kept there

@@ -32,8 +32,8 @@ MAX_IN_FLIGHT = 2
 BLIND_SECONDS = 0.5
 UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
 STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
-# What was drawn together last time is drawn together again if it changes within so long: the page then paints it
-# in one go and answers once. Each answer makes JupyterLab show a busy kernel, which costs as much as a picture.
+# What was drawn together last time is drawn together again if it changes within so long: the page paints it
+# in one go and answers once. Each answer makes JupyterLab show a busy kernel: as much work as a picture.
 GATHER_SECONDS = 0.01
 STATUS_SECONDS = 0.5  # how often what is said of a panel is refreshed when nothing new is drawn
 
