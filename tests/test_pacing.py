@@ -108,6 +108,32 @@ def test_painter_draws_a_changed_panel_when_its_fence_allows_it(fence):
         painter.remove(panel)
 
 
+def test_panels_drawn_together_wait_for_each_other_and_one_alone_for_nobody(fence, monkeypatch):
+    monkeypatch.setattr(pacing, "GATHER_SECONDS", 30.0)
+    other = pacing.Fence(lambda frame: frame)
+    panels = {Panel(): fence, Panel(): other}
+    other.send = lambda _: None
+    painter = pacing.painter
+    for panel, its in panels.items():
+        answer(its, visible=True)
+        painter.add(panel, its)
+    one, two = panels
+    try:
+        painter.changed(one)
+        assert one.drawn.acquire(timeout=5)  # at once: nothing was drawn with it
+        with painter._condition:
+            painter._together.update(panels)
+        painter.changed(one)
+        assert not one.drawn.acquire(timeout=0.3)
+        painter.changed(two)
+        assert two.drawn.acquire(timeout=5)
+        assert one.drawn.acquire(timeout=5)
+        assert set(painter._together) == set(panels)
+    finally:
+        for panel in panels:
+            painter.remove(panel)
+
+
 def test_panel_that_fails_does_not_end_the_others(fence, capsys):
     class Broken(Panel):
         def draw(self, *, small):

@@ -48,8 +48,9 @@ export default {
       drawings.by = model;
       drawings.painted[model.get("name")] = drawn;
       for (const canvas of el.closest(".dmlink-paced")?.querySelectorAll("canvas") ?? []) {
+        const done = () => drawings.undrawn--;
         drawings.undrawn++;
-        Promise.resolve(canvas.painting).then(() => drawings.undrawn--);
+        Promise.resolve(canvas.painting).then(done, done); // a picture that cannot be decoded holds up nobody
       }
     };
     model.on("msg:custom", drawn);
