@@ -346,7 +346,7 @@ class Link:
         self._clock_ahead = float(connection.welcome["clock"]) - time.monotonic()
         self._take_sources(connection.welcome)
         wishes: dict[str, Any] = {"source": self.source, "roi": self.roi, "mode": self.mode, "wait": again}
-        wishes["packing"] = [packing.BLOSC]  # of frames, if the companion has been told so
+        wishes["packing"] = [protocol.BLOSC]  # of frames, if the companion has been told so
         subscribed = connection.subscribe(wishes)
         self._take_rois(subscribed)
         with self._close_lock:

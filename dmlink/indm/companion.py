@@ -27,8 +27,9 @@ from dmlink.indm.client import Client
 from dmlink.indm.clock import steady_time
 from dmlink.indm.door import BACKLOG, LOOPBACK, listen, remove_endpoint, write_endpoint
 from dmlink.indm.gms import pixels_of, refusal, shown_images, version
-from dmlink.indm.packing import BLOSC, COMPRESS, packer
+from dmlink.indm.packing import COMPRESS, packer
 from dmlink.indm.protocol import (
+    BLOSC,
     BYE,
     CREDIT,
     EVENT,
@@ -241,8 +242,8 @@ class Companion:
         source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
         if not isinstance(source, (str, type(None))) or not isinstance(roi, (str, type(None))):
             raise ProtocolError(f"Source and ROI are names, not {source!r:.100} and {roi!r:.100}.")
-        if BLOSC in str(header.get("packing")):
-            client.packer = self._packer
+        unpacks = header.get("packing")
+        client.packer = self._packer if isinstance(unpacks, list) and BLOSC in unpacks else None
         if mode not in ("latest", "lossless"):
             raise ProtocolError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
         client.source = source

@@ -10,8 +10,7 @@ import numpy as np
 from dmlink.indm.protocol import ProtocolError
 
 COMPRESS = False  # True: pixels are packed for links that can unpack them; needs the package numcodecs
-BLOSC = "blosc"  # the one method so far: a Blosc 1 buffer, LZ4 of shuffled bits
-HEAD = struct.Struct("<4xIII")  # of such a buffer: versions and flags; bytes unpacked, of a block, packed
+HEAD = struct.Struct("<4xIII")  # of a Blosc 1 buffer: versions and flags; bytes unpacked, of a block, packed
 
 
 def packer() -> Any:

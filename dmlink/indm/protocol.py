@@ -23,6 +23,7 @@ PREFIX = struct.Struct("<4sBxxxIQ")  # magic, kind, three spare bytes, header le
 HELLO, AUTH, WELCOME, SOURCES, SUBSCRIBE, CREDIT, FRAME, ROI = range(1, 9)
 SHOW, HIDE, PING, PONG, EVENT, ERROR, BYE = range(9, 16)
 KINDS = range(HELLO, BYE + 1)
+BLOSC = "blosc"  # how the pixels of a FRAME may be packed: a Blosc 1 buffer, LZ4 of shuffled bits
 WITH_PIXELS = (FRAME, SHOW)  # no other kind has a payload
 
 MAX_HEADER = 64 * 1024
@@ -140,7 +141,7 @@ def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...]
     for n in shape or []:
         size *= n
     packing = header.get("packing")
-    if packing not in (None, "blosc"):
+    if packing not in (None, BLOSC):
         raise ProtocolError(f"Pixels are packed in a way that is not known: {packing!r:.100}.")
     if not (0 < payload_length < size <= MAX_PAYLOAD if packing else payload_length == size):
         raise ProtocolError(f"Shape {shape} and dtype {dtype} were announced with {payload_length} bytes.")

@@ -16,7 +16,8 @@ from dmlink.indm.changes import Changes
 from dmlink.indm.clock import steady_time
 from dmlink.indm.gms import axis, clamped, pixels_of
 from dmlink.indm.info import tags_of
-from dmlink.indm.packing import BLOSC, packed
+from dmlink.indm.packing import packed
+from dmlink.indm.protocol import BLOSC
 
 EVENTS_OVERDUE = 2.0  # seconds without an event before the loop looks by itself
 UNANNOUNCED = 3  # frames without an event that show that none will come
