@@ -89,13 +89,13 @@ class Worker:
             b"" if frame.block else data.tobytes(),
         )
         self._leases[frame.block] = frame
-        reply: Reply = self._ask(task, self.timeout, f"It took longer than {self.timeout:g} s (--timeout).")
+        late = f"It took longer than {self.timeout:g} s (--timeout)."
+        reply = Reply(*self._ask(task, self.timeout, late))
         self._leases = {block: lease for block, lease in self._leases.items() if block in reply.held}
         self._reply_size = max(self._reply_size, reply.wanted)
         ends = itertools.accumulate(reply.sizes, initial=0)
         buffers = [memory[a:b] for a, b in itertools.pairwise(ends)]
-        outcome: Outcome = pickle.loads(reply.outcome, buffers=buffers)  # noqa: S301 - our own process
-        return outcome
+        return Outcome(*pickle.loads(reply.outcome, buffers=buffers))  # noqa: S301 - our own process
 
     def kill(self, why: str = "") -> None:
         """End the process and what it has started; who waits for its answer gets a WorkerDied saying why."""

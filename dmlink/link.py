@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from dmlink import endpoint as endpoints
-from dmlink import turns
+from dmlink import shown, turns
 from dmlink.connection import HANDSHAKE_SECONDS, Connection
 from dmlink.frame import Axis, Frame, Roi
-from dmlink.indm import packing, protocol, results
+from dmlink.indm import packing, protocol
 from dmlink.reader import FRESH_SECONDS, LOSSLESS_AHEAD, EveryReader, Reader
 from dmlink.ring import Ring
 from dmlink.summary import summary
+from dmlink.tally import LinkStats, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,20 +41,6 @@ class Source(NamedTuple):
     id: int
     shape: tuple[int, ...]
     dtype: str
-
-
-class LinkStats(NamedTuple):
-    """What has come through a link.
-
-    `received` and `dropped` count frames (dropped: seen by the companion, never sent), `bytes` their pixels;
-    `rate` is in frames/s, `age` that of the newest frame in seconds (None before the first).
-    """
-
-    received: int
-    dropped: int
-    bytes: int
-    rate: float
-    age: float | None
 
 
 class Link:
@@ -118,8 +105,7 @@ class Link:
         self._at_once = 1  # how many it may at most have on their way, unless lossless
         self._last_index: int | None = None
         self._packer: Any = None  # made for the first packed frame
-        self._received = self._dropped = self._bytes = 0
-        self._arrivals: collections.deque[float] = collections.deque(maxlen=60)
+        self._tally = Tally()
         self._every: list[EveryReader] = []  # those that get every frame
         self._parts: dict[tuple[str | None, str], Link] = {}
         self._is_part = False
@@ -244,7 +230,7 @@ class Link:
         ConnectionError
             If the companion is not there now.
         """
-        header, payload = _to_show(name, result)
+        header, payload = shown.packed(name, result)
         self._connection.send(protocol.SHOW, header, payload)
 
     def hide(self, name: str) -> None:
@@ -279,12 +265,8 @@ class Link:
     @property
     def stats(self) -> LinkStats:
         """What has come through until now."""
-        now, arrivals = time.monotonic(), list(self._arrivals)
-        recent = [t for t in arrivals if now - t < 3.0]
-        rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 2 else 0.0
         newest = self._newest
-        age = self.age(newest) if newest else None
-        return LinkStats(self._received, self._dropped, self._bytes, rate, age)
+        return self._tally.stats(self.age(newest) if newest else None)
 
     def reconnect(self) -> None:
         """Drop the connection and find the companion again, as if it had been lost; returns at once."""
@@ -451,10 +433,7 @@ class Link:
                 self._credit -= 1
                 self._queue.append(frame)
                 self._hand_out(frame)
-            self._received += 1
-            self._dropped += dropped
-            self._bytes += data.nbytes
-            self._arrivals.append(now)
+            self._tally.count(frame, now)
             self._changed.notify_all()
         self._tell()
 
@@ -556,28 +535,3 @@ def connect(
 ) -> Link:
     """Connect to a companion and return the link to its live view; see `Link`."""
     return Link(endpoint, source, roi, mode)
-
-
-def _to_show(name: str, result: Any) -> tuple[dict[str, Any], Any]:
-    """Return header and payload of a SHOW message."""
-    result = results.as_result(result, name)
-    header: dict[str, Any] = {"name": str(name), "kind": getattr(result, "kind", "")}
-    if isinstance(result, results.Scalar):
-        values: Any = np.array(list(result.series.values()), np.float64)
-        header.update(names=list(result.series), value_unit=result.unit)
-    elif isinstance(result, results.Profile):
-        values = result.values
-        header.update(x=result.x, value_unit=result.value_unit)
-    elif isinstance(result, results.Image):
-        values = result.values
-        header.update(x=result.x, y=result.y)
-    else:
-        raise TypeError(
-            f"A {type(result).__name__} cannot be shown in DigitalMicrograph; a number, a dict of numbers, a "
-            "profile, an image or a colour image can."
-        )
-    if values.dtype.str[1:] not in protocol.DTYPES:
-        values = values.astype(np.float32)
-    values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    header.update(shape=list(values.shape), dtype=values.dtype.str)
-    return header, memoryview(values.reshape(-1).view(np.uint8))

@@ -12,6 +12,7 @@ import math
 import os
 import pickle
 import signal
+import sys
 import time
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,12 +21,11 @@ import numpy as np
 
 from dmlink import ahead, leash, limit
 from dmlink.attachments import Attachments
+from dmlink.frame import Axis, Info, Roi
 from dmlink.program import Instance, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from dmlink.indm.info import Info
+    from collections.abc import Callable, Collection
 
 SMALL = 64 * 1024  # results up to this size go through the pipe
 MAX_LOG = 10_000  # characters that a cell can print per frame
@@ -62,6 +62,19 @@ class Task(NamedTuple):
     reply_size: int
     pixels: bytes = b""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go through the pipe as plain tuples: pickle takes a third of the time for them."""
+        info = self.info
+        x, y, roi = tuple(info.x), tuple(info.y), info.roi and tuple(info.roi)
+        told = info.index, info.time, x, y, roi, info.source, info.tags
+        return _task, (told, *self[:3], *self[4:])
+
+
+def _task(told: tuple[Any, ...], block: str, shape: tuple[int, ...], dtype: str, *rest: Any) -> Task:
+    index, time, x, y, roi, source, tags = told
+    info = Info(index, time, Axis(*x), Axis(*y), roi and Roi(*roi), source, tags)
+    return Task(block, shape, dtype, info, *rest)
+
 
 class Outcome(NamedTuple):
     """What became of one frame.
@@ -79,12 +92,12 @@ class Outcome(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An outcome on its way: pickled, with the arrays apart if they are large."""
+    """An outcome on its way: pickled, its arrays apart if they are large. Both travel as plain tuples."""
 
     outcome: bytes
-    sizes: tuple[int, ...] = ()  # of the arrays in shared memory, one behind the other
-    wanted: int = 0  # bytes of shared memory that would have been useful
-    held: Collection[str] = ()  # blocks of frames that the cell still looks at, in its state
+    sizes: tuple[int, ...]  # of the arrays in shared memory, one behind the other
+    wanted: int  # bytes of shared memory that would have been useful
+    held: Collection[str]  # blocks of frames that the cell still looks at, in its state
 
 
 def main() -> None:
@@ -137,8 +150,8 @@ class Loaded:
         self._imported = limit.mapped() if self._memory else 0  # bytes that the process has mapped by now
         self._frames = -1  # bytes of frames at the last look
 
-    def run(self, task: Task) -> Reply:
-        """Process one frame."""
+    def run(self, task: Task) -> tuple[Any, ...]:
+        """Process one frame; return the items of a Reply."""
         if task.reset:
             self._instance.reset()
         self._instance.set(task.values)
@@ -147,18 +160,17 @@ class Loaded:
             reply = self._pack(outcome, task)
         except Exception as fault:  # noqa: BLE001 - a result that cannot be sent is the cell's mistake
             error = self._instance.explain(fault)
-            reply = Reply(pickle.dumps(outcome._replace(result=None, error=error), protocol=5))
+            reply = _pickled(outcome._replace(result=None, error=error)), (), 0
         # a frame, or a part of it, that stays in the cell's state must not be written over
-        return reply._replace(held=self._attached.shown())
+        return *reply, self._attached.shown()
 
     def _process(self, task: Task) -> Outcome:
         """Run the program on a frame, and catch what it prints and raises."""
-        log = _Log()
+        sys.stdout = sys.stderr = log = _Log()
         result, error = None, ""
         began = time.perf_counter()
         try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                result = self._instance.process(self._frame(task), task.info)
+            result = self._instance.process(self._frame(task), task.info)
         except BaseException as fault:  # noqa: BLE001 - SystemExit and the like are the cell's mistakes too
             if self._memory and isinstance(fault, MemoryError):
                 fault.add_note(f"The cell may use {self._memory / 1e6:g} MB (memory=).")
@@ -208,21 +220,26 @@ class Loaded:
             self._frames = self._attached.size
             limit.set_limit(self._imported + self._frames + RESERVE + self._memory)
 
-    def _pack(self, outcome: Outcome, task: Task) -> Reply:
+    def _pack(self, outcome: Outcome, task: Task) -> tuple[bytes, tuple[int, ...], int]:
+        """Return the first items of a Reply; large arrays are put into the task's shared memory."""
         buffers: list[pickle.PickleBuffer] = []
-        data = pickle.dumps(outcome, protocol=5, buffer_callback=buffers.append)
+        data = _pickled(outcome, buffers.append)
         arrays = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
         total = sum(array.size for array in arrays)
         if total + len(data) > MAX_RESULT:
             size, most = (total + len(data)) / 1e6, MAX_RESULT / 1e6
             raise ValueError(f"The result takes {size:.0f} MB; {most:.0f} MB are possible.")
         if not arrays:
-            return Reply(data)
+            return data, (), 0
         if total <= SMALL or total > task.reply_size:
             wanted = 0 if total <= SMALL else total + total // 4  # one that grows should fit for a while
-            return Reply(pickle.dumps(outcome, protocol=5), wanted=wanted)
+            return _pickled(outcome), (), wanted
         np.concatenate(arrays, out=self._attached.array(task.reply_block, total))
-        return Reply(data, tuple(array.size for array in arrays))
+        return data, tuple(array.size for array in arrays), 0
+
+
+def _pickled(outcome: Outcome, apart: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    return pickle.dumps(tuple(outcome), protocol=5, buffer_callback=apart)
 
 
 class _Log(io.StringIO):
