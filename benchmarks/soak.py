@@ -205,6 +205,7 @@ def _frames(result: dict[str, Any]) -> list[str]:
         ["processed", str(totals["processed"]), ""],
         ["dropped or skipped", str(totals["dropped"] + totals["skipped"]), ""],
         ["counters that did not add up", str(len(result["wrong"])), verdict(not result["wrong"], "0")],
+        ["parameters moved", str(totals["link moved"]), ""],
         ["recordings", str(len(readings)), ""],
         ["frames promised as recorded", str(promised), ""],
         ["of these lost", str(lost), verdict(not lost and not unread, "0, all readable")],
@@ -214,7 +215,9 @@ def _frames(result: dict[str, Any]) -> list[str]:
         ["errors that escaped into DigitalMicrograph", str(result["escaped"]),
          verdict(not result["escaped"], "0")],
     ]  # fmt: skip
-    notes = [f"  {reading}" for reading in broken] + [f"  {line}" for line in result["wrong"][:5]]
+    notes = [
+        f"  {', '.join(f'{what} {said}' for what, said in reading.items() if said)}" for reading in broken
+    ] + [f"  {line}" for line in result["wrong"][:5]]
     return [*table("Frames", ["", "", ""], rows)[:-1], *notes, *result["said"], ""]
 
 

@@ -1,6 +1,7 @@
 import ast
 import importlib
 import io
+import subprocess
 import sys
 import threading
 import time
@@ -839,3 +840,26 @@ def test_sys_argv_can_be_empty_or_missing(argv, seen):
     with Microscope(Recording(), argv=argv) as microscope:
         assert run(microscope, "import sys\nprint(getattr(sys, 'argv', None))").output == [seen]
     assert sys.argv == before
+
+
+HEAP = """
+import psutil
+from dmlink.simulator.allocator import give_back_large_pieces
+give_back_large_pieces()
+frames = []
+for n in range(30):  # freed before the last one is made: glibc keeps what lies below it
+    frames.append(bytearray(b"x" * (8 << 20)))
+    del frames[: n // 15]
+last, frames = frames[-1], None
+print(psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
+def test_memory_in_which_frames_have_waited_goes_back_to_the_system():
+    def left(code):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    kept = left(HEAP.replace("\ngive_back_large_pieces()", ""))
+    assert left(HEAP) < kept / 2

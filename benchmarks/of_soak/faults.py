@@ -131,6 +131,7 @@ def captured(lab: Laboratory, rng: Random, hold: float) -> Steps:
     yield Touched("and the view started again", ("*",))
     lab.desk.ask("capture")
     yield 3.0
+    lab.desk.ask("close_captured")
     lab.desk.ask("restart_view", None, True)
     yield 1.0
     lab.draw_rois()

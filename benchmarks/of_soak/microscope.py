@@ -148,8 +148,12 @@ class At:
         self._dm.restart_view(binning, new_image=new_image)
 
     def capture(self) -> None:
-        """Press Capture: the view's window closes."""
+        """Press Capture: the view's window closes, and that of the image that was taken is shown."""
         self._dm.capture()
+
+    def close_captured(self) -> None:
+        """Close that window."""
+        self._dm.close_window(self._dm.window("(captured)").name)
 
     def delete_rois(self) -> int:
         """Delete all rectangles on the view; return how many there were."""

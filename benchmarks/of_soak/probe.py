@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import IPython
 import psutil
 from dmlink_widgets.live_view import LiveView
 
 import dmlink
 from dmlink.cell import live_cells
 from dmlink.engine import engine
+
+_moved = 0  # parameters
 
 
 def look(names: dict[str, Any]) -> str:
@@ -28,6 +32,7 @@ def look(names: dict[str, Any]) -> str:
             "dropped": stats.dropped,
             "state": link.state,
             "age": stats.age,
+            "moved": _moved,
         }
         seen["rois"] = sorted(link.rois())
     if isinstance(recorder, dmlink.Recorder):
@@ -42,12 +47,13 @@ def look(names: dict[str, Any]) -> str:
 
 def move_parameters(share: float) -> None:
     """Set every parameter with a range to this share of it, as sliders would."""
+    global _moved  # noqa: PLW0603 - of this kernel, as its name says
     for cell in live_cells():
         for name, parameter in cell.parameters.items():
-            if parameter.kind == "slider":
-                low, high, step = parameter.range
-                n = round(share * (high - low) / step)
-                cell.set(**{name: type(parameter.value)(low + n * step)})
+            if parameter.minimum is not None and parameter.maximum is not None:
+                value = parameter.minimum + share * (parameter.maximum - parameter.minimum)
+                cell.set(**{name: round(value) if parameter.kind == "integer" else value})
+                _moved += 1
 
 
 def held() -> str:
@@ -61,9 +67,19 @@ def held() -> str:
             "threads": threading.active_count(),
             "processes": len(me.children(recursive=True)),
             "blocks": blocks,
-            "MB": (memory.rss - memory.shared) / 1e6,
+            "MB": (memory.rss - memory.shared - _signatures()) / 1e6,
         }
     )
+
+
+def _signatures() -> int:
+    """Return the bytes of the signatures of messages that Jupyter remembers, so that none is sent twice.
+
+    They become 65536, 10 MB, in the first half hour of a live view; then old ones go.
+    """
+    shell = IPython.get_ipython()  # type: ignore[attr-defined]
+    remembered = shell.kernel.session.digest_history if shell else set()
+    return sys.getsizeof(remembered) + sum(map(sys.getsizeof, remembered))
 
 
 def _blocks() -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .laboratory import Laboratory
 
 SHARED = Path("/dev/shm")  # noqa: S108 - looked at
-WARM_SECONDS = 60.0  # in which a process still grows: imports, rings
+WARM_SECONDS = 120.0  # in which a process still grows: imports, rings, the first of everything
 ENOUGH = 6  # samples of a process, to judge it
 GROWTH = 0.10  # of its own memory
 MORE = {  # a recording may go on in one sample and not in another; frames are held while they are processed
@@ -113,7 +113,7 @@ class Watch:
         """Return frames of all cells and links, over all kernels that there were."""
         cells = ("received", "processed", "skipped", "dropped", "errors")
         found = {name: sum(counts[name] for counts in self._cells.values()) for name in cells}
-        for name in ("received", "dropped"):
+        for name in ("received", "dropped", "moved"):
             found[f"link {name}"] = sum(link[name] for link in self._links.values())
         return found
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from dmlink import bundle
 from dmlink.simulator.acquisition import Py_Camera
+from dmlink.simulator.allocator import give_back_large_pieces
 from dmlink.simulator.camera import Camera, Frames
 from dmlink.simulator.desktop import Desktop
 from dmlink.simulator.digitalmicrograph import digitalmicrograph
@@ -115,6 +116,7 @@ class Microscope:
                 )
             sys.modules[_MODULE] = self._module
         self._started = True
+        give_back_large_pieces()
         try:
             self._scripts.open(self._module)
             self._desktop.start()
