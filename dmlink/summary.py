@@ -52,6 +52,15 @@ def pixel_size(axis: Axis) -> str:
     return f"{axis.scale:.4g} {axis.unit}" if axis.unit else ""
 
 
+def size(count: float) -> str:
+    """Return a number of bytes as people say it, in three digits."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
 def thumbnail(pixels: Any) -> bytes:
     """Return pixels of shape (h, w), any numeric type, as a small PNG; of complex numbers the magnitude."""
     step = max(1, -(-max(pixels.shape) // THUMBNAIL))

@@ -6,8 +6,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import nbformat
-
 from dmlink.cli.demo import microscope
 
 HERE = Path(__file__).parent
@@ -39,11 +37,7 @@ def main() -> None:
     """Run the cells in JupyterLab, and take the picture."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(text) for text in CELLS],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
-        )
-        nbformat.write(notebook, folder / "live.ipynb")
+        browser.write_notebook(folder / "live.ipynb", CELLS)
         with (
             microscope([], folder) as endpoint,
             browser.jupyterlab(folder, {"DMLINK_ENDPOINT": endpoint}) as address,

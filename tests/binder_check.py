@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 import venv
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def lesson_in_browser(clone, environment):
     watching = threading.Thread(target=watch_memory, args=(process.pid, highest, over))
     watching.start()
     try:
-        wait_until_up(process, f"http://127.0.0.1:{port}{BASE}api/status?token={token}")
+        browser.wait_until_up(process, f"http://127.0.0.1:{port}{BASE}api/status?token={token}", 120)
         step("Jupyter is up")
         address = f"http://127.0.0.1:{port}{BASE}lab/tree/{{path}}?token={token}"
         with browser.chromium(width=1200, height=1400) as page:
@@ -117,19 +116,6 @@ def watch_memory(pid, highest, over):
             except psutil.Error:  # it has ended meanwhile
                 continue
         highest[0] = max(highest[0], total / 1e6)
-
-
-def wait_until_up(process, url):
-    """Wait for Jupyter."""
-    end = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
-                return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError("Jupyter did not start; see jupyter.log.") from None
-            time.sleep(0.2)
 
 
 def step(what, began=[time.monotonic()]):  # noqa: B006 - the time of the last one

@@ -15,10 +15,11 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 from playwright.sync_api import Locator, Page, sync_playwright
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 CHROMIUM_FLAGS = [
@@ -62,8 +63,9 @@ def jupyterlab(folder: Path, environment: dict[str, str]) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?token={token}"
 
 
-def _wait_until_up(process: subprocess.Popen[Any], url: str) -> None:
-    end = time.monotonic() + 60
+def wait_until_up(process: subprocess.Popen[Any], url: str, seconds: float = 60.0) -> None:
+    """Wait until a server answers; RuntimeError if it ends or takes longer."""
+    end = time.monotonic() + seconds
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
@@ -82,7 +84,7 @@ def _server(command: list[str], folder: Path, environment: dict[str, str], url: 
             command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            _wait_until_up(process, url)
+            wait_until_up(process, url)
             yield
         finally:
             process.terminate()
@@ -100,6 +102,15 @@ def chromium(*, width: int = 1280, height: int = 1000) -> Iterator[Page]:
         page.set_default_timeout(60_000)
         yield page
         browser.close()
+
+
+def write_notebook(path: Path, texts: Iterable[str]) -> None:
+    """Write a notebook of code cells."""
+    notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
+        cells=[nbformat.v4.new_code_cell(text) for text in texts],  # type: ignore[no-untyped-call]
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
+    )
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
 
 
 def open_notebook(page: Page, address: str, name: str) -> None:

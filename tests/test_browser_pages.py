@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import browser
-import nbformat
 import pytest
 from browser import painted, panel, stopped
 
@@ -82,11 +81,7 @@ NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
 def lab(tmp_path_factory):
     """Give (endpoint, page, folder, address, what the page complained of)."""
     folder = tmp_path_factory.mktemp("pages")
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(text) for text in CELLS],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
-    )
-    nbformat.write(notebook, folder / "pages.ipynb")
+    browser.write_notebook(folder / "pages.ipynb", CELLS)
     with (
         microscope([], folder) as endpoint,
         browser.jupyterlab(folder, {"DMLINK_ENDPOINT": endpoint}) as address,

@@ -12,7 +12,6 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 import numpy as np
 import psutil
 
@@ -63,11 +62,7 @@ class Laboratory:
         name, clock = f"bench{self._count}.ipynb", self._folder / f"clock{self._count}"
         with child(source.serve, size, fps, str(clock)) as microscope:
             first = CONNECT.format(endpoint=answer(microscope))
-            notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
-                cells=[nbformat.v4.new_code_cell(first + cell)],  # type: ignore[no-untyped-call]
-                metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
-            )
-            nbformat.write(notebook, self._folder / name)  # type: ignore[no-untyped-call]
+            browser.write_notebook(self._folder / name, [first + cell])
             self._displayed = source.displayed(clock)
             self.page.set_viewport_size(screen)
             browser.open_notebook(self.page, f"{self._address}&reset", name)  # without those before

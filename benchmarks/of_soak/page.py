@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 import psutil
 
 from ..of_link.children import Failure, child
@@ -31,12 +30,9 @@ class Page(Notebook):
         """Write the notebook, open it in a browser and run it; yields while it waits."""
         self._address, self._browser = address, contextlib.ExitStack()
         self.file = self.folder / f"{self.name}.ipynb"
-        texts = [*self.texts, VIEW]
-        notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
-            cells=[nbformat.v4.new_code_cell(text) for text in texts],  # type: ignore[no-untyped-call]
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
-        )
-        nbformat.write(notebook, self.file)  # type: ignore[no-untyped-call]
+        import browser  # noqa: PLC0415 - only a clone has it
+
+        browser.write_notebook(self.file, [*self.texts, VIEW])
         yield from self.open_browser("run_all")
         yield from self.attach(self.connection_file())
 

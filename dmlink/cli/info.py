@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dmlink import recordings
+from dmlink.summary import size
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         rows = {
             "name": recording.name,
             "shape": f"{n} {'frame' if n == 1 else 'frames'} of {h} x {w} pixels{lacking}",
-            "dtype": f"{recording.dtype}, {_size(n * h * w * recording.dtype.itemsize)}",
+            "dtype": f"{recording.dtype}, {size(n * h * w * recording.dtype.itemsize)}",
             "scale": _scale(recording.y, recording.x),
             "duration": f"{n / fps:.6g} s" if fps else "unknown",
             "frame rate": f"{fps:.6g} frames/s" if fps else "unknown",
@@ -56,15 +57,6 @@ def _scale(y: Axis, x: Axis) -> str:
     if (y.scale, y.unit) == (x.scale, x.unit):
         return f"{x.scale:.6g} {x.unit} per pixel"
     return f"{y.scale:.6g} {y.unit or 'rows'} x {x.scale:.6g} {x.unit or 'columns'} per pixel"
-
-
-def _size(count: float) -> str:
-    """Return a number of bytes as people say it."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.4g} {unit}"
-        count /= 1000
-    return f"{count:.4g} TB"
 
 
 def _number(text: str) -> int | str:

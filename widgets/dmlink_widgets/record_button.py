@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from dmlink.summary import size
 from dmlink_widgets.toolbar import toggle
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class RecordButton:
         seconds = int(recorder.seconds)
         self.said = (
             f"{recorder.state} {seconds // 60:02d}:{seconds % 60:02d} \u00b7 {recorder.frames} frames \u00b7 "
-            f"{_size(recorder.bytes)} \u00b7 {_size(recorder.disk_left)} left on disk"
+            f"{size(recorder.bytes)} \u00b7 {size(recorder.disk_left)} left on disk"
             + (f" \u00b7 {recorder.dropped} dropped" if recorder.dropped else "")
             + (f" \u00b7 {recorder.reason}" if recorder.reason else "")
             + f" \u00b7 {recorder.path}"
@@ -59,12 +60,3 @@ class RecordButton:
         except (OSError, ValueError) as error:
             self.said = str(error)
             self.widget.value = False
-
-
-def _size(n: float) -> str:
-    """Return a number of bytes in three digits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 999.5:
-            return f"{n:.3g} {unit}"
-        n /= 1000
-    return f"{n:.3g} TB"
