@@ -148,6 +148,8 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     options = {"meaning": "as_result"} if bare else {}
     if "tags" in program.source:
         options["tags"] = "read_tags"
+    if target == "live" and re.search(r"\bline\b", program.source):
+        options["line"] = "read_line"
     mechanics = _needed([START[target], *kinds, *options.values()], MECHANICS[target])
     more = "".join(f", {option}={value}" for option, value in options.items())
     call = f"{START[target]}({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{more})"

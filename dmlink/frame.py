@@ -10,7 +10,7 @@ from dmlink.indm.info import Axis, Info
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Axis", "Frame", "Info", "Roi"]
+__all__ = ["Axis", "Frame", "Info", "Line", "Roi"]
 
 
 class Roi(NamedTuple):
@@ -32,6 +32,15 @@ class Roi(NamedTuple):
         bottom = min(max(top + 1, int(self.bottom)), shape[0])
         right = min(max(left + 1, int(self.right)), shape[1])
         return Roi(top, left, bottom, right)
+
+
+class Line(NamedTuple):
+    """A line from one place to another, in pixels of a frame."""
+
+    y0: float
+    x0: float
+    y1: float
+    x1: float
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -58,6 +67,8 @@ class Frame:
         Frames of the source between the previous frame received and this one.
     block : str
         Name of the shared memory that holds the pixels, for workers; empty for ordinary memory.
+    line : Line or None
+        The first line that is drawn on the live view, in pixels of this frame; None if there is none.
     """
 
     data: np.ndarray
@@ -70,11 +81,13 @@ class Frame:
     tags: dict[str, Any] = field(default_factory=dict)
     dropped: int = 0
     block: str = ""
+    line: Line | None = None
 
     @property
     def info(self) -> Info:
         """What a cell is told about this frame."""
-        return Info(self.index, self.time, self.x, self.y, self.roi, self.source, self.tags)
+        line = tuple(self.line) if self.line else None  # as in an exported script, where there is no Line
+        return Info(self.index, self.time, self.x, self.y, self.roi, self.source, self.tags, line)
 
     def __repr__(self) -> str:
         h, w = self.data.shape[:2]

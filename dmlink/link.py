@@ -14,7 +14,7 @@ import numpy as np
 from dmlink import endpoint as endpoints
 from dmlink import shown, turns
 from dmlink.connection import HANDSHAKE_SECONDS, Connection
-from dmlink.frame import Axis, Frame, Roi
+from dmlink.frame import Axis, Frame, Line, Roi
 from dmlink.indm import packing, protocol
 from dmlink.reader import FRESH_SECONDS, LOSSLESS_AHEAD, EveryReader, Reader
 from dmlink.ring import Ring
@@ -426,6 +426,7 @@ class Link:
             dict(header["tags"]),
             dropped,
             block,
+            Line(*map(float, header["line"])) if header.get("line") else None,
         )
         with self._changed:
             self._newest, self._arrived = frame, now

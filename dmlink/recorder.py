@@ -213,7 +213,7 @@ class Recorder:
 
     def _line(self, frame: Frame) -> dict[str, Any]:
         """Return what is to be told of a frame; what has not changed is not told again."""
-        changing = {"roi": frame.roi, "y": frame.y, "x": frame.x, "tags": frame.tags}
+        changing = {"roi": frame.roi, "line": frame.line, "y": frame.y, "x": frame.x, "tags": frame.tags}
         line = {"index": frame.index, "time": frame.time, "exposure": frame.tags.get("exposure")}
         line |= {key: value for key, value in changing.items() if self._told.get(key, ()) != value}
         self._told = changing

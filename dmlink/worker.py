@@ -66,13 +66,13 @@ class Task(NamedTuple):
         """Go through the pipe as plain tuples: pickle takes a third of the time for them."""
         info = self.info
         x, y, roi = tuple(info.x), tuple(info.y), info.roi and tuple(info.roi)
-        told = info.index, info.time, x, y, roi, info.source, info.tags
+        told = info.index, info.time, x, y, roi, info.source, info.tags, info.line
         return _task, (told, *self[:3], *self[4:])
 
 
 def _task(told: tuple[Any, ...], block: str, shape: tuple[int, ...], dtype: str, *rest: Any) -> Task:
-    index, time, x, y, roi, source, tags = told
-    info = Info(index, time, Axis(*x), Axis(*y), roi and Roi(*roi), source, tags)
+    index, time, x, y, roi, *more = told
+    info = Info(index, time, Axis(*x), Axis(*y), roi and Roi(*roi), *more)
     return Task(block, shape, dtype, info, *rest)
 
 

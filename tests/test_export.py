@@ -175,6 +175,23 @@ def test_the_window_has_the_values_the_axes_and_the_units():
         assert dm.result.kind == 3
 
 
+def test_a_script_gets_the_line_that_is_drawn_in_pixels_of_its_frame():
+    cell = program("{k: v for k, v in zip('abcd', info.line)} if info.line else dict.fromkeys('abcd', -1)")
+    with Dm() as dm:
+        running = dm.execute(cell)
+        dm.microscope.draw_roi(4, 6, 20, 30)
+        line = dm.microscope.draw_line(5, 20, 8.5, 21)
+        dm.step()
+        dm.microscope.delete_roi(line)
+        dm.step()
+        assert dm.result.data[:, :3].T.tolist() == [[-1] * 4, [16, -1, 17, 2.5], [-1] * 4], running.output
+
+
+def test_a_script_without_a_line_does_not_look_for_one():
+    assert "GetLine" in script(program("info.line[0]"))
+    assert "GetLine" not in script(program("frame.mean()"))
+
+
 SWITCHES = [
     {"events": "queue"},
     {"references": "strong"},

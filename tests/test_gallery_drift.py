@@ -88,6 +88,21 @@ def test_a_kymograph_is_the_intensity_along_its_line_in_units_of_its_axis():
     assert upright.x.scale == pytest.approx(0.25)
 
 
+def test_a_kymograph_follows_the_line_that_is_drawn(capsys):
+    y, x = np.mgrid[:81, :121]
+    frame = np.float32(2 * x + 3 * y)
+    drawn = Info(x=INFO.x, y=INFO.x, line=(10, 20, 40, 60))
+    profile = cell("kymograph", width=3).run(frame, drawn)
+    np.testing.assert_allclose(profile.values, np.linspace(70, 240, 51), rtol=1e-4)
+    assert profile.x == (0, pytest.approx(0.5), "nm")
+    assert capsys.readouterr().out == ""
+    beyond = cell("kymograph", width=1).run(frame, Info(line=(40, 100, 40, 140))).values
+    np.testing.assert_allclose(beyond[:21], 120 + 2 * np.arange(100, 121), rtol=1e-4)
+    assert np.isnan(beyond[21:]).all()
+    assert "leaves the frame" in capsys.readouterr().out
+    assert cell("kymograph").run(frame, Info(line=(-9, -40, -9, -20))) is None
+
+
 def test_a_kymograph_counts_what_is_known():
     frame = np.full((50, 50), 7, np.float32)
     frame[23:25] = np.nan

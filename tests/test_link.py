@@ -208,6 +208,50 @@ def test_a_still_image_is_sent_once_and_again_when_its_roi_moves():
                 part.next(0.8)
 
 
+# Lines
+
+
+def test_a_line_comes_with_the_frames_in_their_own_pixels():
+    with linked() as (dm, link):
+        assert link.next(5).line is None
+        link.set_roi("part", Roi(10, 4, 40, 60))
+        line = dm.draw_line(5, 20, 62.5, 30)
+        until(link, lambda: link.next(5).line == (20, 5, 30, 62.5))
+        assert "part" in link.rois()
+        part = link.part("part").next(5)
+        assert part.line == part.info.line == (10, 1, 20, 58.5)
+        assert set(link.rois()) == {"part"}
+        dm.draw_line(0, 0, 1, 1)
+        dm.settle()
+        assert link.next(5).line == (20, 5, 30, 62.5)  # the first that was drawn
+        dm.delete_roi(line)
+        until(link, lambda: link.next(5).line == (0, 0, 1, 1))
+
+
+def test_what_is_neither_rectangle_nor_line_is_neither():
+    with linked() as (dm, link):
+        text = "import DigitalMicrograph as DM\nDM.GetFrontImage().GetImageDisplay(0).AddROI(DM.NewROI())"
+        dm.run_script(text, background=False, name="circle").join(5)
+        dm.draw_line(1, 2, 3, 4)
+        until(link, lambda: link.next(5).line == (2, 1, 4, 3))
+        assert link.rois() == {}
+
+
+def test_a_still_image_is_sent_again_when_its_line_moves():
+    with microscope() as dm:
+        dm.camera.pause()
+        dm.settle()
+        line = dm.draw_line(0, 0, 8, 8)
+        with dmlink.connect(dm.endpoint) as link:
+            until(link, lambda: link.next(5).line == (0, 0, 8, 8))
+            with pytest.raises(TimeoutError):
+                link.next(0.8)
+            dm.delete_roi(line)
+            assert link.next(5).line is None
+            with pytest.raises(TimeoutError):
+                link.next(0.8)
+
+
 # Regions of interest
 
 

@@ -17,6 +17,7 @@ from dmlink_widgets.image_figure import ImageFigure
 from dmlink_widgets.live_view import LiveView
 from dmlink_widgets.roi_controls import RoiControls
 from dmlink_widgets.spectrum import power_spectrum
+from microscopes import linked
 
 import dmlink
 from dmlink.frame import Axis, Frame
@@ -102,6 +103,18 @@ def test_rectangle_drawn_moved_renamed_and_removed_in_the_notebook_is_so_in_the_
     until(link, lambda: link.rois() == {"particle": (10, 12, 18, 42)})
     view._told({"removed": "particle"})
     until(link, lambda: link.rois() == {})
+
+
+def test_line_drawn_in_the_microscope_is_drawn_in_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+    with linked() as (microscope, link):
+        view = LiveView(link)
+        seen(view)
+        line = microscope.draw_line(5, 20, 62, 30)
+        wait_for(view, lambda: view._overlay.line == [20.5, 5.5, 30.5, 62.5])  # in the middle of pixels
+        microscope.delete_roi(line)
+        wait_for(view, lambda: view._overlay.line == [])
+        view.close()
 
 
 def test_rectangle_gets_no_name_that_another_one_has(view, link):

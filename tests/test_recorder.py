@@ -104,6 +104,22 @@ def test_a_rectangle_is_recorded_with_its_place_until_its_size_changes(tmp_path)
     assert pixels(recorder.path).shape == (len(lines), 16, 24)
 
 
+def test_a_line_is_recorded_with_the_frames(tmp_path):
+    with linked(fps=100) as (dm, link):
+        line = dm.draw_line(5, 20, 62.5, 30)
+        until(link, lambda: link.next(5).line)
+        with link.record(tmp_path / "line") as recorder:
+            recorded(recorder, 3)
+            dm.delete_roi(line)
+            until(link, lambda: link.next(5).line is None)
+            recorded(recorder, recorder.frames + 3)
+    with dmlink.open(recorder.path) as recording:
+        lines = [frame.line for frame in recording]
+    assert lines[0] == (20, 5, 30, 62.5)
+    assert lines[-1] is None
+    assert len(set(lines)) == 2
+
+
 def test_cells_are_recorded_with_their_program_and_results(tmp_path):
     text = "Several = None\nimport numpy as np\n{'mean': frame.mean(), 'max': frame.max()}"
     image = dmlink.LiveCell("frame[::2].astype('float32')", name="half")

@@ -10,7 +10,7 @@ import time
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.livescript import Axis, Live, Window, ascii_text, own_names
+from dmlink.indm.livescript import Axis, Live, Window, ascii_text, no_line, own_names
 
 
 def remember(live, name, column):
@@ -25,7 +25,7 @@ class Batch(Live):
     """A recording instead of a live view; as many columns and images as it has frames."""
 
     def __init__(self, header, frames, name, names, meaning, tags):
-        Live.__init__(self, header, name, names, meaning, tags)
+        Live.__init__(self, header, name, names, meaning, tags, no_line)
         self.frames, self.stacks, self.background = frames, {}, True
 
     def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=None):

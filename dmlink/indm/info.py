@@ -46,13 +46,16 @@ class Info:
         Horizontal and vertical calibration of the pixels that the cell gets.
     roi : tuple of int or None
         (top, left, bottom, right) in pixels of the source; None for the whole image.
+    line : tuple of float or None
+        The first line that is drawn on the live view, (y0, x0, y1, x1) in pixels of the frame; it may reach
+        beyond the frame. None if there is none.
     source : str
         The name of the image in DigitalMicrograph.
     tags : dict
         Exposure, binning and the like, where the microscope gives them.
     """
 
-    __slots__ = ("index", "roi", "source", "tags", "time", "x", "y")
+    __slots__ = ("index", "line", "roi", "source", "tags", "time", "x", "y")
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Info:
         roi: tuple[int, int, int, int] | None = None,
         source: str = "",
         tags: dict[str, Any] | None = None,
+        line: tuple[float, ...] | None = None,
     ) -> None:
         self.index = index
         self.time = time
@@ -71,6 +75,7 @@ class Info:
         self.roi = roi
         self.source = source
         self.tags = {} if tags is None else tags
+        self.line = line
 
     @property
     def scale(self) -> float:

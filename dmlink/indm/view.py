@@ -47,8 +47,8 @@ class Picture:
 
     @property
     def moment(self) -> tuple[Any, ...]:
-        """What tells this picture from another one of the same region: frame, and place in the image."""
-        return self.header["index"], self.header["roi"]
+        """What tells this picture from another one of the same region: frame, place in the image, line."""
+        return self.header["index"], self.header["roi"], self.header.get("line")
 
 
 class Region:
@@ -146,6 +146,7 @@ class View:
         self.name = str(image.GetName())
         self.regions: list[Region] = []
         self.known_rois: dict[str, tuple[int, int, int, int]] = {}  # as the loop has last seen them
+        self.known_line: tuple[float, ...] | None = None  # y0, x0, y1, x1 in pixels of the image
         self.index = first  # of the newest frame: what stands there now is the first one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
@@ -225,10 +226,11 @@ class View:
         return self.regions[-1]
 
     def read_rois(self, image: Any) -> bool:
-        """Read the rectangles in DM into `known_rois`; True if they are others now."""
+        """Read the rectangles and the line in DM; True if the rectangles are others now."""
         before = self.known_rois
         with self._undisturbed(image):
             self.known_rois = self._rois(image)
+            self.known_line = _line(image)
         return self.known_rois != before
 
     def set_roi(self, image: Any, name: str, rectangle: Sequence[float]) -> None:
@@ -258,7 +260,8 @@ class View:
 
     def moment(self, region: Region) -> tuple[Any, ...]:
         """Return what `Picture.moment` would be of the region as it stands."""
-        return self.index, self.known_rois.get(region.roi) if region.roi is not None else None
+        place = self.known_rois.get(region.roi) if region.roi is not None else None
+        return self.index, place, self._line_in(place)
 
     def source(self, image: Any) -> dict[str, Any]:
         """Return what a link may know of this view."""
@@ -296,8 +299,15 @@ class View:
             header = dict(self._header(image, array), shape=shape)
             header["x"], header["y"] = header["x"].part(left), header["y"].part(top)
             header["roi"] = None if region.roi is None else place
+            if self.known_line:
+                header["line"] = self._line_in(place)
             region.mailbox.append(Picture(region, header, memory))
         self._wake()
+
+    def _line_in(self, place: Sequence[int] | None) -> tuple[float, ...] | None:
+        """Return the line in pixels of the region at `place`; it may reach beyond it."""
+        top, left = place[:2] if place else (0, 0)
+        return self.known_line and tuple(v - c for v, c in zip(self.known_line, (top, left, top, left)))
 
     def _waiting_bytes(self) -> int:
         return sum(region.waiting_bytes for region in self.regions if region.lossless)
@@ -383,6 +393,18 @@ def _display(image: Any) -> Any:
         return image.GetImageDisplay(0)
     except Exception:  # noqa: BLE001 - how GMS says it is not known
         return None
+
+
+def _line(image: Any) -> tuple[float, ...] | None:
+    """Return the first line on the image, (y0, x0, y1, x1) in pixels; None without one."""
+    display = _display(image)
+    for i in range(display.CountROIs() if display is not None else 0):
+        with contextlib.suppress(Exception):  # only the attempt tells whether it is a line
+            x0, y0, x1, y1 = display.GetROI(i).GetLine()
+            line = float(y0), float(x0), float(y1), float(x1)
+            if np.isfinite(line).all():
+                return line
+    return None
 
 
 def _delete_roi(image: Any, roi_id: int) -> None:

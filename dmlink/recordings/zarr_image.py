@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from dmlink.frame import Axis, Frame, Roi
+from dmlink.frame import Axis, Frame, Line, Roi
 from dmlink.recordings.array_stack import ArrayStack
 from dmlink.recordings.dm_file import choose
 from dmlink.recordings.writing import JOURNAL, journal_lines
@@ -94,8 +94,9 @@ class _Recorded(ArrayStack):
         frame = super()._frame(data, i)
         axes: dict[str, Any] = {key: Axis(*told[key]) for key in ("y", "x") if told.get(key)}
         roi = Roi(*told["roi"]) if told.get("roi") else None
+        line = Line(*told["line"]) if told.get("line") else None
         tags = {**(told.get("tags") or {}), "source_index": told["index"]}
-        return replace(frame, **axes, roi=roi, tags=tags)
+        return replace(frame, **axes, roi=roi, line=line, tags=tags)
 
 
 def _first_array(path: Path, group: Any, axis: Dimensions, item: Item) -> ArrayStack:

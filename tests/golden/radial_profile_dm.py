@@ -121,9 +121,9 @@ def dmlink_live():
     class Live(DM.Py_ScriptObject):
         """Processes a live view; nothing may escape from here into DM."""
 
-        def __init__(self, image, name, names, meaning, tags):
+        def __init__(self, image, name, names, meaning, tags, line):
             DM.Py_ScriptObject.__init__(self)
-            self.image, self.name, self.meaning, self.tags = image, name, meaning, tags
+            self.image, self.name, self.meaning, self.tags, self.line = image, name, meaning, tags, line
             self.process, self.code = names["process"], names["dmlink_live"].__code__
             self.background, self.waiting = not DM.IsScriptOnMainThread(), None
             self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.monotonic()
@@ -190,7 +190,7 @@ def dmlink_live():
             x, y = axes[0].part(left), axes[1].part(top)
             about = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
             about.update(index=self.index, time=time.time(), source=str(self.image.GetName()))
-            return SimpleNamespace(tags=self.tags(self.image), **about)
+            return SimpleNamespace(tags=self.tags(self.image), line=self.line(self.image, top, left), **about)
 
         def run(self):
             (frame, info), self.waiting, began = self.waiting, None, time.perf_counter()
@@ -252,7 +252,10 @@ def dmlink_live():
         text = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
         return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
 
-    def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}):
+    def no_line(image, top, left):
+        return None
+
+    def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}, line=no_line):
         """Run the process() of the calling script on every frame; stop what an earlier run has started."""
         names = own_names(caller, kinds)
         if names is None:
@@ -267,7 +270,7 @@ def dmlink_live():
             scripts.pop(name).end("it is executed anew", delete=True)
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
-        live = scripts[name] = Live(image, name, names, meaning, tags)  # DM keeps no hold on it: this does
+        live = scripts[name] = Live(image, name, names, meaning, tags, line)  # DM keeps no hold on it: this does
         live.WindowHandleWindowClosedEvent(image.GetOrCreateImageDocument().GetWindow(), "pythonplugin")
         live.HandleDataChangedEvent(None, image)  # also for an image that stands still
         live.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now

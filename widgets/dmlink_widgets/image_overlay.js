@@ -56,7 +56,7 @@ export default {
     const svg = make("svg", el);
     const background = make("rect", svg, { class: "dmlink-background", width: "100%", height: "100%" });
     const layers = {};
-    for (const name of ["marks", "bar", "rois", "new"]) layers[name] = make("g", svg);
+    for (const name of ["marks", "line", "bar", "rois", "new"]) layers[name] = make("g", svg);
     const reading = document.createElement("div");
     reading.className = "dmlink-reading";
     el.appendChild(reading);
@@ -120,6 +120,7 @@ export default {
       const zoomed = model.get("window").length > 0;
       svg.classList.toggle("dmlink-zoomed", zoomed);
       drawMarks();
+      drawLine();
       drawBar();
       drawRois();
       read();
@@ -156,6 +157,20 @@ export default {
           const [x, y] = mark.points ? at(mark.points[i]) : at(mark.boxes[i]);
           make("text", group, mark.points ? { x: x + 8, y: y + 4 } : { x: x + 2, y: y - 4 }, label);
         });
+      }
+    };
+
+    // The line that is drawn in DigitalMicrograph, with a dot where it begins, as far as it is on the image.
+    const drawLine = () => {
+      layers.line.replaceChildren();
+      const [y0, x0, y1, x1] = model.get("line");
+      if (x1 === undefined) return;
+      const s = seen();
+      const [begin, end] = [[x0, y0], [x1, y1]].map(([x, y]) => [(x - s.left) * s.x, (y - s.top) * s.y]);
+      const group = make("svg", layers.line, { class: "dmlink-line", role: "img", "aria-label": "Line" });
+      for (const kind of ["dmlink-halo", "dmlink-shape"]) {
+        make("path", group, { class: kind, d: `M${begin}L${end}` });
+        make("circle", group, { class: kind, cx: begin[0], cy: begin[1], r: 3 });
       }
     };
 
@@ -404,6 +419,7 @@ export default {
       "change:rois": roisChanged,
       "change:selected": drawRois,
       "change:marks": drawMarks,
+      "change:line": drawLine,
       "change:value": read,
       "change:drawing": drawingChanged,
       "change:area": drawAll,

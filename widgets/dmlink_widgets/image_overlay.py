@@ -46,6 +46,7 @@ class ImageOverlay(anywidget.AnyWidget):
     x_high = traitlets.Float(None, allow_none=True).tag(sync=True)
 
     rois = traitlets.Dict().tag(sync=True)
+    line: Any = traitlets.List([]).tag(sync=True)  # drawn in DM: y0, x0, y1, x1; [] for none
     moved = traitlets.Dict().tag(sync=True)  # the last that the user did: {"name": str, "roi": [...]}
     selected = traitlets.Unicode("").tag(sync=True)  # name of an ROI
     can_draw = traitlets.Bool(False).tag(sync=True)

@@ -147,6 +147,7 @@ class LiveView(Panel):
             if self._spectrum.value:
                 power, y, x = spectrum.power_spectrum(*self._selection(frame))
                 self._fft.draw(power, y, x, RINGS, small=small, lossless=self.paused)
+            self._overlay.line = [at + 0.5 for at in frame.line or ()]  # from the middle of pixels
             if not small:
                 self._overlay.marks = markers(frame, self.link, live_cells())
         rois = {} if self.link.roi else {name: list(roi) for name, roi in self.link.rois().items()}
