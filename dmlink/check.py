@@ -25,19 +25,26 @@ if TYPE_CHECKING:
 FPS = 20.0  # of the simulated camera, though it is stepped
 BOX = 5  # DM's number of this kind of annotation
 MOST_MARKS = 200  # that a script draws of each kind
+INF = float("inf")  # the difference of what cannot be compared
 
 
 class Comparison(NamedTuple):
     """One frame: what the window in DM shows against the cell's result.
 
     `difference` is the largest one between the values, which DM holds as float32; `equal` means the axes too.
+    What is not equal is said in `wrong`.
     """
 
     frame: int
     window: str
     shape: tuple[int, ...]
     difference: float
-    equal: bool
+    wrong: str = ""
+
+    @property
+    def equal(self) -> bool:
+        """Whether the window shows what the cell gives."""
+        return not self.wrong
 
 
 class Check(tuple[Comparison, ...]):
@@ -51,11 +58,17 @@ class Check(tuple[Comparison, ...]):
         return bool(self) and all(comparison.equal for comparison in self)
 
     def __repr__(self) -> str:
-        lines = [f"{'frame':>6}  {'window':<32} {'shape':<14} {'difference':>10}  equal"]
-        lines += [
-            f"{c.frame:>6}  {c.window:<32} {c.shape!s:<14} {c.difference:>10.3g}  "
-            + ("yes" if c.equal else "NO")
-            for c in self
+        """Return a table with a line for each window."""
+        table = [("window", "frames", "equal", "difference", "")]
+        for window in dict.fromkeys(c.window for c in self):
+            mine = [c for c in self if c.window == window]
+            wrong = [c for c in mine if not c.equal]
+            first = f"frame {wrong[0].frame}: {wrong[0].wrong}" if wrong else ""
+            largest = f"{max(c.difference for c in mine):.3g}"
+            table.append((window, str(len(mine)), str(len(mine) - len(wrong)), largest, first))
+        width = max(len(row[0]) for row in table)
+        lines = [
+            f"{row[0]:<{width}}  {row[1]:>6}  {row[2]:>6}  {row[3]:>10}  {row[4]}".rstrip() for row in table
         ]
         return "\n".join(lines)
 
@@ -122,8 +135,16 @@ def check(
                 continue
             before = frame.data
             info = Info(index, frame.time, _in_dm(frame.x), _in_dm(frame.y), None, played.name, tags)
-            result = cell.process(frame.data, info)
             said = running.output
+            try:
+                result = cell.process(frame.data, info)
+            except Exception as error:
+                lines = [
+                    f"The cell fails at frame {frame.index}: {cell.explain(error)}",
+                    "The script said:",
+                    *said,
+                ]
+                raise RuntimeError("\n".join(lines)) from error
             if any("of the script: " in line or "showing the result: " in line for line in said):
                 raise RuntimeError("\n".join([f"{script} failed at frame {frame.index}. It said:", *said]))
             if result:
@@ -148,45 +169,48 @@ class Wanted:
         self, frame: int, index: int, result: Any, windows: dict[str, OpenWindow], said: list[str]
     ) -> Iterator[Comparison]:
         """Yield a comparison of each window of the result, and of each that no result so far belongs in."""
-        for comparison in self._parts(frame, index, self._name, result, windows, said):
-            self._known.add(comparison.window)
-            yield comparison
+        parts = list(_parts(self._name, result))
+        marks = [part for _, part in parts if isinstance(part, (Points, Boxes))]  # all are on the live view
+        comparisons = [
+            c for name, part in parts for c in self._shown(frame, index, name, part, windows, said)
+        ]
+        if marks:
+            title = _ascii(self._source)
+            comparisons.append(_marked(frame, title, marks, windows.get(title)))
+        self._known.update(comparison.window for comparison in comparisons)
+        yield from comparisons
         for title in windows.keys() - self._known:
-            yield Comparison(frame, title, windows[title].data.shape, float("inf"), equal=False)
+            yield Comparison(frame, title, windows[title].data.shape, INF, "the cell gives no such result")
 
-    def _parts(
-        self, frame: int, index: int, name: str, result: Any, windows: dict[str, OpenWindow], said: list[str]
+    def _shown(
+        self, frame: int, index: int, name: str, part: Any, windows: dict[str, OpenWindow], said: list[str]
     ) -> Iterator[Comparison]:
         title = self._title(name)
         window = windows.get(title)
-        if isinstance(result, Several):
-            for key, part in result.results.items():
-                yield from self._parts(frame, index, f"{name} {key}", part, windows, said)
-        elif isinstance(result, Scalar):
-            values = np.array(list(result.series.values()), dtype=np.float32)
+        if isinstance(part, Scalar):
+            values = np.array(list(part.series.values()), dtype=np.float32)
             yield _compared(frame, title, self._column(name, window), values, None, window)
-        elif isinstance(result, Profile):
-            values = result.values.astype(np.float32)
-            yield _compared(frame, title, window and window.data, values, [result.x], window)
+        elif isinstance(part, Profile):
+            values = part.values.astype(np.float32)
+            yield _compared(frame, title, window and window.data, values, [part.x], window)
             title = self._title(f"{name} in time")
             column = self._column(f"{name} in time", windows.get(title))
             yield _compared(frame, title, column, values, None, windows.get(title))
-        elif isinstance(result, (Image, Overlay)):
-            image = result if isinstance(result, Image) else result.image
+        elif isinstance(part, (Image, Overlay)):
+            image = part if isinstance(part, Image) else part.image
             colour = image.values.ndim == 3  # made in DM-script, without axes
             values = image.values if colour else image.values.astype(np.float32)
             axes = None if colour else [image.x, image.y]
             yield _compared(frame, title, window and window.data, values, axes, window)
-            if isinstance(result, Overlay):
-                yield _marked(frame, title, result.marks, window)
-        elif isinstance(result, (Points, Boxes)):
-            title = _ascii(self._source)
-            yield _marked(frame, title, [result], windows.get(title))
+            if isinstance(part, Overlay):
+                yield _marked(frame, title, part.marks, window)
         elif f"{name}, frame {index}:" in said:
             start = said.index(f"{name}, frame {index}:") + 1
-            lines = _ascii(result.text).split("\n")
+            lines = _ascii(part.text).split("\n")
             same = said[start : start + len(lines)] == lines
-            yield Comparison(frame, "Results", (len(lines),), 0.0 if same else float("inf"), equal=same)
+            yield Comparison(
+                frame, "Results", (len(lines),), 0.0 if same else INF, "" if same else "other words"
+            )
 
     def _title(self, name: str) -> str:
         return _ascii(f"{name} of {self._source}")
@@ -215,16 +239,29 @@ class Played:
         return self._frames[i]
 
 
+def _parts(name: str, result: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a result, or each of several, with the name of its window."""
+    if isinstance(result, Several):
+        for key, part in result.results.items():
+            yield f"{name} {key}", part
+    else:
+        yield name, result
+
+
 def _compared(
     frame: int, title: str, shown: Any, wanted: Any, axes: Any, window: OpenWindow | None
 ) -> Comparison:
-    if window is None or shown.shape != wanted.shape:
-        shape = () if window is None else shown.shape
-        return Comparison(frame, title, shape, float("inf"), equal=False)
+    if window is None:
+        return Comparison(frame, title, (), INF, "there is no such window")
+    if shown.shape != wanted.shape:
+        return Comparison(frame, title, shown.shape, INF, f"shape {shown.shape}, and not {wanted.shape}")
     difference = np.abs(np.nan_to_num(shown.astype(float)) - np.nan_to_num(wanted.astype(float))).max()
-    same = np.array_equal(shown, wanted, equal_nan=wanted.dtype.kind == "f")
-    same = same and (axes is None or _close(window.axes, axes))
-    return Comparison(frame, title, window.data.shape, float(difference), equal=same)
+    wrong = ""
+    if not np.array_equal(shown, wanted, equal_nan=wanted.dtype.kind == "f"):
+        wrong = "other values"
+    elif axes is not None and not _close(window.axes, axes):
+        wrong = f"axes {_listed(window.axes)}, and not {_listed(axes)}"
+    return Comparison(frame, title, window.data.shape, float(difference), wrong)
 
 
 def _marked(frame: int, title: str, marks: Sequence[Any], window: OpenWindow | None) -> Comparison:
@@ -232,13 +269,22 @@ def _marked(frame: int, title: str, marks: Sequence[Any], window: OpenWindow | N
         np.hstack([mark.yx - 3, mark.yx + 3]) if isinstance(mark, Points) else mark.tlbr for mark in marks
     ]
     wanted = [tuple(place) for some in places for place in some[:MOST_MARKS].tolist()]
+    labels = [_ascii(label) for mark in marks for label in mark.labels[:MOST_MARKS] if label]
     shown = [] if window is None else [place for kind, place in window.marks if kind == BOX]
-    same = sorted(wanted) == sorted(shown)
-    return Comparison(frame, title, (len(shown),), 0.0 if same else float("inf"), equal=same)
+    wrong = ""
+    if sorted(wanted) != sorted(shown):
+        wrong = "other marks"
+    elif window and sorted(labels) != sorted(window.texts):
+        wrong = "other labels"
+    return Comparison(frame, title, (len(shown),), INF if wrong else 0.0, wrong)
 
 
 def _close(shown: Sequence[Axis], wanted: Sequence[Axis]) -> bool:
     return all(np.allclose(s[:2], w[:2]) and s.unit == w.unit for s, w in zip(shown, wanted, strict=True))
+
+
+def _listed(axes: Sequence[Axis]) -> str:
+    return ", ".join(f"{a.origin:.4g} + {a.scale:.4g} i {a.unit}".rstrip() for a in axes)
 
 
 def _in_dm(axis: Axis) -> Axis:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import sys
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from textwrap import indent
@@ -12,16 +14,19 @@ from typing import Protocol, TypeGuard
 
 from dmlink import bundle, needs
 from dmlink.capture import RESULTS
+from dmlink.kinds import KINDS, kinds_of
 from dmlink.program import Program
 from dmlink.scriptdata import beside, embedded, loaded, named
 
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
-DRAWN = {"Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Table", "Text"}
 MECHANICS = {  # modules of dmlink.indm; a later one's definition takes the place of an earlier one's
-    "live": ("livescript", "memory"),
-    "batch": ("livescript", "batchscript", "memory"),
+    "live": ("scriptresults", "scriptwindow", "livescript", "memory"),
+    "batch": ("scriptresults", "scriptwindow", "livescript", "batchscript", "memory"),
 }
+READ = {"live": ("tags", "line"), "batch": ("tags",)}  # of `info`, where a cell asks for it
+# What a bare value can mean, in the order in which it is tried.
+MEANINGS = ("Text", "Scalar", "Several", "Table", "Figure", "Profile", "Image")
 OPENING = {"open", "load", "loadtxt", "fromfile", "genfromtxt", "memmap", "imread", "read_csv", "Path"}
 FUTURE = "from __future__ import annotations  # so that Python 3.7 reads newer ones\n"
 HEADER = '''"""{name}: processes every frame of {of} in DigitalMicrograph.
@@ -143,38 +148,33 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     )
     tree = ast.parse(program.source)
     given = {alias.name for node in tree.body if _is_ours(node) for alias in node.names}
-    bare = not _is_result(_returned(tree), given)
     kinds = sorted(given | {"Axis"})
-    options = {"meaning": "as_result"} if bare else {}
-    if "tags" in program.source:
-        options["tags"] = "read_tags"
-    if target == "live" and re.search(r"\bline\b", program.source):
-        options["line"] = "read_line"
-    mechanics = _needed([START[target], *kinds, *options.values()], MECHANICS[target])
-    more = "".join(f", {option}={value}" for option, value in options.items())
-    call = f"{START[target]}({program.name!r}, sys._getframe(1), [{', '.join(kinds)}]{more})"
+    meanings = _meanings(program, tree, given)
+    alone = meanings or sorted(given & KINDS)  # marks are no bare value's meaning
+    meaning = alone[0] if len(alone) == 1 and alone != ["Several"] else "as_result"
+    about = {name: f"read_{name}" for name in READ[target] if re.search(rf"\b{name}\b", program.source)}
+    needed = [START[target], *kinds, *meanings, meaning, *about.values()]
+    mechanics = _needed(needed, MECHANICS[target], program.source)
+    if "def as_result(" in mechanics:
+        mechanics += f"\n\nMEANINGS = [{', '.join(meanings)}]"
+    told = "".join(f", {name}={read}" for name, read in about.items())
+    call = f"{START[target]}({program.name!r}, sys._getframe(1), [{', '.join(kinds)}], {meaning}{told})"
     function = f"def dmlink_live():\n{indent(mechanics, '    ')}\n    {call}"
     return f"{above}\n\n{BELOW}\n\n{function}\n\n\n{arrays}dmlink_live()\n"
 
 
-def _returned(tree: ast.Module) -> ast.expr | None:
-    """Return the value of the last line of process(); None if it gives none."""
-    process = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "process")
-    last = process.body[-1]
-    return last.value if isinstance(last, ast.Return) else None
+def _meanings(program: Program, tree: ast.Module, given: set[str]) -> list[str]:
+    """Return the kinds that a bare value can mean: those that the program can need, or names itself."""
+    kinds = kinds_of(tree, {name: parameter.value for name, parameter in program.parameters.items()})
+    if kinds is None:
+        packages = {module.partition(".")[0] for module in program.modules} - {"numpy", "dmlink"}
+        figures = {"Figure"} if packages - sys.stdlib_module_names else set()
+        kinds = set(MEANINGS) - {"Figure"} | figures
+    return [kind for kind in MEANINGS if kind in kinds | given]
 
 
 def _is_ours(node: ast.stmt) -> TypeGuard[ast.ImportFrom]:
     return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "dmlink"
-
-
-def _is_result(value: ast.expr | None, given: set[str]) -> bool:
-    """Say whether it is a result for sure, of a kind that is written there, and no bare value."""
-    if isinstance(value, ast.IfExp):
-        return _is_result(value.body, given) and _is_result(value.orelse, given)
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-        return value.func.id in given & DRAWN
-    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 @functools.cache
@@ -188,8 +188,11 @@ def _mechanics(
     return parts, body.split("\n"), definitions
 
 
-def _needed(names: list[str], modules: tuple[str, ...]) -> str:
-    """Return the definitions of the mechanics that these need in turn, and the imports of those."""
+def _needed(names: list[str], modules: tuple[str, ...], source: str) -> str:
+    """Return the definitions of the mechanics that these need in turn, and the imports of those.
+
+    Methods that neither they nor the program `source` name are left out.
+    """
     parts, lines, definitions = _mechanics(modules)
     needed: set[str] = set()
     while names:
@@ -197,23 +200,38 @@ def _needed(names: list[str], modules: tuple[str, ...]) -> str:
         if name in definitions and name not in needed:
             needed.add(name)
             names += [node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name)]
-    texts = ["\n".join(lines[n.lineno - 1 : n.end_lineno]) for n in definitions.values() if n.name in needed]
-    found = "\n\n".join(texts)
+    taken = [node for node in definitions.values() if node.name in needed]
+    texts = [lines[node.lineno - 1 : node.end_lineno] for node in taken]
+    unnamed = _unnamed_methods(taken, "\n".join([source, *("\n".join(text) for text in texts)]))
+    found = "\n\n".join(
+        "\n".join(line for row, line in enumerate(text, node.lineno) if row not in unnamed)
+        for node, text in zip(taken, texts, strict=True)
+    )
     merged: dict[str, set[str]] = {"sys": {""}}
     for part in parts:
-        for module, taken in part.imports.items():
-            used = {name for name in taken if re.search(rf"\b{(name or module).split(' ')[-1]}\b", found)}
-            if used and module != "__future__" and taken != {"Any"}:
+        for module, imported in part.imports.items():
+            used = {name for name in imported if re.search(rf"\b{(name or module).split(' ')[-1]}\b", found)}
+            if used and module != "__future__" and imported != {"Any"}:
                 merged.setdefault(module, set()).update(used - {"Any"})
     return f"{bundle.import_lines([merged])}\n{found}"
+
+
+def _unnamed_methods(definitions: list[ast.FunctionDef | ast.ClassDef], text: str) -> set[int]:
+    """Return the rows of those methods, each with the empty line before it, that `text` only defines."""
+    methods = [m for node in definitions for m in node.body if isinstance(m, ast.FunctionDef)]
+    words, defined = Counter(re.findall(r"\w+", text)), Counter(m.name for m in methods)
+    rows: set[int] = set()
+    for m in methods:
+        if words[m.name] == defined[m.name] and not m.name.startswith(("_", "Handle")):
+            first = min([m.lineno, *(decorator.lineno for decorator in m.decorator_list)])
+            rows.update(range(first - 1, (m.end_lineno or m.lineno) + 1))
+    return rows
 
 
 def _refuse_elsewhere(program: Program) -> None:
     """Refuse files by relative paths, and results that are used otherwise than by calling them."""
     tree = ast.parse(program.source)
-    given = {alias.name for node in tree.body if _is_ours(node) for alias in node.names} & (
-        DRAWN | {"Several"}
-    )
+    given = KINDS & {alias.name for node in tree.body if _is_ours(node) for alias in node.names}
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in given and id(node) not in called:

@@ -39,7 +39,9 @@ def test_a_true_script_is_equal_for_every_frame(exported):
     assert [c.frame for c in plots] == [40, 43, 46, 49, 52, 55]
     assert all(c.shape == (20,) for c in plots)
     assert {c.window for c in comparison} == {"test of Gold", "test in time of Gold"}
-    assert repr(comparison).count("yes") == 12
+    table = repr(comparison).splitlines()
+    assert table[0].split() == ["window", "frames", "equal", "difference"]
+    assert [line.split()[-3:] for line in table[1:]] == [["6", "6", "0"]] * 2
     assert comparison._repr_html_().startswith("<pre>")
 
 
@@ -50,7 +52,7 @@ def test_another_value_is_found_and_told_by_how_much(exported):
     assert not comparison.equal
     assert not any(c.equal for c in comparison)
     assert all(100 < c.difference < 200 for c in comparison)
-    assert "NO" in repr(comparison)
+    assert repr(comparison).count("frame 0: other values") == 2
 
 
 def test_another_axis_is_found_though_the_values_agree(exported):
@@ -59,6 +61,7 @@ def test_another_axis_is_found_though_the_values_agree(exported):
     comparison = check(path, frames(), cell)
     assert not comparison.equal
     assert all(c.difference == 0 for c in comparison)
+    assert "frame 0: axes 0 + 1 i, and not 0 + 0.5 i" in repr(comparison)
 
 
 def test_another_shape_is_found(exported):
@@ -68,6 +71,7 @@ def test_another_shape_is_found(exported):
     assert not comparison.equal
     assert comparison[0].shape == (5, 20)
     assert comparison[0].difference == np.inf
+    assert "frame 0: shape (5, 20), and not (4, 20)" in repr(comparison)
 
 
 def test_a_script_that_fails_is_an_error_with_what_it_said(exported):
@@ -80,6 +84,21 @@ def test_a_script_that_fails_is_an_error_with_what_it_said(exported):
             RuntimeError, match=rf"failed at frame 0\. It said:\n.* line {line} of the script: "
         ):
             check(path, frames(), cell)
+
+
+def test_a_cell_that_fails_is_an_error_with_its_line(exported):
+    cell, path = exported("x = info.index - 2\n1 / x")
+    with pytest.raises(
+        RuntimeError, match=r"cell fails at frame 6: line 2: 1 / x\nZeroDivision[^$]*The script said"
+    ):
+        check(path, frames(), cell)
+
+
+def test_marks_of_several_results_are_compared_together(exported):
+    cell, path = exported("Points([[3, 4]], labels=['a']), Boxes([[1, 2, 3, 4]], labels=['b'])")
+    assert check(path, frames(2), cell).equal
+    path.write_text(path.read_text().replace("['b']", "['c']"))
+    assert "frame 0: other labels" in repr(check(path, frames(2), cell))
 
 
 def test_frames_without_a_result_and_frames_that_repeat_are_left_out(exported):

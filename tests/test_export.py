@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import dmlink
-from dmlink import needs
+from dmlink import gallery, needs
 from dmlink.check import Played, check
 from dmlink.cli import main
 from dmlink.export import BELOW, export, script
@@ -25,7 +25,8 @@ from dmlink.frame import Axis, Frame
 from dmlink.program import Instance, Program
 from dmlink.simulator import Microscope
 
-GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden"
 SHAPE = (24, 40)
 
 SCALAR = "frame.mean() / 3"
@@ -611,7 +612,18 @@ def test_a_reader_finds_the_cell_as_it_was_written():
     assert '"""Average `power` (half of a spectrum)' in above
     assert "noqa" not in below
     assert "Parameters\n" not in below  # docstrings are one line there
+    assert "suits" not in below  # it gives no bare value
     assert max(map(len, (above + below).splitlines())) <= 120
+
+
+def test_below_the_line_are_as_many_lines_as_the_decision_says():
+    page = (ROOT / "docs" / "decisions" / "08-mechanics-longer-than-200-lines.md").read_text("utf-8")
+    rows = re.findall(r"^\| .+? \| `(.+?)` \| (\d+) \|$", page, re.MULTILINE)
+    assert len(rows) > 10
+    for text, said in rows:
+        cell = gallery.text(text.removeprefix("gallery/")) if text.startswith("gallery/") else text
+        below = script(program(cell, np=np)).partition(BELOW)[2].strip()
+        assert len(below.splitlines()) == int(said), text
 
 
 GOLDEN_CELLS = {
@@ -797,6 +809,38 @@ def test_annotations_of_the_user_stay():
         assert [place for _, place in view.marks] == [(1, 1, 2, 2), (5, 5, 11, 11)]
 
 
+@pytest.mark.parametrize("annotations", ["refused", "kept"])
+@pytest.mark.parametrize(
+    "marks", ["Points([[3, 4], [7, 8]], labels='ab')", "Overlay(frame, Boxes([[1, 2, 3, 4]]))"]
+)
+def test_where_annotations_cannot_be_removed_they_do_not_pile_up(annotations, marks):
+    with Dm(annotations=annotations) as dm:
+        running = dm.execute(program(f"{{'marks': {marks}, 'mean': frame.mean() / 3}}"))
+        drawn = [window.marks for window in dm.microscope.windows()]
+        for _ in range(4):
+            dm.step()
+        assert [window.marks for window in dm.microscope.windows()] == drawn
+        assert sum("annotations cannot be removed here" in line for line in running.output) == 1
+        assert not [line for line in running.output if "Error" in line]
+        means = dm.results()["test mean of Gold"].data[0]
+        assert np.array_equal(means[:5], [np.float32(dm.played[i].data.mean() / 3) for i in range(5)])
+
+
+def test_what_the_user_does_with_annotations_is_no_fault():
+    with Dm() as dm:
+        running = dm.execute(program("Points([[3, 4 + info.index], [7, 8]])"))
+        display = next(i for i in dm.microscope._workspace.living_images() if i.live).display
+        del display.components[0]
+        dm.step()
+        dm.microscope.run_script(
+            "DM.GetFrontImage().GetImageDisplay(0).AddNewComponent(5, 1, 1, 2, 2)", background=False
+        ).join(5)
+        dm.step()
+        view = next(w for w in dm.microscope.windows() if w.name == "Gold")
+        assert sorted(place for _, place in view.marks) == [(0, 3, 6, 9), (1, 1, 2, 2), (4, 5, 10, 11)]
+        assert len(running.output) == 1
+
+
 def test_memory_does_not_grow_with_the_frames():
     with Dm(recording(7, shape=(4, 4))) as dm:
         dm.execute(program("Profile(frame[0])"))
@@ -877,4 +921,12 @@ def test_a_kind_of_result_that_the_script_does_not_know_is_said_once():
     with Dm() as dm:
         running = dm.execute(text)
         dm.step()
-        assert sum("cannot show a float64: export the cell again." in line for line in running.output) == 1
+        assert (
+            sum("1-D numbers are shown here, not float64 of shape ()." in line for line in running.output)
+            == 1
+        )
+    text = script(program("Profile(frame[0]), frame.mean()")).replace("frame.mean()", "'words'")
+    with Dm() as dm:
+        running = dm.execute(text)
+        dm.step()
+        assert sum("cannot show a str: export the cell again." in line for line in running.output) == 1

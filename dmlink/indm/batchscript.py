@@ -1,6 +1,6 @@
 """The mechanics of a batch script: process() on every frame of an in-situ recording, results in images.
 
-Together with livescript.py they go into people's scripts as they stand.
+They go into people's scripts as they stand, as those of livescript.py do.
 """
 
 import os
@@ -10,7 +10,9 @@ import time
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.livescript import Axis, Live, Window, ascii_text, no_line, own_names
+from dmlink.indm.livescript import Live, own_names
+from dmlink.indm.scriptresults import Axis
+from dmlink.indm.scriptwindow import Window, ascii_text
 
 
 def remember(live, name, column):
@@ -24,8 +26,8 @@ def remember(live, name, column):
 class Batch(Live):
     """A recording instead of a live view; as many columns and images as it has frames."""
 
-    def __init__(self, header, frames, name, names, meaning, tags):
-        Live.__init__(self, header, name, names, meaning, tags, no_line)
+    def __init__(self, header, frames, name, names, meaning, about):
+        Live.__init__(self, header, name, names, meaning, about)
         self.frames, self.stacks, self.background = frames, {}, True
 
     def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=None):
@@ -93,7 +95,7 @@ def streamed(parts, shape, dtype, size):
                 pixels = file.read(size)  # the rest of a frame may be in the next file
 
 
-def process_recording(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}):
+def process_recording(name, caller, kinds, meaning, **about):
     """Run the process() of the calling script on every frame of its RECORDING."""
     names = own_names(caller, kinds)
     if names is None:
@@ -102,7 +104,7 @@ def process_recording(name, caller, kinds, meaning=lambda result: result, tags=l
         header, n, frames = recorded(names["RECORDING"])
     except Exception as error:
         return print(f"{name}: set RECORDING on top. {names['RECORDING']!r} cannot be read: {error}")
-    batch = Batch(header, n, name, names, meaning, tags)
+    batch = Batch(header, n, name, names, meaning, about)
     main, told = DM.IsScriptOnMainThread(), time.monotonic()
     try:
         for batch.index, frame in enumerate(frames):

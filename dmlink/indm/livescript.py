@@ -1,302 +1,32 @@
-"""The mechanics of an exported script: process() on every frame of the live view, results in windows.
+"""The mechanics of an exported script: process() on every frame of the live view.
 
-They go into people's scripts as they stand, and there at most 200 lines of them: `dmlink.export` takes only
-the definitions that a script can need. The results are those of results.py in short; tests hold them equal.
+They go into people's scripts as they stand: `dmlink.export` takes the definitions that a script can need.
 """
 
-import io
 import math
-import sys
 import time
 import traceback
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import DigitalMicrograph as DM
 import numpy as np
 
-
-class Axis(NamedTuple):  # the value at pixel i is origin + scale * i, in unit
-    origin: float = 0.0
-    scale: float = 1.0
-    unit: str = ""
-
-    def part(self, start):
-        return self._replace(origin=self.origin + self.scale * start)
-
-    def values(self, n):
-        return self.origin + self.scale * np.arange(n)
-
-
-class Scalar:
-    def __init__(self, value, unit="", name=""):
-        many = isinstance(value, dict)
-        self.value = {str(k): float(v) for k, v in value.items()} if many else float(value)
-        self.series = self.value if many else {"value": self.value}
-        self.unit, self.name = unit, name
-
-    def show(self, live, name, info):
-        columns, frames, new = remember(live, name, list(self.series.values()))
-        live.draw(name, columns, (frames, Axis()), self.unit, line=True, new=new)
-
-
-class Profile:
-    def __init__(self, values, scale=1.0, origin=0.0, unit="", value_unit="", name=""):
-        self.values, self.x = numbers(values, 1), Axis(float(origin), float(scale), unit)
-        self.value_unit, self.name = value_unit, name
-
-    def show(self, live, name, info):
-        live.draw(name, self.values, (self.x,), self.value_unit, line=True)
-        columns, frames, new = remember(live, name, self.values)
-        live.draw(f"{name} in time", columns, (frames, self.x), self.value_unit, new=new)
-
-
-def remember(live, name, column):
-    """Add a column to those of the frames before; their number doubles, at last the older half goes."""
-    columns, first, n = live.columns.get(name, (np.zeros((0, 0)), 0, 0))
-    if len(column) != len(columns):
-        columns, first, n = np.zeros((len(column), 256), np.float32), 0, 0
-    new = slice(n, n + 1)
-    if n == columns.shape[1]:
-        gone, new = n // 2 if n >= 2048 else 0, slice(None)
-        kept, first, n = columns[:, gone:], first + gone, n - gone
-        columns = np.hstack([kept, np.zeros_like(kept)])
-    columns[:, n] = column
-    live.columns[name] = columns, first, n + 1
-    return columns, Axis(float(first), 1.0, "frames"), new
-
-
-class Image:
-    def __init__(self, values, scale=1.0, origin=0.0, unit="", name=""):
-        array = np.asarray(values)
-        colours = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
-        y, x = origin if np.ndim(origin) else (origin, origin)
-        self.values, self.name = numbers(array, 3 if colours else 2), name
-        self.x, self.y = Axis(float(x), float(scale), unit), Axis(float(y), float(scale), unit)
-
-    def show(self, live, name, info):
-        kind = Colours if self.values.ndim == 3 else Window
-        return live.draw(name, self.values, (self.x, self.y), kind=kind)
-
-
-def numbers(values, dimensions):
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf" or not array.size or array.ndim != dimensions:
-        raise ValueError(f"An array of shape {array.shape} and type {array.dtype} cannot be shown.")
-    return array
-
-
-class Points:
-    def __init__(self, yx, name="", labels=None, tails=None):
-        self.yx, self.labels = np.asarray(yx, float).reshape(-1, 2), tuple(map(str, labels or ()))
-        self.places, self.tails, self.name = np.hstack([self.yx - 3, self.yx + 3]), tails or (), name
-
-    def show(self, live, name, info):
-        show_marks(self, live, name, info)
-
-
-class Boxes:
-    def __init__(self, tlbr, name="", labels=None):
-        self.tlbr = self.places = np.asarray(tlbr, float).reshape(-1, 4)
-        self.labels, self.name = tuple(map(str, labels or ())), name
-
-    def show(self, live, name, info):
-        show_marks(self, live, name, info)
-
-
-def show_marks(result, live, name, info):
-    live.windows.setdefault(name, Marks(live.image)).draw([result], (info.roi or (0, 0))[:2])
-
-
-class Overlay:
-    def __init__(self, image, *marks, name=""):
-        self.image, self.marks, self.name = image if isinstance(image, Image) else Image(image), marks, name
-
-    def show(self, live, name, info):
-        window = self.image.show(live, name, info)
-        if window.image is not None:
-            window.marks = window.marks or Marks(window.image)
-            window.marks.draw(self.marks)
-
-
-class Marks:
-    """Annotations on an image: those of a frame take the place of the ones before."""
-
-    def __init__(self, image):
-        self.image, self.drawn = image, []
-
-    def draw(self, marks, corner=(0, 0)):
-        display = self.image.GetImageDisplay(0)
-        remove = "FindImageByID({}).ImageGetImageDisplay(0).ComponentGetChild({}).ComponentRemoveFromParent()"
-        for i in reversed(range(display.CountChildren() if self.drawn else 0)):
-            child = display.GetChild(i)
-            if (child.GetType(), child.GetRect()) in self.drawn:  # others are the user's
-                DM.ExecuteScriptString(remove.format(self.image.GetID(), i))
-        self.drawn = []
-        for mark in marks:
-            for i, place in enumerate(mark.places[:200]):
-                top, left, bottom, right = (place + np.tile(corner, 2)).tolist()
-                made = [display.AddNewComponent(5, top, left, bottom, right)]
-                if mark.labels:
-                    made.append(display.AddNewComponent(13, bottom, left, bottom + 12, right))
-                    made[1].TextAnnotationSetText(ascii_text(mark.labels[i]))
-                for component in made:
-                    component.SetForegroundColor(1.0, 0.8, 0.0)
-                    self.drawn.append((component.GetType(), component.GetRect()))
-
-    def release(self, delete):
-        try:
-            self.draw([])
-        except Exception:  # the image is gone, and its annotations with it
-            self.drawn = []
-        self.image = None
-
-
-class Several:
-    def __init__(self, results, name=""):
-        self.results, self.name = {}, name
-        for key, value in results.items() if isinstance(results, dict) else enumerate(results, 1):
-            result = as_result(value)
-            if isinstance(result, Several):
-                raise TypeError(f"The result {key!r} is itself several: put all of them side by side.")
-            if result is not None:
-                own = result.name if result.name and not isinstance(results, dict) else str(key)
-                self.results[own + "'" * (own in self.results)] = result
-
-    def show(self, live, name, info):
-        for key, one in self.results.items():
-            one.show(live, f"{name} {key}", info)
-
-
-class Table:
-    def __init__(self, columns, name=""):
-        if hasattr(columns, "to_records"):  # pandas
-            columns = columns.to_records(index=False)
-        if isinstance(columns, list):
-            columns = {key: [row[key] for row in columns] for key in (columns or [{}])[0]}
-        keys = columns if isinstance(columns, dict) else columns.dtype.names
-        self.columns, self.name, written = {str(k): np.asarray(columns[k]) for k in keys}, name, []
-        for key, column in self.columns.items():
-            cells = [key] + [format(v, ".6g") if column.dtype.kind == "f" else str(v) for v in column[:50]]
-            written.append([cell.rjust(max(map(len, cells))) for cell in cells])
-        n = max([len(column) for column in self.columns.values()] or [0])
-        lines = ["  ".join(row).rstrip() for row in zip(*written)] + [f"... {n} rows in all"] * (n > 50)
-        self.text = "\n".join(lines)
-
-    def show(self, live, name, info):
-        write(live, name, self.text)
-
-
-class Text:
-    def __init__(self, text, name=""):
-        self.text, self.name = str(text), name
-
-    def show(self, live, name, info):
-        write(live, name, self.text)
-
-
-def write(live, name, text):
-    """Print a text if it is another one, and not for every frame."""
-    when, before = live.written.get(name, (float("-inf"), ""))
-    if time.monotonic() - when > 1 and text != before:
-        live.written[name] = time.monotonic(), text
-        print(f"{name}, frame {live.index}:\n{ascii_text(text)}")
-
-
-def figure_pixels(figure):
-    pixels, (width, height) = io.BytesIO(), figure.canvas.get_width_height()
-    figure.savefig(pixels, format="rgba", dpi=figure.dpi, bbox_inches="standard")
-    sys.modules["matplotlib.pyplot"].close(figure)  # it would keep every frame's
-    return np.frombuffer(pixels.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
-
-
-def as_result(value):
-    """Give a bare value its obvious meaning."""
-    if value is None or hasattr(value, "show"):
-        return value
-    if isinstance(value, str):
-        return Text(value)
-    if (
-        isinstance(value, dict)
-        and value
-        and all(v is None or (np.asarray(v).dtype.kind in "biuf" and np.ndim(v) == 0) for v in value.values())
-    ):
-        return Scalar({key: math.nan if v is None else v for key, v in value.items()})
-    if isinstance(value, (dict, tuple)) and value:
-        several = Several(value)
-        return several if several.results else None
-    rows = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
-    if rows or hasattr(value, "to_records") or getattr(getattr(value, "dtype", None), "names", None):
-        return Table(value)
-    value = np.asarray(figure_pixels(value) if hasattr(value, "savefig") else value)
-    return Scalar(value) if value.ndim == 0 else Profile(value) if value.ndim == 1 else Image(value)
-
-
-class Window(DM.Py_ScriptObject):
-    """A result on the screen, for values of one shape; `image` is None once the user has closed it."""
-
-    def __init__(self, title, values, line):
-        DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
-        self.like, self.marks, self.image = (values.shape, line), None, self.made(values)
-        if self.image is None:
-            raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
-        self.image.SetName(title)
-        self.image.GetTagGroup().SetTagAsBoolean("dmlink:result", True)  # it is nobody's live view
-        self.image.ShowImage()
-        if line:
-            self.image.GetImageDisplay(0).ChangeDisplayType(3)
-        self.WindowHandleWindowClosedEvent(self.image.GetOrCreateImageDocument().GetWindow(), "pythonplugin")
-
-    def HandleWindowClosedEvent(self, flags, window):
-        self.image = None
-
-    def made(self, values):  # DM takes nothing but arrays that own their memory, in C order
-        return DM.CreateImage(np.array(values, dtype=np.float32, order="C", copy=True))
-
-    def write(self, values, axes, unit, new):
-        self.image.GetNumArray()[..., new] = values[..., new]
-        for dimension, axis in enumerate(axes):
-            self.image.SetDimensionCalibration(dimension, axis.origin, axis.scale, ascii_text(axis.unit), 0)
-        self.image.SetIntensityUnitString(ascii_text(unit))
-        self.image.UpdateImage()
-
-    def release(self, delete):
-        image, self.image = self.image, None  # DM frees no image that Python holds
-        getattr(self, "UnregisterAllListeners", int)()  # not in GMS up to 3.5.1
-        if delete and image is not None:
-            DM.DeleteImage(image)
-
-
-class Colours(Window):
-    """Only DM-script can make and change images in colour, of three grey ones."""
-
-    def made(self, values):
-        self.compose("{}.ShowImage()", values)
-        return DM.GetFrontImage()
-
-    def write(self, values, axes, unit, new):
-        shown = f"RGBimage shown := FindImageByID({self.image.GetID()})\n"
-        self.compose(shown + "shown = {}\nshown.UpdateImage()", values)
-
-    def compose(self, text, values):
-        planes = [DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")) for i in range(3)]
-        DM.ExecuteScriptString(text.format("rgb({}, {}, {})".format(*(p.GetLabel() for p in planes))))
-        for plane in planes:
-            DM.DeleteImage(plane)
+from dmlink.indm.scriptresults import Axis
+from dmlink.indm.scriptwindow import Window, ascii_text
 
 
 class Live(DM.Py_ScriptObject):
     """Processes a live view; nothing may escape from here into DM."""
 
-    def __init__(self, image, name, names, meaning, tags, line):
+    def __init__(self, image, name, names, meaning, about):
         DM.Py_ScriptObject.__init__(self)
-        self.image, self.name, self.meaning, self.tags, self.line = image, name, meaning, tags, line
+        self.image, self.name, self.meaning, self.about = image, name, meaning, about
         self.process, self.code = names["process"], names["dmlink_live"].__code__
-        self.background, self.waiting = not DM.IsScriptOnMainThread(), None
-        self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.monotonic()
-        self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.monotonic()
+        self.background, self.stop, self.waiting = not DM.IsScriptOnMainThread(), False, None
+        self.index, self.processed, self.skipped, self.rest_until = -1, 0, 0, 0.0
+        self.came = self.told = time.monotonic()
         self.rows, self.last, self.deepest = [], 0, 0
-        self.like, self.state, self.errors = None, {}, set()
+        self.shape, self.state, self.errors = None, {}, set()
         self.windows, self.columns, self.written = {}, {}, {}
 
     def HandleWindowClosedEvent(self, flags, window):
@@ -313,24 +43,21 @@ class Live(DM.Py_ScriptObject):
                 self.end("its window was closed")
             elif self.complete(array):
                 self.index += 1
-                if self.busy or time.perf_counter() < self.rest_until:
+                if self.waiting or time.perf_counter() < self.rest_until:
                     self.skipped += 1
                 else:
-                    self.waiting, self.busy = self.take(array), True
+                    self.waiting = self.take(array)
+                    if not self.background:  # there, the script's loop does it
+                        self.run()
         except Exception as error:
             self.tell(error)
-        if self.waiting and not self.background:  # in the background the script's loop does it
-            self.run()
 
     def unseen(self):
-        windows = [window for window in self.windows.values() if isinstance(window, Window)]  # others: marks
-        return windows and all(window.image is None for window in windows)
+        images = [window.image for window in self.windows.values() if hasattr(window, "image")]  # not marks
+        return images and all(image is None for image in images)
 
     def complete(self, array):
-        """Say whether this is a new frame, and all of it: has the last row changed that ever does?
-
-        The In-Situ Player sends its event twice for a frame; a scan (STEM) comes in parts, from the top down.
-        """
+        """Say whether this is a new frame, and all of it: has the last row changed that ever does?"""
         before, self.rows = self.rows, [row.tobytes() for row in array[:: -(1 + len(array) // 32)]]
         if len(before) != len(self.rows) or len(before[0]) != len(self.rows[0]):
             self.last, self.deepest = 0, len(self.rows)
@@ -358,28 +85,28 @@ class Live(DM.Py_ScriptObject):
         axes = [self.image.GetDimensionCalibration(i, 0) for i in range(self.image.GetNumDimensions())]
         axes = [Axis(o, s, ascii_text(u)) if np.isfinite(o + s) else Axis() for o, s, u in axes] + [Axis()]
         x, y = axes[0].part(left), axes[1].part(top)
-        about = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
-        about.update(index=self.index, time=time.time(), source=str(self.image.GetName()))
-        return SimpleNamespace(tags=self.tags(self.image), line=self.line(self.image, top, left), **about)
+        info = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
+        info.update(index=self.index, time=time.time(), source=str(self.image.GetName()), tags={}, line=None)
+        info.update((name, read(self.image, top, left)) for name, read in self.about.items())
+        return SimpleNamespace(**info)
 
     def run(self):
-        (frame, info), self.waiting, began = self.waiting, None, time.perf_counter()
+        (frame, info), began = self.waiting, time.perf_counter()
         frame.flags.writeable = False
-        if self.like != frame.shape:
-            self.like, self.state = frame.shape, {}
+        if self.shape != frame.shape:
+            self.shape, self.state = frame.shape, {}
         try:
-            result = self.meaning(self.process(frame, info, self.state))
+            result = self.process(frame, info, self.state)
             self.processed += 1
-            if result is not None and not hasattr(result, "show"):
-                raise TypeError(f"this script cannot show a {type(result).__name__}: export the cell again.")
             if result is not None:
+                result = result if hasattr(result, "show") else self.meaning(result)
                 result.show(self, self.name, info)
         except (Exception, SystemExit) as error:
             self.tell(error)
-        took, self.busy = time.perf_counter() - began, False
+        took, self.waiting = time.perf_counter() - began, None
         if not self.background:
             self.rest_until = began + 2 * took  # DM has at least half of the time for itself
-        if time.monotonic() - self.told > 60 and self.skipped:
+        if self.skipped and time.monotonic() - self.told > 60:
             self.told = time.monotonic()
             print(f"{self.name}: {1e3 * took:.0f} ms per frame; {self.skipped} frames skipped.")
 
@@ -397,12 +124,8 @@ class Live(DM.Py_ScriptObject):
 
     def tell(self, error):
         """Print an error once for each line of process() and what it calls."""
-        mine = [
-            step
-            for step in traceback.extract_tb(error.__traceback__)
-            if step.filename == self.code.co_filename
-        ]
-        lines = [step.lineno for step in mine if step.lineno < self.code.co_firstlineno]
+        steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.code.co_filename]
+        lines = [s.lineno for s in steps if s.lineno < self.code.co_firstlineno]
         where = f"line {lines[-1]} of the script" if lines else "showing the result"
         if (type(error), where) not in self.errors and not self.stop:
             self.errors.add((type(error), where))
@@ -418,42 +141,7 @@ class Live(DM.Py_ScriptObject):
                 window.release(delete)
 
 
-def ascii_text(text):
-    """Return text as DM takes it: micro signs come from it as bytes, and crash it when sent back."""
-    text = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
-    return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
-
-
-def read_tags(image):
-    a, b, paths = "Acquisition:Parameters:High Level:", "Microscope Info:", {}
-    paths.update(exposure=a + "Exposure (s)", binning=a + "Binning", camera_length=b + "STEM Camera Length")
-    paths.update(magnification=b + "Indicated Magnification", high_tension=b + "Voltage")
-    read = {name: image.GetTagGroup().GetTagAsDouble(path) for name, path in paths.items()}
-    tags = {name: float(value) for name, (found, value) in read.items() if found and math.isfinite(value)}
-    try:  # a pair of numbers, where there is one
-        binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
-        tags.setdefault("binning", float(binning[0]))
-    except Exception:
-        pass
-    return tags
-
-
-def read_line(image, top, left):
-    """Return the first line on the live view, (y0, x0, y1, x1) in pixels of the frame."""
-    display = image.GetImageDisplay(0)
-    for i in range(display.CountROIs()):
-        try:
-            x0, y0, x1, y1 = display.GetROI(i).GetLine()
-        except Exception:  # it is no line
-            continue
-        return y0 - top, x0 - left, y1 - top, x1 - left
-
-
-def no_line(image, top, left):
-    return None
-
-
-def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}, line=no_line):
+def start(name, caller, kinds, meaning, **about):
     """Run the process() of the calling script on every frame; stop what an earlier run has started."""
     names = own_names(caller, kinds)
     if names is None:
@@ -463,12 +151,13 @@ def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image:
     if DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version")[1] in (50, 51):
         why = "GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
         return print(f"{name}: {why}")
-    image, scripts = live_view(names["dmlink_scripts"]), names["dmlink_scripts"]
+    scripts = names["dmlink_scripts"]
+    image = live_view(scripts)
     if name in scripts:
         scripts.pop(name).end("it is executed anew", delete=True)
     if image is None:
         return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
-    live = scripts[name] = Live(image, name, names, meaning, tags, line)  # DM keeps no hold on it: this does
+    live = scripts[name] = Live(image, name, names, meaning, about)  # DM keeps no hold on it: this does
     live.WindowHandleWindowClosedEvent(image.GetOrCreateImageDocument().GetWindow(), "pythonplugin")
     live.HandleDataChangedEvent(None, image)  # also for an image that stands still
     live.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
@@ -483,6 +172,31 @@ def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image:
     finally:
         if live.background:
             live.end("its script was stopped")
+
+
+def read_line(image, top, left):
+    """Return the first line on the live view, (y0, x0, y1, x1) in pixels of the frame."""
+    display = image.GetImageDisplay(0)
+    for i in range(display.CountROIs()):
+        try:
+            x0, y0, x1, y1 = display.GetROI(i).GetLine()
+        except Exception:  # it is no line
+            continue
+        return y0 - top, x0 - left, y1 - top, x1 - left
+
+
+def read_tags(image, top, left):
+    a, b, paths = "Acquisition:Parameters:High Level:", "Microscope Info:", {}
+    paths.update(exposure=a + "Exposure (s)", binning=a + "Binning", camera_length=b + "STEM Camera Length")
+    paths.update(magnification=b + "Indicated Magnification", high_tension=b + "Voltage")
+    read = {name: image.GetTagGroup().GetTagAsDouble(path) for name, path in paths.items()}
+    tags = {name: float(value) for name, (found, value) in read.items() if found and math.isfinite(value)}
+    try:  # a pair of numbers, where there is one
+        binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
+        tags.setdefault("binning", float(binning[0]))
+    except Exception:
+        pass
+    return tags
 
 
 def live_view(scripts):

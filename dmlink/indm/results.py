@@ -21,14 +21,16 @@ MAX_SEVERAL = 16  # results at once: what still can be looked at
 class Scalar:
     """A number for each frame, or several with names: drawn as a strip chart.
 
-    `value` is a float or a dict of floats, in `unit`.
+    `value` is a float or a dict of floats, in `unit`; None in a dict is NaN.
     """
 
     kind = "scalar"
 
     def __init__(self, value: Any, unit: str = "", name: str = "") -> None:
         if isinstance(value, dict):
-            self.value: float | dict[str, float] = {str(k): float(v) for k, v in value.items()}
+            self.value: float | dict[str, float] = {
+                str(k): float("nan" if v is None else v) for k, v in value.items()
+            }
         else:
             self.value = float(value)
         self.unit = str(unit)
@@ -265,7 +267,7 @@ def as_result(value: Any, name: str = "") -> Any:
     if isinstance(value, str):
         return Text(value, name=name)
     if isinstance(value, dict) and {_is_number(v) for v in value.values() if v is not None} == {True}:
-        return Scalar({k: float("nan") if v is None else v for k, v in value.items()}, name=name)
+        return Scalar(value, name=name)
     if isinstance(value, (dict, tuple)) and value:
         several = Several(value, name=name)
         return several if several.results else None

@@ -197,9 +197,13 @@ class DMScript:
         return display.components[int(index)]
 
     def _do_componentremovefromparent(self, component: Component) -> None:
+        happens = self._workspace.switches.annotations
+        if happens == "refused":
+            raise ScriptError("Unknown function 'ComponentRemoveFromParent'.")
         for image in self._workspace.living_images():
             if image.document and component in image.display.components:
-                image.display.components.remove(component)
+                if happens == "removed":
+                    image.display.components.remove(component)
                 return
         raise ScriptError("ComponentRemoveFromParent: the component has no parent.")
 

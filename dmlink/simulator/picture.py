@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,34 +17,58 @@ if TYPE_CHECKING:
 SIZE = 320  # pixels of a window's content
 BAR = 24  # height of its title
 GAP = 12
+LETTER = (8, 15)  # pixels of a letter in the Results window
 LINE_PLOT = 3
-BACK, FRAME, TITLE, PAPER, INK, MARK = "#6b7785", "#2b3440", "#ffffff", "#ffffff", "#1f4e8c", "#ffcc00"
+BOX = 5  # DM's number of this kind of annotation
+BACK, FRAME, TITLE, PAPER, INK, GREY = "#6b7785", "#2b3440", "#ffffff", "#ffffff", "#1f4e8c", "#444444"
+MARK, ROI = "#ffcc00", "#ff5040"
 
 
-def draw(windows: Sequence[OpenWindow], path: str | Path) -> None:
-    """Write a PNG with all these windows, three in a row, with title, axes and marks."""
-    columns = max(1, min(3, len(windows)))
-    rows = max(1, -(-len(windows) // columns))
+def draw(windows: Sequence[OpenWindow], path: str | Path, said: Sequence[str] = ()) -> None:
+    """Write a PNG with all these windows, three in a row, with title, axes, ROIs and marks.
+
+    The lines of `said`, the last ones if there are many, stand in the Results window.
+    """
+    drawn = [_window(window) for window in windows]
+    if said:
+        drawn.append(_framed("Results", _results(said), ""))
+    columns = max(1, min(3, len(drawn)))
+    rows = max(1, -(-len(drawn) // columns))
     size = (GAP + columns * (SIZE + GAP), GAP + rows * (SIZE + 2 * BAR + GAP))
     desk = Image.new("RGB", size, BACK)
-    for i, window in enumerate(windows):
+    for i, window in enumerate(drawn):
         x, y = GAP + i % columns * (SIZE + GAP), GAP + i // columns * (SIZE + 2 * BAR + GAP)
-        desk.paste(_window(window), (x, y))
+        desk.paste(window, (x, y))
     desk.save(Path(path), "PNG")
 
 
 def _window(window: OpenWindow) -> Image.Image:
+    content = _plot(window) if window.kind == LINE_PLOT else _image(window)
+    size = " x ".join(map(str, window.data.shape[1::-1]))
+    axis = window.axes[0]
+    return _framed(window.name, content, f"{size}   {axis.scale:.4g} {axis.unit or 'pixels'} per pixel")
+
+
+def _framed(title: str, content: Image.Image, below: str) -> Image.Image:
     whole = Image.new("RGB", (SIZE, SIZE + 2 * BAR), FRAME)
     pen = ImageDraw.Draw(whole)
     font = ImageFont.load_default(13)
-    pen.text((8, 4), window.name, TITLE, font)
-    content = _plot(window) if window.kind == LINE_PLOT else _image(window)
+    pen.text((8, 4), title, TITLE, font)
     whole.paste(content, ((SIZE - content.width) // 2, BAR + (SIZE - content.height) // 2))
-    size = " x ".join(map(str, window.data.shape[1::-1]))
-    axis = window.axes[0]
-    says = f"{size}   {axis.scale:.4g} {axis.unit or 'pixels'} per pixel"
-    pen.text((8, SIZE + BAR + 4), says, TITLE, font)
+    pen.text((8, SIZE + BAR + 4), below, TITLE, font)
     return whole
+
+
+def _results(said: Sequence[str]) -> Image.Image:
+    """Draw lines of text, each letter as wide as the others, so that tables are in columns."""
+    sheet = Image.new("RGB", (SIZE - 8, SIZE - 8), PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTER[1] - 3)
+    across, down = (side // letter for side, letter in zip(sheet.size, LETTER, strict=True))
+    lines = [part for line in said for part in textwrap.wrap(line, across - 1, drop_whitespace=False) or [""]]
+    for row, line in enumerate(lines[-down:]):
+        for column, letter in enumerate(line):
+            pen.text(((column + 1) * LETTER[0], row * LETTER[1] + 4), letter, "#222222", font, anchor="ma")
+    return sheet
 
 
 def _plot(window: OpenWindow) -> Image.Image:
@@ -54,17 +79,21 @@ def _plot(window: OpenWindow) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     across = np.linspace(10, sheet.width - 10, max(2, values.shape[1]))
     for row, colour in zip(values, (INK, "#c0392b", "#1e8449", "#7d3c98") * len(values), strict=False):
-        heights = sheet.height - 24 - (row - low) / ((high - low) or 1) * (sheet.height - 48)
+        heights = sheet.height - 40 - (row - low) / ((high - low) or 1) * (sheet.height - 64)
         pen.line(list(zip(across.tolist(), heights.tolist(), strict=False)), colour, 2)
     font = ImageFont.load_default(12)
     unit = window.intensity.unit
-    pen.text((6, 4), f"{high:.4g} {unit}", "#444444", font)
-    pen.text((6, sheet.height - 18), f"{low:.4g} {unit}", "#444444", font)
+    pen.text((6, 4), f"{high:.4g} {unit}", GREY, font)
+    pen.text((6, sheet.height - 34), f"{low:.4g} {unit}", GREY, font)
+    axis = window.axes[0]
+    ends = (axis.origin, axis.origin + axis.scale * (values.shape[1] - 1))
+    for end, x, anchor in zip(ends, (6, sheet.width - 6), ("la", "ra"), strict=True):
+        pen.text((x, sheet.height - 18), f"{end:.4g} {axis.unit}", GREY, font, anchor=anchor)
     return sheet
 
 
 def _image(window: OpenWindow) -> Image.Image:
-    """Draw an image, grey ones between the 1st and the 99th percentile, with its annotations."""
+    """Draw an image, grey ones between the 1st and the 99th percentile, with its ROIs and annotations."""
     data = window.data
     if data.ndim == 2:
         values = np.nan_to_num(data.astype(float), posinf=0.0, neginf=0.0)
@@ -74,7 +103,7 @@ def _image(window: OpenWindow) -> Image.Image:
     size = (max(1, round(data.shape[1] * zoom)), max(1, round(data.shape[0] * zoom)))
     drawn = Image.fromarray(data.astype(np.uint8)).convert("RGB").resize(size, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(drawn)
-    for kind, (top, left, bottom, right) in window.marks:
-        if kind == 5:  # a box
-            pen.rectangle([left * zoom, top * zoom, right * zoom, bottom * zoom], outline=MARK, width=2)
+    boxes = [(place, MARK) for kind, place in window.marks if kind == BOX]
+    for (top, left, bottom, right), colour in [(place, ROI) for place in window.rectangles] + boxes:
+        pen.rectangle([left * zoom, top * zoom, right * zoom, bottom * zoom], outline=colour, width=2)
     return drawn

@@ -11,6 +11,7 @@ _CHOICES = {
     "threads": ("run", "frozen"),
     "do_events": ("raise", "hang"),
     "argv": ("host", "empty", "missing"),
+    "annotations": ("removed", "refused", "kept"),
 }
 
 
@@ -51,6 +52,8 @@ class Switches:
         What `sys.argv` is.
     writable_cwd : bool
         Whether scripts can `open` files by relative paths; in DM these are in C:\Windows\system32.
+    annotations : {"removed", "refused", "kept"}
+        What becomes of one that DM-script is to remove: gone, an error, or nothing at all.
     confirm : bool
         What `OkCancelDialog` answers.
     """
@@ -70,6 +73,7 @@ class Switches:
     scipy_in_background: bool = True
     argv: str = "host"
     writable_cwd: bool = False
+    annotations: str = "removed"
     confirm: bool = True
 
     def __post_init__(self) -> None:

@@ -38,6 +38,8 @@ class OpenWindow:
         Text annotations.
     marks : tuple of (int, tuple of float)
         Type (5 box, 13 text) and rectangle (top, left, bottom, right) of every annotation.
+    rectangles : tuple of (float, float, float, float)
+        ROIs that are rectangles: top, left, bottom, right.
     """
 
     name: str
@@ -51,6 +53,7 @@ class OpenWindow:
     updates: int
     texts: tuple[str, ...]
     marks: tuple[tuple[int, Rectangle], ...]
+    rectangles: tuple[Rectangle, ...]
 
 
 def seen(name: str, display: Display) -> OpenWindow:
@@ -68,4 +71,5 @@ def seen(name: str, display: Display) -> OpenWindow:
         updates=display.updates,
         texts=tuple(component.text for component in display.components if component.text),
         marks=tuple((component.kind, component.rectangle) for component in display.components),
+        rectangles=tuple(roi.rectangle for roi in display.rois if roi.rectangle),
     )

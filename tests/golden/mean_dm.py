@@ -22,8 +22,6 @@ def process(frame, info, state):
 
 def dmlink_live():
     import DigitalMicrograph as DM
-    import io
-    import math
     import numpy as np
     import sys
     import time
@@ -44,24 +42,14 @@ def dmlink_live():
 
     class Scalar:
         def __init__(self, value, unit="", name=""):
-            many = isinstance(value, dict)
-            self.value = {str(k): float(v) for k, v in value.items()} if many else float(value)
-            self.series = self.value if many else {"value": self.value}
+            series = value if isinstance(value, dict) else {"value": value}
+            self.series = {str(k): float("nan" if v is None else v) for k, v in series.items()}
+            self.value = self.series if isinstance(value, dict) else self.series["value"]
             self.unit, self.name = unit, name
 
         def show(self, live, name, info):
             columns, frames, new = remember(live, name, list(self.series.values()))
             live.draw(name, columns, (frames, Axis()), self.unit, line=True, new=new)
-
-    class Profile:
-        def __init__(self, values, scale=1.0, origin=0.0, unit="", value_unit="", name=""):
-            self.values, self.x = numbers(values, 1), Axis(float(origin), float(scale), unit)
-            self.value_unit, self.name = value_unit, name
-
-        def show(self, live, name, info):
-            live.draw(name, self.values, (self.x,), self.value_unit, line=True)
-            columns, frames, new = remember(live, name, self.values)
-            live.draw(f"{name} in time", columns, (frames, self.x), self.value_unit, new=new)
 
     def remember(live, name, column):
         """Add a column to those of the frames before; their number doubles, at last the older half goes."""
@@ -77,104 +65,12 @@ def dmlink_live():
         live.columns[name] = columns, first, n + 1
         return columns, Axis(float(first), 1.0, "frames"), new
 
-    class Image:
-        def __init__(self, values, scale=1.0, origin=0.0, unit="", name=""):
-            array = np.asarray(values)
-            colours = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
-            y, x = origin if np.ndim(origin) else (origin, origin)
-            self.values, self.name = numbers(array, 3 if colours else 2), name
-            self.x, self.y = Axis(float(x), float(scale), unit), Axis(float(y), float(scale), unit)
-
-        def show(self, live, name, info):
-            kind = Colours if self.values.ndim == 3 else Window
-            return live.draw(name, self.values, (self.x, self.y), kind=kind)
-
-    def numbers(values, dimensions):
-        array = np.asarray(values)
-        if array.dtype.kind not in "biuf" or not array.size or array.ndim != dimensions:
-            raise ValueError(f"An array of shape {array.shape} and type {array.dtype} cannot be shown.")
-        return array
-
-    class Several:
-        def __init__(self, results, name=""):
-            self.results, self.name = {}, name
-            for key, value in results.items() if isinstance(results, dict) else enumerate(results, 1):
-                result = as_result(value)
-                if isinstance(result, Several):
-                    raise TypeError(f"The result {key!r} is itself several: put all of them side by side.")
-                if result is not None:
-                    own = result.name if result.name and not isinstance(results, dict) else str(key)
-                    self.results[own + "'" * (own in self.results)] = result
-
-        def show(self, live, name, info):
-            for key, one in self.results.items():
-                one.show(live, f"{name} {key}", info)
-
-    class Table:
-        def __init__(self, columns, name=""):
-            if hasattr(columns, "to_records"):  # pandas
-                columns = columns.to_records(index=False)
-            if isinstance(columns, list):
-                columns = {key: [row[key] for row in columns] for key in (columns or [{}])[0]}
-            keys = columns if isinstance(columns, dict) else columns.dtype.names
-            self.columns, self.name, written = {str(k): np.asarray(columns[k]) for k in keys}, name, []
-            for key, column in self.columns.items():
-                cells = [key] + [format(v, ".6g") if column.dtype.kind == "f" else str(v) for v in column[:50]]
-                written.append([cell.rjust(max(map(len, cells))) for cell in cells])
-            n = max([len(column) for column in self.columns.values()] or [0])
-            lines = ["  ".join(row).rstrip() for row in zip(*written)] + [f"... {n} rows in all"] * (n > 50)
-            self.text = "\n".join(lines)
-
-        def show(self, live, name, info):
-            write(live, name, self.text)
-
-    class Text:
-        def __init__(self, text, name=""):
-            self.text, self.name = str(text), name
-
-        def show(self, live, name, info):
-            write(live, name, self.text)
-
-    def write(live, name, text):
-        """Print a text if it is another one, and not for every frame."""
-        when, before = live.written.get(name, (float("-inf"), ""))
-        if time.monotonic() - when > 1 and text != before:
-            live.written[name] = time.monotonic(), text
-            print(f"{name}, frame {live.index}:\n{ascii_text(text)}")
-
-    def figure_pixels(figure):
-        pixels, (width, height) = io.BytesIO(), figure.canvas.get_width_height()
-        figure.savefig(pixels, format="rgba", dpi=figure.dpi, bbox_inches="standard")
-        sys.modules["matplotlib.pyplot"].close(figure)  # it would keep every frame's
-        return np.frombuffer(pixels.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
-
-    def as_result(value):
-        """Give a bare value its obvious meaning."""
-        if value is None or hasattr(value, "show"):
-            return value
-        if isinstance(value, str):
-            return Text(value)
-        if (
-            isinstance(value, dict)
-            and value
-            and all(v is None or (np.asarray(v).dtype.kind in "biuf" and np.ndim(v) == 0) for v in value.values())
-        ):
-            return Scalar({key: math.nan if v is None else v for key, v in value.items()})
-        if isinstance(value, (dict, tuple)) and value:
-            several = Several(value)
-            return several if several.results else None
-        rows = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
-        if rows or hasattr(value, "to_records") or getattr(getattr(value, "dtype", None), "names", None):
-            return Table(value)
-        value = np.asarray(figure_pixels(value) if hasattr(value, "savefig") else value)
-        return Scalar(value) if value.ndim == 0 else Profile(value) if value.ndim == 1 else Image(value)
-
     class Window(DM.Py_ScriptObject):
         """A result on the screen, for values of one shape; `image` is None once the user has closed it."""
 
         def __init__(self, title, values, line):
             DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
-            self.like, self.marks, self.image = (values.shape, line), None, self.made(values)
+            self.like, self.image = (values.shape, line), self.made(values)
             if self.image is None:
                 raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
             self.image.SetName(title)
@@ -203,35 +99,23 @@ def dmlink_live():
             if delete and image is not None:
                 DM.DeleteImage(image)
 
-    class Colours(Window):
-        """Only DM-script can make and change images in colour, of three grey ones."""
-
-        def made(self, values):
-            self.compose("{}.ShowImage()", values)
-            return DM.GetFrontImage()
-
-        def write(self, values, axes, unit, new):
-            shown = f"RGBimage shown := FindImageByID({self.image.GetID()})\n"
-            self.compose(shown + "shown = {}\nshown.UpdateImage()", values)
-
-        def compose(self, text, values):
-            planes = [DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")) for i in range(3)]
-            DM.ExecuteScriptString(text.format("rgb({}, {}, {})".format(*(p.GetLabel() for p in planes))))
-            for plane in planes:
-                DM.DeleteImage(plane)
+    def ascii_text(text):
+        """Return text as DM takes it: micro signs come from it as bytes, and crash it when sent back."""
+        text = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
+        return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
 
     class Live(DM.Py_ScriptObject):
         """Processes a live view; nothing may escape from here into DM."""
 
-        def __init__(self, image, name, names, meaning, tags, line):
+        def __init__(self, image, name, names, meaning, about):
             DM.Py_ScriptObject.__init__(self)
-            self.image, self.name, self.meaning, self.tags, self.line = image, name, meaning, tags, line
+            self.image, self.name, self.meaning, self.about = image, name, meaning, about
             self.process, self.code = names["process"], names["dmlink_live"].__code__
-            self.background, self.waiting = not DM.IsScriptOnMainThread(), None
-            self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.monotonic()
-            self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.monotonic()
+            self.background, self.stop, self.waiting = not DM.IsScriptOnMainThread(), False, None
+            self.index, self.processed, self.skipped, self.rest_until = -1, 0, 0, 0.0
+            self.came = self.told = time.monotonic()
             self.rows, self.last, self.deepest = [], 0, 0
-            self.like, self.state, self.errors = None, {}, set()
+            self.shape, self.state, self.errors = None, {}, set()
             self.windows, self.columns, self.written = {}, {}, {}
 
         def HandleWindowClosedEvent(self, flags, window):
@@ -248,18 +132,18 @@ def dmlink_live():
                     self.end("its window was closed")
                 elif self.complete(array):
                     self.index += 1
-                    if self.busy or time.perf_counter() < self.rest_until:
+                    if self.waiting or time.perf_counter() < self.rest_until:
                         self.skipped += 1
                     else:
-                        self.waiting, self.busy = self.take(array), True
+                        self.waiting = self.take(array)
+                        if not self.background:  # there, the script's loop does it
+                            self.run()
             except Exception as error:
                 self.tell(error)
-            if self.waiting and not self.background:  # in the background the script's loop does it
-                self.run()
 
         def unseen(self):
-            windows = [window for window in self.windows.values() if isinstance(window, Window)]  # others: marks
-            return windows and all(window.image is None for window in windows)
+            images = [window.image for window in self.windows.values() if hasattr(window, "image")]  # not marks
+            return images and all(image is None for image in images)
 
         def complete(self, array):
             """Say whether this is a new frame, and all of it: has the last row changed that ever does?"""
@@ -290,28 +174,28 @@ def dmlink_live():
             axes = [self.image.GetDimensionCalibration(i, 0) for i in range(self.image.GetNumDimensions())]
             axes = [Axis(o, s, ascii_text(u)) if np.isfinite(o + s) else Axis() for o, s, u in axes] + [Axis()]
             x, y = axes[0].part(left), axes[1].part(top)
-            about = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
-            about.update(index=self.index, time=time.time(), source=str(self.image.GetName()))
-            return SimpleNamespace(tags=self.tags(self.image), line=self.line(self.image, top, left), **about)
+            info = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
+            info.update(index=self.index, time=time.time(), source=str(self.image.GetName()), tags={}, line=None)
+            info.update((name, read(self.image, top, left)) for name, read in self.about.items())
+            return SimpleNamespace(**info)
 
         def run(self):
-            (frame, info), self.waiting, began = self.waiting, None, time.perf_counter()
+            (frame, info), began = self.waiting, time.perf_counter()
             frame.flags.writeable = False
-            if self.like != frame.shape:
-                self.like, self.state = frame.shape, {}
+            if self.shape != frame.shape:
+                self.shape, self.state = frame.shape, {}
             try:
-                result = self.meaning(self.process(frame, info, self.state))
+                result = self.process(frame, info, self.state)
                 self.processed += 1
-                if result is not None and not hasattr(result, "show"):
-                    raise TypeError(f"this script cannot show a {type(result).__name__}: export the cell again.")
                 if result is not None:
+                    result = result if hasattr(result, "show") else self.meaning(result)
                     result.show(self, self.name, info)
             except (Exception, SystemExit) as error:
                 self.tell(error)
-            took, self.busy = time.perf_counter() - began, False
+            took, self.waiting = time.perf_counter() - began, None
             if not self.background:
                 self.rest_until = began + 2 * took  # DM has at least half of the time for itself
-            if time.monotonic() - self.told > 60 and self.skipped:
+            if self.skipped and time.monotonic() - self.told > 60:
                 self.told = time.monotonic()
                 print(f"{self.name}: {1e3 * took:.0f} ms per frame; {self.skipped} frames skipped.")
 
@@ -329,12 +213,8 @@ def dmlink_live():
 
         def tell(self, error):
             """Print an error once for each line of process() and what it calls."""
-            mine = [
-                step
-                for step in traceback.extract_tb(error.__traceback__)
-                if step.filename == self.code.co_filename
-            ]
-            lines = [step.lineno for step in mine if step.lineno < self.code.co_firstlineno]
+            steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.code.co_filename]
+            lines = [s.lineno for s in steps if s.lineno < self.code.co_firstlineno]
             where = f"line {lines[-1]} of the script" if lines else "showing the result"
             if (type(error), where) not in self.errors and not self.stop:
                 self.errors.add((type(error), where))
@@ -349,15 +229,7 @@ def dmlink_live():
                 for window in self.windows.values():
                     window.release(delete)
 
-    def ascii_text(text):
-        """Return text as DM takes it: micro signs come from it as bytes, and crash it when sent back."""
-        text = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
-        return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
-
-    def no_line(image, top, left):
-        return None
-
-    def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}, line=no_line):
+    def start(name, caller, kinds, meaning, **about):
         """Run the process() of the calling script on every frame; stop what an earlier run has started."""
         names = own_names(caller, kinds)
         if names is None:
@@ -367,12 +239,13 @@ def dmlink_live():
         if DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version")[1] in (50, 51):
             why = "GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
             return print(f"{name}: {why}")
-        image, scripts = live_view(names["dmlink_scripts"]), names["dmlink_scripts"]
+        scripts = names["dmlink_scripts"]
+        image = live_view(scripts)
         if name in scripts:
             scripts.pop(name).end("it is executed anew", delete=True)
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
-        live = scripts[name] = Live(image, name, names, meaning, tags, line)  # DM keeps no hold on it: this does
+        live = scripts[name] = Live(image, name, names, meaning, about)  # DM keeps no hold on it: this does
         live.WindowHandleWindowClosedEvent(image.GetOrCreateImageDocument().GetWindow(), "pythonplugin")
         live.HandleDataChangedEvent(None, image)  # also for an image that stands still
         live.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
@@ -408,7 +281,7 @@ def dmlink_live():
         for kind in kinds:
             names.setdefault(kind.__name__, kind)
         return names
-    start('mean', sys._getframe(1), [Axis], meaning=as_result)
+    start('mean', sys._getframe(1), [Axis], Scalar)
 
 
 dmlink_live()

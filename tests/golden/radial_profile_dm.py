@@ -81,7 +81,7 @@ def dmlink_live():
     def numbers(values, dimensions):
         array = np.asarray(values)
         if array.dtype.kind not in "biuf" or not array.size or array.ndim != dimensions:
-            raise ValueError(f"An array of shape {array.shape} and type {array.dtype} cannot be shown.")
+            raise ValueError(f"{dimensions}-D numbers are shown here, not {array.dtype} of shape {array.shape}.")
         return array
 
     class Window(DM.Py_ScriptObject):
@@ -89,7 +89,7 @@ def dmlink_live():
 
         def __init__(self, title, values, line):
             DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
-            self.like, self.marks, self.image = (values.shape, line), None, self.made(values)
+            self.like, self.image = (values.shape, line), self.made(values)
             if self.image is None:
                 raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
             self.image.SetName(title)
@@ -118,18 +118,23 @@ def dmlink_live():
             if delete and image is not None:
                 DM.DeleteImage(image)
 
+    def ascii_text(text):
+        """Return text as DM takes it: micro signs come from it as bytes, and crash it when sent back."""
+        text = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
+        return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
+
     class Live(DM.Py_ScriptObject):
         """Processes a live view; nothing may escape from here into DM."""
 
-        def __init__(self, image, name, names, meaning, tags, line):
+        def __init__(self, image, name, names, meaning, about):
             DM.Py_ScriptObject.__init__(self)
-            self.image, self.name, self.meaning, self.tags, self.line = image, name, meaning, tags, line
+            self.image, self.name, self.meaning, self.about = image, name, meaning, about
             self.process, self.code = names["process"], names["dmlink_live"].__code__
-            self.background, self.waiting = not DM.IsScriptOnMainThread(), None
-            self.stop, self.busy, self.rest_until, self.told = False, False, 0.0, time.monotonic()
-            self.index, self.processed, self.skipped, self.came = -1, 0, 0, time.monotonic()
+            self.background, self.stop, self.waiting = not DM.IsScriptOnMainThread(), False, None
+            self.index, self.processed, self.skipped, self.rest_until = -1, 0, 0, 0.0
+            self.came = self.told = time.monotonic()
             self.rows, self.last, self.deepest = [], 0, 0
-            self.like, self.state, self.errors = None, {}, set()
+            self.shape, self.state, self.errors = None, {}, set()
             self.windows, self.columns, self.written = {}, {}, {}
 
         def HandleWindowClosedEvent(self, flags, window):
@@ -146,18 +151,18 @@ def dmlink_live():
                     self.end("its window was closed")
                 elif self.complete(array):
                     self.index += 1
-                    if self.busy or time.perf_counter() < self.rest_until:
+                    if self.waiting or time.perf_counter() < self.rest_until:
                         self.skipped += 1
                     else:
-                        self.waiting, self.busy = self.take(array), True
+                        self.waiting = self.take(array)
+                        if not self.background:  # there, the script's loop does it
+                            self.run()
             except Exception as error:
                 self.tell(error)
-            if self.waiting and not self.background:  # in the background the script's loop does it
-                self.run()
 
         def unseen(self):
-            windows = [window for window in self.windows.values() if isinstance(window, Window)]  # others: marks
-            return windows and all(window.image is None for window in windows)
+            images = [window.image for window in self.windows.values() if hasattr(window, "image")]  # not marks
+            return images and all(image is None for image in images)
 
         def complete(self, array):
             """Say whether this is a new frame, and all of it: has the last row changed that ever does?"""
@@ -188,28 +193,28 @@ def dmlink_live():
             axes = [self.image.GetDimensionCalibration(i, 0) for i in range(self.image.GetNumDimensions())]
             axes = [Axis(o, s, ascii_text(u)) if np.isfinite(o + s) else Axis() for o, s, u in axes] + [Axis()]
             x, y = axes[0].part(left), axes[1].part(top)
-            about = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
-            about.update(index=self.index, time=time.time(), source=str(self.image.GetName()))
-            return SimpleNamespace(tags=self.tags(self.image), line=self.line(self.image, top, left), **about)
+            info = {"x": x, "y": y, "scale": x.scale, "origin": x.origin, "unit": x.unit, "roi": roi}
+            info.update(index=self.index, time=time.time(), source=str(self.image.GetName()), tags={}, line=None)
+            info.update((name, read(self.image, top, left)) for name, read in self.about.items())
+            return SimpleNamespace(**info)
 
         def run(self):
-            (frame, info), self.waiting, began = self.waiting, None, time.perf_counter()
+            (frame, info), began = self.waiting, time.perf_counter()
             frame.flags.writeable = False
-            if self.like != frame.shape:
-                self.like, self.state = frame.shape, {}
+            if self.shape != frame.shape:
+                self.shape, self.state = frame.shape, {}
             try:
-                result = self.meaning(self.process(frame, info, self.state))
+                result = self.process(frame, info, self.state)
                 self.processed += 1
-                if result is not None and not hasattr(result, "show"):
-                    raise TypeError(f"this script cannot show a {type(result).__name__}: export the cell again.")
                 if result is not None:
+                    result = result if hasattr(result, "show") else self.meaning(result)
                     result.show(self, self.name, info)
             except (Exception, SystemExit) as error:
                 self.tell(error)
-            took, self.busy = time.perf_counter() - began, False
+            took, self.waiting = time.perf_counter() - began, None
             if not self.background:
                 self.rest_until = began + 2 * took  # DM has at least half of the time for itself
-            if time.monotonic() - self.told > 60 and self.skipped:
+            if self.skipped and time.monotonic() - self.told > 60:
                 self.told = time.monotonic()
                 print(f"{self.name}: {1e3 * took:.0f} ms per frame; {self.skipped} frames skipped.")
 
@@ -227,12 +232,8 @@ def dmlink_live():
 
         def tell(self, error):
             """Print an error once for each line of process() and what it calls."""
-            mine = [
-                step
-                for step in traceback.extract_tb(error.__traceback__)
-                if step.filename == self.code.co_filename
-            ]
-            lines = [step.lineno for step in mine if step.lineno < self.code.co_firstlineno]
+            steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.code.co_filename]
+            lines = [s.lineno for s in steps if s.lineno < self.code.co_firstlineno]
             where = f"line {lines[-1]} of the script" if lines else "showing the result"
             if (type(error), where) not in self.errors and not self.stop:
                 self.errors.add((type(error), where))
@@ -247,15 +248,7 @@ def dmlink_live():
                 for window in self.windows.values():
                     window.release(delete)
 
-    def ascii_text(text):
-        """Return text as DM takes it: micro signs come from it as bytes, and crash it when sent back."""
-        text = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
-        return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
-
-    def no_line(image, top, left):
-        return None
-
-    def start(name, caller, kinds, meaning=lambda result: result, tags=lambda image: {}, line=no_line):
+    def start(name, caller, kinds, meaning, **about):
         """Run the process() of the calling script on every frame; stop what an earlier run has started."""
         names = own_names(caller, kinds)
         if names is None:
@@ -265,12 +258,13 @@ def dmlink_live():
         if DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version")[1] in (50, 51):
             why = "GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
             return print(f"{name}: {why}")
-        image, scripts = live_view(names["dmlink_scripts"]), names["dmlink_scripts"]
+        scripts = names["dmlink_scripts"]
+        image = live_view(scripts)
         if name in scripts:
             scripts.pop(name).end("it is executed anew", delete=True)
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
-        live = scripts[name] = Live(image, name, names, meaning, tags, line)  # DM keeps no hold on it: this does
+        live = scripts[name] = Live(image, name, names, meaning, about)  # DM keeps no hold on it: this does
         live.WindowHandleWindowClosedEvent(image.GetOrCreateImageDocument().GetWindow(), "pythonplugin")
         live.HandleDataChangedEvent(None, image)  # also for an image that stands still
         live.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
@@ -306,7 +300,7 @@ def dmlink_live():
         for kind in kinds:
             names.setdefault(kind.__name__, kind)
         return names
-    start('radial_profile', sys._getframe(1), [Axis, Profile])
+    start('radial_profile', sys._getframe(1), [Axis, Profile], Profile)
 
 
 dmlink_live()
