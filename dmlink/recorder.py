@@ -188,9 +188,8 @@ class Recorder:
             raise ValueError(f"The disk is nearly full ({self.disk_left / 1e6:.0f} MB are free);")
         if self._image is None:
             self._image = self._begin(frame)
-        elif self._last and frame.data.shape != self._last.data.shape:
-            shapes = (" x ".join(str(n) for n in f.data.shape) for f in (self._last, frame))
-            raise ValueError(f"The frames changed from {' to '.join(shapes)} pixels; record anew;")
+        elif self._last and _kind(frame) != _kind(self._last):
+            raise ValueError(f"The frames changed from {_kind(self._last)} to {_kind(frame)}; record anew;")
         size = self._image.write(self.frames, frame.data)
         size += self._journal.write(self._line(frame))
         self._last = frame
@@ -235,6 +234,11 @@ class Recorder:
     @property
     def _kept(self) -> str:
         return f"{self.frames} frames are kept in {self.path}"
+
+
+def _kind(frame: Frame) -> str:
+    """Return what all frames of a recording have in common."""
+    return f"{' x '.join(str(n) for n in frame.data.shape)} {frame.data.dtype}"
 
 
 class _CellResults:

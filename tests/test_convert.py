@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import numpy as np
 import pytest
 import tifffile
+from disks import make_read_only, small_disk
 
 import dmlink
 from dmlink.cli import main
@@ -85,14 +84,18 @@ def test_nothing_is_overwritten_and_what_cannot_be_is_told(path):
 @pytest.mark.parametrize("suffix", [".tif", ".hspy", ".npy"])
 def test_a_full_disk_is_told_and_leaves_nothing(path, suffix):
     np.save(path, np.zeros((40, 64, 64), np.uint16))
-    disk = path.parent / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
+    with small_disk(path.parent / "disk", "64k") as disk:
         with dmlink.open(path) as recording, pytest.raises(OSError, match="was not written"):
             convert(recording, disk / f"gold{suffix}")
         assert list(disk.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".mrc", ".hspy", ".npy"])
+def test_a_read_only_target_is_told(path, suffix):
+    with small_disk(path.parent / "disk", "4m") as disk:
+        make_read_only(disk)
+        with (
+            dmlink.open(path) as recording,
+            pytest.raises(OSError, match=r"Read-only file system.*was not written"),
+        ):
+            convert(recording, disk / f"gold{suffix}")

@@ -7,12 +7,12 @@ import json
 import multiprocessing
 import random
 import resource
-import subprocess
 import threading
 
 import numpy as np
 import pytest
 import zarr
+from disks import make_read_only, small_disk
 from microscopes import Noise, linked, until
 
 import dmlink
@@ -98,7 +98,7 @@ def test_a_rectangle_is_recorded_with_its_place_until_its_size_changes(tmp_path)
         link.set_roi("roi", Roi(0, 0, 8, 8))
         assert recorder.wait(10)
         assert recorder.state == "failed"
-        assert "changed from 16 x 24 to 8 x 8 pixels; record anew" in recorder.reason
+        assert "changed from 16 x 24 uint16 to 8 x 8 uint16; record anew" in recorder.reason
     lines = journal_lines(recorder.path / JOURNAL)
     assert [line["roi"] for line in lines if "roi" in line] == [[4, 6, 20, 30], [5, 8, 21, 32]]
     assert pixels(recorder.path).shape == (len(lines), 16, 24)
@@ -118,6 +118,17 @@ def test_a_line_is_recorded_with_the_frames(tmp_path):
     assert lines[0] == (20, 5, 30, 62.5)
     assert lines[-1] is None
     assert len(set(lines)) == 2
+
+
+def test_it_ends_when_the_camera_gives_another_type(tmp_path):
+    with linked(fps=100) as (dm, link):
+        recorder = link.record(tmp_path / "gold")
+        recorded(recorder, 3)
+        dm._frames._dtype = np.dtype(np.float32)  # from counting to another mode
+        dm.restart_view()
+        assert recorder.wait(10)
+        assert "changed from 48 x 64 uint16 to 48 x 64 float32; record anew" in recorder.reason
+    assert len(pixels(recorder.path)) == recorder.frames >= 3
 
 
 def test_cells_are_recorded_with_their_program_and_results(tmp_path):
@@ -201,20 +212,6 @@ def test_a_missing_folder_is_told(tmp_path):
     assert not [t.name for t in threading.enumerate() if t.name == "dmlink-recorder"]
 
 
-@contextlib.contextmanager
-def small_disk(folder, size):
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 @pytest.mark.parametrize("reserve", [0, 4 << 20], ids=["really full", "nearly full"])
 def test_a_full_disk_ends_the_recording_in_order(tmp_path, monkeypatch, reserve):
     monkeypatch.setattr("dmlink.recorder.RESERVE", reserve - (1 << 30 if reserve == 0 else 0))
@@ -234,7 +231,7 @@ def test_a_full_disk_ends_the_recording_in_order(tmp_path, monkeypatch, reserve)
 
 def test_a_read_only_target_is_told(tmp_path):
     with small_disk(tmp_path / "small", "1m") as disk, linked(fps=100) as (_, link):
-        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        make_read_only(disk)
         with pytest.raises(OSError, match="Read-only file system"):
             link.record(disk / "gold")
 

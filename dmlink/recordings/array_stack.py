@@ -10,16 +10,16 @@ from dmlink.frame import Axis
 from dmlink.recordings.recording import Recording, grey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from dmlink.recordings import Dimensions
+    from dmlink.recordings import Dimensions, Item
     from dmlink.recordings.mapped import MappedFile
 
 #: Seconds in the units of a frame axis; such an axis tells when its frames were taken.
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "millisecond": 1e-3}
 SECONDS |= {"\u00b5s": 1e-6, "us": 1e-6, "microsecond": 1e-6, "ns": 1e-9, "min": 60.0, "minute": 60.0}
-SECONDS |= {"h": 3600.0, "hour": 3600.0}
+SECONDS |= {"h": 3600.0, "hour": 3600.0, "msec": 1e-3}
 
 
 class ArrayStack(Recording):
@@ -43,6 +43,8 @@ class ArrayStack(Recording):
         The last dimension are colours (3 or 4); they become grey.
     file : MappedFile, optional
         Where the array is mapped.
+    files : callable, optional
+        Returns the files that it lies in, where that is not `path` alone.
     close : callable, optional
         Called at the end.
     """
@@ -62,6 +64,7 @@ class ArrayStack(Recording):
         tags: dict[str, Any] | None = None,
         expected: int = 0,
         file: MappedFile | None = None,
+        files: Callable[[], Iterable[Path]] | None = None,
         close: Callable[[], object] | None = None,
     ) -> None:
         shape = tuple(map(int, array.shape))
@@ -72,7 +75,7 @@ class ArrayStack(Recording):
         picture = [d for d in range(dimensions) if d not in counted][-2:]
         axes = axes or [Axis()] * dimensions
         self._array: Any = array
-        self._file, self._end = file, close
+        self._file, self._files, self._end = file, files, close
         self._colour = colour
         self._counted = counted
         self._lengths = tuple(shape[d] for d in counted)
@@ -98,6 +101,10 @@ class ArrayStack(Recording):
             expected=expected,
         )
 
+    def files(self) -> Iterator[Path]:
+        """Yield the files that the array lies in."""
+        yield from self._files() if self._files else super().files()
+
     def _read(self, i: int) -> np.ndarray:
         if self._file is not None:
             self._file.check()
@@ -120,6 +127,18 @@ class ArrayStack(Recording):
         if self._end is not None:
             self._end()
             self._end = None
+
+
+def choose(path: Path, several: list[Any], names: list[str], item: Item) -> Any:
+    """Return the one of `several` images that `item` is the number or the name of; the first without it."""
+    if item is None:
+        return several[0]
+    if isinstance(item, str) and item in names:
+        return several[names.index(item)]
+    if isinstance(item, int) and -len(several) <= item < len(several):
+        return several[item]
+    known = ", ".join(f"{i} {name!r}" for i, name in enumerate(names[:20]))
+    raise ValueError(f"{path} holds {len(several)} images: {known}; item={item!r} is none of them.")
 
 
 def frame_axes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
@@ -49,7 +50,7 @@ def convert(recording: Recording, out: str | PathLike[str]) -> Path:
             raise FileExistsError(f"{there} exists; choose another name.")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {out.parent}; make it first.")
-    size, free = recording.dtype.itemsize * math.prod(recording.shape), shutil.disk_usage(out.parent).free
+    size, free = _bytes(recording), shutil.disk_usage(out.parent).free
     if size + HEADERS > free:  # before: HDF5 and mapped files end the process when the disk is full
         raise OSError(
             f"{out} was not written: it takes {size / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free there."
@@ -63,8 +64,13 @@ def convert(recording: Recording, out: str | PathLike[str]) -> Path:
     except OSError as error:
         raise OSError(why_not(error, f"{out} was not written")) from error
     finally:
-        made.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or nothing can be changed there
+            made.unlink()
     return out
+
+
+def _bytes(recording: Recording) -> int:
+    return recording.dtype.itemsize * math.prod(recording.shape)
 
 
 def _frames(recording: Recording) -> Iterator[np.ndarray]:
@@ -74,7 +80,6 @@ def _frames(recording: Recording) -> Iterator[np.ndarray]:
 def _write_tiff(recording: Recording, path: Path) -> None:
     import tifffile  # noqa: PLC0415 - each of these takes its time
 
-    size = recording.dtype.itemsize * int(np.prod(recording.shape))
     y, x = recording.y, recording.x
     calibrated = bool(x.unit)
     options: dict[str, Any] = {
@@ -83,7 +88,7 @@ def _write_tiff(recording: Recording, path: Path) -> None:
         "photometric": "minisblack",
     }
     interval = {"finterval": 1 / recording.fps, "fps": recording.fps} if recording.fps else {}
-    if recording.dtype.name in IMAGEJ_TYPES and size < 0.9 * IMAGEJ_BYTES:
+    if recording.dtype.name in IMAGEJ_TYPES and _bytes(recording) < 0.9 * IMAGEJ_BYTES:
         if calibrated:
             options["resolution"] = (1 / x.scale, 1 / y.scale)
         metadata = {"axes": "TYX", "unit": x.unit.replace("\u00b5", "u"), **interval}

@@ -8,7 +8,7 @@ import numpy as np
 
 from dmlink.frame import Axis
 from dmlink.indm.info import TAGS
-from dmlink.recordings.array_stack import ArrayStack
+from dmlink.recordings.array_stack import ArrayStack, choose
 from dmlink.recordings.dm_tags import Block, read_tags
 from dmlink.recordings.mapped import MappedFile
 from dmlink.recordings.packed_complex import unpack, unpack_old
@@ -140,18 +140,6 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> Recording
     found = images(path)
     image: DmImage = choose(path, found, [image.name for image in found], item)
     return image.open(axis)
-
-
-def choose(path: Path, several: list[Any], names: list[str], item: Item) -> Any:
-    """Return the one of `several` that `item` is the number or the name of; the first without it."""
-    if item is None:
-        return several[0]
-    if isinstance(item, str) and item in names:
-        return several[names.index(item)]
-    if isinstance(item, int) and -len(several) <= item < len(several):
-        return several[item]
-    known = ", ".join(f"{i} {name!r}" for i, name in enumerate(names[:20]))
-    raise ValueError(f"{path} holds {len(several)} images: {known}; item={item!r} is none of them.")
 
 
 def _values(group: Any) -> list[Any]:

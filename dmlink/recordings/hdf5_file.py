@@ -12,8 +12,7 @@ import h5py
 import numpy as np
 
 from dmlink.frame import Axis
-from dmlink.recordings.array_stack import ArrayStack
-from dmlink.recordings.dm_file import choose
+from dmlink.recordings.array_stack import ArrayStack, choose
 from dmlink.recordings.mapped import MappedFile
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
             fps=chosen.fps,
             tags=chosen.tags,
             file=mapped,
+            files=lambda: _files(path, chosen.data),
             close=file.close,
         )
     except (KeyError, RuntimeError, json.JSONDecodeError) as error:
@@ -95,6 +95,12 @@ def _reader(path: Path, dataset: Any) -> tuple[Any, MappedFile | None]:
         return _Chunks(path, dataset), None
     file = MappedFile(path)
     return file.array(dataset.shape, dataset.dtype, offset), file
+
+
+def _files(path: Path, dataset: Any) -> list[Path]:
+    """Return the file, and those beside it whose frames a virtual dataset shows."""
+    sources = dataset.virtual_sources() if dataset.is_virtual else []
+    return [path, *{path.parent / source.file_name for source in sources if source.file_name != "."}]
 
 
 def _velox(file: Any) -> list[_Found]:

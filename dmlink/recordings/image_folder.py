@@ -12,6 +12,7 @@ from PIL import Image
 from dmlink.recordings.recording import Recording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dmlink.recordings import Dimensions, Item
@@ -43,6 +44,10 @@ class ImageFolder(Recording):
         h, w = first.shape
         name = path.resolve().name if path.is_dir() else path.stem
         super().__init__(path, (len(self._names), h, w), first.dtype, name=name)
+
+    def files(self) -> Iterator[Path]:
+        """Yield the file of each frame."""
+        yield from (self._folder / name for name in self._names)
 
     def _read(self, i: int) -> np.ndarray:
         path = self._folder / self._names[i]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from bisect import bisect_right
 from itertools import accumulate
@@ -70,6 +71,11 @@ class InSituRaw(Recording):
             expected=expected,
         )
 
+    def files(self) -> Iterator[Path]:
+        """Yield the header, and .raw, .raw_1, ..."""
+        yield self.path
+        yield from (part.path for part in self._parts)
+
     def _read(self, i: int) -> np.ndarray:
         start = i * self._bytes
         stop = start + self._bytes
@@ -102,7 +108,7 @@ class InSituTree(Recording):
         self._files = [f"{place}{name}" for place, name in _dm_files(folder, "", header)]
         if not self._files:
             raise ValueError(f"{folder} holds no frames as .dm4 files; choose the folder above Hour_00.")
-        self._folder = folder
+        self._folder, self._header = folder, header
         first = self._image(0)
         if len(first.shape) != 2:
             raise ValueError(
@@ -126,6 +132,12 @@ class InSituTree(Recording):
             tags=tags,
             expected=_recorded(tags),
         )
+
+    def files(self) -> Iterator[Path]:
+        """Yield the header if there is one, and the file of each frame."""
+        if self._header:
+            yield self._header
+        yield from (self._folder / name for name in self._files)
 
     def _image(self, i: int) -> DmImage:
         return images(self._folder / self._files[i])[0]
@@ -197,7 +209,7 @@ def _recorded(tags: dict[str, Any]) -> int:
 def _parts(header: Path) -> list[Path]:
     """Return .raw, .raw_1, ... of a header; a ValueError if one between them is missing."""
     numbered = {}
-    for file in header.parent.glob(f"{_literal(header.stem)}.*"):
+    for file in header.parent.glob(f"{glob.escape(header.stem)}.*"):
         if file.stem == header.stem and (match := RAW.fullmatch(file.suffix)):
             numbered[int(match[1] or 0)] = file
     missing = next((i for i in range(max(numbered, default=0) + 1) if i not in numbered), None)
@@ -205,11 +217,6 @@ def _parts(header: Path) -> list[Path]:
         part = header.with_suffix(f".raw_{missing}" if missing else ".raw")
         raise ValueError(f"{part} is missing, with the frames after it; copy it beside {header.name}.")
     return [numbered[i] for i in range(len(numbered))]
-
-
-def _literal(name: str) -> str:
-    """Return `name` for `glob`, which would take brackets for a pattern."""
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _dm_files(folder: Path, below: str, header: Path | None) -> Iterator[tuple[str, str]]:

@@ -33,11 +33,14 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
         raise ValueError(
             f"{path} is not a whole .npy file of numbers ({error}); write or copy it again."
         ) from error
-    told = _sidecar(path.with_suffix(".json"))
+    sidecar = path.with_suffix(".json")
+    told = _sidecar(sidecar)
     name, unit, scale, fps = (told.pop(key, None) for key in ("name", "unit", "scale", "fps"))
     # A plain view: what is computed from a frame should not be a memmap without a file.
     array = np.ndarray(stack.shape, stack.dtype, file.bytes, stack.offset, stack.strides)
-    recording = ArrayStack(path, array, axis=axis, name=name, fps=fps, tags=told, file=file)
+    recording = ArrayStack(
+        path, array, axis=axis, name=name, fps=fps, tags=told, file=file, files=lambda: (path, sidecar)
+    )
     recording.calibrate(scale=scale, unit=unit)
     return recording
 

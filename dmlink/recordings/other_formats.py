@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.frame import Axis
-from dmlink.recordings.array_stack import ArrayStack
-from dmlink.recordings.dm_file import choose
+from dmlink.recordings.array_stack import ArrayStack, choose
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -41,6 +41,8 @@ class Recording(ABC):
         Frames per second; None where nobody told.
     tags : dict
         What else the file says. Frames carry its plain values (str, bool, numbers), not its tables.
+    expected : int
+        Frames that the file announces: more than n where it was broken off.
     options : dict
         What `dmlink.open` was told beside calibration and frame rate, to open it again in another process.
     """
@@ -84,6 +86,10 @@ class Recording(ABC):
     @abstractmethod
     def _read(self, i: int) -> np.ndarray:
         """Return the pixels of frame `i`, 0 <= i < n; shape (h, w)."""
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files that the frames come from; some may be gone since it was opened."""
+        yield self.path
 
     def _frame(self, data: np.ndarray, i: int) -> Frame:
         """Return frame `i` with what is known of it."""
@@ -132,8 +138,8 @@ class Recording(ABC):
         return (self[i] for i in range(self.shape[0]))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Another process opens the same file for itself.
-        return _opened_again, (self.path, self.options, self.name, self.y, self.x, self.fps)
+        # Another process, perhaps elsewhere, opens the same file for itself.
+        return _opened_again, (self.path.absolute(), self.options, self.name, self.y, self.x, self.fps)
 
     def close(self) -> None:
         """Let go of the file; frames already read stay valid."""

@@ -47,7 +47,7 @@ class SerSeries(Recording):
             raise ValueError(f"{path} is not a whole SER file ({error}); copy it again.") from error
         self._offsets, self._kind = offsets, kind
         self._layout = shape, dtype
-        self._last = self._file.array(shape, dtype, self._start(offsets[-1]))  # says now that it is cut short
+        self._file.array(shape, dtype, self._start(offsets[-1]))  # says now that it is cut short
         super().__init__(
             path,
             (len(offsets), *shape),
@@ -72,6 +72,8 @@ class SerSeries(Recording):
         (start,) = self._unpack(word, 22)
         # Room is left for all that were planned: the tags' offsets come after it.
         offsets = self._unpack(f"{valid}{word}", start)
+        if min(offsets) < start:
+            raise ValueError(f"it says that a frame begins at byte {min(offsets)}")
         tags = self._unpack(f"{valid}{word}", start + expected * struct.calcsize(f"<{word}"))
         return expected, list(offsets), list(tags), kind
 
@@ -105,7 +107,11 @@ class SerSeries(Recording):
         self._file.check()
         self._file.release()
         at = self._offsets[i]
-        if i and self._element(at, self._kind)[0] != self._layout:
+        try:
+            layout = self._element(at, self._kind)[0]
+        except (struct.error, KeyError) as error:
+            raise ValueError(f"Frame {i} of {self.path} is damaged ({error}); copy it again.") from error
+        if layout != self._layout:
             raise ValueError(
                 f"Frame {i} of {self.path} has another size or type than the first; split the series in TIA."
             )

@@ -10,8 +10,7 @@ import numpy as np
 import tifffile
 
 from dmlink.frame import Axis
-from dmlink.recordings.array_stack import ArrayStack
-from dmlink.recordings.dm_file import choose
+from dmlink.recordings.array_stack import SECONDS, ArrayStack, choose
 from dmlink.recordings.mapped import MappedFile
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 #: Units as ImageJ spells them, and what we call them. Others are kept as they are.
 UNITS = dict.fromkeys(["um", "\u00b5m", "\u03bcm", "\\u00B5m", "micron", "microns"], "\u00b5m")
 UNITS |= dict.fromkeys(["", "pixel", "pixels"], "")
-
-#: Seconds in ImageJ's time units.
-SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3, "min": 60.0}
 
 #: Nanometres in TIFF's ResolutionUnit (TIFF 6.0, section 8): 2 is the inch, 3 the centimetre.
 NANOMETRES = {2: 2.54e7, 3: 1e7}
