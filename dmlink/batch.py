@@ -2,65 +2,39 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import csv
-import functools
+import itertools
 import json
 import os
 import pickle
 import threading
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlink import ipynb, recordings
-from dmlink.program import Instance, Program
+from dmlink.job import PARTS, Job, digest, failure, load, work, work_in_order, write_whole
+from dmlink.program import Program
 from dmlink.recordings.recording import Recording
-from dmlink.recordings.results import ResultWriter, finish
+from dmlink.recordings.results import finish
 from dmlink.recordings.writing import journal_lines, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from os import PathLike
 
-    from distributed import Client
+    from distributed import Client, Future
 
     from dmlink.cell import LiveCell
     from dmlink.recordings.results import Line
 
 BLOCK_BYTES = 32 << 20  # of frames that a worker is given at once; it reads them one by one
 BLOCK_FRAMES = 64
+AHEAD = 512  # blocks that Dask knows of at once: it keeps some kB for each, here and where it is worked on
 SCHEDULER_SECONDS = 10  # that a scheduler may take to answer
 LOOK_SECONDS = 0.5  # how often progress is looked at where one task does all
-ABOUT, PARTS = "process.json", "parts"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker needs: the recording (pickled: it is opened once in each process) and the program."""
-
-    recording: bytes
-    program: Program
-    out: Path
-    frames: int
-    block: int
-    interval: float
-
-    def blocks(self) -> list[range]:
-        """Return the frames of each block."""
-        return [range(i, min(i + self.block, self.frames)) for i in range(0, self.frames, self.block)]
-
-    def part(self, frames: range) -> Path:
-        """Return the file that is there once these frames are done."""
-        return self.out / PARTS / f"{frames.start:09d}.jsonl"
-
-    @property
-    def in_order(self) -> bool:
-        """Whether the cell keeps something from frame to frame."""
-        names = {node.id for node in ast.walk(ast.parse(self.program.text)) if isinstance(node, ast.Name)}
-        return "state" in names
+ABOUT = "process.json"
 
 
 def process(
@@ -105,25 +79,25 @@ def process(
     OSError
         If it cannot be written.
     RuntimeError
-        If the recording was changed meanwhile.
+        If the cell cannot be loaded, a worker does not see the recording, or it was changed meanwhile.
     """
     program = program_of(cell)
+    out = Path(out).expanduser()
     with contextlib.ExitStack() as stack:
         if not isinstance(recording, Recording):
             recording = stack.enter_context(recordings.open(recording))
-        before = _fingerprint(recording)
-        job = _begin(recording, program, Path(out).expanduser())
-        _load(program)  # here, so that what cannot be imported is told at once
+        job = _begin(recording, program, out.absolute())
+        load(program)  # here, so that what cannot be imported is told at once
         workers = stack.enter_context(_cluster(client))
         bar = stack.enter_context(_bar(job, progress))
         _run(job, workers, bar)
-        if _fingerprint(recording) != before:
+        if _fingerprint(recording) != job.files:
             raise RuntimeError(
-                f"{recording.path} was changed while it was processed; what is in {job.out} is not complete. "
+                f"{recording.path} was changed while it was processed; what is in {out} is not complete. "
                 "Remove it, and process the recording again when nobody writes to it."
             )
     _end(job)
-    return job.out
+    return out
 
 
 def program_of(cell: LiveCell | Program | str | PathLike[str]) -> Program:
@@ -141,93 +115,29 @@ def program_of(cell: LiveCell | Program | str | PathLike[str]) -> Program:
     return Program.from_cell(Path(text).read_text("utf-8"), Path(text).stem)
 
 
-# What workers do
-
-
-def work(job: Job, frames: range) -> None:
-    """Process the frames of a block, which do not depend on others."""
-    recording, instance = _opened(job.recording), _instance(job.program)
-    _work(job, frames, recording, instance)
-
-
-def work_in_order(job: Job) -> None:
-    """Process all frames one after the other; those done already for their state only."""
-    recording, instance = _opened(job.recording), Instance(job.program)
-    for frames in job.blocks():
-        _work(job, frames, recording, instance)
-
-
-def _work(job: Job, frames: range, recording: Recording, instance: Instance) -> None:
-    done = job.part(frames).exists()
-    writer = ResultWriter(job.out, job.frames, job.interval)
-    lines = []
-    for i in frames:
-        time, line = float(recording.times[i]), None
-        try:
-            frame = recording[i]
-            result = instance.process(frame.data, frame.info)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it was on this frame
-            line = _failure(i, time, job.program.explain(error))
-        else:
-            if result is not None and not done:
-                line = writer.line(i, i, time, result)
-        lines += [line] if line else []
-    if not done:
-        _write_part(job, frames, lines)
-
-
-def _write_part(job: Job, frames: range, lines: list[Line]) -> None:
-    part = job.part(frames)
-    made = part.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-    made.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    made.replace(part)
-
-
-def _failure(frame: int, time: float, why: str) -> Line:
-    return {"frame": frame, "time": time, "at": frame, "results": {}, "error": why}
-
-
-@functools.lru_cache(maxsize=2)
-def _opened(recording: bytes) -> Recording:
-    found: Recording = pickle.loads(recording)  # noqa: S301 - from the one who gives us work
-    return found
-
-
-_loaded: dict[str, Instance] = {}  # the program that this process runs
-
-
-def _instance(program: Program) -> Instance:
-    if program.source not in _loaded:
-        _loaded.clear()
-        _loaded[program.source] = Instance(program)
-    return _loaded[program.source]
-
-
-# What is done here
-
-
-def _load(program: Program) -> None:
-    try:
-        program.load()
-    except Exception as error:
-        raise RuntimeError(f"The cell {program.name!r} cannot be run: {program.explain(error)}") from error
-
-
 def _begin(recording: Recording, program: Program, out: Path) -> Job:
     """Make the folder, or find what was begun there."""
     frame_bytes = recording.dtype.itemsize * recording.shape[1] * recording.shape[2]
     block = min(BLOCK_FRAMES, max(1, BLOCK_BYTES // frame_bytes))
+    files = _fingerprint(recording)
     about = {
         "recording": str(recording.path.resolve()),
+        "files": files,
         "shape": list(recording.shape),
         "dtype": recording.dtype.str,
         "axes": [list(recording.y), list(recording.x)],
         "options": json.loads(json.dumps(recording.options)),
         "program": program.source,
+        "arrays": {name: digest(pickle.dumps(array)) for name, array in program.arrays.items()},
     }
     if out.exists() or out.is_symlink():
         begun = _begun(out)
-        if {key: begun.get(key) for key in about} != about:
+        others = {key for key in about if begun.get(key) != about[key]}
+        if others == {"files"}:
+            raise FileExistsError(
+                f"{recording.path} was changed since {out} was begun; choose another folder to begin anew."
+            )
+        if others:
             raise FileExistsError(f"{out} exists, and is not what this has begun; choose another folder.")
         if begun["done"]:
             raise FileExistsError(f"{out} exists and is complete; choose another folder.")
@@ -238,8 +148,7 @@ def _begin(recording: Recording, program: Program, out: Path) -> Job:
         (out / PARTS).mkdir(parents=True)
         (out / "program.py").write_text(program.source, encoding="utf-8")
         _write_about(out, {**about, "block": block, "done": False})
-    fps = recording.fps
-    return Job(pickle.dumps(recording), program, out, len(recording), block, 1 / fps if fps else 1.0)
+    return Job(recording, files, program, out, block)
 
 
 def _begun(out: Path) -> dict[str, Any]:
@@ -251,17 +160,20 @@ def _begun(out: Path) -> dict[str, Any]:
 
 
 def _write_about(out: Path, about: dict[str, Any]) -> None:
-    made = out / f"{ABOUT}.new"
-    made.write_text(json.dumps(about, indent=1), encoding="utf-8")
-    made.replace(out / ABOUT)
+    write_whole(out / ABOUT, json.dumps(about, indent=1).encode())
 
 
-def _fingerprint(recording: Recording) -> tuple[int, int] | None:
-    try:
-        status = recording.path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
+def _fingerprint(recording: Recording) -> list[int]:
+    """Return how many files a recording has, their bytes, and the sum of the times when they were written.
+
+    The sum, not the newest: what takes the place of a file may be older than the others.
+    """
+    n = size = written = 0
+    for path in recording.files():
+        with contextlib.suppress(OSError):  # it is gone, and not counted
+            status = path.stat()
+            n, size, written = n + 1, size + status.st_size, written + status.st_mtime_ns
+    return [n, size, written]
 
 
 @contextlib.contextmanager
@@ -271,8 +183,7 @@ def _cluster(client: Client | str | None) -> Iterator[Client]:
     if client is None:
         with (
             distributed.LocalCluster(
-                n_workers=os.cpu_count(),
-                threads_per_worker=1,
+                threads_per_worker=1,  # and a worker for each core that this process may use
                 dashboard_address="127.0.0.1:0",  # any free one: several at once are no trouble
                 silence_logs=50,
             ) as cluster,
@@ -297,19 +208,20 @@ def _cluster(client: Client | str | None) -> Iterator[Client]:
 def _bar(job: Job, progress: bool) -> Iterator[Any]:
     from tqdm.auto import tqdm  # noqa: PLC0415 - looks for a notebook
 
-    with tqdm(total=job.frames, unit="frame", desc=job.program.name, disable=not progress) as bar:
+    with tqdm(total=len(job.recording), unit="frame", desc=job.program.name, disable=not progress) as bar:
         yield bar
 
 
 def _run(job: Job, client: Client, bar: Any) -> None:
     """Have the work done; what is interrupted can be begun again."""
     todo = [frames for frames in job.blocks() if not job.part(frames).exists()]
-    bar.update(job.frames - sum(map(len, todo)))
+    bar.update(len(job.recording) - sum(map(len, todo)))
     try:
+        file = job.write()
         if job.in_order:
-            _run_in_order(job, client, bar, todo)
+            _run_in_order(job, file, client, bar, todo)
         else:
-            _run_blocks(job, client, bar, todo)
+            _run_blocks(job, file, client, bar, todo)
     except OSError as error:
         raise OSError(why_not(error, f"what is done is kept in {job.out}: begin again to go on")) from error
     except CancelledError as error:
@@ -318,27 +230,44 @@ def _run(job: Job, client: Client, bar: Any) -> None:
         ) from error
 
 
-def _run_blocks(job: Job, client: Client, bar: Any, todo: list[range]) -> None:
+def _run_blocks(job: Job, file: Path, client: Client, bar: Any, todo: list[range]) -> None:
     from distributed import KilledWorker, as_completed  # noqa: PLC0415
 
-    futures = {client.submit(work, job, frames, pure=False): frames for frames in todo}
+    left, suspects = iter(todo), []
+    given: dict[Future[None], range] = {}
+
+    def give(n: int) -> list[Future[None]]:
+        blocks = itertools.islice(left, n)
+        new = {client.submit(work, file, frames, pure=False): frames for frames in blocks}
+        given.update(new)
+        return list(new)
+
     try:
-        for future in as_completed(futures):
-            frames = futures[future]
+        done = as_completed(give(AHEAD), loop=client.loop)
+        for future in done:
+            frames = given.pop(future)  # and with the future, Dask forgets the block
             try:
                 future.result()
+                bar.update(len(frames))
+            except KilledWorker:
+                suspects.append(frames)
+            done.update(give(1))
+        left = iter(suspects)  # one by one, since Dask blames all blocks that were to run on the same worker
+        for frames in suspects:
+            try:
+                give(1)[0].result()
             except KilledWorker:
                 _give_up(job, frames)
             bar.update(len(frames))
     finally:
-        client.cancel(list(futures))
+        client.cancel(list(given))
 
 
-def _run_in_order(job: Job, client: Client, bar: Any, todo: list[range]) -> None:
+def _run_in_order(job: Job, file: Path, client: Client, bar: Any, todo: list[range]) -> None:
     from distributed import KilledWorker  # noqa: PLC0415
 
     over = threading.Event()
-    future = client.submit(work_in_order, job, pure=False)
+    future = client.submit(work_in_order, file, pure=False)
     future.add_done_callback(lambda _: over.set())
     try:
         while todo:
@@ -363,7 +292,7 @@ def _give_up(job: Job, frames: range) -> None:
         f"The process that worked on frames {frames.start} to {frames.stop - 1} died, again and again: one "
         "of them crashes the cell, or needs more memory than there is."
     )
-    _write_part(job, frames, [_failure(i, 0.0, why) for i in frames])
+    job.write_part(frames, [failure(i, 0.0, why) for i in frames])
 
 
 def _end(job: Job) -> None:
@@ -376,10 +305,7 @@ def _end(job: Job) -> None:
     finish(job.out, lines)
     _write_errors(job.out / "errors.csv", lines)
     _write_about(job.out, {**_begun(job.out), "done": True})
-    for frames in job.blocks():
-        job.part(frames).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # the rest of a worker that was killed
-        (job.out / PARTS).rmdir()
+    job.end()
 
 
 def _write_errors(path: Path, lines: Callable[[], Iterator[Line]]) -> None:

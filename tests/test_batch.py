@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
 
 import distributed
+import h5py
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from disks import make_read_only, small_disk
+from PIL import Image as Picture
 
 import dmlink
 from dmlink import batch, recordings
 from dmlink.cli import main
 from dmlink.indm.results import Boxes, Image, Points, Profile, Table, Text
 from dmlink.program import Program
+from dmlink.simulator.gatan_files import write_in_situ_raw, write_in_situ_tree
 
 N = 30
 
@@ -191,17 +196,174 @@ def test_a_recording_that_changes_meanwhile_is_told(path, client):
         run(path, text, client)
 
 
+def in_files(folder, kind):
+    """Write a recording that lies in several files; return its path and one of the files."""
+    stack = np.random.default_rng(3).integers(0, 4000, (6, 20, 24), np.uint16)
+    path = folder / "x.dm4"
+    if kind == "raw":
+        write_in_situ_raw(path, stack, exposure=0.1, part_bytes=3000)
+        return path, folder / "x.raw_1"
+    if kind == "tree":
+        write_in_situ_tree(folder, stack, name="x", exposure=0.5)
+        return path, next(folder.glob("Hour_00/Minute_00/Second_02/*.dm4"))
+    if kind == "zarr":
+        zarr.create_array(folder / "x.zarr", data=stack, chunks=(2, 20, 24))
+        return folder / "x.zarr", folder / "x.zarr" / "c" / "1" / "0" / "0"
+    if kind == "virtual":
+        layout = h5py.VirtualLayout(stack.shape, stack.dtype)
+        layout[...] = h5py.VirtualSource("part.h5", "frames", stack.shape)
+        with h5py.File(folder / "part.h5", "w") as part, h5py.File(folder / "x.h5", "w") as file:
+            part["frames"] = stack
+            file.create_virtual_dataset("frames", layout)
+        return folder / "x.h5", folder / "part.h5"
+    if kind == "json":
+        np.save(folder / "x.npy", stack)
+        return folder / "x.npy", folder / "x.json"
+    for i, frame in enumerate(stack):
+        Picture.fromarray(frame).save(folder / f"{i}.png")
+    return folder, folder / "4.png"
+
+
+@pytest.mark.parametrize("kind", ["raw", "tree", "zarr", "virtual", "json", "folder"])
+def test_begun_again_it_goes_on_only_if_no_file_was_changed(tmp_path, client, kind, monkeypatch):
+    (tmp_path / "data").mkdir()
+    path, file = in_files(tmp_path / "data", kind)
+    cell = Program.from_cell("frame.max()", "cell", {})
+
+    def process():
+        return batch.process(path, cell, tmp_path / "out", client, progress=False)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(batch, "_run", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            process()
+    before = file.read_bytes() if file.exists() else b""
+    if before:
+        other = file.with_name("other")
+        other.write_bytes(before)
+        os.utime(other, (1e9, 1e9))  # neither larger nor newer than what it takes the place of
+        times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+        other.replace(file)
+    else:
+        file.write_text("{}")
+    with pytest.raises(FileExistsError, match=r"was changed since .* was begun; choose another"):
+        process()
+    if before:
+        os.utime(file, ns=times)
+    else:
+        file.unlink()
+    assert len(pd.read_csv(process() / "cell.csv")) == 6
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["raw", "folder"])
+def test_a_file_beside_the_first_that_changes_meanwhile_is_told(tmp_path, client, kind):
+    (tmp_path / "data").mkdir()
+    path, file = in_files(tmp_path / "data", kind)
+    text = f"import pathlib\nif info.index == 0:\n    pathlib.Path({str(file)!r}).touch()\nframe.max()"
+    with pytest.raises(RuntimeError, match="was changed while it was processed"):
+        batch.process(path, Program.from_cell(text, "cell", {}), tmp_path / "out", client, progress=False)
+
+
+def test_results_in_the_folder_of_the_recording_are_no_change_of_it(tmp_path, client):
+    path, _ = in_files(tmp_path, "folder")
+    cell = Program.from_cell("frame.max()", "cell", {})
+    out = batch.process(path, cell, path / "results", client, progress=False)
+    assert len(pd.read_csv(out / "cell.csv")) == 6
+
+
+def test_relative_paths_are_those_of_the_caller_wherever_workers_were_started(path, client, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    out = batch.process(path.name, Program.from_cell("frame.max()"), "out", client, progress=False)
+    assert len(pd.read_csv(path.parent / out / "cell.csv")) == N
+
+
+def test_workers_that_live_on_take_up_what_is_new_under_the_same_name(path, client):
+    for factor in (1, 2):
+        new = path.with_name("new.npy")
+        np.save(new, factor * np.ones((N, 20, 24), np.uint16))
+        new.replace(path)
+        for offset in (10.0, 20.0):
+            mask = np.full((20, 24), offset)
+            cell = Program.from_cell("float((frame + mask).max())", "cell", {"mask": mask})
+            out = batch.process(path, cell, path.parent / f"{factor} {offset}", client, progress=False)
+            assert set(pd.read_csv(out / "cell.csv")["value"]) == {factor + offset}
+
+
+def test_another_array_of_the_notebook_is_another_cell(path, client, monkeypatch):
+    def process(offset):
+        cell = Program.from_cell("float((frame + mask).max())", "cell", {"mask": np.full((20, 24), offset)})
+        return batch.process(path, cell, path.parent / "out", client, progress=False)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(batch, "_run", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            process(1.0)
+    with pytest.raises(FileExistsError, match="is not what this has begun"):
+        process(2.0)
+    assert len(pd.read_csv(process(1.0) / "cell.csv")) == N
+
+
+def test_little_travels_to_a_worker_however_large_the_arrays_of_the_cell(path, client, monkeypatch):
+    sent, submit = [], client.submit
+
+    def watched(*arguments, **options):
+        sent.append(len(pickle.dumps(arguments)))
+        return submit(*arguments, **options)
+
+    monkeypatch.setattr(client, "submit", watched)
+    mask = np.random.default_rng(0).random((1000, 1000))
+    cell = Program.from_cell("float(frame.max() + mask[0, 0])", "cell", {"mask": mask})
+    out = batch.process(path, cell, path.parent / "out", client, progress=False)
+    assert len(pd.read_csv(out / "cell.csv")) == N
+    assert max(sent) < 1000
+
+
+def test_a_worker_that_does_not_see_the_recording_says_so(path, client, monkeypatch):
+    load = batch.load
+
+    def then_lose_it(program):
+        path.unlink()
+        return load(program)
+
+    monkeypatch.setattr(batch, "load", then_lose_it)
+    told = "A worker cannot begin .There is no recording at .* the same files under the same path"
+    with pytest.raises(RuntimeError, match=told):
+        run(path, "frame.max()", client)
+
+
+def test_dask_knows_of_a_few_blocks_and_forgets_those_that_are_done(path, client, monkeypatch):
+    monkeypatch.setattr(batch, "AHEAD", 2)
+    submit, submitted, before = client.submit, [], set(client.futures)
+
+    def submit_when_others_are_forgotten(*arguments, **options):
+        end = time.monotonic() + 10
+        while len(set(client.futures) - before) > batch.AHEAD:
+            assert time.monotonic() < end, "more blocks are known than were to be"
+            time.sleep(0.001)
+        submitted.append(arguments)
+        return submit(*arguments, **options)
+
+    monkeypatch.setattr(client, "submit", submit_when_others_are_forgotten)
+    out, _ = run(path, "frame.max()", client)
+    assert len(pd.read_csv(out / "cell.csv")) == N
+    assert len(submitted) == 8
+
+
 def test_a_full_disk_is_told_and_what_is_done_is_kept(path, client):
-    disk = path.parent / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        with pytest.raises(OSError, match=r"The disk is full; what is done is kept in .*: begin again"):
-            run(path, "np.random.rand(200, 200)", client, out="disk/out")
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    told = r"The disk is full; what is done is kept in .*: begin again"
+    with small_disk(path.parent / "disk", "100k"), pytest.raises(OSError, match=told):
+        run(path, "np.random.rand(200, 200)", client, out="disk/out")
+
+
+def test_a_read_only_target_is_told(path, client):
+    with small_disk(path.parent / "disk", "100k") as disk:
+        make_read_only(disk)
+        with pytest.raises(OSError, match="Read-only file system"):
+            run(path, "frame.max()", client, out="disk/out")
 
 
 def test_the_command_runs_a_file_or_a_cell_of_a_notebook_on_a_cluster(path, client, capsys, tmp_path):
