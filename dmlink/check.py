@@ -64,8 +64,9 @@ class Check(tuple[Comparison, ...]):
             mine = [c for c in self if c.window == window]
             wrong = [c for c in mine if not c.equal]
             first = f"frame {wrong[0].frame}: {wrong[0].wrong}" if wrong else ""
-            largest = f"{max(c.difference for c in mine):.3g}"
-            table.append((window, str(len(mine)), str(len(mine) - len(wrong)), largest, first))
+            largest = max(c.difference for c in mine)
+            said = "-" if largest == INF else f"{largest:.3g}"
+            table.append((window, str(len(mine)), str(len(mine) - len(wrong)), said, first))
         width = max(len(row[0]) for row in table)
         lines = [
             f"{row[0]:<{width}}  {row[1]:>6}  {row[2]:>6}  {row[3]:>10}  {row[4]}".rstrip() for row in table
@@ -101,18 +102,22 @@ def check(
 
     Raises
     ------
+    ValueError, SyntaxError
+        If it is no exported script, or no Python any more.
     RuntimeError
-        If the script fails: with what it printed.
+        If the script fails, with what it printed; or the cell.
     """
-    from dmlink.readback import read_script  # noqa: PLC0415 - it makes cells, which can be exported
+    from dmlink.readback import parts_of, read_script  # noqa: PLC0415 - they make cells, which can be exported
     from dmlink.simulator import Microscope  # noqa: PLC0415 - takes DigitalMicrograph's place meanwhile
 
+    name = parts_of(script)[0]
     against = read_script(script) if against is None else against
     program = against if isinstance(against, Program) else against.program
     text = Path(script).read_text(encoding="utf-8")
+    compile(text, str(script), "exec", dont_inherit=True)
     cell = Instance(program)
     played = Played(frames)
-    wanted = Wanted(program.name, played.name)
+    wanted = Wanted(name, played.name)
     comparisons: list[Comparison] = []
     # the last two as the simulated camera has them
     tags = {**frames[0].tags, "exposure": 1 / FPS, "binning": 1.0}
@@ -122,8 +127,12 @@ def check(
         microscope.camera.seek(0)
         microscope.camera.step()
         began = time.perf_counter()
-        running = microscope.run_script(text, background=False, name=program.name)
-        running.join(60.0)
+        running = microscope.run_script(text, background=False, name=name)
+        try:
+            running.join(60.0)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"{script} fails as soon as it is executed: {what}.") from error
         before: Any = None
         for index, frame in enumerate(frames):
             if index:
@@ -136,17 +145,7 @@ def check(
             before = frame.data
             info = Info(index, frame.time, _in_dm(frame.x), _in_dm(frame.y), None, played.name, tags)
             said = running.output
-            try:
-                result = cell.process(frame.data, info)
-            except Exception as error:
-                lines = [
-                    f"The cell fails at frame {frame.index}: {cell.explain(error)}",
-                    "The script said:",
-                    *said,
-                ]
-                raise RuntimeError("\n".join(lines)) from error
-            if any("of the script: " in line or "showing the result: " in line for line in said):
-                raise RuntimeError("\n".join([f"{script} failed at frame {frame.index}. It said:", *said]))
+            result = _processed(cell, frame, info, script, said)
             if result:
                 windows = {window.name: window for window in microscope.windows()}
                 comparisons += wanted.compare(frame.index, index, result, windows, said)
@@ -155,6 +154,26 @@ def check(
 
             draw(microscope.windows(), picture)
     return Check(comparisons)
+
+
+def _processed(cell: Instance, frame: Frame, info: Info, script: str | Path, said: list[str]) -> Any:
+    """Return the cell's result.
+
+    Raises
+    ------
+    RuntimeError
+        If the cell fails, or the script has.
+    """
+    failed = [line for line in said if "of the script: " in line or "showing the result: " in line]
+    try:
+        result = cell.process(frame.data, info)
+    except Exception as error:
+        why = "; ".join(cell.explain(error).splitlines())
+        too = f"The script says: {failed[0]}." if failed else "The script does not."
+        raise RuntimeError(f"The cell fails at frame {frame.index}: {why}. {too}") from error
+    if failed:
+        raise RuntimeError("\n".join([f"{script} failed at frame {frame.index}. It said:", *said]))
+    return result
 
 
 class Wanted:

@@ -39,10 +39,7 @@ def read_script(path: str | Path) -> LiveCell:
         As Python raises it.
     """
     path = Path(path)
-    above, found, below = "\n".join(split_lines(path.read_text(encoding="utf-8"))).partition(BELOW)
-    name = re.search(r"^ *(?:start|process_recording)\((.+?), sys\._getframe", below, re.MULTILINE)
-    if not found or not name:
-        raise ValueError(f"{path} is not a script that dmlink has exported: it has no line '{BELOW}'.")
+    name, above, below = parts_of(path)
     above = above.replace(f"{FUTURE}\n", "")
     tree = ast.parse(above, str(path))
     process = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "process"]
@@ -73,7 +70,23 @@ def read_script(path: str | Path) -> LiveCell:
     head = [line for line in imports if not line.startswith("from __future__")]
     written = [text for _, text in parameters]
     parts = ["\n".join(part) for part in (head, written, _body(above, process[0])) if part]
-    return LiveCell("\n\n".join(parts), ast.literal_eval(name[1]), namespace)
+    return LiveCell("\n\n".join(parts), name, namespace)
+
+
+def parts_of(path: str | Path) -> tuple[str, str, str]:
+    """Return the name of an exported script's cell, and what stands above and below its line.
+
+    Raises
+    ------
+    ValueError
+        If it is no such script.
+    """
+    text = "\n".join(split_lines(Path(path).read_text(encoding="utf-8")))
+    above, _, below = text.partition(BELOW)
+    name = re.search(r"^ *(?:start|process_recording)\((.+?), sys\._getframe", below, re.MULTILINE)
+    if not name:
+        raise ValueError(f"{path} is not a script that dmlink has exported: it has no line '{BELOW}'.")
+    return ast.literal_eval(name[1]), above, below
 
 
 def _first(node: ast.stmt) -> int:

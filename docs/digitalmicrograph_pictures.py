@@ -25,32 +25,37 @@ fy, fx = (np.fft.fftfreq(n) for n in frame.shape)
 ring = (np.hypot(fy[:, None], fx) * 2 * n_bins).astype(int).ravel()
 total, count = np.bincount(ring, power.ravel()), np.bincount(ring)
 
-Profile(np.log10(total / count)[:n_bins], scale=0.5 / n_bins / info.scale, unit="1/" + info.unit)"""
-MARKS = """dark = frame < frame.mean() - 3 * frame.std()
-rows, columns = np.nonzero(dark)
-Boxes([[rows.min(), columns.min(), rows.max(), columns.max()]])"""
+Profile(np.log10(1 + total / count)[:n_bins], scale=0.5 / n_bins / info.scale, unit="1/" + info.unit)"""
+MARKS = """from scipy import ndimage
+
+smooth = ndimage.gaussian_filter(frame.astype(float), 6)
+particles, _ = ndimage.label(smooth < smooth.mean() - smooth.std())
+Boxes([(y.start, x.start, y.stop, x.stop) for y, x in ndimage.find_objects(particles)])"""
 
 
 def main() -> None:
     """Play the steps of the page, and draw what stands on the screen after each."""
     with recordings.open(nanoparticles()) as recording, Microscope(recording, loop=True) as dm:
         dm.camera.pause()
-        draw(dm.windows(), IMAGES / "dm-1-view.png")
         dm.draw_roi(120, 120, 376, 376)
-        _execute(dm, CELL, "radial_profile", 40)
-        draw(dm.windows()[::-1], IMAGES / "dm-2-running.png")
-        _execute(dm, MARKS, "particles", 10)
-        draw(dm.windows()[::-1], IMAGES / "dm-3-marks.png")
+        draw(dm.windows(), IMAGES / "dm-1-view.png")
+        said = _execute(dm, CELL, "radial_profile", 40)
+        draw(dm.windows()[::-1], IMAGES / "dm-2-running.png", said)
+        said += _execute(dm, MARKS, "particles", 10)
+        draw(dm.windows()[::-1], IMAGES / "dm-3-marks.png", said)
 
 
-def _execute(dm: Microscope, text: str, name: str, frames: int) -> None:
+def _execute(dm: Microscope, text: str, name: str, frames: int) -> list[str]:
+    """Execute the cell's script, play some frames, and return what it has printed."""
     program = Program.from_cell(text, name, {"np": np})
-    dm.run_script(script(program), background=False, name=name).join(60)
+    running = dm.run_script(script(program), background=False, name=name)
+    running.join(60)
     for _ in range(frames):
         dm.settle()
         time.sleep(0.1)  # the scripts rest as long as they have worked
         dm.camera.step()
     dm.settle()
+    return running.output
 
 
 if __name__ == "__main__":

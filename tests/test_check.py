@@ -88,10 +88,34 @@ def test_a_script_that_fails_is_an_error_with_what_it_said(exported):
 
 def test_a_cell_that_fails_is_an_error_with_its_line(exported):
     cell, path = exported("x = info.index - 2\n1 / x")
-    with pytest.raises(
-        RuntimeError, match=r"cell fails at frame 6: line 2: 1 / x\nZeroDivision[^$]*The script said"
-    ):
+    with pytest.raises(RuntimeError) as raised:
         check(path, frames(), cell)
+    assert str(raised.value).startswith("The cell fails at frame 6: line 2: 1 / x; ZeroDivisionError: ")
+    assert "The script says: test: frame 2, line " in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (("# -----", "# "), ValueError, "not a script that dmlink has exported"),
+        (("frame.mean()", "frame.mean("), SyntaxError, "never closed"),
+        (
+            ("\ndef process", "\nimport nosuch\ndef process"),
+            RuntimeError,
+            "as soon as it is executed: ModuleNotFound",
+        ),
+    ],
+)
+def test_a_script_that_is_none_is_refused(exported, change, error, said):
+    cell, path = exported("frame.mean()")
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(error, match=said):
+        check(path, frames(), cell)
+
+
+def test_the_windows_have_the_name_that_the_script_has(exported):
+    _, path = exported("frame.mean()", "from_the_notebook")
+    assert check(path, frames(2), Program.from_cell("frame.mean()", "a_file")).equal
 
 
 def test_marks_of_several_results_are_compared_together(exported):

@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     windows = len({comparison.window for comparison in result})
     verdict = "all equal" if result.equal else "NOT equal" if result else "nothing to compare"
     print(
-        f"{len(result)} comparisons of {len(frames)} frames in {windows} windows: {verdict}. See {picture}."
+        f"{len(result)} comparisons of {len(frames)} frames in {windows} windows: {verdict}. Compared with "
+        f"{options.against or 'the cell that the script holds'}; the windows are in {picture}."
     )
     return 0 if result.equal else 1
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SIZE = 320  # pixels of a window's content
 BAR = 24  # height of its title
 GAP = 12
-LETTER = (8, 15)  # pixels of a letter in the Results window
+LINE = 14  # pixels from line to line in the Results window
 LINE_PLOT = 3
 BOX = 5  # DM's number of this kind of annotation
 BACK, FRAME, TITLE, PAPER, INK, GREY = "#6b7785", "#2b3440", "#ffffff", "#ffffff", "#1f4e8c", "#444444"
@@ -25,14 +25,14 @@ MARK, ROI = "#ffcc00", "#ff5040"
 
 
 def draw(windows: Sequence[OpenWindow], path: str | Path, said: Sequence[str] = ()) -> None:
-    """Write a PNG with all these windows, three in a row, with title, axes, ROIs and marks.
+    """Write a PNG with all these windows, two or three in a row, with title, axes, ROIs and marks.
 
     The lines of `said`, the last ones if there are many, stand in the Results window.
     """
     drawn = [_window(window) for window in windows]
     if said:
         drawn.append(_framed("Results", _results(said), ""))
-    columns = max(1, min(3, len(drawn)))
+    columns = 2 if len(drawn) == 4 else max(1, min(3, len(drawn)))
     rows = max(1, -(-len(drawn) // columns))
     size = (GAP + columns * (SIZE + GAP), GAP + rows * (SIZE + 2 * BAR + GAP))
     desk = Image.new("RGB", size, BACK)
@@ -60,14 +60,14 @@ def _framed(title: str, content: Image.Image, below: str) -> Image.Image:
 
 
 def _results(said: Sequence[str]) -> Image.Image:
-    """Draw lines of text, each letter as wide as the others, so that tables are in columns."""
+    """Draw lines of text, with letters of one width, so that tables are in columns."""
     sheet = Image.new("RGB", (SIZE - 8, SIZE - 8), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTER[1] - 3)
-    across, down = (side // letter for side, letter in zip(sheet.size, LETTER, strict=True))
-    lines = [part for line in said for part in textwrap.wrap(line, across - 1, drop_whitespace=False) or [""]]
+    font = ImageFont.load_default_imagefont()
+    across, down = (sheet.width - 12) // int(font.getbbox("m")[2]), (sheet.height - 12) // LINE
+    lines = [part for line in said for part in textwrap.wrap(line, across, drop_whitespace=False) or [""]]
+    pen = ImageDraw.Draw(sheet)
     for row, line in enumerate(lines[-down:]):
-        for column, letter in enumerate(line):
-            pen.text(((column + 1) * LETTER[0], row * LETTER[1] + 4), letter, "#222222", font, anchor="ma")
+        pen.text((6, 6 + row * LINE), line, "#222222", font)
     return sheet
 
 
