@@ -1,6 +1,7 @@
 """The gallery's cells against recordings of which everything is known, and against real ones."""
 
 import colorsys
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from dmlink import Axis, LiveCell, data, gallery
 from dmlink.cli import bench
 from dmlink.frame import Info
 
+thon_rings = sys.modules["dmlink.data.thon_rings"]  # the module, of which `data` has the function
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -70,6 +72,25 @@ def test_focus_and_astigmatism_are_found():
         if truth["astigmatism"][i] > 9:
             off = results["direction"].value - truth["direction"][i]
             assert abs((off + 90) % 180 - 90) < 6
+
+
+@pytest.mark.parametrize("defocus", [22, 40, 60, 80, 100, 250, 390, -30, -100, -250])
+def test_focus_is_found_within_two_percent_over_the_range_that_is_tried(defocus):
+    nm, rng = Axis(0, 0.05, "nm"), np.random.default_rng([5, abs(defocus)])
+    frame = rng.poisson(thon_rings.DOSE * (1 + thon_rings.film(rng, defocus, 0.1 * abs(defocus), 75)))
+    info = Info(x=nm, y=nm, tags={"high_tension": thon_rings.HIGH_TENSION})
+    found = cell("focus_astigmatism", Cs=1.2, largest=400).run(frame, info).results["defocus"].series
+    assert found["defocus"] == pytest.approx(defocus, rel=0.02)
+    assert found["astigmatism"] == pytest.approx(0.1 * abs(defocus), abs=4)
+
+
+@pytest.mark.parametrize("defocus", [15, 430, 600])
+def test_a_focus_beyond_the_range_that_is_tried_is_not_given_but_said(defocus, capsys):
+    nm, rng = Axis(0, 0.05, "nm"), np.random.default_rng(5)
+    frame = rng.poisson(thon_rings.DOSE * (1 + thon_rings.film(rng, defocus, 0, 0)))
+    info = Info(x=nm, y=nm, tags={"high_tension": thon_rings.HIGH_TENSION})
+    assert cell("focus_astigmatism", Cs=1.2, largest=400).run(frame, info).results.keys() == {"match"}
+    assert "No defocus of 20 to 400 nm" in capsys.readouterr().out
 
 
 def test_focus_of_another_high_tension_is_another():
