@@ -110,9 +110,7 @@ def program_of(cell: LiveCell | Program | str | PathLike[str]) -> Program:
     file, mark, name = text.rpartition(".ipynb:")
     if mark:
         return ipynb.program(f"{file}.ipynb", name)
-    if text.endswith(".ipynb"):
-        return ipynb.program(text)
-    return Program.from_cell(Path(text).read_text("utf-8"), Path(text).stem)
+    return ipynb.program(text)
 
 
 def _begin(recording: Recording, program: Program, out: Path) -> Job:

@@ -98,7 +98,7 @@ def check(
         The cell; its program is run anew, so nothing it keeps in `state` matters. Without it, the cell is
         what the script itself says above its line.
     picture : str or Path, optional
-        A PNG file to write, with all windows as they are after the last frame.
+        A PNG file to write, with all windows as they are after the last frame, and what was printed.
 
     Raises
     ------
@@ -152,7 +152,8 @@ def check(
         if picture:
             from dmlink.simulator.picture import draw  # noqa: PLC0415 - as above
 
-            draw(microscope.windows(), picture)
+            printed = [line for line in running.output if not line.startswith(f"{name}: running on ")]
+            draw(microscope.windows(), picture, printed)
     return Check(comparisons)
 
 

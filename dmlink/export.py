@@ -28,6 +28,7 @@ READ = {"live": ("tags", "line"), "batch": ("tags",)}  # of `info`, where a cell
 # What a bare value can mean, in the order in which it is tried.
 MEANINGS = ("Text", "Scalar", "Several", "Table", "Figure", "Profile", "Image")
 OPENING = {"open", "load", "loadtxt", "fromfile", "genfromtxt", "memmap", "imread", "read_csv", "Path"}
+OF_NOTEBOOKS = {"IPython", "anywidget", "bqplot", "dmlink_widgets", "ipykernel", "ipywidgets"}
 FUTURE = "from __future__ import annotations  # so that Python 3.7 reads newer ones\n"
 HEADER = '''"""{name}: processes every frame of {of} in DigitalMicrograph.
 
@@ -229,11 +230,18 @@ def _unnamed_methods(definitions: list[ast.FunctionDef | ast.ClassDef], text: st
 
 
 def _refuse_elsewhere(program: Program) -> None:
-    """Refuse files by relative paths, and results that are used otherwise than by calling them."""
+    """Refuse what is not there: notebooks, files by relative paths, results for more than to be called."""
     tree = ast.parse(program.source)
     given = KINDS & {alias.name for node in tree.body if _is_ours(node) for alias in node.names}
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            modules = [getattr(node, "module", None), *(alias.name for alias in node.names)]
+            if OF_NOTEBOOKS & {(module or "").partition(".")[0] for module in modules}:
+                raise ValueError(
+                    f"{_at(program, node)}: '{ast.unparse(node)}' belongs to notebooks; there is none in "
+                    "DigitalMicrograph. Give the cell a parameter or a result instead."
+                )
         if isinstance(node, ast.Name) and node.id in given and id(node) not in called:
             raise ValueError(f"{_at(program, node)}: {node.id} is called in a script, and nothing else.")
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in OPENING:
@@ -245,7 +253,7 @@ def _refuse_elsewhere(program: Program) -> None:
                 )
 
 
-def _at(program: Program, node: ast.expr) -> str:
+def _at(program: Program, node: ast.expr | ast.stmt) -> str:
     line = program.line_of(node.lineno)
     return f"line {line}" if line else "In what the cell uses"
 

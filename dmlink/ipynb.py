@@ -1,4 +1,4 @@
-"""The live cells of a notebook file, read without a kernel."""
+"""The live cells of a notebook file, read without a kernel; or the one that a file consists of."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 def program(path: str | Path, name: str | None = None) -> Program:
     """Return the program of the live cell `name` of a notebook; the only one need not be named.
 
-    The notebook is not run: the cell can use the imports, functions, classes and plain constants that stand
-    in the notebook, but not what the notebook computes.
+    A file of another kind is the text of one cell, called `name` or as the file. A notebook is not run: the
+    cell can use the imports, functions, classes and plain constants that stand in it, not what it computes.
 
     Raises
     ------
     ValueError, SyntaxError
         If there is no such cell, or it needs more than that.
     """
-    cells = [str(cell.source) for cell in _read(Path(path)).cells if cell.cell_type == "code"]
+    path = Path(path)
+    if path.suffix != ".ipynb":
+        return Program.from_cell(_text(path), name or path.stem)
+    cells = [str(cell.source) for cell in _read(path).cells if cell.cell_type == "code"]
     live = dict(_live(cells))
     if name is None and len(live) == 1:
         name = next(iter(live))
@@ -40,11 +43,20 @@ def program(path: str | Path, name: str | None = None) -> Program:
         there = ", ".join(live) or "none"
         which = "which one of its live cells is meant" if name is None else f"no live cell named {name!r}"
         raise ValueError(f"{path}: {which}? It has: {there}.")
-    names, failed = namespace(Path(path), cells)
+    names, failed = namespace(path, cells)
     try:
         return Program.from_cell(live[name], name, names)
     except ValueError as error:
-        raise ValueError(" ".join([f"{error}", *_why(Path(path), str(error), failed)])) from None
+        raise ValueError(" ".join([f"{error}", *_why(path, str(error), failed)])) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not the text of a cell in UTF-8: {error.reason} at byte {error.start}."
+        ) from None
 
 
 def _read(path: Path) -> Any:

@@ -692,6 +692,7 @@ def test_every_construct_shows_there_what_it_shows_here(tmp_path, text):
         ("x = 1\nfile.read()", "line 2: 'file' is an open file"),
         ("x = 1\ndata = np.load('dark.npy')\nframe - data", "line 2: 'dark.npy' is looked for in"),
         ("x = 1\nwith open('a/b.txt') as f: x = f.read()\nx", "line 2: 'a/b.txt' is looked for in"),
+        ("x = 1\nimport ipywidgets as w\nw.IntSlider().value", "line 2: 'import ipywidgets as w' belongs to"),
         ("x = isinstance(frame, Image)\nx", "line 1: Image is called in a script, and nothing else"),
     ],
 )
@@ -739,16 +740,21 @@ def test_the_command_exports_a_cell_from_a_file(tmp_path, capsys, monkeypatch):
     assert main(["export", "mean.py"]) == 1
     assert "mean_dm.py exists" in capsys.readouterr().err
     assert main(["export", "mean.py", "--overwrite", "-o", "mean_dm.py"]) == 0
+    Path("nothing.py").write_text("x = frame.mean()\n")
+    assert main(["export", "nothing.py"]) == 0
+    assert "Note: The cell's last line is not an expression: it gives no result." in capsys.readouterr().out
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("wrong.py").write_text("frame.mean(\n")
+    Path("bytes.py").write_bytes(b"\xff\xfe")
     Path("undefined.py").write_text("x = 1\nsigma * frame.mean()\n")
     for arguments, said in (
         (["missing.py"], "missing.py"),
         (["wrong.py"], "line 1"),
         (["undefined.py"], "line 2: name 'sigma' is not defined"),
+        (["bytes.py"], "bytes.py is not the text of a cell in UTF-8: invalid start byte at byte 0"),
     ):
         assert main(["export", *arguments]) == 1
         error = capsys.readouterr().err

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from dmlink import ipynb, recordings
 from dmlink.check import check
-from dmlink.program import Program
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{picture} exists. Choose another name (-o), or --overwrite it.")
     with recordings.open(options.data) as recording:
         frames = [recording[i] for i in range(min(len(recording), options.frames))]
-    result = check(options.script, frames, _cell(options), picture)
+    cell = ipynb.program(options.against, options.name) if options.against else None
+    result = check(options.script, frames, cell, picture)
     print(result)
     windows = len({comparison.window for comparison in result})
     verdict = "all equal" if result.equal else "NOT equal" if result else "nothing to compare"
@@ -47,12 +47,3 @@ def run(options: argparse.Namespace) -> int:
         f"{options.against or 'the cell that the script holds'}; the windows are in {picture}."
     )
     return 0 if result.equal else 1
-
-
-def _cell(options: argparse.Namespace) -> Program | None:
-    if options.against is None:
-        return None
-    if options.against.suffix == ".ipynb":
-        return ipynb.program(options.against, options.name)
-    text = options.against.read_text(encoding="utf-8")
-    return Program.from_cell(text, options.name or options.against.stem)

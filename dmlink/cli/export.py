@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dmlink import ipynb
 from dmlink.export import export
 from dmlink.needs import PYTHON_OF_GMS
-from dmlink.program import Program
 
 if TYPE_CHECKING:
     import argparse
@@ -32,12 +31,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Export the cell."""
-    source: Path = options.file
-    if source.suffix == ".ipynb":
-        program = ipynb.program(source, options.name)
-    else:
-        program = Program.from_cell(source.read_text(encoding="utf-8"), options.name or source.stem)
+    program = ipynb.program(options.file, options.name)
     output = options.output or Path(f"{program.name}_dm.py")
     path = export(program, output, options.target, gms=options.gms, overwrite=options.overwrite)
+    for note in program.notes:
+        print(f"Note: {note}")
     print(f"{path} is written. Open it in a script window of DigitalMicrograph and execute it.")
     return 0
