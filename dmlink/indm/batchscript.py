@@ -15,10 +15,12 @@ from dmlink.indm.scriptresults import Axis
 from dmlink.indm.scriptwindow import Window, ascii_text
 
 
-def remember(live, name, column):
+def remember(live, name, column, empty):
     """Put a column into those of all frames."""
     if name not in live.columns or len(live.columns[name]) != len(column):
-        live.columns[name] = np.zeros((len(column), live.frames), np.float32)
+        live.columns[name] = np.full(
+            (len(column), live.frames), np.where(np.isfinite(empty), empty, 0), np.float32
+        )
     live.columns[name][:, live.index] = column
     return live.columns[name], Axis(0.0, 1.0, "frames"), slice(live.index, live.index + 1)
 

@@ -34,7 +34,8 @@ class Scalar:
         self.unit, self.name = unit, name
 
     def show(self, live, name, info):
-        columns, frames, new = remember(live, name, list(self.series.values()))
+        values = list(self.series.values())
+        columns, frames, new = remember(live, name, values, empty=[[value] for value in values])
         live.draw(name, columns, (frames, Axis()), self.unit, line=True, new=new)
 
     @staticmethod
@@ -51,7 +52,7 @@ class Profile:
 
     def show(self, live, name, info):
         live.draw(name, self.values, (self.x,), self.value_unit, line=True)
-        columns, frames, new = remember(live, name, self.values)
+        columns, frames, new = remember(live, name, self.values, empty=self.values.min())
         live.draw(f"{name} in time", columns, (frames, self.x), self.value_unit, new=new)
 
     @staticmethod
@@ -59,16 +60,20 @@ class Profile:
         return np.ndim(value) == 1
 
 
-def remember(live, name, column):
-    """Add a column to those of the frames before; their number doubles, at last the older half goes."""
+def remember(live, name, column, empty):
+    """Add a column to those of the frames before; when they are full, there is room for twice as many.
+
+    Of more than 2048 the older half goes. DM fits its contrast to all of them: the empty ones are like this.
+    """
     columns, first, n = live.columns.get(name, (np.zeros((0, 0)), 0, 0))
     if len(column) != len(columns):
-        columns, first, n = np.zeros((len(column), 256), np.float32), 0, 0
+        columns, first, n = np.zeros((len(column), 0), np.float32), 0, 0
     new = slice(n, n + 1)
     if n == columns.shape[1]:
         gone, new = n // 2 if n >= 2048 else 0, slice(None)
         kept, first, n = columns[:, gone:], first + gone, n - gone
-        columns = np.hstack([kept, np.zeros_like(kept)])
+        room = np.full((len(column), max(n, 256)), np.where(np.isfinite(empty), empty, 0), np.float32)
+        columns = np.hstack([kept, room])
     columns[:, n] = column
     live.columns[name] = columns, first, n + 1
     return columns, Axis(float(first), 1.0, "frames"), new

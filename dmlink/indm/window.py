@@ -47,7 +47,7 @@ class Window:
         self._closing: Any = None
         self._closed = False
         self._like: tuple[Any, ...] = ()  # what can be drawn into the image that is there
-        self._history = np.zeros((1, STRIP_LENGTH), np.float32)
+        self._history = np.zeros((0, 0), np.float32)
         self._n = 0  # frames in the history
 
     @property
@@ -96,9 +96,11 @@ class Window:
 
     def _append(self, values: list[float]) -> None:
         if len(values) != len(self._history):
-            self._history, self._n = np.zeros((len(values), STRIP_LENGTH), np.float32), 0
-        if self._n == self._history.shape[1]:
-            self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
+            self._history, self._n = np.zeros((len(values), 0), np.float32), 0
+        if self._n == self._history.shape[1]:  # DM fits its contrast to all: the empty ones are like this one
+            like = np.where(np.isfinite(values), values, 0)[:, None]
+            room = np.full((len(values), max(STRIP_LENGTH, self._n)), like, np.float32)
+            self._history = np.concatenate([self._history, room], axis=1)
         self._history[:, self._n] = values
         self._n += 1
 

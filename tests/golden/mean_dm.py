@@ -48,19 +48,21 @@ def dmlink_live():
             self.unit, self.name = unit, name
 
         def show(self, live, name, info):
-            columns, frames, new = remember(live, name, list(self.series.values()))
+            values = list(self.series.values())
+            columns, frames, new = remember(live, name, values, empty=[[value] for value in values])
             live.draw(name, columns, (frames, Axis()), self.unit, line=True, new=new)
 
-    def remember(live, name, column):
-        """Add a column to those of the frames before; their number doubles, at last the older half goes."""
+    def remember(live, name, column, empty):
+        """Add a column to those of the frames before; when they are full, there is room for twice as many."""
         columns, first, n = live.columns.get(name, (np.zeros((0, 0)), 0, 0))
         if len(column) != len(columns):
-            columns, first, n = np.zeros((len(column), 256), np.float32), 0, 0
+            columns, first, n = np.zeros((len(column), 0), np.float32), 0, 0
         new = slice(n, n + 1)
         if n == columns.shape[1]:
             gone, new = n // 2 if n >= 2048 else 0, slice(None)
             kept, first, n = columns[:, gone:], first + gone, n - gone
-            columns = np.hstack([kept, np.zeros_like(kept)])
+            room = np.full((len(column), max(n, 256)), np.where(np.isfinite(empty), empty, 0), np.float32)
+            columns = np.hstack([kept, room])
         columns[:, n] = column
         live.columns[name] = columns, first, n + 1
         return columns, Axis(float(first), 1.0, "frames"), new
