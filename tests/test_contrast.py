@@ -7,6 +7,10 @@ import pytest
 import simplejpeg
 from dmlink_widgets import colour, picture
 from dmlink_widgets.contrast import Contrast
+from dmlink_widgets.contrast_controls import ContrastControls
+from dmlink_widgets.image_figure import ImageFigure
+
+from dmlink.indm.info import Axis
 
 RAMP = np.linspace(-5.0, 10.0, 100 * 100).reshape(100, 100)
 
@@ -85,3 +89,36 @@ def test_a_cell_keeps_its_colour_and_the_next_one_gets_another():
     first, second = colour.colour_of("first of this test"), colour.colour_of("second of this test")
     assert first != second
     assert colour.colour_of("first of this test") == first
+
+
+def test_limits_can_be_typed_and_an_empty_one_is_found_from_each_frame():
+    figure, changes = ImageFigure(64), []
+    controls = ContrastControls(lambda: changes.append(controls.contrast.fixed))
+    controls.widget.reveal(opened=True)
+    low, high = controls._ends
+
+    def draw():
+        figure.draw(RAMP, Axis(), Axis(), controls.contrast)
+        controls.draw(figure)
+
+    draw()
+    automatic = figure.limits
+    assert (low.value, high.value) == ("", "")
+    assert (float(low.placeholder), float(high.placeholder)) == pytest.approx(automatic, abs=1e-4)
+    high.value = "5"
+    assert changes[-1] == (automatic[0], 5.0)
+    low.value = "-2.5"
+    assert changes[-1] == (-2.5, 5.0)
+    n = len(changes)
+    for nonsense in ("7", "nan", "a lot", "-inf"):  # 7 is above the upper limit
+        low.value = nonsense
+    assert len(changes) == n
+    low.value = "-1e0"
+    draw()
+    assert figure.limits == (-1.0, 5.0)
+    controls.histogram.chosen = [0.25, 4.0]  # dragged: the fields follow
+    assert (low.value, high.value) == ("0.25", "4")
+    low.value = ""
+    assert high.value == ""
+    draw()
+    assert figure.limits == automatic

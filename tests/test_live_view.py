@@ -53,7 +53,7 @@ def say(view, **message):
 
 def seen(view):
     """Answer for the browser: it shows the view, and has painted all that is drawn."""
-    view.fence.send = lambda _: say(view, painted={view.fence.name: view.fence.drawn})
+    view.fence.send = lambda message: say(view, painted=message["drawn"])
     say(view, visible=True)
 
 
@@ -190,9 +190,37 @@ def test_markers_of_a_cell_are_drawn_at_their_place_in_its_colour(view, link):
     assert first["points"] == [[11.5, 22.5]]
     assert second["boxes"] == [[1, 2, 3, 4]]
     assert (first["colour"], second["colour"]) == (colour_of("found"), colour_of("framed"))
+    wait_for(view, lambda: view._overlay.marks[1]["behind"] == view._frame.index - boxes.frame.index)
     points.stop()
     boxes.stop()
     wait_for(view, lambda: view._overlay.marks == [])
+
+
+def test_marks_of_later_frames_are_not_drawn_on_a_picture_that_stands(view, link):
+    cell = dmlink.LiveCell("Points([[1, info.index]])", "found").start(link)
+    wait_for(view, lambda: len(view._overlay.marks) == 1)
+    view.paused = True
+    wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))
+    number = view._frame.index
+    wait_for(view, lambda: cell.frame.index > number + 3)
+    view._look_again()
+    drawn = view.fence.drawn
+    wait_for(view, lambda: view.fence.drawn > drawn)
+    (mark,) = view._overlay.marks
+    found_in = mark["points"][0][1] - 0.5
+    assert found_in <= found_in + mark["behind"] == number
+    cell.stop()
+
+
+def test_picture_that_stands_is_not_made_anew_with_every_frame(view, link):
+    view.paused = True
+    wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))
+    reader, drawn = link.reader(), view.fence.drawn
+    for _ in range(10):
+        reader.next(5)
+    link.set_roi("part", dmlink.Roi(10, 20, 40, 60))
+    wait_for(view, lambda: view._overlay.rois == {"part": [10, 20, 40, 60]})  # it follows all the same
+    assert view.fence.drawn == drawn
 
 
 def test_contrast_is_set_by_the_controls_and_by_dragging_in_the_histogram(view):

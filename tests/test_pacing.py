@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 
 import pytest
@@ -34,7 +35,27 @@ def test_at_most_two_drawings_are_on_their_way(fence):
     fence.mark(now, None)
     assert fence.allows(now) == (False, False)
     answer(fence, painted={fence.name: 1})
+    assert fence.allows(now + 1) == (True, False)
+
+
+def test_second_drawing_waits_for_half_of_what_the_first_one_takes(fence):
+    answer(fence, visible=True)
+    fence.mark(fence._heard - 0.6, None)
+    answer(fence, painted={fence.name: 1})
+    now = fence._heard
     assert fence.allows(now) == (True, False)
+    fence.mark(now, None)
+    assert fence.allows(now + 0.2) == (False, False)  # it would be painted with the first one
+    assert fence.allows(now + 0.4) == (True, False)
+    answer(fence, painted={fence.name: 2}, ago=20.0)
+    assert fence.allows(now) == (True, False)
+
+
+def test_age_is_that_of_the_moment_of_the_paint_not_of_the_answer(fence):
+    answer(fence, visible=True)
+    fence.mark(0.0, 0.75)
+    answer(fence, painted={fence.name: 1}, ago=0.5)
+    assert fence.age == 0.25
 
 
 def test_hidden_panel_gets_nothing_until_it_is_seen_again(fence):
@@ -111,8 +132,8 @@ def test_painter_draws_a_changed_panel_when_its_fence_allows_it(fence):
 def test_panels_drawn_together_wait_for_each_other_and_one_alone_for_nobody(fence, monkeypatch):
     monkeypatch.setattr(pacing, "GATHER_SECONDS", 30.0)
     other = pacing.Fence(lambda frame: frame)
-    panels = {Panel(): fence, Panel(): other}
-    other.send = lambda _: None
+    panels, sent = {Panel(): fence, Panel(): other}, queue.SimpleQueue()
+    fence.send = other.send = sent.put
     painter = pacing.painter
     for panel, its in panels.items():
         answer(its, visible=True)
@@ -129,6 +150,8 @@ def test_panels_drawn_together_wait_for_each_other_and_one_alone_for_nobody(fenc
         assert two.drawn.acquire(timeout=5)
         assert one.drawn.acquire(timeout=5)
         assert set(painter._together) == set(panels)
+        assert sent.get(timeout=5) == {"drawn": {fence.name: 1}}
+        assert sent.get(timeout=5) == {"drawn": {fence.name: 2, other.name: 1}}  # the page is told once
     finally:
         for panel in panels:
             painter.remove(panel)
@@ -183,4 +206,5 @@ def test_one_answer_is_for_all_panels_that_were_painted_together(fence):
             each.mark(0.0, None)
         assert not each.allows(0.1)[0]
     answer(fence, painted={fence.name: 2, other.name: 2, "closed meanwhile": 5})
-    assert fence.allows(0.1) == other.allows(0.1) == (True, False)
+    now = fence._heard
+    assert fence.allows(now) == other.allows(now) == (True, False)

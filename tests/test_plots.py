@@ -37,8 +37,18 @@ def rows(content):
 
 
 def y_range(plot):
-    scale = plot.figure.marks[-1].scales["y"]
+    scale = plot.figure.figure.axes[1].scale
     return scale.min, scale.max
+
+
+def curves(plot):
+    """Return the curves that are painted, by colour: (x, y) in the units of linear axes."""
+    widget, (x, y) = plot.figure.curves, (axis.scale for axis in plot.figure.figure.axes)
+    _, _, height, width = widget.area
+    across, down = np.frombuffer(widget.points, "<f4").reshape(-1, 2).T.astype(float)
+    points = x.min + across / width * (x.max - x.min), y.max - down / height * (y.max - y.min)
+    ends = np.cumsum(widget.lengths)[:-1]
+    return dict(zip(widget.colours, zip(*(np.split(p, ends) for p in points), strict=True), strict=True))
 
 
 @pytest.mark.parametrize("value", [0.0, -3.5, 1e9, 1e-12, 1e308, -1e308, np.nan, np.inf, -np.inf])
@@ -76,9 +86,9 @@ def test_any_profile_can_be_drawn(values, axis, log, waterfall):
     low, high = y_range(plot)
     if not waterfall:
         assert low < high
-        assert np.asarray(plot._line.x).size <= figure.POINTS
+        assert 0 < sum(plot.figure.curves.lengths) <= figure.POINTS
     else:
-        assert plot.image.pixels.shape == (ROWS, plot.waterfall.rows.shape[1])
+        assert plot.image.canvas.shape == [ROWS, plot.waterfall.rows.shape[1]]
 
 
 @pytest.mark.parametrize(
@@ -118,8 +128,10 @@ def test_strip_chart_keeps_its_length_and_every_result():
     for time in range(12):
         plot.take(time / 10, Scalar({"a": time, "b": -time}))
     plot.draw(Scalar({"a": 11, "b": -11}), small=False)
-    np.testing.assert_allclose(plot._lines.x[0], [-0.4, -0.3, -0.2, -0.1, 0.0], atol=1e-9)
-    assert [list(line) for line in plot._lines.y] == [[7, 8, 9, 10, 11], [-7, -8, -9, -10, -11]]
+    (x, up), (_, down) = curves(plot).values()
+    np.testing.assert_allclose(x, [-0.4, -0.3, -0.2, -0.1, 0.0], atol=1e-6)
+    np.testing.assert_allclose(up, [7, 8, 9, 10, 11], atol=1e-5)
+    np.testing.assert_allclose(down, [-7, -8, -9, -10, -11], atol=1e-5)
     assert rows(plot.files()[".csv"]())[0] == ["time (s)", "a", "b"]
     assert rows(plot.files()[".csv"]())[-1] == ["1.1", "11.0", "-11.0"]
     plot._clear.click()
@@ -162,9 +174,11 @@ def test_held_curve_stays_beside_the_new_one_and_can_be_saved_with_its_axis():
     plot = drawn(first)
     plot._hold.value = True
     plot.draw(second, small=False)
-    assert list(plot._compared.y) == [1.0, 2.0, 3.0]
-    assert list(plot._line.y) == [3.0, 2.0, 9.0]
-    assert plot.figure.axes[0].label == "1/nm"
+    (x, held), (_, new) = curves(plot).values()
+    np.testing.assert_allclose(x, [1.0, 1.5, 2.0], atol=1e-6)
+    np.testing.assert_allclose(held, [1.0, 2.0, 3.0], atol=1e-5)
+    np.testing.assert_allclose(new, [3.0, 2.0, 9.0], atol=1e-5)
+    assert plot.figure.figure.axes[0].label == "1/nm"
     assert rows(plot.files()[".csv"]()) == [
         ["x (1/nm)", "value"],
         ["1.0", "3.0"],
@@ -172,7 +186,8 @@ def test_held_curve_stays_beside_the_new_one_and_can_be_saved_with_its_axis():
         ["2.0", "9.0"],
     ]
     plot._hold.value = False
-    assert len(plot._compared.y) == 0
+    plot.draw(second, small=False)
+    assert len(curves(plot)) == 1
 
 
 def test_peak_of_one_point_is_drawn_however_long_the_profile():
@@ -203,19 +218,35 @@ def test_waterfall_fills_up_from_below_and_its_axis_stands_meanwhile():
             plot.draw(Profile([1.0, 2.0]), small=False)
             axes.add((*plot.image.overlay.y, *plot.image.canvas.area))
     assert len(axes) == 1
-    assert np.isnan(plot.image.pixels[: ROWS - 38]).all()
-    assert (plot.image.pixels[ROWS - 38 :] == [1.0, 2.0]).all()
+    assert plot.image.canvas.part == [ROWS - 38, 0, ROWS, 2]  # no picture above: the page can be seen there
+    assert plot.image.canvas.shape == [ROWS, 2]
+    assert (plot.image.pixels == [1.0, 2.0]).all()
+    plot.image._told({"pointer": [ROWS - 1, 1]})
+    assert plot.image.overlay.value == [ROWS - 1, 1, "2"]
+    plot.image._told({"pointer": [0, 1]})
+    assert plot.image.overlay.value == []
+
+
+def test_waterfall_has_a_contrast_of_its_own():
+    plot = drawn(Profile([1.0, 2.0]), waterfall=True)
+    plot.contrast.histogram.chosen = [0.0, 8.0]
+    plot.draw(Profile([1.0, 2.0]), small=False)
+    assert plot.image.limits == (0.0, 8.0)
+    plot._adjust.value = True
+    assert plot.contrast.widget.opened
+    plot._fall.value = False
+    assert not plot.contrast.widget.opened
 
 
 def test_log_has_an_axis_of_its_own_and_leaves_no_trace():
     plot = drawn(Profile([0.0, 1.0, 5e4]))
-    before = [(axis, axis.tick_format, axis.tick_values) for axis in plot.figure.axes]
+    before = [(axis, axis.tick_format, axis.tick_values) for axis in plot.figure.figure.axes]
     plot._log.value = True
     plot.draw(Profile([0.0, 1.0, 5e4]), small=False)
-    assert list(plot.figure.axes[1].tick_values) == [1, 10, 100, 1e3, 1e4, 1e5]
+    assert list(plot.figure.figure.axes[1].tick_values) == [1, 10, 100, 1e3, 1e4, 1e5]
     plot._log.value = False
     plot.draw(Profile([0.0, 1.0, 5e4]), small=False)
-    assert [(axis, axis.tick_format, axis.tick_values) for axis in plot.figure.axes] == before
+    assert [(axis, axis.tick_format, axis.tick_values) for axis in plot.figure.figure.axes] == before
 
 
 def test_axis_stands_while_the_values_fill_it():
@@ -251,6 +282,16 @@ def test_several_results_have_a_plot_each_and_their_own_files():
     assert {"-a_b.csv", "-curve.csv", "-seen.tif", "-seen.png"} <= set(plot.files())
     plot.draw(Several({"curve": Scalar(3)}), small=False)  # another kind under the same name
     assert isinstance(plot.plots["curve"], plots.StripChart)
+
+
+def test_several_results_stand_in_columns_of_one_width():
+    def columns(*parts):
+        plot = drawn(Several(dict(zip("abc", parts, strict=False))))
+        return plot.widget.layout.grid_template_columns
+
+    images = columns(Image(np.eye(4)), Image(np.eye(9)))
+    assert columns(Image(np.eye(4)), Scalar(1)) == columns(Scalar(1), Profile([1, 2])) != images
+    assert images.count("px") == 1
 
 
 def test_places_are_counted_and_listed_and_nothing_from_outside_is_html():

@@ -7,28 +7,35 @@ export default {
     frame.appendChild(canvas);
     el.appendChild(frame);
     const context = canvas.getContext("2d");
-    let asked = 0;
-    let painted = 0;
+    let asked = 0; // pictures that came
+    let decoded = 0; // the newest that is decoded
+    let ready = null; // that one, until it is painted: {bitmap, part}
     let part = []; // of the image, that has been painted
 
-    const paint = async () => {
+    const decode = async () => {
       const picture = model.get("picture");
       if (!picture?.byteLength) return;
       const number = ++asked;
       const of = model.get("part");
       const bitmap = await createImageBitmap(new Blob([picture]));
-      if (number > painted) {
-        painted = number; // an older one that took longer to decode comes too late
-        if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
-          canvas.width = bitmap.width;
-          canvas.height = bitmap.height;
-        }
-        context.drawImage(bitmap, 0, 0);
-        part = of;
-        place();
-        canvas.dataset.painted = number; // to be watched from outside
+      if (number < decoded) return bitmap.close(); // it took longer than the next one
+      decoded = number;
+      ready?.bitmap.close();
+      ready = { bitmap, part: of };
+    };
+    const paint = () => {
+      if (!ready) return;
+      const { bitmap } = ready;
+      if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
+        canvas.width = bitmap.width;
+        canvas.height = bitmap.height;
       }
+      context.drawImage(bitmap, 0, 0);
       bitmap.close();
+      part = ready.part;
+      ready = null;
+      place();
+      canvas.dataset.painted = decoded; // to be watched from outside
     };
     const place = () => {
       const [top, left, height, width] = model.get("area");
@@ -43,18 +50,21 @@ export default {
       canvas.style.imageRendering = shown.width >= 3 * canvas.width ? "pixelated" : "auto";
     };
     const describe = () => canvas.setAttribute("aria-label", model.get("description"));
-    // The fence waits for this before it says that the picture is painted.
-    const show = () => {
-      canvas.painting = paint().catch(() => {}); // one that cannot be decoded leaves the last one
+    // For the fence: what is drawn together is painted together, when all of it is decoded.
+    const take = () => {
+      canvas.decoded = decode().catch(() => {}); // one that cannot be decoded leaves the last one
     };
-    model.on("change:picture", show);
+    canvas.classList.add("dmlink-drawn");
+    canvas.paint = paint;
+    model.on("change:picture", take);
     model.on("change:area change:window change:shape", place);
     model.on("change:description", describe);
     place();
     describe();
-    show();
+    take();
+    canvas.decoded.then(paint); // no mark comes for what was there before this view
     return () => {
-      model.off("change:picture", show);
+      model.off("change:picture", take);
       model.off("change:area change:window change:shape", place);
       model.off("change:description", describe);
     };

@@ -152,10 +152,10 @@ class CellPanel(Panel):
             ("processed", str(stats.processed), 6),
             ("dropped", str(stats.dropped), 6),
             ("shown", str(self.fence.painted), 6),
-            *([("errors", str(stats.errors), 6)] if stats.errors else []),
             ("per frame", f"{stats.ms_per_frame:.1f} ms", 8),
             ("painted", text.rate(self.painted_rate), 8),
             ("age", text.age(self.fence.age)[4:] if cell.running and not cell.paused else "", 8),
+            ("errors", str(stats.errors or ""), 6),
         )
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ class ContrastControls:
     def __init__(self, changed: Callable[[], None]) -> None:
         self.contrast = Contrast()
         self._limits = (0.0, 1.0)  # as they were drawn
+        self._written = ["", ""]  # as they stand in their fields because they are so
         self._changed = changed
         self.histogram = Histogram()
         self.histogram.observe(self._dragged, "chosen")
@@ -41,15 +43,28 @@ class ContrastControls:
             ipywidgets.BoundedFloatText(v, min=0, max=100, step=0.5, layout=NUMBER, tooltip=tip)
             for v, tip in ((low, "% of the pixels that are black"), (high, "% of the pixels below white"))
         )
+        # what is found from each frame stands there in grey, and disturbs nobody who types
+        self._ends = [
+            ipywidgets.Text(
+                continuous_update=False,
+                layout=NUMBER,
+                tooltip=f"{tip}; empty: both are found from each frame",
+            )
+            for tip in ("Value shown as the first colour", "Value shown as the last colour")
+        ]
         self._gamma = ipywidgets.FloatLogSlider(
             1.0, min=-0.7, max=0.7, step=0.05, readout_format=".2f", layout=ipywidgets.Layout(width="220px")
         )
         self._log = ipywidgets.Checkbox(
             False, description="log", indent=False, layout=ipywidgets.Layout(width="60px")
         )
-        self._map = ipywidgets.Dropdown(options=list(MAPS), layout=ipywidgets.Layout(width="124px"))
+        self._map = ipywidgets.Dropdown(
+            options=list(MAPS), tooltip="Colours", layout=ipywidgets.Layout(width="124px")
+        )
         for control in (self._low, self._high, self._gamma, self._log, self._map):
             control.observe(self._set, "value")
+        for end in self._ends:
+            end.observe(self._typed, "value")
         auto = button("magic", "Find the limits from each frame", lambda: self._percentiles(1.0, 99.5))
         whole = button(
             "arrows-h",
@@ -58,7 +73,15 @@ class ContrastControls:
         )
         self._lock = toggle("lock", "Keep these limits for the next frames", self._locked)
         rows = [
-            [ipywidgets.Label("percentiles"), self._low, self._high, auto, whole, self._lock, self._map],
+            [
+                ipywidgets.Label("from"),
+                self._ends[0],
+                ipywidgets.Label("to"),
+                self._ends[1],
+                self._lock,
+                self._map,
+            ],
+            [ipywidgets.Label("percentiles"), self._low, self._high, auto, whole],
             [ipywidgets.Label("gamma"), self._gamma, self._log],
         ]
         self.widget = Section([self.histogram, *(ipywidgets.HBox(row) for row in rows)])
@@ -68,6 +91,8 @@ class ContrastControls:
         self._limits = figure.limits
         if self.widget.opened and figure.seen is not None:
             self.histogram.draw(figure.seen, figure.limits)
+            for end, limit in zip(self._ends, figure.limits, strict=True):
+                end.placeholder = _written(limit)
 
     def _set(self, _: Any) -> None:
         """Take what the controls say; what makes no sense waits until it does (1 to 99 while 9 is typed)."""
@@ -90,6 +115,19 @@ class ContrastControls:
         self._low.value, self._high.value = low, high
         self._changed()
 
+    def _typed(self, change: dict[str, Any]) -> None:
+        """Take limits that were typed; no number, or one above the other, waits until it makes sense."""
+        if change["new"] in self._written:
+            return  # it is only shown
+        if not change["new"].strip():
+            self._fix(None)
+            return
+        words = [end.value.strip() for end in self._ends]
+        with contextlib.suppress(ValueError):
+            low, high = (float(w) if w else limit for w, limit in zip(words, self._limits, strict=True))
+            if -math.inf < low < high < math.inf:
+                self._fix((low, high))
+
     def _dragged(self, change: dict[str, Any]) -> None:
         limits = change["new"]
         self._fix((float(limits[0]), float(limits[1])) if limits else None)
@@ -101,4 +139,11 @@ class ContrastControls:
     def _fix(self, limits: tuple[float, float] | None) -> None:
         self.contrast = replace(self.contrast, fixed=limits)
         self._lock.value = limits is not None
+        self._written = [_written(limit) for limit in limits or ()] or ["", ""]
+        for end, words in zip(self._ends, self._written, strict=True):
+            end.value = words
         self._changed()
+
+
+def _written(limit: float) -> str:
+    return f"{limit:.6g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bqplot
 import ipywidgets
@@ -11,23 +11,19 @@ import numpy as np
 
 from dmlink.indm.info import Axis
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 MARGIN = {"top": 8, "bottom": 48, "left": 72, "right": 16}  # px
 PLOT_SIZE = 560, 240  # px, of a curve's figure: width, height
 PLOT_AREA = {  # px of its axes
     "x": PLOT_SIZE[0] - MARGIN["left"] - MARGIN["right"],
     "y": PLOT_SIZE[1] - MARGIN["top"] - MARGIN["bottom"],
 }
-POINTS = 2048  # of a curve: more than there are pixels on the screen
+POINTS = 2 * PLOT_AREA["x"]  # of a curve: the lowest and the highest of each pixel
 SMALL_POINTS = 256  # where few bytes are wanted
 LARGEST = 1e300  # beyond it the difference of two numbers is no number any more
 TICK_PX = {"x": 64, "y": 40}  # for each number along an axis
 
 
 def figure(
-    marks: Sequence[bqplot.Mark],
     scales: dict[str, Any],
     *,
     grid: bool = True,
@@ -40,7 +36,7 @@ def figure(
         axis(scales["y"], "y", grid=grid),
     ]
     return bqplot.Figure(
-        marks=list(marks),
+        marks=[],
         axes=axes,
         fig_margin=MARGIN,
         padding_x=0.0,
@@ -149,7 +145,7 @@ class Limits:
 
     def __init__(self, scale: bqplot.Scale, axis: bqplot.Axis) -> None:
         self._scale = scale
-        self._axis = axis
+        self.axis = axis
         self.now: tuple[float, float] | None = None
 
     def set(self, low: float, high: float) -> None:
@@ -160,10 +156,47 @@ class Limits:
         with self._scale.hold_sync():
             self._scale.min, self._scale.max = low, high
         form = number_format(low, high)
-        with self._axis.hold_sync():
-            self._axis.tick_values = ticks(low, high, "y" if self._axis.side == "left" else "x")
-            self._axis.tick_format = form
+        with self.axis.hold_sync():
+            self.axis.tick_values = ticks(low, high, "y" if self.axis.side == "left" else "x")
+            self.axis.tick_format = form
 
     def cover(self, values: np.ndarray) -> None:
         """Let the axis hold all finite values."""
         self.set(*covering(values, self.now))
+
+    def share(self, values: np.ndarray) -> np.ndarray:
+        """Return where values are along the axis, from 0 to 1."""
+        low, high = self.now or (0.0, 1.0)
+        return (values - low) / (high - low)
+
+
+class Decades:
+    """The range of a logarithmic axis to the left; it runs from one power of ten to another."""
+
+    def __init__(self) -> None:
+        self._scale = bqplot.LogScale(min=0.1, max=1.0)
+        self.axis = axis(self._scale, "y")
+        self.axis.tick_format = ".0e"
+        self._now = -1, 0
+
+    def cover(self, values: np.ndarray) -> None:
+        """Let it hold all positive values."""
+        positive = values[np.isfinite(values) & (values > 0)]
+        if positive.size == 0:
+            return
+        low = max(math.floor(np.log10(positive.min())), -300)
+        high = max(math.ceil(np.log10(positive.max())), low + 1)
+        if (low, high) == self._now:
+            return
+        self._now = low, high
+        with self._scale.hold_sync():
+            self._scale.min, self._scale.max = 10.0**low, 10.0**high
+        step = max(1, (high - low) // 5)
+        few = [f * 10.0**low for f in (1, 2, 5, 10)]
+        self.axis.tick_values = few if high == low + 1 else 10.0 ** np.arange(low, high + 1, step)
+
+    def share(self, values: np.ndarray) -> np.ndarray:
+        """Return where positive values are along the axis, from 0 to 1."""
+        low, high = self._now
+        share: np.ndarray = (np.log10(values) - low) / (high - low)
+        return share

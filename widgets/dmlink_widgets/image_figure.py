@@ -62,12 +62,13 @@ class ImageFigure:
         self._told_on = told
         self.limits = (0.0, 1.0)
         self.pixels: Any = None
+        self._empty = 0  # rows above them
         self.seen: Any = None
         self._pointer: list[float] | None = None
         self.overlay = ImageOverlay(self._told, **overlay)
         self.overlay.observe(lambda _: changed(), "window")
         self._scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
-        self.figure = figure([], self._scales, grid=False)
+        self.figure = figure(self._scales, grid=False)
         self.canvas = Canvas()
         self.describe(self.overlay.description)
         # inside the page, so that zoom waits for nobody
@@ -95,15 +96,17 @@ class ImageFigure:
         *,
         small: bool = False,
         lossless: bool = False,
+        empty: int = 0,
     ) -> None:
-        """Draw pixels of shape (h, w) or (h, w, 3), at least one, over their axes."""
-        h, w = pixels.shape[:2]
-        self.pixels = pixels
+        """Draw pixels of shape (h, w) or (h, w, 3), at least one, over their axes, below `empty` rows."""
+        h, w = pixels.shape[0] + empty, pixels.shape[1]
+        self.pixels, self._empty = pixels, empty
         if self._placed != (h, w, y, x):
             self._placed = (h, w, y, x)
             self._place(h, w, y, x)
         top, left, bottom, right = self.window(h, w)
-        part = pixels[top:bottom, left:right]
+        top, bottom = max(top, empty), max(bottom, empty + 1)  # at least one that is not empty
+        part = pixels[top - empty : bottom - empty, left:right]
         size = max(self.canvas.area[2:]) // (4 if small else 1)
         if part.ndim == 3:
             self.seen = None
@@ -144,8 +147,9 @@ class ImageFigure:
             self.overlay.value = []
             return
         row, column = (int(v) for v in self._pointer)
-        if 0 <= row < self.pixels.shape[0] and 0 <= column < self.pixels.shape[1]:
-            self.overlay.value = [row, column, _written(self.pixels[row, column])]
+        full = row - self._empty
+        inside = 0 <= full < self.pixels.shape[0] and 0 <= column < self.pixels.shape[1]
+        self.overlay.value = [row, column, _written(self.pixels[full, column])] if inside else []
 
     def _place(self, h: int, w: int, y: Axis, x: Axis) -> None:
         if isinstance(self._size, tuple):

@@ -5,6 +5,8 @@ const HANDLE = 9; // px
 const SMALLEST = 4; // image pixels a side of an ROI
 const CLOSEST = 8; // image pixels a side that zoom shows at least
 const HOVER_MS = 50; // between two questions for the value under the pointer
+const LABEL_ROOM = 64 * 64; // px² for each label of a mark: with less they run into each other
+const LABEL_REACH = 24; // px from the pointer
 const HELD_MS = 1000; // how long an ROI that was let go waits for DigitalMicrograph to follow
 const LENGTHS = ["pm", "nm", "µm", "mm", "m"];
 
@@ -52,9 +54,9 @@ export default {
     el.setAttribute("role", "application");
     const describe = () => el.setAttribute("aria-label", model.get("description"));
     describe();
-    el.setAttribute("data-lm-suppress-shortcuts", "true"); // arrows and Delete are ours here
     const svg = make("svg", el);
     const background = make("rect", svg, { class: "dmlink-background", width: "100%", height: "100%" });
+    svg.classList.add("dmlink-drawn");
     const layers = {};
     for (const name of ["marks", "line", "bar", "rois", "new"]) layers[name] = make("g", svg);
     const reading = document.createElement("div");
@@ -63,6 +65,7 @@ export default {
     let held = null; // {name, roi, gone}: the ROI in the user's hand, or just let go
     let theirs = model.get("rois"); // as DigitalMicrograph has them
     let pointer = null; // [y, x] in image pixels
+    const crowded = new Set(); // names of marks whose labels have no room
 
     // Geometry
 
@@ -137,7 +140,9 @@ export default {
     };
 
     // One path for all of a cell, and a dark one below it: seen on any grey, and quick for hundreds.
+    let drawnMarks = null;
     const drawMarks = () => {
+      drawnMarks = model.get("marks");
       layers.marks.replaceChildren();
       const s = seen();
       const at = ([y, x]) => [(x - s.left) * s.x, (y - s.top) * s.y];
@@ -153,11 +158,45 @@ export default {
           make("path", group, { class: kind, d: [...circles, ...frames].join("") });
           if (tails.length) make("path", group, { class: `${kind} dmlink-tail`, d: tails.join("") });
         }
-        (mark.labels || []).forEach((label, i) => {
-          const [x, y] = mark.points ? at(mark.points[i]) : at(mark.boxes[i]);
-          make("text", group, mark.points ? { x: x + 8, y: y + 4 } : { x: x + 2, y: y - 4 }, label);
-        });
+        drawLabels(group, mark, (mark.points || mark.boxes).map(at));
       }
+      drawAges();
+    };
+
+    // For the fence: marks are painted with the picture that they were drawn with.
+    svg.paint = () => model.get("marks") !== drawnMarks && drawMarks();
+
+    // Where there is no room for all labels only that under the pointer is shown. They need more room to come back
+    // than they had when they went: what comes and goes with the frames is not calm.
+    const drawLabels = (group, mark, corners) => {
+      if (!mark.labels) return;
+      const [, , h, w] = model.get("area");
+      const inside = corners.filter(([x, y]) => x >= 0 && x <= w && y >= 0 && y <= h).length;
+      const room = (h * w) / inside;
+      if (room < LABEL_ROOM) crowded.add(mark.name);
+      else if (room > 1.5 * LABEL_ROOM) crowded.delete(mark.name);
+      let shown = corners.map((_, i) => i);
+      if (crowded.has(mark.name)) {
+        const s = seen();
+        const [py, px] = pointer ? [(pointer[0] - s.top) * s.y, (pointer[1] - s.left) * s.x] : [NaN, NaN];
+        const far = corners.map(([x, y]) => Math.hypot(x - px, y - py));
+        const nearest = far.indexOf(Math.min(...far));
+        shown = far[nearest] < LABEL_REACH ? [nearest] : [];
+      }
+      for (const i of shown) {
+        const [x, y] = corners[i];
+        make("text", group, mark.points ? { x: x + 8, y: y + 4 } : { x: x + 2, y: y - 4 }, mark.labels[i]);
+      }
+    };
+
+    // Marks can be of another frame than the picture: a slow cell's are of one before it.
+    const drawAges = () => {
+      const ages = new Map(model.get("marks").filter((m) => "behind" in m).map((m) => [m.name, m]));
+      [...ages.values()].forEach(({ name, colour, behind }, i) => {
+        const frames = Math.abs(behind) === 1 ? "frame" : "frames";
+        const age = behind ? ` \u00b7 ${Math.abs(behind)} ${frames} ${behind > 0 ? "earlier" : "later"}` : "";
+        make("text", layers.marks, { class: "dmlink-mark-age", x: 8, y: 18 + 16 * i, fill: colour }, name + age);
+      });
     };
 
     // The line that is drawn in DigitalMicrograph, with a dot where it begins, as far as it is on the image.
@@ -371,6 +410,7 @@ export default {
     const point = (place) => {
       pointer = place;
       read();
+      if (crowded.size) drawMarks();
       due ||= setTimeout(ask, HOVER_MS);
     };
     svg.addEventListener("pointermove", (event) => {
@@ -395,6 +435,11 @@ export default {
       const s = seen();
       return [(s.top + s.bottom) / 2, (s.left + s.right) / 2];
     };
+    // JupyterLab's own shortcuts: x would cut the cell, but Ctrl+S is meant. It looks for this attribute later.
+    const shortcuts = (event) => {
+      el.toggleAttribute("data-lm-suppress-shortcuts", !(event.ctrlKey || event.metaKey || event.altKey));
+    };
+    window.addEventListener("keydown", shortcuts, true);
     el.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const name = model.get("selected");
@@ -418,7 +463,6 @@ export default {
     const heard = {
       "change:rois": roisChanged,
       "change:selected": drawRois,
-      "change:marks": drawMarks,
       "change:line": drawLine,
       "change:value": read,
       "change:drawing": drawingChanged,
@@ -429,6 +473,7 @@ export default {
     for (const [name, call] of Object.entries(heard)) model.on(name, call);
     requestAnimationFrame(geometry); // the element is in the page by then
     return () => {
+      window.removeEventListener("keydown", shortcuts, true);
       for (const [name, call] of Object.entries(heard)) model.off(name, call);
     };
   },

@@ -132,7 +132,7 @@ class LiveView(Panel):
         """Follow the link while a page has the view."""
         if self._unwatch:
             self._unwatch()
-        self._unwatch = self.link.watch(self.changed) if there else None
+        self._unwatch = self.link.watch(self._came) if there else None
         super().in_page(there)
 
     def draw(self, *, small: bool) -> Frame | None:
@@ -148,11 +148,10 @@ class LiveView(Panel):
                 power, y, x = spectrum.power_spectrum(*self._selection(frame))
                 self._fft.draw(power, y, x, RINGS, small=small, lossless=self.paused)
             self._overlay.line = [at + 0.5 for at in frame.line or ()]  # from the middle of pixels
-            if not small:
-                self._overlay.marks = markers(frame, self.link, live_cells())
-        rois = {} if self.link.roi else {name: list(roi) for name, roi in self.link.rois().items()}
-        if rois != self._overlay.rois:
-            self._overlay.rois = rois
+            marks = markers(frame, self.link, live_cells())
+            if not self.paused or all(mark["behind"] >= 0 for mark in marks):
+                self._overlay.marks = marks  # of what came after a picture that stands nothing is drawn on it
+        self._follow_rois()
         return frame
 
     def draw_status(self) -> None:
@@ -164,6 +163,7 @@ class LiveView(Panel):
         self._message.value = text.error(self._fault or trouble)
         self._record.follow()
         self._said.value = text.status(self._record.said) if self._record.said else ""
+        self._follow_rois()
         self._follow_selected()
         if frame is None:
             self._status.value = text.status(f"{link.state}: no frame yet")
@@ -235,6 +235,14 @@ class LiveView(Panel):
         self._follow_selected()
         self._look_again()
 
+    def _follow_rois(self) -> None:
+        """Show the rectangles as DM has them."""
+        rois = {} if self.link.roi else {name: list(roi) for name, roi in self.link.rois().items()}
+        if rois != self._overlay.rois:
+            self._overlay.rois = rois
+            if self._spectrum.value:
+                self._look_again()
+
     def _follow_selected(self) -> None:
         name = self._overlay.selected
         self._rois.show(name, self.link.rois().get(name))
@@ -246,6 +254,10 @@ class LiveView(Panel):
             return frame.data, frame.y, frame.x
         top, left, bottom, right = roi.clamped(frame.data.shape)
         return frame.data[top:bottom, left:right], frame.y, frame.x
+
+    def _came(self) -> None:
+        if not self.paused:  # a picture that stands is not made anew with every frame
+            self.changed()
 
     def _zoomed(self) -> None:
         if self.paused:  # a live one is drawn soon enough

@@ -20,7 +20,8 @@ def markers(frame: Frame, link: Link, cells: Iterable[LiveCell]) -> list[dict[st
     """Return what these cells have found in the view that this frame of `link` is of.
 
     Each is a dict as ImageOverlay takes it: `name`, `colour`, and `points` [[y, x], ...] with `tails`, or
-    `boxes` [[top, left, bottom, right], ...], in pixels of the frame; `labels` if there are any.
+    `boxes` [[top, left, bottom, right], ...], in pixels of the frame; `labels` if there are any. `behind`
+    tells how many frames before this one they were found.
     """
     found: list[dict[str, Any]] = []
     for cell in cells:
@@ -29,7 +30,8 @@ def markers(frame: Frame, link: Link, cells: Iterable[LiveCell]) -> list[dict[st
             continue
         if cell.link.endpoint == link.endpoint and seen.source == frame.source:
             offset = _corner(seen)[0] - _corner(frame)[0], _corner(seen)[1] - _corner(frame)[1]
-            about = {"name": cell.name, "colour": colour_of(cell.name)}
+            behind = frame.index - seen.index
+            about = {"name": cell.name, "colour": colour_of(cell.name), "behind": behind}
             results = getattr(latest[1], "results", {"": latest[1]}).values()
             found.extend(about | places(r, *offset) for r in results if r.kind in {"points", "boxes"})
     return found

@@ -1,28 +1,53 @@
 // Tells the kernel what this browser has painted, and whether the panel can be seen at all.
 
-// What a kernel has drawn on its panels until an animation frame begins is answered in one message, when all of
-// it is painted: each message costs the kernel's main thread and the page some work. Every panel has a copy of
-// this file, so the page keeps the list.
-const waiting = (globalThis[Symbol.for("dmlink.painted")] ??= new Map());
+// The panels in this page, a set of elements for each fence's name: one can be shown in several places. Every fence
+// has a copy of this file, so the page keeps them.
+const panels = (globalThis[Symbol.for("dmlink.panels")] ??= new Map());
+// What is painted and not yet answered, by kernel.
+const owed = (globalThis[Symbol.for("dmlink.owed")] ??= new Map());
+const OWED_MS = 200; // at most, where nothing else is painted
 const send = (model, message) => {
   try {
     model.send(message);
   } catch {} // its kernel has gone or begins anew: nobody waits for this
 };
-const begin = (kernel) => {
-  const drawings = { painted: {}, undrawn: 0 };
-  const paint = () => {
-    if (waiting.get(kernel) === drawings) waiting.delete(kernel);
-    if (drawings.undrawn) requestAnimationFrame(paint);
-    else setTimeout(() => send(drawings.by, { painted: drawings.painted })); // right after this frame
+
+// Each answer makes JupyterLab draw a busy kernel and an idle one, as much work as all panels. So two rounds, as many
+// as may be on their way, are answered at once.
+const answer = (model, painted) => {
+  const kernel = model.get("kernel");
+  const first = owed.get(kernel);
+  const tell = () => {
+    owed.delete(kernel);
+    const now = performance.now();
+    send(model, { painted: { ...first?.painted, ...painted }, ago: (now - then) / 1e3 });
   };
-  waiting.set(kernel, drawings);
-  requestAnimationFrame(paint);
-  return drawings;
+  const then = performance.now();
+  clearTimeout(first?.timer);
+  if (first) tell();
+  else owed.set(kernel, { painted, timer: setTimeout(tell, OWED_MS) });
+};
+
+// What came before this message has been taken; its pictures may still have to be decoded. All of a round is shown
+// in one animation frame.
+const show = async (model, drawn) => {
+  const painted = Object.fromEntries(Object.entries(drawn).filter(([name]) => panels.has(name)));
+  const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
+  const places = shown.flatMap((panel) => [...panel.querySelectorAll(".dmlink-drawn")]);
+  await Promise.all(places.map((place) => place.decoded));
+  requestAnimationFrame(() => {
+    for (const place of places) place.paint();
+    if (shown.length) setTimeout(() => answer(model, painted)); // right after this frame
+  });
 };
 
 export default {
+  initialize({ model }) {
+    model.on("msg:custom", ({ drawn }) => drawn && show(model, drawn));
+  },
+
   render({ model, el }) {
+    const name = model.get("name");
     const id = Math.random().toString(36).slice(2);
     let onScreen = false;
     let gone = false;
@@ -32,34 +57,23 @@ export default {
       onScreen = entries[entries.length - 1].isIntersecting;
       tell();
     });
+    let panel = null; // until it is in the page
     const observe = () => {
-      const panel = el.closest(".dmlink-paced"); // null until the panel is in the page
-      if (panel) observer.observe(panel);
-      else if (!gone) requestAnimationFrame(observe);
+      panel = el.closest(".dmlink-paced");
+      if (panel) {
+        panels.set(name, (panels.get(name) ?? new Set()).add(panel));
+        observer.observe(panel);
+      } else if (!gone) requestAnimationFrame(observe);
     };
     observe();
     document.addEventListener("visibilitychange", tell);
 
-    // What came before this message has been taken; its pictures may still have to be decoded.
-    const drawn = ({ drawn }) => {
-      if (drawn === undefined) return;
-      const kernel = model.get("kernel");
-      const drawings = waiting.get(kernel) ?? begin(kernel);
-      drawings.by = model;
-      drawings.painted[model.get("name")] = drawn;
-      for (const canvas of el.closest(".dmlink-paced")?.querySelectorAll("canvas") ?? []) {
-        const done = () => drawings.undrawn--;
-        drawings.undrawn++;
-        Promise.resolve(canvas.painting).then(done, done); // a picture that cannot be decoded holds up nobody
-      }
-    };
-    model.on("msg:custom", drawn);
-
     return () => {
       gone = true;
+      panels.get(name)?.delete(panel);
+      if (!panels.get(name)?.size) panels.delete(name);
       observer.disconnect();
       document.removeEventListener("visibilitychange", tell);
-      model.off("msg:custom", drawn);
       send(model, { view: id, gone: true });
     };
   },

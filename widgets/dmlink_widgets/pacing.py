@@ -3,7 +3,7 @@
 Without it the picture runs seconds to minutes late: a page takes what it is sent, however much, and works it
 off in its own time. So every panel has a Fence, a widget without looks beside its figures, that answers when
 the browser has painted; at most two drawings are on their way, and hidden panels get nothing. One Painter,
-one thread, draws all panels.
+one thread, draws all panels, in rounds: the page paints what is drawn in a round in one go.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ MAX_IN_FLIGHT = 2
 BLIND_SECONDS = 0.5
 UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
 STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
-# What was drawn together last time is drawn together again if it changes within so long: the page paints it
-# in one go and answers once. Each answer makes JupyterLab show a busy kernel: as much work as a picture.
-GATHER_SECONDS = 0.01
+# What was drawn together last time is drawn together again if it changes within so long, about a frame: the page
+# paints it in one go. One part after the other would cost it as much each time.
+GATHER_SECONDS = 0.03
 STATUS_SECONDS = 0.5  # how often what is said of a panel is refreshed when nothing new is drawn
 
 
@@ -57,8 +57,8 @@ class Fence(anywidget.AnyWidget):
 
     _esm = pathlib.Path(__file__).parent / "pacing.js"
 
-    name = traitlets.Unicode().tag(sync=True)  # in the answers, which are for all fences of a kernel
-    kernel = traitlets.Unicode(uuid.uuid4().hex).tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)  # in what is told of all fences at once
+    kernel = traitlets.Unicode(uuid.uuid4().hex).tag(sync=True)  # that they belong to
 
     def __init__(
         self, age: Callable[[Frame], float | None], in_page: Callable[[bool], None] | None = None
@@ -73,7 +73,8 @@ class Fence(anywidget.AnyWidget):
         self.frame: Frame | None = None  # the one that can be seen
         self._age_of = age
         self._age: float | None = None  # of that frame when it was painted, s
-        self._on_their_way: collections.deque[tuple[int, Frame | None]] = collections.deque(maxlen=8)
+        self._on_their_way: collections.deque[tuple[int, float, Frame | None]] = collections.deque(maxlen=8)
+        self._takes = 0.0  # from sending to the answer, s
         self.context: contextvars.Context | None = None
         self._visible: set[str] = set()  # views that can be seen, of all browsers
         self._heard = 0.0  # monotonic, when the last answer came
@@ -89,7 +90,9 @@ class Fence(anywidget.AnyWidget):
         """Return (whether a drawing may be sent now, whether it has to be a small one)."""
         if not self._visible:
             return False, False
-        if self.drawn - self.painted < MAX_IN_FLIGHT:
+        in_flight = self.drawn - self.painted
+        # one that follows too soon is painted with the one before it, and was drawn in vain
+        if in_flight == 0 or (in_flight < MAX_IN_FLIGHT and now - self._sent >= self._takes / 2):
             return True, False
         unheard = now - max(self._heard, 0.0)
         blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= unheard < UNHEARD_SECONDS
@@ -102,12 +105,12 @@ class Fence(anywidget.AnyWidget):
             return self._age
         return self._age_of(self.frame)
 
-    def mark(self, now: float, frame: Frame | None) -> None:
-        """Send the mark that the browser answers to; what was sent before it is painted by then."""
+    def mark(self, now: float, frame: Frame | None) -> int:
+        """Count a drawing, of this frame, that is on its way now; return its number."""
         self.drawn += 1
-        self._on_their_way.append((self.drawn, frame))
+        self._on_their_way.append((self.drawn, now, frame))
         self._sent = now
-        self.send({"drawn": self.drawn})
+        return self.drawn
 
     def _on_message(self, _: Any, message: dict[str, Any], __: Any) -> None:
         # Where ipykernel answers depends on the shell that sent last: what is drawn from within this context
@@ -119,7 +122,7 @@ class Fence(anywidget.AnyWidget):
         for name, number in message.get("painted", {}).items():
             if fence := _fences.get(name):
                 fence.hear(context)
-                fence.take(int(number))
+                fence.take(int(number), float(message.get("ago", 0.0)))
         painter.wake()
 
     def hear(self, context: contextvars.Context) -> None:
@@ -135,13 +138,15 @@ class Fence(anywidget.AnyWidget):
         if self._in_page and bool(self._views) != there:
             self._in_page(not there)
 
-    def take(self, number: int) -> None:
-        """Note that all drawings up to this number are painted."""
+    def take(self, number: int, ago: float) -> None:
+        """Note that all drawings up to this number are painted, the last of them `ago` seconds."""
         self.painted = max(self.painted, number)
         while self._on_their_way and self._on_their_way[0][0] <= number:
-            frame = self._on_their_way.popleft()[1]
+            _, sent, frame = self._on_their_way.popleft()
+            self._takes = max(0.0, time.monotonic() - sent - ago)
             if frame is not None:
-                self.frame, self._age = frame, self._age_of(frame)
+                age = self._age_of(frame)
+                self.frame, self._age = frame, None if age is None else max(0.0, age - ago)
 
 
 class Painter:
@@ -193,9 +198,12 @@ class Painter:
                 seen = [(p, f) for p, f in self._panels.items() if f.visible and now >= next_status]
             if now >= next_status:
                 next_status = now + STATUS_SECONDS
+            drawn = {}
             for panel, fence, small in todo:
                 frame = _within(fence, panel.draw, small=small)
-                fence.mark(time.monotonic(), frame)
+                drawn[fence.name] = fence.mark(time.monotonic(), frame)
+            if todo:
+                todo[0][1].send({"drawn": drawn})  # each fence in the page hears for all
             for panel, fence in seen:
                 _within(fence, panel.draw_status)
 
@@ -203,9 +211,9 @@ class Painter:
         return bool(self._allowed(time.monotonic()))
 
     def _gathered(self) -> bool:
-        now = time.monotonic()
-        others = [self._panels.get(panel) for panel in self._together - self._changed]
-        return not any(fence.allows(now)[0] for fence in others if fence)
+        ready = {panel for panel, _, _ in self._allowed(time.monotonic())}
+        others = [self._panels.get(panel) for panel in self._together if panel not in ready]
+        return not any(fence.visible for fence in others if fence)
 
     def _allowed(self, now: float) -> list[tuple[Drawable, Fence, bool]]:
         allowed = []

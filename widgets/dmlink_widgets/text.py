@@ -26,11 +26,15 @@ def status(*parts: str) -> str:
 
 
 def facts(*known: tuple[str, str, int]) -> str:
-    """Return a line of (what, value, width of the value in digits): no number moves another one."""
+    """Return a line of (what, value, width of the value in digits): no number moves another one.
+
+    What has no value is left out.
+    """
     parts = [
         f'<span class="dmlink-fact">{html.escape(what)} '
         f'<span style="min-width: {width}ch">{html.escape(value.strip())}</span></span>'
         for what, value, width in known
+        if value
     ]
     return f'<div class="dmlink-status dmlink-facts">{" ".join(parts)}</div>'
 

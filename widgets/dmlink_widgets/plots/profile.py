@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import bqplot
 import ipywidgets
 import numpy as np
 
 from dmlink.indm.info import Axis
 from dmlink_widgets.colour import COLOURS
-from dmlink_widgets.figure import (
-    PLOT_AREA,
-    POINTS,
-    SMALL_POINTS,
-    Limits,
-    axis,
-    drawable,
-    envelope,
-    figure,
-    finite,
-    label,
-)
+from dmlink_widgets.contrast_controls import ContrastControls
+from dmlink_widgets.curve_figure import CurveFigure
+from dmlink_widgets.figure import PLOT_AREA, POINTS, SMALL_POINTS, drawable, envelope, finite, label
 from dmlink_widgets.image_figure import ImageFigure
 from dmlink_widgets.plots.history import table
 from dmlink_widgets.plots.image import array_file
 from dmlink_widgets.plots.waterfall import Waterfall
+from dmlink_widgets.toolbar import toggle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,13 +38,8 @@ class ProfilePlot:
         self._changed = changed
         self._newest: Profile | None = None
         self._held: Profile | None = None
-        self._scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
-        self._line = bqplot.Lines(x=[], y=[], colors=[colour], scales=self._scales, stroke_width=1.5)
-        self._compared = bqplot.Lines(x=[], y=[], colors=[HELD], scales=self._scales, stroke_width=1.5)
-        self.figure = figure([self._compared, self._line], self._scales)
-        x, self._y_axis = self.figure.axes
-        self._x, self._y = Limits(self._scales["x"], x), Limits(self._scales["y"], self._y_axis)
-        self._decades = Decades()
+        self._colour = colour
+        self.figure = CurveFigure()
         self.image = ImageFigure(
             (PLOT_AREA["y"], PLOT_AREA["x"]), changed, description="waterfall", scale_bar=False
         )
@@ -65,10 +50,12 @@ class ProfilePlot:
         self._log.observe(self._rescaled, "value")
         self._hold.observe(self._kept, "value")
         self._fall.observe(self._turned, "value")
-        bar = ipywidgets.HBox([self._log, self._hold, self._fall])
+        self.contrast = ContrastControls(changed)
+        self._adjust = toggle("adjust", "Contrast and colours of the waterfall", lambda _: self._arrange())
+        bar = ipywidgets.HBox([self._log, self._hold, self._fall, self._adjust])
         bar.add_class("dmlink-tools")
         self._shown = ipywidgets.Box()
-        self.widget = ipywidgets.VBox([bar, self._shown])
+        self.widget = ipywidgets.VBox([bar, self.contrast.widget, self._shown])
         self._arrange()
 
     def take(self, time: float, result: Profile) -> None:
@@ -81,30 +68,27 @@ class ProfilePlot:
         if self._fall.value:
             self._draw_waterfall(drawable(result.x), small=small, lossless=lossless)
             return
-        n = SMALL_POINTS if small else POINTS
-        values = self._drawable(result)
-        compared = self._drawable(self._held) if self._held else np.empty(0)
-        _draw(self._line, values, drawable(result.x), n)
-        if self._held:
-            _draw(self._compared, compared, drawable(self._held.x), n)
         along = drawable(result.x)
-        low, high = sorted((along.origin, along.origin + along.scale * max(1, len(values) - 1)))
-        self._x.set(low, high)
-        self._cover(np.concatenate([values, compared]))
-        below, left = self.figure.axes
-        _name(below, along.unit or "pixels")
-        _name(left, label(result.name, result.value_unit))
+        shown = [(HELD, self._held)] if self._held else []
+        values = [(colour, p.x, self._drawable(p)) for colour, p in [*shown, (self._colour, result)]]
+        end = along.origin + along.scale * max(1, len(result.values) - 1)
+        self.figure.x.set(*sorted((along.origin, end)))
+        self.figure.y.cover(np.concatenate([y for _, _, y in values]))
+        n = SMALL_POINTS if small else POINTS
+        self.figure.draw([(colour, *_curve(drawable(x), y, n)) for colour, x, y in values])
+        self.figure.name(along.unit or "pixels", label(result.name, result.value_unit))
 
     def _draw_waterfall(self, x: Axis, *, small: bool, lossless: bool) -> None:
         rows, y = self.waterfall.rows, Axis(-ROWS * self.waterfall.interval, self.waterfall.interval, "s")
         if self._log.value:
             rows = np.log10(rows, where=rows > 0, out=np.full(rows.shape, np.nan))
         if rows.size:
-            missing = np.full((ROWS - len(rows), rows.shape[1]), np.nan)  # so that nothing grows
-            self.image.draw(np.concatenate([missing, rows]), y, x, small=small, lossless=lossless)
+            contrast, empty = self.contrast.contrast, ROWS - len(rows)  # so that nothing grows
+            self.image.draw(rows, y, x, contrast, small=small, lossless=lossless, empty=empty)
 
     def write(self) -> None:
-        """There are no words beside it."""
+        """Say how often the values of the waterfall occur."""
+        self.contrast.draw(self.image)
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
@@ -129,25 +113,12 @@ class ProfilePlot:
         values = finite(result.values)
         return np.where(values > 0, values, np.nan) if self._log.value else values
 
-    def _cover(self, values: np.ndarray) -> None:
-        if not self._log.value:
-            self._y.cover(values)
-            return
-        self._decades.cover(values)
-
     def _rescaled(self, change: dict[str, Any]) -> None:
-        """Take the axis of the other scale: one that changes its scale keeps ticks of the last one."""
-        scale = self._decades.scale if change["new"] else self._scales["y"]
-        for mark in (self._compared, self._line):
-            mark.scales = {"x": self._scales["x"], "y": scale}
-        self.figure.axes = [self.figure.axes[0], self._decades.axis if change["new"] else self._y_axis]
+        self.figure.take_log(change["new"])
         self._changed()
 
     def _kept(self, change: dict[str, Any]) -> None:
         self._held = self._newest if change["new"] else None
-        if self._held is None:
-            with self._compared.hold_sync():
-                self._compared.x, self._compared.y = [], []
         self._changed()
 
     def _turned(self, _: dict[str, Any]) -> None:
@@ -155,46 +126,16 @@ class ProfilePlot:
         self._changed()
 
     def _arrange(self) -> None:
-        self._shown.children = [self.image.widget if self._fall.value else self.figure]
+        self._shown.children = [self.image.widget if self._fall.value else self.figure.widget]
         self._hold.disabled = self._fall.value
+        self._adjust.layout.display = None if self._fall.value else "none"
+        self.contrast.widget.reveal(self._fall.value and self._adjust.value)
 
 
-class Decades:
-    """A logarithmic scale and its axis; it runs from one power of ten to another."""
-
-    def __init__(self) -> None:
-        self.scale = bqplot.LogScale(min=0.1, max=1.0)
-        self.axis = axis(self.scale, "y")
-        self.axis.tick_format = ".0e"
-        self._now: tuple[int, int] | None = None
-
-    def cover(self, values: np.ndarray) -> None:
-        """Let it hold all positive values."""
-        positive = values[np.isfinite(values) & (values > 0)]
-        if positive.size == 0:
-            return
-        low = max(math.floor(np.log10(positive.min())), -300)
-        high = max(math.ceil(np.log10(positive.max())), low + 1)
-        if (low, high) == self._now:
-            return
-        self._now = low, high
-        with self.scale.hold_sync():
-            self.scale.min, self.scale.max = 10.0**low, 10.0**high
-        step = max(1, (high - low) // 5)
-        few = [f * 10.0**low for f in (1, 2, 5, 10)]
-        self.axis.tick_values = few if high == low + 1 else 10.0 ** np.arange(low, high + 1, step)
-
-
-def _draw(line: bqplot.Lines, values: np.ndarray, axis: Axis, n: int) -> None:
-    indices, picked = envelope(values, n)
-    with line.hold_sync():
-        line.x = axis.origin + axis.scale * indices
-        line.y = picked
-
-
-def _name(axis: bqplot.Axis, said: str) -> None:
-    if axis.label != said:
-        axis.label = said
+def _curve(axis: Axis, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (x, y) of at most `n` points that look like all values."""
+    indices, y = envelope(values, n)
+    return axis.origin + axis.scale * indices, y
 
 
 def _toggle(name: str, tooltip: str) -> ipywidgets.ToggleButton:

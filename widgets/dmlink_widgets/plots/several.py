@@ -1,4 +1,4 @@
-"""SeveralResults: one plot for each of the results that a cell gives at once."""
+"""SeveralResults: one plot for each of the results that a cell gives at once, in an even grid."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from dmlink_widgets import text
+from dmlink_widgets.figure import MARGIN, PLOT_SIZE
+from dmlink_widgets.plots.image import SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,16 +18,18 @@ if TYPE_CHECKING:
     from dmlink.indm.results import Several
 
 
+IMAGES = {"image", "overlay"}  # kinds that are narrower than a curve
+
+
 class SeveralResults:
-    """The plots side by side, or below each other where the page is narrow."""
+    """The plots in columns of the same width, as many as the page has room for."""
 
     def __init__(self, plot_for: Callable[[Any], Any]) -> None:
         self._plot_for = plot_for
         self.plots: dict[str, Any] = {}
         self._kinds: dict[str, str] = {}
         self._lock = threading.Lock()
-        self.widget = ipywidgets.Box(layout={"flex_flow": "row wrap"})
-        self.widget.add_class("dmlink-several")
+        self.widget = ipywidgets.GridBox(layout={"grid_gap": "8px 16px"})
 
     def take(self, time: float, result: Several) -> None:
         """Let each plot remember its result."""
@@ -64,6 +68,10 @@ class SeveralResults:
         for name, part in result.results.items():
             if self._kinds.get(name) != part.kind:
                 self.plots[name], self._kinds[name] = self._plot_for(part), part.kind
+        width = PLOT_SIZE[0]
+        if set(self._kinds.values()) <= IMAGES:
+            width = SIZE + MARGIN["left"] + MARGIN["right"]
+        self.widget.layout.grid_template_columns = f"repeat(auto-fill, min(100%, {width}px))"
         self.widget.children = [
             ipywidgets.VBox([ipywidgets.HTML(text.part(name)), plot.widget])
             for name, plot in self.plots.items()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-import bqplot
 import ipywidgets
 import numpy as np
 
 from dmlink_widgets.colour import COLOURS
-from dmlink_widgets.figure import POINTS, SMALL_POINTS, Limits, envelope, figure, finite, label, nice
+from dmlink_widgets.curve_figure import CurveFigure
+from dmlink_widgets.figure import POINTS, SMALL_POINTS, envelope, finite, label, nice
 from dmlink_widgets.plots.history import History
 
 if TYPE_CHECKING:
@@ -28,12 +28,7 @@ class StripChart:
     def __init__(self, changed: Callable[[], None], colour: str = COLOURS[0], length: int = LENGTH) -> None:
         self.history = History(length)
         self._colours = [colour, *(c for c in COLOURS if c != colour)]
-        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
-        self._lines = bqplot.Lines(x=[], y=[], colors=self._colours, scales=scales, stroke_width=1.5)
-        self.figure = figure([self._lines], scales)
-        x, y = self.figure.axes
-        x.label = "time (s)"
-        self._x, self._y = Limits(scales["x"], x), Limits(scales["y"], y)
+        self.figure = CurveFigure()
         self._legend = ipywidgets.HTML()
         self._clear = ipywidgets.Button(
             description="Clear", icon="eraser", tooltip="Begin a new curve", layout={"width": "84px"}
@@ -47,7 +42,7 @@ class StripChart:
         self._length.observe(self._cut, "value")
         bar = ipywidgets.HBox([self._legend, self._clear, ipywidgets.Label("last"), self._length])
         bar.add_class("dmlink-tools")
-        self.widget = ipywidgets.VBox([bar, self.figure])
+        self.widget = ipywidgets.VBox([bar, self.figure.widget])
 
     def take(self, time: float, result: Scalar) -> None:
         """Remember a result of a frame taken at `time` (s)."""
@@ -57,20 +52,18 @@ class StripChart:
         """Draw the history; 0 is now."""
         times, series = self.history.now
         self._newest = result
-        y_label = label("" if result.name == "value" else result.name, result.unit)
-        if self.figure.axes[1].label != y_label:
-            self.figure.axes[1].label = y_label
+        self.figure.name("time (s)", label("" if result.name == "value" else result.name, result.unit))
         values = finite(np.array([*series.values()])) if len(times) else np.empty((1, 0))
         ago = times - times[-1] if len(times) else times
-        if len(times) > 1:
-            self._x.set(-_span(-ago[0]), 0.0)
-        self._y.cover(values)
-        n = SMALL_POINTS if small else POINTS
-        drawn = [envelope(row, max(2, n // len(values))) for row in values]
-        with self._lines.hold_sync():
-            # one point is no line
-            self._lines.x = np.array([ago[indices] for indices, _ in drawn]) if len(times) > 1 else []
-            self._lines.y = np.array([picked for _, picked in drawn]) if len(times) > 1 else []
+        self.figure.y.cover(values)
+        if len(times) < 2:  # one point is no line
+            self.figure.draw([])
+            return
+        self.figure.x.set(-_span(-ago[0]), 0.0)
+        n = max(2, (SMALL_POINTS if small else POINTS) // len(values))
+        drawn = [envelope(row, n) for row in values]
+        colours = self._colours * len(drawn)
+        self.figure.draw([(c, ago[indices], y) for c, (indices, y) in zip(colours, drawn, strict=False)])
 
     def write(self) -> None:
         """Write the newest numbers."""
