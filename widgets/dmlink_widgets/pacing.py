@@ -32,8 +32,8 @@ MAX_IN_FLIGHT = 2
 BLIND_SECONDS = 0.5
 UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
 STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
-# What was drawn together last time is drawn together again if it changes within so long, about a frame: the page
-# paints it in one go. One part after the other would cost it as much each time.
+# What was drawn together last time is drawn together again if it changes within so long, about a frame: the
+# page paints it in one go. One part after the other would cost it as much each time.
 GATHER_SECONDS = 0.03
 STATUS_SECONDS = 0.5  # how often what is said of a panel is refreshed when nothing new is drawn
 
