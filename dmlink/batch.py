@@ -35,6 +35,8 @@ AHEAD = 512  # blocks that Dask knows of at once: it keeps some kB for each, her
 SCHEDULER_SECONDS = 10  # that a scheduler may take to answer
 LOOK_SECONDS = 0.5  # how often progress is looked at where one task does all
 ABOUT = "process.json"
+#: What Dask keeps of the past for its developers, else a thousand entries of each kind in each process.
+FORGETFUL = {"distributed.admin.low-level-log-length": 10, "distributed.worker.profile.enabled": False}
 
 
 def process(
@@ -175,19 +177,31 @@ def _fingerprint(recording: Recording) -> list[int]:
 
 
 @contextlib.contextmanager
+def local(n_workers: int | None = None) -> Iterator[Client]:
+    """Give workers on this computer, one thread each; as many as cores that this process may use."""
+    import dask  # noqa: PLC0415 - with distributed 0.3 s
+    import distributed  # noqa: PLC0415
+
+    with (
+        dask.config.set(FORGETFUL),
+        distributed.LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",  # any free one: several at once are no trouble
+            silence_logs=50,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
 def _cluster(client: Client | str | None) -> Iterator[Client]:
-    import distributed  # noqa: PLC0415 - takes 0.3 s
+    import distributed  # noqa: PLC0415
 
     if client is None:
-        with (
-            distributed.LocalCluster(
-                threads_per_worker=1,  # and a worker for each core that this process may use
-                dashboard_address="127.0.0.1:0",  # any free one: several at once are no trouble
-                silence_logs=50,
-            ) as cluster,
-            distributed.Client(cluster) as local,
-        ):
-            yield local
+        with local() as workers:
+            yield workers
     elif isinstance(client, str):
         try:
             remote = distributed.Client(client, timeout=SCHEDULER_SECONDS)

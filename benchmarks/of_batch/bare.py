@@ -1,4 +1,4 @@
-"""Bare: the same work on the same frames by processes that share nothing and report to nobody."""
+"""Bare: the same cell on the same frames by processes that share nothing and report to nobody."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from dmlink.program import Program
 
-def rate(path: Path, processes: int) -> float:
+
+def rate(path: Path, program: Program, processes: int) -> float:
     """Return the frames/s of so many processes, each with its share of the frames in a .npy file."""
     frames = len(np.load(path, mmap_mode="r"))
     with contextlib.ExitStack() as stack:
-        pipes = [stack.enter_context(child(kernel, path, i, processes)) for i in range(processes)]
+        pipes = [stack.enter_context(child(kernel, path, program, i, processes)) for i in range(processes)]
         for pipe in pipes:
             answer(pipe)  # it is ready
         begun = time.perf_counter()
@@ -30,17 +32,14 @@ def rate(path: Path, processes: int) -> float:
         return frames / (time.perf_counter() - begun)
 
 
-def kernel(pipe: Connection, path: Path, which: int, of: int) -> None:
-    """Do every `of`-th block of 16 frames, when told."""
+def kernel(pipe: Connection, path: Path, program: Program, which: int, of: int) -> None:
+    """Do every `of`-th block of 16 frames, when told: the cell's own function, called in a loop."""
     frames = np.load(path, mmap_mode="r")
-    pipe.send(spectrum(frames[0]))
+    process = program.load().process
+    process(frames[0], None, {})
+    pipe.send(None)
     pipe.recv()
     for start in range(16 * which, len(frames), 16 * of):
         for frame in frames[start : start + 16]:
-            spectrum(frame)
+            process(frame, None, {})
     pipe.send(None)
-
-
-def spectrum(frame: np.ndarray) -> float:
-    """Return what the cell of `scaling` does."""
-    return float(np.abs(np.fft.rfft2(frame)).max())

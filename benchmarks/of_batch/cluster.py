@@ -1,10 +1,12 @@
-"""Cluster: Dask workers on this computer, one thread each, that have done their importing."""
+"""Cluster: the workers that `dmlink.process` has on this computer, so many and with their importing done."""
 
 from __future__ import annotations
 
 import contextlib
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from dmlink import batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,14 +17,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def workers(n: int) -> Iterator[Client]:
     """Give a client of `n` workers."""
-    import distributed  # noqa: PLC0415 - takes 0.3 s
-
-    with (
-        distributed.LocalCluster(
-            n_workers=n, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-        ) as local,
-        distributed.Client(local) as client,
-    ):
+    with batch.local(n) as client:
         client.wait_for_workers(n, timeout=30)
         client.run(_imported)
         yield client

@@ -71,19 +71,25 @@ def _recording(folder: Path, frames: int) -> Path:
     return header
 
 
-def _memory(samples: list[float]) -> dict[str, float]:
-    """Return MB at the start, the highest, and the medians of the second and of the last quarter."""
+def _memory(samples: list[tuple[float, float]]) -> dict[str, float]:
+    """Return MB at the start, the highest, and the medians of the second and last quarter; files of that."""
+    resident, mapped = zip(*samples, strict=True)
     quarter = max(1, len(samples) // 4)
-    early, late = (median(part) for part in (samples[quarter : 2 * quarter] or samples, samples[-quarter:]))
-    return {"first": samples[0], "early": early, "late": late, "highest": max(samples)}
+    return {
+        "first": resident[0],
+        "early": median(resident[quarter : 2 * quarter] or resident),
+        "late": median(resident[-quarter:]),
+        "files": median(mapped[-quarter:]),
+        "highest": max(resident),
+    }
 
 
 class _Watch:
-    """Reads the resident memory of processes until told to end."""
+    """Reads the resident memory of processes, and what of it are pages of files, until told to end."""
 
     def __init__(self, pids: dict[str, int]) -> None:
         processes = {name: psutil.Process(pid) for name, pid in {**pids, "client": os.getpid()}.items()}
-        self._samples: dict[str, list[float]] = {name: [] for name in processes}
+        self._samples: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, args=(processes,))
         self._thread.start()
@@ -91,11 +97,12 @@ class _Watch:
     def _look(self, processes: dict[str, psutil.Process]) -> None:
         while True:
             for name, one in processes.items():
-                self._samples[name].append(one.memory_info().rss / 1e6)
+                found = one.memory_info()
+                self._samples[name].append((found.rss / 1e6, getattr(found, "shared", 0) / 1e6))  # Linux's
             if self._over.wait(LOOK_SECONDS):
                 return
 
-    def end(self) -> dict[str, list[float]]:
+    def end(self) -> dict[str, list[tuple[float, float]]]:
         self._over.set()
         self._thread.join()
         return self._samples

@@ -15,6 +15,7 @@ from dmlink import bundle
 from dmlink.simulator import Microscope
 
 from . import network
+from .namespace import enter
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -25,7 +26,7 @@ START_SECONDS = 30.0  # that a cell may take until its first result
 
 def microscope(pipe: Connection, host: str, size: int, fps: float, packed: bool) -> None:
     """Play counts of electrons, and tell the endpoint until nobody listens any more."""
-    network.enter(host)
+    enter(host)
     recording = Noise(size)
     recording.stack[...] = np.random.default_rng(7).poisson(COUNTS, recording.shape)
     with (
@@ -41,7 +42,7 @@ def microscope(pipe: Connection, host: str, size: int, fps: float, packed: bool)
 
 def kernel(pipe: Connection, host: str, endpoint: str, seconds: float) -> None:
     """Run a cell on the newest frames; send frames/s of link and cell, and the age of frames in ms."""
-    network.enter(host)
+    enter(host)
     ages = []
     cell = dmlink.LiveCell("float(frame.mean())", name="mean")
     with dmlink.connect(endpoint) as link:
