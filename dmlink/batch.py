@@ -35,8 +35,16 @@ AHEAD = 512  # blocks that Dask knows of at once: it keeps some kB for each, her
 SCHEDULER_SECONDS = 10  # that a scheduler may take to answer
 LOOK_SECONDS = 0.5  # how often progress is looked at where one task does all
 ABOUT = "process.json"
-#: What Dask keeps of the past for its developers, else a thousand entries of each kind in each process.
-FORGETFUL = {"distributed.admin.low-level-log-length": 10, "distributed.worker.profile.enabled": False}
+#: How workers on this computer use memory. They keep less of the past for Dask's developers than the thousand
+#: entries of each kind, and more of what a cell is done with: Dask gives that back to the system at once, and
+#: has pages cleared anew for each array of each frame, most of the time of a cell with many small ones.
+THRIFT = {
+    "distributed.admin.low-level-log-length": 10,
+    "distributed.worker.profile.enabled": False,
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,  # a task's thread is not the main one
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,  # the most that glibc takes
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 << 20,
+}
 
 
 def process(
@@ -183,7 +191,7 @@ def local(n_workers: int | None = None) -> Iterator[Client]:
     import distributed  # noqa: PLC0415
 
     with (
-        dask.config.set(FORGETFUL),
+        dask.config.set(THRIFT),
         distributed.LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
