@@ -1,8 +1,12 @@
 """Whatever can be written in a live cell does the same in DigitalMicrograph, in whichever GMS that is."""
 
+import contextlib
+import copy
+import dataclasses
 import time
 
 import pytest
+from test_export import CONSTRUCTS as RESULTS
 from test_export import recording
 from test_program import CONSTRUCTS, NAMESPACE
 
@@ -12,6 +16,7 @@ from dmlink.frame import Info
 from dmlink.needs import NEWEST, newer_python
 from dmlink.program import Instance, Program
 from dmlink.simulator import Microscope
+from dmlink.simulator.switches import CHOICES, Switches
 
 SWITCHES = [  # all of the simulator's, a few at once
     {},
@@ -24,7 +29,21 @@ SWITCHES = [  # all of the simulator's, a few at once
     },
     {"unregister_all": False, "version": (3, 52, 1), "unit_bytes": False, "create_image": "none"},
     {"stale_persistent": False, "threads": "frozen", "argv": "missing", "writable_cwd": True},
+    {"scipy_in_background": False, "do_events": "hang", "annotations": "refused", "confirm": False},
+    {"annotations": "kept", "version": (3, 43, 3213), "twice_per_frame": True, "events": "queue"},
+    {"events": "none"},  # in the background, where a script looks for frames itself
 ]
+
+
+MARKS = "Boxes([[1, 2, 3, 4 + info.index]], labels=['a'])"  # on the live view: one cell for all of them
+
+
+def test_no_switch_is_left_out():
+    usual = dataclasses.asdict(Switches())
+    flipped = {(name, value) for switches in SWITCHES for name, value in switches.items()}
+    for name, choices in CHOICES.items():
+        assert {(name, choice) for choice in choices if choice != usual[name]} <= flipped
+    assert {name for name, _ in flipped} == usual.keys() - {"python"}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +51,7 @@ def cells():
     """All but those that no GMS has the Python for, such as `except*`."""
     made = {
         f"cell{i}": Program.from_cell(text, f"cell{i}", NAMESPACE)
-        for i, text in enumerate(CONSTRUCTS.values())
+        for i, text in enumerate([*CONSTRUCTS.values(), *RESULTS.values(), MARKS])
     }
     return {
         name: cell
@@ -46,21 +65,58 @@ def scripts(cells):
     return {name: script(cell) for name, cell in cells.items()}
 
 
+class Compared:
+    """All cells over one recording, here and there."""
+
+    def __init__(self, cells, played):
+        self.here = {name: Instance(cell) for name, cell in cells.items()}
+        self.played = played
+        self.wanted = {name: Wanted(name, played.name) for name in cells}
+        self.equal, self.refused = set(), set()
+
+    def process(self, i):
+        """Return what each cell gives for a frame; those that fail are left out."""
+        frame, results = self.played[i], {}
+        info = Info(i, frame.time, frame.x, frame.y, None, self.played.name)
+        for name, cell in self.here.items():
+            with contextlib.suppress(Exception):
+                results[name] = cell.process(frame.data, info)
+        return results
+
+    def look(self, i, results, windows, said):
+        """Return what differs after a frame."""
+        different = []
+        for name, wanted in self.wanted.items():
+            mine = [w for w in windows if w.name.startswith(f"{name} ") or w.name == self.played.name]
+            own = {window.name: window for window in mine}
+            if name not in results:  # then there, too
+                if any("Error: " in line for line in said[name]):
+                    self.refused.add(name)
+            elif results[name] is not None or len(own) > 1:
+                found = list(wanted.compare(i, i, results[name], own, said[name]))
+                different += [one for one in found if not one.equal]
+                self.equal |= {name} if found else set()
+            else:
+                self.equal.add(name)
+        return different
+
+
 @pytest.mark.parametrize("switches", SWITCHES, ids=str)
 def test_every_construct_shows_there_what_it_shows_here(cells, scripts, switches):
     """All of them run at once, over three frames."""
-    played = recording(4)
-    here = {name: Instance(cell) for name, cell in cells.items()}
-    wanted = {name: Wanted(name, played.name) for name in cells}
-    compared, refused, different = set(), set(), []
-    with Microscope(played, loop=True, python=NEWEST, **switches) as dm:
+    background = switches.get("events") == "none"
+    if "annotations" in switches:  # what comes of marks then: test_export.py
+        cells = {name: cell for name, cell in cells.items() if "Boxes" not in cell.source}
+    compared = Compared(cells, recording(4))
+    with Microscope(compared.played, loop=True, python=NEWEST, **switches) as dm:
         dm.camera.pause()
         dm.camera.seek(0)
         dm.camera.step()
         running = {}
-        for name, text in scripts.items():
-            running[name] = dm.run_script(text, background=False, name=name)
-            running[name].join(30)
+        for name in cells:
+            running[name] = dm.run_script(scripts[name], background=background, name=name)
+            if not background:
+                running[name].join(30)
         began = time.perf_counter()
         for i in range(3):
             if i:
@@ -68,25 +124,20 @@ def test_every_construct_shows_there_what_it_shows_here(cells, scripts, switches
                 began = time.perf_counter()
                 dm.camera.step()
             dm.settle(30)
-            windows = {window.name: window for window in dm.windows()}
-            frame = played[i]
-            for name, cell in here.items():
-                said = running[name].output
-                info = Info(i, frame.time, frame.x, frame.y, None, played.name)
-                try:
-                    result = cell.process(frame.data, info)
-                except Exception:  # noqa: BLE001 - then there, too
-                    if any("Error: " in line for line in said):
-                        refused.add(name)
-                    continue
-                own = {title: window for title, window in windows.items() if title.startswith(f"{name} ")}
-                if result is None and not own:
-                    compared.add(name)
-                    continue
-                found = list(wanted[name].compare(i, i, result, own, said))
-                different += [one for one in found if not one.equal]
-                compared |= {name} if found else set()
+            results = compared.process(i)
+
+            def look(compared, i=i, results=results):
+                return compared.look(i, results, dm.windows(), {n: r.output for n, r in running.items()})
+
+            def done(look=look):
+                ahead = copy.copy(compared)
+                ahead.wanted = copy.deepcopy(compared.wanted)
+                return not look(ahead) and (compared.equal | compared.refused == cells.keys())
+
+            end = time.monotonic() + 60
+            while background and not done() and time.monotonic() < end:
+                time.sleep(0.05)  # no event says that all of them are
+            assert not look(compared)
         assert not dm.escaped
-    assert not different
-    assert compared | refused == cells.keys()
-    assert not compared & refused
+    assert compared.equal | compared.refused == cells.keys()
+    assert not compared.equal & compared.refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_CHOICES = {
+CHOICES = {
     "events": ("coalesce", "queue", "none"),
     "references": ("weak", "strong"),
     "create_image": ("raise", "none"),
@@ -77,7 +77,7 @@ class Switches:
     confirm: bool = True
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(choices)}.")
         if self.partial_frames < 1:
