@@ -18,6 +18,8 @@ from dmlink.kinds import KINDS, kinds_of
 from dmlink.program import Program
 from dmlink.scriptdata import beside, embedded, loaded, named
 
+Definition = ast.FunctionDef | ast.ClassDef
+
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
 MECHANICS = {  # modules of dmlink.indm; a later one's definition takes the place of an earlier one's
@@ -181,7 +183,7 @@ def _is_ours(node: ast.stmt) -> TypeGuard[ast.ImportFrom]:
 @functools.cache
 def _mechanics(
     modules: tuple[str, ...],
-) -> tuple[list[bundle.Part], list[str], dict[str, ast.FunctionDef | ast.ClassDef]]:
+) -> tuple[list[bundle.Part], list[str], dict[str, Definition]]:
     """Return modules taken apart, their lines together, and their definitions by name."""
     parts = [bundle.part(module) for module in modules]
     body = "\n".join(_brief(part.body) for part in parts)
@@ -195,19 +197,18 @@ def _needed(names: list[str], modules: tuple[str, ...], source: str) -> str:
     Methods that neither they nor the program `source` name are left out.
     """
     parts, lines, definitions = _mechanics(modules)
-    needed: set[str] = set()
-    while names:
-        name = names.pop()
-        if name in definitions and name not in needed:
-            needed.add(name)
-            names += [node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name)]
-    taken = [node for node in definitions.values() if node.name in needed]
-    texts = [lines[node.lineno - 1 : node.end_lineno] for node in taken]
-    unnamed = _unnamed_methods(taken, "\n".join([source, *("\n".join(text) for text in texts)]))
-    found = "\n\n".join(
-        "\n".join(line for row, line in enumerate(text, node.lineno) if row not in unnamed)
-        for node, text in zip(taken, texts, strict=True)
-    )
+    unnamed: set[int] = set()  # rows of such methods: what only they need is not needed either
+    while True:
+        taken = _reached(names, definitions, unnamed)
+        rows = [
+            [row for row in range(n.lineno, (n.end_lineno or n.lineno) + 1) if row not in unnamed]
+            for n in taken
+        ]
+        found = "\n\n".join("\n".join(lines[row - 1] for row in some) for some in rows)
+        more = _unnamed_methods(taken, f"{source}\n{found}") - unnamed
+        if not more:
+            break
+        unnamed |= more
     merged: dict[str, set[str]] = {"sys": {""}}
     for part in parts:
         for module, imported in part.imports.items():
@@ -217,10 +218,22 @@ def _needed(names: list[str], modules: tuple[str, ...], source: str) -> str:
     return f"{bundle.import_lines([merged])}\n{found}"
 
 
-def _unnamed_methods(definitions: list[ast.FunctionDef | ast.ClassDef], text: str) -> set[int]:
-    """Return the rows of those methods, each with the empty line before it, that `text` only defines."""
+def _reached(names: list[str], definitions: dict[str, Definition], unnamed: set[int]) -> list[Definition]:
+    """Return the definitions of these names, and those that they need in turn, but for rows `unnamed`."""
+    reached, waiting = set(), [*names]
+    while waiting:
+        name = waiting.pop()
+        if name in definitions and name not in reached:
+            reached.add(name)
+            nodes = (node for node in ast.walk(definitions[name]) if isinstance(node, ast.Name))
+            waiting += [node.id for node in nodes if node.lineno not in unnamed]
+    return [node for name, node in definitions.items() if name in reached]
+
+
+def _unnamed_methods(definitions: list[Definition], text: str) -> set[int]:
+    """Return the rows of those methods, each with the empty line before it, that `text` at most defines."""
     methods = [m for node in definitions for m in node.body if isinstance(m, ast.FunctionDef)]
-    words, defined = Counter(re.findall(r"\w+", text)), Counter(m.name for m in methods)
+    words, defined = Counter(re.findall(r"\w+", text)), Counter(re.findall(r"\bdef (\w+)", text))
     rows: set[int] = set()
     for m in methods:
         if words[m.name] == defined[m.name] and not m.name.startswith(("_", "Handle")):

@@ -173,7 +173,9 @@ class _Reader:
             for name, values in self._assigned.items():
                 try:
                     can_be = self._named(name) | self._all(values)
-                    self._can_be[name] = can_be | (self._changes(name) if can_be & CHANGEABLE else set())
+                    if can_be & CHANGEABLE and not _are_tuples(values):
+                        can_be |= self._changes(name)
+                    self._can_be[name] = can_be
                 except _UntoldError:
                     self._can_be[name] = None
 
@@ -193,6 +195,11 @@ class _Reader:
             elif isinstance(use, ast.Attribute) and use.attr == "update" and isinstance(around, ast.Call):
                 items |= self._all(option.value for option in around.keywords if option.arg)
                 items |= set().union(*map(self._items, around.args))
+            elif (
+                isinstance(use, ast.Call)
+                and getattr(use.func, "id", "") in self._builtins & OF_BUILTINS.keys()
+            ):
+                continue  # len(name)
             elif use is not self._last and not isinstance(use, (ast.If, ast.While, ast.Compare, ast.UnaryOp)):
                 raise _UntoldError  # it may be changed there
         return _of_dict(items) if items else items
@@ -205,9 +212,15 @@ class _Reader:
             case ast.DictComp(_, value, _):
                 return self._of(value)
             case ast.Tuple(values):
-                return self._all(values)
+                return set().union(
+                    *(self._items(v) if isinstance(v, ast.Starred) else self._of(v) for v in values)
+                )
             case ast.IfExp(_, first, second):
                 return self._items(first) | self._items(second)
+            case ast.Starred(ast.Name(name)) if _are_tuples(self._assigned.get(name, [])) and self._named(
+                name
+            ):
+                return set().union(*map(self._items, self._assigned[name]))
         raise _UntoldError
 
     def _attribute(self, part: ast.expr, attribute: str) -> set[str]:
@@ -227,7 +240,12 @@ class _Reader:
                 return self._items(items) | {"Several"}
             case ast.Call(ast.Name(name)) if name in self._results:
                 return {name}
-            case ast.Call(ast.Name(name)) if name in self._builtins:
+            case ast.Call(ast.Name("dict"), [ast.Call(ast.Name("zip"), [_, values])]) if self._builtins >= {
+                "dict",
+                "zip",
+            }:
+                return _of_dict(self._items(values))
+            case ast.Call(ast.Name(name)) if name in self._builtins & OF_BUILTINS.keys():
                 return {OF_BUILTINS[name]}
             case ast.Call(ast.Attribute(ast.Name(name), function), [part, *more]) if name in self._numpy:
                 pass  # as if it were a method
@@ -265,7 +283,11 @@ def _outside(tree: ast.Module, inside: set[str]) -> tuple[set[str], set[str], se
         else:
             named = (n for n in ast.walk(node) if isinstance(n, ast.Name))
             others |= {n.id for n in named if isinstance(n.ctx, ast.Store)}
-    return numpy - others, results - others, set(OF_BUILTINS) - others
+    return numpy - others, results - others, {*OF_BUILTINS, "dict", "zip"} - others
+
+
+def _are_tuples(values: list[ast.expr]) -> bool:
+    return bool(values) and all(isinstance(value, ast.Tuple) for value in values)
 
 
 def _numeric(can_be: set[str]) -> set[str]:
