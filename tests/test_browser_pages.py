@@ -170,6 +170,43 @@ def test_numbers_follow_an_roi_that_is_resized_with_the_mouse(lab, link):
     assert link.rois()["roi"] == (100, 100, 240, 280)
 
 
+def test_ctrl_s_saves_the_notebook_while_an_image_has_the_focus_and_x_cuts_no_cell(lab):
+    _, page, _, _, _ = lab
+    view = panel(page, "nanoparticles")
+    view.locator(".dmlink-overlay svg").click(position={"x": 370, "y": 370})
+    with page.expect_response(lambda r: r.request.method == "PUT" and "/api/contents/pages.ipynb" in r.url):
+        page.keyboard.press("Control+s")
+    cells = page.locator(".jp-Notebook .jp-CodeCell").count()
+    page.keyboard.press("x")
+    page.keyboard.press("0")
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == cells
+
+
+def test_labels_of_many_marks_are_shown_under_the_pointer_and_of_few_always(lab):
+    _, page, _, _, _ = lab
+    many = "[[8 + 16 * (i // 32), 8 + 16 * (i % 32)] for i in range(1024)]"
+    browser.run_cell(
+        page,
+        f"%%live many\nPoints({many}, labels=[f'no {{i}}' for i in range(1024)])",
+    )
+    view = panel(page, "nanoparticles")
+    view.locator(".dmlink-mark[aria-label^='many']").wait_for(state="attached")
+    view.locator(".dmlink-ages div", has_text="many").wait_for()
+    assert view.locator(".dmlink-mark text").count() == 0
+    box = view.locator(".dmlink-overlay svg").bounding_box()
+    scale = box["width"] / 512
+    page.mouse.move(box["x"] + 40.5 * scale, box["y"] + 24.5 * scale)
+    view.locator(".dmlink-mark text", has_text="no 34").wait_for()
+    assert view.locator(".dmlink-mark text").count() == 1
+    page.mouse.move(box["x"] - 20, box["y"])
+    browser.run_cell(page, "%%live many\nPoints([[99, 99]], labels=['alone'])")
+    view.scroll_into_view_if_needed()
+    view.locator(".dmlink-mark text", has_text="alone").wait_for()
+    browser.run_cell(page, "%live stop many")
+    view.scroll_into_view_if_needed()
+    view.locator(".dmlink-mark").wait_for(state="detached")
+
+
 def test_nothing_jumps_while_numbers_change(lab, link):
     _, page, _, _, _ = lab
     view = panel(page, "nanoparticles")

@@ -147,6 +147,17 @@ def test_a_cell_can_run_on_a_source_by_its_name(shell, link):
     ours.close()
 
 
+@pytest.mark.usefixtures("link")
+def test_a_cell_runs_on_the_replay_that_the_notebook_has_made_last(shell, tmp_path):
+    np.save(tmp_path / "played.npy", np.zeros((9, 4, 4), np.uint16))
+    with dmlink.replay(tmp_path / "played.npy", fps=20) as replay:
+        shell.user_ns["replay"] = replay
+        shell.run_cell_magic("live", "cell", "frame.mean()\n")
+        assert shell.run_line_magic("live", "cell").link is replay.link
+        assert first_result(shell, "cell").value == 0.0
+        shell.run_line_magic("live", "stop cell")
+
+
 def results_until(cell, wanted):
     """Wait for a result, which must come though the cell is never started anew."""
     for _, result in cell.results():

@@ -289,9 +289,9 @@ def test_several_results_stand_in_columns_of_one_width():
         plot = drawn(Several(dict(zip("abc", parts, strict=False))))
         return plot.widget.layout.grid_template_columns
 
-    images = columns(Image(np.eye(4)), Image(np.eye(9)))
-    assert columns(Image(np.eye(4)), Scalar(1)) == columns(Scalar(1), Profile([1, 2])) != images
-    assert images.count("px") == 1
+    wide, narrow = Image(np.eye(4)), Image(np.ones((9, 3)))
+    assert columns(wide, Scalar(1)) == columns(Scalar(1), Profile([1, 2])) != columns(wide, wide)
+    assert columns(Overlay(wide), narrow) == columns(narrow, wide) != columns(narrow, narrow)
 
 
 def test_places_are_counted_and_listed_and_nothing_from_outside_is_html():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dmlink.indm.info import Axis
 
 SHORTEST = 32  # px of a side on the screen, however narrow the image
-NARROW = 120  # px: only the ends of such an axis are labelled
+NARROW = {"y": 120, "x": 256}  # px: only the ends of such an axis are labelled
 
 
 class ImageFigure:
@@ -155,15 +155,15 @@ class ImageFigure:
         if isinstance(self._size, tuple):
             height, width = self._size
         else:
-            height, width = (max(SHORTEST, round(self._size * n / max(h, w))) for n in (h, w))
+            height, width = on_screen(self._size, h, w)
         self.figure.layout.width = f"{width + MARGIN['left'] + MARGIN['right']}px"
         self.figure.layout.height = f"{height + MARGIN['top'] + MARGIN['bottom']}px"
         self.canvas.area = [MARGIN["top"], MARGIN["left"], height, width]
         labels = dict(zip("xy", self.figure.axes, strict=True))
         for name, axis, px in (("x", x, width), ("y", y, height)):
             labels[name].label = drawable(axis).unit or "pixels"
-            labels[name].num_ticks = None if px > NARROW else 2
-            labels[name].tick_format = "" if px > NARROW else ".3~g"
+            labels[name].num_ticks = None if px > NARROW[name] else 2
+            labels[name].tick_format = "" if px > NARROW[name] else ".3~g"
         self._scales["x"].reverse = x.scale < 0
         self._scales["y"].reverse = y.scale >= 0  # rows run downwards
         with self.overlay.hold_sync():
@@ -172,6 +172,12 @@ class ImageFigure:
             self.overlay.shape = [h, w]
             self.overlay.area = self.canvas.area
             self.overlay.y, self.overlay.x = list(drawable(y)), list(drawable(x))
+
+
+def on_screen(size: int, h: int, w: int) -> tuple[int, int]:
+    """Return (height, width) in px of an image (h, w) whose longer side has `size` px."""
+    height, width = (max(SHORTEST, round(size * n / max(h, w))) for n in (h, w))
+    return height, width
 
 
 def _written(value: Any) -> str:

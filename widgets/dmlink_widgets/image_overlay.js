@@ -62,6 +62,9 @@ export default {
     const reading = document.createElement("div");
     reading.className = "dmlink-reading";
     el.appendChild(reading);
+    const ages = document.createElement("div");
+    ages.className = "dmlink-ages";
+    el.appendChild(ages);
     let held = null; // {name, roi, gone}: the ROI in the user's hand, or just let go
     let theirs = model.get("rois"); // as DigitalMicrograph has them
     let pointer = null; // [y, x] in image pixels
@@ -118,6 +121,7 @@ export default {
       const [top, left, height, width] = model.get("area");
       Object.assign(svg.style, { top: `${top}px`, left: `${left}px` });
       reading.style.left = `${left}px`;
+      Object.assign(ages.style, { top: `${top}px`, left: `${left}px` });
       svg.setAttribute("width", width);
       svg.setAttribute("height", height);
       const zoomed = model.get("window").length > 0;
@@ -191,12 +195,15 @@ export default {
 
     // Marks can be of another frame than the picture: a slow cell's are of one before it.
     const drawAges = () => {
-      const ages = new Map(model.get("marks").filter((m) => "behind" in m).map((m) => [m.name, m]));
-      [...ages.values()].forEach(({ name, colour, behind }, i) => {
+      const known = new Map(model.get("marks").filter((m) => "behind" in m).map((m) => [m.name, m]));
+      const lines = [...known.values()].map(({ name, colour, behind }) => {
+        const line = document.createElement("div");
         const frames = Math.abs(behind) === 1 ? "frame" : "frames";
-        const age = behind ? ` \u00b7 ${Math.abs(behind)} ${frames} ${behind > 0 ? "earlier" : "later"}` : "";
-        make("text", layers.marks, { class: "dmlink-mark-age", x: 8, y: 18 + 16 * i, fill: colour }, name + age);
+        line.textContent = behind ? `${name} \u00b7 ${Math.abs(behind)} ${frames} ${behind > 0 ? "earlier" : "later"}` : name;
+        line.style.color = colour;
+        return line;
       });
+      ages.replaceChildren(...lines);
     };
 
     // The line that is drawn in DigitalMicrograph, with a dot where it begins, as far as it is on the image.

@@ -16,6 +16,7 @@ from dmlink import gallery
 from dmlink.capture import RESULTS
 from dmlink.cell import LiveCell
 from dmlink.link import Link, connect
+from dmlink.replay import Replay
 from dmlink_widgets.cell_panel import CellPanel
 
 if TYPE_CHECKING:
@@ -153,8 +154,9 @@ class LiveMagics(Magics):
         return self.panels[name]
 
     def _find_link(self, source: str | None) -> Link:
-        """Return the notebook's newest open link, or connect to the companion of this computer."""
-        links = [v for v in self._namespace.values() if isinstance(v, Link) and not v.closed]
+        """Return the notebook's newest open link, a replay's too, or connect to this computer's companion."""
+        named = [v.link if isinstance(v, Replay) else v for v in self._namespace.values()]
+        links = [v for v in named if isinstance(v, Link) and not v.closed]
         if links and source is None:
             return links[-1]
         mine = self._links.get(source)

@@ -10,15 +10,13 @@ import ipywidgets
 
 from dmlink_widgets import text
 from dmlink_widgets.figure import MARGIN, PLOT_SIZE
+from dmlink_widgets.image_figure import on_screen
 from dmlink_widgets.plots.image import SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmlink.indm.results import Several
-
-
-IMAGES = {"image", "overlay"}  # kinds that are narrower than a curve
 
 
 class SeveralResults:
@@ -68,14 +66,21 @@ class SeveralResults:
         for name, part in result.results.items():
             if self._kinds.get(name) != part.kind:
                 self.plots[name], self._kinds[name] = self._plot_for(part), part.kind
-        width = PLOT_SIZE[0]
-        if set(self._kinds.values()) <= IMAGES:
-            width = SIZE + MARGIN["left"] + MARGIN["right"]
-        self.widget.layout.grid_template_columns = f"repeat(auto-fill, min(100%, {width}px))"
+        width = max(_width(part) for part in result.results.values())
+        columns = f"repeat(auto-fill, minmax(min(100%, {width}px), max-content))"
+        self.widget.layout.grid_template_columns = columns
         self.widget.children = [
             ipywidgets.VBox([ipywidgets.HTML(text.part(name)), plot.widget])
             for name, plot in self.plots.items()
         ]
+
+
+def _width(part: Any) -> int:
+    """Return how wide a result is on the screen, in px."""
+    image = getattr(part, "image", part)
+    if image.kind != "image":
+        return PLOT_SIZE[0]
+    return on_screen(SIZE, *image.values.shape[:2])[1] + MARGIN["left"] + MARGIN["right"]
 
 
 def in_file_name(name: str) -> str:
