@@ -12,7 +12,7 @@ from test_export import recording
 from test_program import CONSTRUCTS, NAMESPACE
 
 from dmlink import gallery
-from dmlink.check import Wanted
+from dmlink.comparison import Wanted
 from dmlink.export import script
 from dmlink.frame import Info
 from dmlink.needs import NEWEST, newer_python

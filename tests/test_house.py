@@ -57,7 +57,7 @@ def test_what_runs_in_digitalmicrograph_is_python_3_7_with_numpy(path):
 
 @pytest.mark.parametrize("path", [*KERNEL, *WIDGETS], ids=name)
 def test_nothing_imports_the_tests_or_the_simulator_but_who_plays_microscope(path):
-    players = {"check.py", "replay.py", "simulate.py"}
+    players = {"check.py", "comparison.py", "replay.py", "simulate.py"}
     simulator = {m for m in imported(path) if m.startswith("dmlink.simulator")}
     assert not simulator or path.parent.name == "simulator" or path.name in players
 
