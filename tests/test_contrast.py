@@ -106,7 +106,10 @@ def test_limits_can_be_typed_and_an_empty_one_is_found_from_each_frame():
     assert (low.value, high.value) == ("", "")
     assert (float(low.placeholder), float(high.placeholder)) == pytest.approx(automatic, abs=1e-4)
     high.value = "5"
-    assert changes[-1] == (automatic[0], 5.0)
+    assert changes[-1] == (None, 5.0)
+    draw()
+    assert figure.limits == (automatic[0], 5.0)
+    assert low.value == ""
     low.value = "-2.5"
     assert changes[-1] == (-2.5, 5.0)
     n = len(changes)
@@ -118,7 +121,15 @@ def test_limits_can_be_typed_and_an_empty_one_is_found_from_each_frame():
     assert figure.limits == (-1.0, 5.0)
     controls.histogram.chosen = [0.25, 4.0]  # dragged: the fields follow
     assert (low.value, high.value) == ("0.25", "4")
+    controls._lock.value = False
+    assert (low.value, high.value) == ("", "")
+    controls._lock.value = True  # as drawn last
+    assert controls.contrast.fixed == (-1.0, 5.0)
+    high.value = "4"
     low.value = ""
-    assert high.value == ""
+    assert not controls._lock.value
+    draw()
+    assert figure.limits == (automatic[0], 4.0)
+    high.value = ""
     draw()
     assert figure.limits == automatic

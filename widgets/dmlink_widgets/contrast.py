@@ -24,7 +24,7 @@ class Contrast:
         The share of the pixels (%) that lies below the lower and below the upper limit; (0, 100) is from
         the lowest value to the highest.
     fixed : tuple of float or None
-        The limits themselves, for every frame; None to find them from each frame's percentiles.
+        The lower and the upper limit, for every frame; None: found from each frame's percentiles.
     gamma : float
         Exponent of the scale between the limits: below 1 the dark becomes brighter.
     log : bool
@@ -34,7 +34,7 @@ class Contrast:
     """
 
     percentiles: tuple[float, float] = (1.0, 99.5)
-    fixed: tuple[float, float] | None = None
+    fixed: tuple[float | None, float | None] = (None, None)
     gamma: float = 1.0
     log: bool = False
     colours: str = "grey"
@@ -50,7 +50,8 @@ class Contrast:
 
     def limits(self, grey: np.ndarray) -> tuple[float, float]:
         """Return the values that become the first and the last colour: the upper one is the larger."""
-        low, high = self.fixed or self._percentiles_of(grey)
+        found = self._percentiles_of(grey) if None in self.fixed else (0.0, 1.0)
+        low, high = (there if end is None else end for end, there in zip(self.fixed, found, strict=True))
         return (low, high) if high > low else (low, low + max(1.0, abs(low) * 1e-6))
 
     def shown(self, grey: Any, limits: tuple[float, float]) -> np.ndarray:

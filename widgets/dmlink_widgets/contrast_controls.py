@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from dmlink_widgets.image_figure import ImageFigure
 
+Limits = tuple[float | None, float | None]  # None: found from each frame
+AUTOMATIC: Limits = (None, None)
 NUMBER = ipywidgets.Layout(width="76px")
 
 
@@ -34,7 +36,6 @@ class ContrastControls:
     def __init__(self, changed: Callable[[], None]) -> None:
         self.contrast = Contrast()
         self._limits = (0.0, 1.0)  # as they were drawn
-        self._written = ["", ""]  # as they stand in their fields because they are so
         self._changed = changed
         self.histogram = Histogram()
         self.histogram.observe(self._dragged, "chosen")
@@ -48,7 +49,7 @@ class ContrastControls:
             ipywidgets.Text(
                 continuous_update=False,
                 layout=NUMBER,
-                tooltip=f"{tip}; empty: both are found from each frame",
+                tooltip=f"{tip}; empty: found from each frame",
             )
             for tip in ("Value shown as the first colour", "Value shown as the last colour")
         ]
@@ -99,7 +100,7 @@ class ContrastControls:
         with contextlib.suppress(ValueError):
             percentiles = float(self._low.value), float(self._high.value)
             if percentiles != self.contrast.percentiles:
-                self._fix(None)
+                self._show(AUTOMATIC)
             self.contrast = replace(
                 self.contrast,
                 percentiles=percentiles,
@@ -110,38 +111,36 @@ class ContrastControls:
             self._changed()
 
     def _percentiles(self, low: float, high: float) -> None:
-        self._fix(None)
+        self._show(AUTOMATIC)
         self.contrast = replace(self.contrast, percentiles=(low, high))
         self._low.value, self._high.value = low, high
         self._changed()
 
-    def _typed(self, change: dict[str, Any]) -> None:
+    def _typed(self, _: Any) -> None:
         """Take limits that were typed; no number, or one above the other, waits until it makes sense."""
-        if change["new"] in self._written:
-            return  # it is only shown
-        if not change["new"].strip():
-            self._fix(None)
-            return
-        words = [end.value.strip() for end in self._ends]
         with contextlib.suppress(ValueError):
-            low, high = (float(w) if w else limit for w, limit in zip(words, self._limits, strict=True))
-            if -math.inf < low < high < math.inf:
+            low, high = (float(end.value) if end.value.strip() else None for end in self._ends)
+            known = [limit for limit in (low, high) if limit is not None]
+            if all(map(math.isfinite, known)) and known == sorted(set(known)):
                 self._fix((low, high))
 
     def _dragged(self, change: dict[str, Any]) -> None:
         limits = change["new"]
-        self._fix((float(limits[0]), float(limits[1])) if limits else None)
+        self._show((float(limits[0]), float(limits[1])) if limits else AUTOMATIC)
 
     def _locked(self, pressed: bool) -> None:
-        if pressed != (self.contrast.fixed is not None):
-            self._fix(self._limits if pressed else None)
+        if pressed != (None not in self.contrast.fixed):
+            self._show(self._limits if pressed else AUTOMATIC)
 
-    def _fix(self, limits: tuple[float, float] | None) -> None:
+    def _show(self, limits: Limits) -> None:
+        """Fix the limits, and write them into their fields."""
+        for end, limit in zip(self._ends, limits, strict=True):
+            end.value = "" if limit is None else _written(limit)
+        self._fix(limits)  # as they are, not rounded as they are written
+
+    def _fix(self, limits: Limits) -> None:
         self.contrast = replace(self.contrast, fixed=limits)
-        self._lock.value = limits is not None
-        self._written = [_written(limit) for limit in limits or ()] or ["", ""]
-        for end, words in zip(self._ends, self._written, strict=True):
-            end.value = words
+        self._lock.value = None not in limits
         self._changed()
 
 
