@@ -247,6 +247,13 @@ def test_a_recorded_frame_that_is_gone_or_damaged_is_named_and_never_black(tmp_p
         with pytest.raises(ValueError, match=r"A chunk of .* is cut short: 100 bytes of \d+ are there"):
             recording[5]
         np.testing.assert_array_equal(recording[7].data, STACK[7])
+    lines = (path / JOURNAL).read_bytes()
+    (path / JOURNAL).write_bytes(lines[:-20] + bytes(20))  # the computer lost its power
+    with recordings.open(path) as recording:
+        assert len(recording) == 7
+        np.testing.assert_array_equal(recording[6].data, STACK[6])
+    (path / JOURNAL).write_bytes(lines[:40] + bytes(3) + lines[43:])
+    assert f"{path / JOURNAL} is damaged" in sentence(path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")

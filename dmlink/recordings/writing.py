@@ -165,12 +165,22 @@ class Journal:
 
 
 def journal_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a journal; the last one may have been cut by a kill."""
+    """Return the whole lines of a journal; the last one may have been cut by a kill.
+
+    Raises
+    ------
+    ValueError
+        If one of them is damaged.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in data.split(b"\n")[:-1]]
+    whole = data.rstrip(b"\0").split(b"\n")[:-1]  # zeros are what a loss of power leaves of the newest lines
+    try:
+        return [json.loads(line) for line in whole]
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); copy it again.") from error
 
 
 def make_folder(path: Path, *, overwrite: bool = False) -> None:
