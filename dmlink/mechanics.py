@@ -6,7 +6,6 @@ import ast
 import functools
 import re
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from dmlink import bundle
@@ -24,7 +23,7 @@ MODULES = {  # of dmlink.indm; a later one's definition takes the place of an ea
 READ = {"live": ("tags", "line"), "batch": ("tags",)}  # of `info`, where a cell asks for it
 # What a bare value can mean, in the order in which it is tried.
 MEANINGS = ("Text", "Scalar", "Several", "Table", "Figure", "Profile", "Image")
-START = {"live": "start", "batch": "process_recording"}
+START = {"live": "process_live_view", "batch": "process_recording"}
 
 
 def mechanics(program: Program, target: str) -> str:
@@ -115,10 +114,12 @@ def _reached(names: list[str], definitions: dict[str, Definition], unnamed: set[
 def _unnamed_methods(definitions: list[Definition], text: str) -> set[int]:
     """Return the rows of those methods, each with the empty line before it, that `text` at most defines."""
     methods = [m for node in definitions for m in node.body if isinstance(m, ast.FunctionDef)]
-    words, defined = Counter(re.findall(r"\w+", text)), Counter(re.findall(r"\bdef (\w+)", text))
     rows: set[int] = set()
     for m in methods:
-        if words[m.name] == defined[m.name] and not m.name.startswith(("_", "Handle")):
+        named = len(
+            re.findall(rf"{m.name}\b", text)
+        )  # ImageHandleDataChangedEvent names HandleDataChangedEvent
+        if named == len(re.findall(rf"\bdef {m.name}\b", text)) and not m.name.startswith("_"):
             first = min([m.lineno, *(decorator.lineno for decorator in m.decorator_list)])
             rows.update(range(first - 1, (m.end_lineno or m.lineno) + 1))
     return rows

@@ -83,7 +83,9 @@ def parts_of(path: str | Path) -> tuple[str, str, str]:
     """
     text = "\n".join(split_lines(Path(path).read_text(encoding="utf-8")))
     above, _, below = text.partition(BELOW)
-    name = re.search(r"^ *(?:start|process_recording)\((.+?), sys\._getframe", below, re.MULTILINE)
+    name = re.search(
+        r"^ *(?:start|process_live_view|process_recording)\((.+?), sys\._getframe", below, re.MULTILINE
+    )
     if not name:
         raise ValueError(f"{path} is not a script that dmlink has exported: it has no line '{BELOW}'.")
     return ast.literal_eval(name[1]), above, below

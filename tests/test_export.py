@@ -733,7 +733,7 @@ def test_a_file_that_exists_is_left_alone_unless_it_may_be_replaced(tmp_path):
 
 def test_a_text_is_taken_for_a_cell_of_its_own(tmp_path):
     path = export("frame.mean()", tmp_path / "mean.py")
-    assert "start('mean', " in path.read_text()
+    assert "process_live_view('mean', " in path.read_text()
     with pytest.raises(ValueError, match="'np' is not defined"):
         export("np.mean(frame)", tmp_path / "other.py")
     with pytest.raises(ValueError, match="'other' is not a target"):

@@ -141,7 +141,7 @@ class Live(DM.Py_ScriptObject):
                 window.release(delete)
 
 
-def start(name, caller, kinds, meaning, **about):
+def process_live_view(name, caller, kinds, meaning, **about):
     """Run the process() of the calling script on every frame; stop what an earlier run has started."""
     names = own_names(caller, kinds)
     if names is None:

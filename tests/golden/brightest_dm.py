@@ -263,7 +263,7 @@ def dmlink_live():
                 for window in self.windows.values():
                     window.release(delete)
 
-    def start(name, caller, kinds, meaning, **about):
+    def process_live_view(name, caller, kinds, meaning, **about):
         """Run the process() of the calling script on every frame; stop what an earlier run has started."""
         names = own_names(caller, kinds)
         if names is None:
@@ -315,7 +315,7 @@ def dmlink_live():
         for kind in kinds:
             names.setdefault(kind.__name__, kind)
         return names
-    start('brightest', sys._getframe(1), [Axis, Points], Points)
+    process_live_view('brightest', sys._getframe(1), [Axis, Points], Points)
 
 
 dmlink_live()

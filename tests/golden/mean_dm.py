@@ -231,7 +231,7 @@ def dmlink_live():
                 for window in self.windows.values():
                     window.release(delete)
 
-    def start(name, caller, kinds, meaning, **about):
+    def process_live_view(name, caller, kinds, meaning, **about):
         """Run the process() of the calling script on every frame; stop what an earlier run has started."""
         names = own_names(caller, kinds)
         if names is None:
@@ -283,7 +283,7 @@ def dmlink_live():
         for kind in kinds:
             names.setdefault(kind.__name__, kind)
         return names
-    start('mean', sys._getframe(1), [Axis], Scalar)
+    process_live_view('mean', sys._getframe(1), [Axis], Scalar)
 
 
 dmlink_live()

@@ -249,7 +249,7 @@ def dmlink_live():
                 for window in self.windows.values():
                     window.release(delete)
 
-    def start(name, caller, kinds, meaning, **about):
+    def process_live_view(name, caller, kinds, meaning, **about):
         """Run the process() of the calling script on every frame; stop what an earlier run has started."""
         names = own_names(caller, kinds)
         if names is None:
@@ -301,7 +301,7 @@ def dmlink_live():
         for kind in kinds:
             names.setdefault(kind.__name__, kind)
         return names
-    start('radial_profile', sys._getframe(1), [Axis, Profile], Profile)
+    process_live_view('radial_profile', sys._getframe(1), [Axis, Profile], Profile)
 
 
 dmlink_live()
