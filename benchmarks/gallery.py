@@ -6,12 +6,13 @@ from statistics import median
 from typing import Any
 
 from .link import note
-from .of_gallery import alone, together
+from .of_gallery import alone, crossings, together
 from .of_link.tables import table, verdict
 
 TOGETHER, FULL_FRAME_MS, PARTICLES = 10.0, 150.0, 15.0  # frames/s; ms; frames/s: the limits
 AHEAD = {870: 10.0, 2044: 8.0}  # times as fast as the script of 2019
 COLOUR = 3.0  # times as fast as BenMillerScripts
+DENSITIES = 50, 100, 200, 500, 800  # particles on 1024 x 1024
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -24,8 +25,11 @@ def run(quick: bool) -> dict[str, Any]:
     note("colour map")
     colour = alone.colour(runs)
     note("particle tracking")
+    densities = DENSITIES[3:4] if quick else DENSITIES
+    recordings = 1 if quick else 6
     return {
         "runs": runs,
+        "crossings": {str(n): crossings.kept(n, recordings * max(1, 200 // n)) for n in densities},
         "together": {**several[-1], "frames/s": median(one["frames/s"] for one in several)},
         "radial": radial,
         "colour": colour,
@@ -42,6 +46,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         *_radial(result["radial"]),
         *_colour(result["colour"]),
         *_tracking(result["tracking"]),
+        *_crossings(result["crossings"]),
     ]
 
 
@@ -87,3 +92,20 @@ def _tracking(found: dict[str, float] | None) -> list[str]:
     title = f"Particle tracking, {found['side']}², {alone.PARTICLES} particles, ms a frame"
     row = ["", f"{found['ms']:.0f}", f"{found['frames/s']:.1f}", trackpy, kept]
     return table(title, ["", "cell", "frames/s", "trackpy", "limit"], [row])
+
+
+def _crossings(densities: dict[str, dict[str, int]]) -> list[str]:
+    rows = [
+        [
+            *[n, str(one["crossings"]), _part(one["kept"], one["crossings"])],
+            *[str(one["of two"]), _part(one["of two kept"], one["of two"])],
+            _part(one["by true places"], one["crossings"]),
+        ]
+        for n, one in densities.items()
+    ]
+    title = "Numbers kept through crossings, by particles of 8 to 12 px on 1024²"
+    return table(title, ["", "crossings", "kept", "no third near", "kept", "by true places"], rows)
+
+
+def _part(n: int, of: int) -> str:
+    return f"{100 * n / of:.0f} %" if of else "-"

@@ -9,8 +9,9 @@ from test_real_recordings import real
 
 import dmlink
 from dmlink import LiveCell, data, gallery
+from dmlink.cli import bench
 
-NEAR, APART = 9.0, 16.0  # px: discs of 8 to 12 px that overlap, and that are clear of each other
+APART = 16.0  # px: discs of 8 to 12 px are clear of each other
 
 
 def tracking(**values):
@@ -72,27 +73,22 @@ def test_numbers_are_kept_as_long_as_particles_stay_clear_of_each_other(tracked)
     assert (ids[:, :-1][follow] == ids[:, 1:][follow]).all()
 
 
-def test_numbers_are_kept_through_most_crossings_at_500_particles_on_1024_x_1024(tracked):
-    _, truth, ids = tracked
-    meetings = kept = 0
-    for a in range(len(truth)):
-        for b in range(a):
-            apart = np.hypot(*(truth[a] - truth[b]).T)
-            if np.isnan(apart).all() or np.nanmin(apart) > NEAR:
-                continue
-            closest = np.nanargmin(apart)
-            before = np.flatnonzero(apart[:closest] > APART)[-1:]
-            after = np.flatnonzero(apart[closest:] > APART)[:1] + closest
-            if not before.size or not after.size:
-                continue
-            both = truth[[a, b], before[0] : after[0] + 1]
-            if not ((both > 20) & (both < 491)).all():
-                continue
-            numbers = [(ids[p, : before[0] + 1], ids[p, after[0] :]) for p in (a, b)]
-            meetings += 1
-            kept += all(old[old > 0][-1] == [*new[new > 0], 0][0] for old, new in numbers)
-    assert meetings > 30
-    assert kept / meetings >= 0.8
+# particles on 1024 x 1024, recordings, crossings that there are at least, of which so many keep their numbers
+@pytest.mark.parametrize(("density", "n", "least", "part"), [(100, 6, 8, 0.98), (500, 2, 50, 0.75)])
+def test_numbers_are_kept_through_crossings(density, n, least, part):
+    crossings = bench._module("gallery").crossings
+    found = crossings.kept(density, n)
+    assert found["crossings"] > least
+    assert found["kept"] >= part * found["crossings"]
+    assert found["of two kept"] >= 0.95 * found["of two"] > 0
+
+
+def test_how_fast_they_are_is_not_said_of_those_just_found():
+    with dmlink.open(data.moving_particles()) as recording:
+        cell = tracking()
+        first, second = cell.run(recording[0]).results, cell.run(recording[1]).results
+    assert np.isnan(first["speed"].value)
+    assert second["speed"].value > 0
 
 
 def test_series_are_those_of_the_recording(tracked):

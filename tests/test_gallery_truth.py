@@ -74,7 +74,7 @@ def test_focus_and_astigmatism_are_found():
             assert abs((off + 90) % 180 - 90) < 6
 
 
-@pytest.mark.parametrize("defocus", [22, 40, 60, 80, 100, 250, 390, -30, -100, -250])
+@pytest.mark.parametrize("defocus", [22, 40, 50, 80, 100, 250, 390, -30, -100, -250])
 def test_focus_is_found_within_two_percent_over_the_range_that_is_tried(defocus):
     nm, rng = Axis(0, 0.05, "nm"), np.random.default_rng([5, abs(defocus)])
     frame = rng.poisson(thon_rings.DOSE * (1 + thon_rings.film(rng, defocus, 0.1 * abs(defocus), 75)))

@@ -42,13 +42,15 @@ def write(path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps(sidecar(yx, diameters)), "utf-8")
 
 
-def story(rng: np.random.Generator, size: int = SIZE, frames: int = FRAMES) -> tuple[np.ndarray, np.ndarray]:
+def story(
+    rng: np.random.Generator, size: int = SIZE, frames: int = FRAMES, density: float = DENSITY
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions (particle, frame, yx) and the diameters (particle,), in px.
 
     They come and go through the edges: as many are outside as can come in.
     """
     margin = SPEEDS[1] * frames
-    n = round(DENSITY * (size + 2 * margin) ** 2)
+    n = round(density * (size + 2 * margin) ** 2)
     speed, direction = rng.uniform(*SPEEDS, n), rng.uniform(0, 2 * np.pi, n)
     velocity = (speed * [np.sin(direction), np.cos(direction)]).T[:, None]
     velocity = velocity + rng.normal(0, DISTURBED, (n, frames, 2)).cumsum(axis=1)

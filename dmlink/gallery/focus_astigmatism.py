@@ -35,7 +35,7 @@ else:
     fits = [optimize.leastsq(off, [d, 0, 0, low, 0, 0, 0, low + 2], full_output=1, maxfev=250)[0] for d in df]
     p = min(fits, key=lambda p: sum(off(p) ** 2))
     result = {"match": Scalar(np.corrcoef(flat(seen).flat, flat(model(p)).flat)[0, 1])}  # 1: all agrees
-    if result["match"].value > 0.3 and largest / 20 < abs(p[0]) < largest:
+    if result["match"].value > 0.4 and largest / 20 < abs(p[0]) < largest:
         result["defocus"] = Scalar({"defocus": p[0], "astigmatism": 2 * np.hypot(*p[1:3])}, "nm")  # max - min
         result["direction"] = Scalar(np.degrees(np.arctan2(p[2], p[1])) / 2 % 180, "degrees anticlockwise")
     print("No defocus of %g to %g nm has such rings." % (largest / 20, largest)) if len(result) < 2 else None

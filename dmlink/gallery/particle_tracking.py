@@ -29,14 +29,14 @@ yx = np.transpose([y, x]) - d + np.transpose(sub) / 2
 if not len(yx):
     print("Nothing stands out: a flat frame, or, where particles are everywhere, too high a contrast.")
 tracks = state.setdefault("tracks", Tracks(optimize.linear_sum_assignment))
-which = tracks.add(yx, info.index, reach, memory)
-about = np.hypot(*np.mgrid[-d : d + 1, -d : d + 1])
-patch = image[y[:, None, None] + np.arange(-d, d + 1)[:, None], x[:, None, None] + np.arange(-d, d + 1)]
+which, span = tracks.add(yx, info.index, reach, memory), np.arange(-d, d + 1)
+about, patch = np.hypot(span[:, None], span), image[y[:, None, None] + span[:, None], x[:, None, None] + span]
 half = (np.median(patch[:, about > 0.8 * d], axis=1) + patch[:, about < 2].mean(axis=1)) / 2
 width = 2 * np.sqrt((patch > half[:, None, None])[:, about <= d].sum(axis=1) / np.pi)  # at half the height
 frames, seconds = info.index - state["first"].index, info.time - state["first"].time
 speed = np.hypot(*tracks.velocity[which].T) * (frames / seconds if seconds > 0 else 1)
 marks = Points(yx, labels=tracks.ids[which].tolist(), tails=[tracks.tails[i] for i in which])
-size, pace = (float(np.mean(v)) * info.scale if len(yx) else np.nan for v in (width, speed))
+known = width, speed[speed > 0]  # not of those that were not there before
+size, pace = (float(np.mean(v)) * info.scale if len(v) else np.nan for v in known)
 numbers = Scalar(len(yx)), Scalar(size, unit), Scalar(pace, unit + ("/s" if seconds > 0 else "/frame"))
 dict(zip(("particles", "count", "diameter", "speed"), (marks, *numbers)))

@@ -107,17 +107,19 @@ class FrameCounter:
 class Tracks:
     """Things that move, each with a number that it keeps from frame to frame, also while it is not found.
 
-    A track is expected to go on as it went. `assign` then chooses who is who: given costs of shape (n, m) it
-    returns rows and columns of the least total cost, as `scipy.optimize.linear_sum_assignment` does. The cost
-    is the squared distance from where a track is expected; to leave it out costs `reach` squared (Crocker
-    and Grier, J. Colloid Interface Sci. 179, 298 (1996)).
+    A track is expected to go on as it went, also while it touches another: what is found then is the place of
+    neither. `assign` chooses who is who: given costs of shape (n, m) it returns rows and columns of the
+    least total cost, as `scipy.optimize.linear_sum_assignment` does. The cost is the squared distance from
+    where a track is expected; to leave it out costs `reach` squared (Crocker and Grier, J. Colloid Interface
+    Sci. 179, 298 (1996)).
 
     Attributes
     ----------
     ids : array of int, (n,)
         The numbers of the tracks, from 1 on; none is used twice.
     yx, velocity : array, (n, 2)
-        Where each was last found, in px, and how it moves, in px per frame: the mean of its last steps.
+        Where each was last found by itself, in px, and how it moves, in px per frame: the mean of its last
+        steps.
     tails : list of array, (k, 2)
         Where each has been found, oldest first.
     """
@@ -133,7 +135,8 @@ class Tracks:
         """Take what is found in frame number `frame`, (n, 2) in px; return which tracks these are, (n,).
 
         What belongs to none begins one. One that is not found for more than `memory` frames ends; at once, if
-        it was found only once. `tail` is how many places are kept. The answer counts within `ids` and so on.
+        it was found only once; after three times as many, if another one is found in its place. `tail` is how
+        many places are kept. The answer counts within `ids` and so on.
         """
         yx = np.asarray(yx, float).reshape(-1, 2)
         self._frame = max(int(frame), self._frame + 1)  # a recording may start anew
@@ -143,12 +146,19 @@ class Tracks:
         old, new = self._assign(np.minimum(apart, reach**2))
         near = apart[old, new] < reach**2
         old, new = old[near], new[near]
-        self._steps[old] += 1
-        step = (yx[new] - self.yx[old]) / waited[old]
-        self.velocity[old] += (step - self.velocity[old]) / np.minimum(self._steps[old], 8)[:, None]
-        self.yx[old], self._last[old] = yx[new], self._frame
+        lost = np.setdiff1d(np.flatnonzero(self._steps), old)
+        beside = apart[lost] < reach**2
+        clear = ~beside[:, new].any(axis=0)
+        one, its = old[clear], new[clear]
+        self._steps[one] += 1
+        step = (yx[its] - self.yx[one]) / waited[one]
+        self.velocity[one] += (step - self.velocity[one]) / np.minimum(self._steps[one], 8)[:, None]
+        self.yx[one], self._last[one] = yx[its], self._frame
 
-        kept = self._frame - self._last <= np.where(self._steps > 0, memory, 0)
+        patience = np.where(self._steps > 0, memory, 0)
+        patience[lost] *= np.where(beside.any(axis=1), 3, 1)
+        kept = self._frame - self._last <= patience
+        kept[old] = True
         which = np.full(len(yx), -1)
         which[new] = (np.cumsum(kept) - 1)[old]
         born = np.flatnonzero(which < 0)
@@ -160,6 +170,6 @@ class Tracks:
         self.yx = np.concatenate([self.yx[kept], yx[born]])
         self.velocity = np.concatenate([self.velocity[kept], np.zeros((len(born), 2))])
         self.tails = [self.tails[i] for i in np.flatnonzero(kept)] + [yx[:0]] * len(born)
-        for i in which:
-            self.tails[i] = np.concatenate([self.tails[i], self.yx[i : i + 1]])[-tail:]
+        for i, at in zip(which, yx):
+            self.tails[i] = np.concatenate([self.tails[i], [at]])[-tail:]
         return which
