@@ -682,6 +682,12 @@ CONSTRUCTS = {
     "names of the mechanics": "Live = Window = start = 2\nlive_view = Live * Window + frame[0]\nlive_view",
     "function": "def double(x):\n    return 2 * x\n\ndouble(frame[0])",
     "words": "'frame ' + str(info.index)",
+    "figure": (
+        "from matplotlib.figure import Figure\nfigure = Figure((2, 1), dpi=20)\n"
+        "figure.add_axes([0, 0, 1, 1]).plot(frame[0])\nfigure"
+    ),
+    "structured array": "import numpy as np\nnp.array([(1, 2.5)] * 3, dtype=[('a', int), ('b', float)])",
+    "data frame": "import pandas\npandas.DataFrame({'a': frame[0, :3], 'b': 'x'})",
 }
 
 

@@ -99,8 +99,8 @@ class Live(DM.Py_ScriptObject):
             result = self.process(frame, info, self.state)
             self.processed += 1
             if result is not None:
-                result = result if hasattr(result, "show") else self.meaning(result)
-                result.show(self, self.name, info)
+                result = result if hasattr(result, "show_in") else self.meaning(result)
+                result.show_in(self, self.name, info)
         except (Exception, SystemExit) as error:
             self.tell(error)
         took, self.waiting = time.perf_counter() - began, None

@@ -33,7 +33,7 @@ class Scalar:
         self.value = self.series if isinstance(value, dict) else self.series["value"]
         self.unit, self.name = unit, name
 
-    def show(self, live, name, info):
+    def show_in(self, live, name, info):
         values = list(self.series.values())
         columns, frames, new = remember(live, name, values, empty=[[value] for value in values])
         live.draw(name, columns, (frames, Axis()), self.unit, line=True, new=new)
@@ -50,7 +50,7 @@ class Profile:
         self.values, self.x = numbers(values, 1), Axis(float(origin), float(scale), unit)
         self.value_unit, self.name = value_unit, name
 
-    def show(self, live, name, info):
+    def show_in(self, live, name, info):
         live.draw(name, self.values, (self.x,), self.value_unit, line=True)
         columns, frames, new = remember(live, name, self.values, empty=self.values.min())
         live.draw(f"{name} in time", columns, (frames, self.x), self.value_unit, new=new)
@@ -87,7 +87,7 @@ class Image:
         self.values, self.name = numbers(array, 3 if colours else 2), name
         self.x, self.y = Axis(float(x), float(scale), unit), Axis(float(y), float(scale), unit)
 
-    def show(self, live, name, info):
+    def show_in(self, live, name, info):
         kind = Colours if self.values.ndim == 3 else Window
         return live.draw(name, self.values, (self.x, self.y), kind=kind)
 
@@ -101,7 +101,8 @@ class Figure(Image):
 
     def __init__(self, figure):
         pixels, (width, height) = io.BytesIO(), figure.canvas.get_width_height()
-        figure.savefig(pixels, format="rgba", dpi=figure.dpi, bbox_inches="standard")
+        with sys.modules["matplotlib"].rc_context({"savefig.bbox": None}):  # of its own size
+            figure.savefig(pixels, format="rgba", dpi=figure.dpi)
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close(figure)  # it would keep every frame's
         rgba = np.frombuffer(pixels.getvalue(), np.uint8).reshape(height, width, 4)
@@ -124,7 +125,7 @@ class Boxes:
         self.tlbr, self.name = np.asarray(tlbr, float).reshape(-1, 4), name
         self.labels = () if labels is None else tuple(map(str, labels))
 
-    def show(self, live, name, info):
+    def show_in(self, live, name, info):
         live.windows.setdefault(name, Marks(name)).draw(live.image, [self], (info.roi or (0, 0))[:2])
 
 
@@ -138,8 +139,8 @@ class Overlay:
     def __init__(self, image, *marks, name=""):
         self.image, self.marks, self.name = image if isinstance(image, Image) else Image(image), marks, name
 
-    def show(self, live, name, info):
-        window = self.image.show(live, name, info)
+    def show_in(self, live, name, info):
+        window = self.image.show_in(live, name, info)
         if window.image is not None:
             live.windows.setdefault(f"{name} marks", Marks(name)).draw(window.image, self.marks)
 
@@ -155,9 +156,9 @@ class Several:
                 own = result.name if result.name and not isinstance(results, dict) else str(key)
                 self.results[own + "'" * (own in self.results)] = result
 
-    def show(self, live, name, info):
+    def show_in(self, live, name, info):
         for key, one in self.results.items():
-            one.show(live, f"{name} {key}", info)
+            one.show_in(live, f"{name} {key}", info)
 
     @staticmethod
     def suits(value):
@@ -179,7 +180,7 @@ class Table:
         lines = ["  ".join(row).rstrip() for row in zip(*written)] + [f"... {n} rows in all"] * (n > 50)
         self.text = "\n".join(lines)
 
-    def show(self, live, name, info):
+    def show_in(self, live, name, info):
         write(live, name, self.text)
 
     @staticmethod
@@ -192,7 +193,7 @@ class Text:
     def __init__(self, text, name=""):
         self.text, self.name = str(text), name
 
-    def show(self, live, name, info):
+    def show_in(self, live, name, info):
         write(live, name, self.text)
 
     @staticmethod
@@ -213,7 +214,7 @@ MEANINGS = [Text, Scalar, Several, Table, Figure, Profile, Image]  # a script's 
 
 def as_result(value):
     """Give a bare value its obvious meaning, of those that this script knows."""
-    if value is None or hasattr(value, "show"):
+    if value is None or hasattr(value, "show_in"):
         return value
     for kind in MEANINGS:
         if kind.suits(value):

@@ -50,7 +50,7 @@ def dmlink_live():
             self.tlbr, self.name = np.asarray(tlbr, float).reshape(-1, 4), name
             self.labels = () if labels is None else tuple(map(str, labels))
 
-        def show(self, live, name, info):
+        def show_in(self, live, name, info):
             live.windows.setdefault(name, Marks(name)).draw(live.image, [self], (info.roi or (0, 0))[:2])
 
     class Points(Boxes):  # drawn as small ones
@@ -222,8 +222,8 @@ def dmlink_live():
                 result = self.process(frame, info, self.state)
                 self.processed += 1
                 if result is not None:
-                    result = result if hasattr(result, "show") else self.meaning(result)
-                    result.show(self, self.name, info)
+                    result = result if hasattr(result, "show_in") else self.meaning(result)
+                    result.show_in(self, self.name, info)
             except (Exception, SystemExit) as error:
                 self.tell(error)
             took, self.waiting = time.perf_counter() - began, None

@@ -47,7 +47,7 @@ def dmlink_live():
             self.value = self.series if isinstance(value, dict) else self.series["value"]
             self.unit, self.name = unit, name
 
-        def show(self, live, name, info):
+        def show_in(self, live, name, info):
             values = list(self.series.values())
             columns, frames, new = remember(live, name, values, empty=[[value] for value in values])
             live.draw(name, columns, (frames, Axis()), self.unit, line=True, new=new)
@@ -190,8 +190,8 @@ def dmlink_live():
                 result = self.process(frame, info, self.state)
                 self.processed += 1
                 if result is not None:
-                    result = result if hasattr(result, "show") else self.meaning(result)
-                    result.show(self, self.name, info)
+                    result = result if hasattr(result, "show_in") else self.meaning(result)
+                    result.show_in(self, self.name, info)
             except (Exception, SystemExit) as error:
                 self.tell(error)
             took, self.waiting = time.perf_counter() - began, None

@@ -59,7 +59,7 @@ def dmlink_live():
             self.values, self.x = numbers(values, 1), Axis(float(origin), float(scale), unit)
             self.value_unit, self.name = value_unit, name
 
-        def show(self, live, name, info):
+        def show_in(self, live, name, info):
             live.draw(name, self.values, (self.x,), self.value_unit, line=True)
             columns, frames, new = remember(live, name, self.values, empty=self.values.min())
             live.draw(f"{name} in time", columns, (frames, self.x), self.value_unit, new=new)
@@ -208,8 +208,8 @@ def dmlink_live():
                 result = self.process(frame, info, self.state)
                 self.processed += 1
                 if result is not None:
-                    result = result if hasattr(result, "show") else self.meaning(result)
-                    result.show(self, self.name, info)
+                    result = result if hasattr(result, "show_in") else self.meaning(result)
+                    result.show_in(self, self.name, info)
             except (Exception, SystemExit) as error:
                 self.tell(error)
             took, self.waiting = time.perf_counter() - began, None
