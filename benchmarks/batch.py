@@ -12,7 +12,7 @@ TWO, CHUNKS, GROWTH = 1.7, 4, 0.05  # the limits
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about three minutes, or a taste of it in one."""
+    """Measure everything: about four minutes, or a taste of it in one."""
     runs = 1 if quick else 3
     return {
         "runs": runs,
