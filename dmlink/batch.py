@@ -96,8 +96,8 @@ def process(
     with contextlib.ExitStack() as stack:
         if not isinstance(recording, Recording):
             recording = stack.enter_context(recordings.open(recording))
+        load(program)  # here, so that what cannot be imported is told at once, and nothing is begun
         job = _begin(recording, program, out.absolute())
-        load(program)  # here, so that what cannot be imported is told at once
         workers = stack.enter_context(_cluster(client))
         bar = stack.enter_context(_bar(job, progress))
         _run(job, workers, bar)

@@ -185,6 +185,7 @@ def test_what_cannot_be_is_told_at_once(path, client, monkeypatch):
         run(path, "frame.max()", client, out="nowhere/out")
     with pytest.raises(RuntimeError, match="No module named 'no_such_thing'"):
         run(path, "import no_such_thing\nno_such_thing.f(frame)", client, out="import")
+    assert not (path.parent / "import").exists()
     monkeypatch.setattr(batch, "SCHEDULER_SECONDS", 0.5)
     with pytest.raises(ConnectionError, match="No Dask scheduler answers at tcp"):
         run(path, "frame.max()", "tcp://127.0.0.1:9", out="scheduler")
