@@ -146,8 +146,8 @@ def _processed(cell: Instance, frame: Frame, info: Info, script: str | Path, sai
     try:
         result = cell.process(frame.data, info)
     except Exception as error:
-        why = "; ".join(cell.explain(error).splitlines())
-        too = f"The script says: {failed[0]}." if failed else "The script does not."
+        why = "; ".join(line.rstrip(".") for line in cell.explain(error).splitlines())
+        too = f"The script says: {failed[0].rstrip('.')}." if failed else "The script does not."
         raise RuntimeError(f"The cell fails at frame {frame.index}: {why}. {too}") from error
     if failed:
         raise RuntimeError("\n".join([f"{script} failed at frame {frame.index}. It said:", *said]))

@@ -43,7 +43,7 @@ class Wanted:
 
     def __init__(self, name: str, source: str) -> None:
         self._name, self._source = name, source
-        self._columns: dict[str, int] = {}
+        self._columns: dict[str, tuple[int, int]] = {}  # how many values, and which column
         self._known = {in_dm(source)}
 
     def compare(
@@ -70,12 +70,12 @@ class Wanted:
         window = windows.get(title)
         if isinstance(part, Scalar):
             values = np.array(list(part.series.values()), dtype=np.float32)
-            yield _compared(frame, title, self._column(name, window), values, None, window)
+            yield _compared(frame, title, self._column(name, values, window), values, None, window)
         elif isinstance(part, Profile):
             values = part.values.astype(np.float32)
             yield _compared(frame, title, window and window.data, values, [part.x], window)
             title = self._title(f"{name} in time")
-            column = self._column(f"{name} in time", windows.get(title))
+            column = self._column(f"{name} in time", values, windows.get(title))
             yield _compared(frame, title, column, values, None, windows.get(title))
         elif isinstance(part, (Image, Overlay)):
             image = part if isinstance(part, Image) else part.image
@@ -96,9 +96,11 @@ class Wanted:
     def _title(self, name: str) -> str:
         return in_dm(f"{name} of {self._source}")
 
-    def _column(self, name: str, window: OpenWindow | None) -> Any:
-        """Return the newest column of a history."""
-        column = self._columns[name] = self._columns.get(name, -1) + 1
+    def _column(self, name: str, values: Any, window: OpenWindow | None) -> Any:
+        """Return the newest column of a history; it begins anew when there are more values, or fewer."""
+        n, column = self._columns.get(name, (len(values), -1))
+        column = column + 1 if n == len(values) else 0
+        self._columns[name] = len(values), column
         return window and window.data[:, column - int(window.axes[0].origin)]
 
 
