@@ -10,6 +10,8 @@ from browser import painted, panel, stopped
 
 import dmlink
 from dmlink.cli.demo import microscope
+from dmlink.data import nanoparticles
+from dmlink.simulator import Microscope
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -324,3 +326,28 @@ def test_restarted_kernel_runs_all_again(lab, link):
     current(panel(page, "nanoparticles"), link.reader())
     assert link.rois()["roi"] == (100, 100, 200, 200)
     assert complaints == []
+
+
+def test_a_line_in_digitalmicrograph_is_drawn_over_the_image_with_its_beginning(tmp_path, monkeypatch):
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+    with Microscope(dmlink.open(nanoparticles()), fps=10) as dm:
+        browser.write_notebook(
+            tmp_path / "line.ipynb", ["import dmlink\ndmlink.view(dmlink.connect(), size=384)"]
+        )
+        with (
+            browser.jupyterlab(tmp_path, {"DMLINK_ENDPOINT": dm.start_companion()}) as address,
+            browser.chromium() as page,
+        ):
+            browser.open_notebook(page, address, "line.ipynb")
+            browser.run_all(page)
+            panel(page, "nanoparticles")
+            drawn = dm.draw_line(100, 300, 400, 20)
+            line = page.locator(".dmlink-line path.dmlink-shape")
+            line.wait_for(state="attached")
+            scale = page.locator(".dmlink-overlay svg").first.bounding_box()["width"] / 512
+            ends = [float(number) / scale - 0.5 for number in re.findall(r"[\d.]+", line.get_attribute("d"))]
+            assert ends == pytest.approx([100, 300, 400, 20], abs=0.5)
+            begin = page.locator(".dmlink-line circle.dmlink-shape")
+            assert float(begin.get_attribute("cx")) / scale == pytest.approx(100.5, abs=0.5)
+            dm.delete_roi(drawn)
+            line.wait_for(state="detached")
