@@ -274,6 +274,13 @@ def test_virtual_detectors_sum_what_lies_in_them():
     np.testing.assert_allclose(by_hand.run(frame).results["detectors"].tlbr[0], (92, 82, 108, 98))
 
 
+def test_a_virtual_detector_that_the_frame_cuts_off_is_said(capsys):
+    frame = dmlink.open(data.ring_pattern())[0]
+    for outer, said in ((80.0, False), (140.0, True)):
+        cell("virtual_detector", outer=outer).run(frame)
+        assert ("reaches beyond the frame" in capsys.readouterr().out) == said
+
+
 def test_soot_has_the_published_peak():
     image = real("mit_HRTEMFringeMapping/ExampleImage.tif")[0].data
     nm = Axis(0, 1 / 18.01941748, "nm")

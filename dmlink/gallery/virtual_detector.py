@@ -16,11 +16,11 @@ good = np.isfinite(frame)
 counts = np.where(good, frame, 0).astype(float)
 if not good.all():
     print("%d pixels are not numbers, and not counted." % (~good).sum())
+row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
 if "centre" not in state and np.ptp(counts) > 0:
     smooth = gaussian_filter(np.float32(counts), min(bright, max(frame.shape) / 8) / 3)
     weight = np.clip(smooth - (smooth.max() + np.median(smooth)) / 2, 0, None)
     at = np.unravel_index(smooth.argmax(), smooth.shape)
-    row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
     weight[np.hypot(row - at[0], column - at[1]) > 2 * bright] = 0
     weight[at] += 1e-9
     state["centre"] = (weight * row).sum() / weight.sum(), (weight * column).sum() / weight.sum()
@@ -28,7 +28,6 @@ y, x = state.get("centre", (-1, -1))
 y, x = centre_y if centre_y >= 0 else y, centre_x if centre_x >= 0 else x
 settings = (y, x, bright, inner, outer)
 if state.get("settings") != settings:  # which pixels belong to which detector
-    row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
     radius = np.hypot(row - y, column - x)
     masks = {"bright field": radius <= bright, "dark field": (radius >= inner) & (radius <= outer)}
     state.update(settings=settings, masks={k: np.flatnonzero(mask) for k, mask in masks.items()})
@@ -37,5 +36,7 @@ if frame.dtype.kind in "iu" and frame.max() == np.iinfo(frame.dtype).max:
     print("Some pixels are saturated: sums that contain them are too low.")
 if y < 0 or x < 0:
     print("No centre: all pixels are equal. Set it, or wait for a pattern.")
+elif min(y, x, frame.shape[0] - 1 - y, frame.shape[1] - 1 - x) < outer:
+    print("The dark-field detector reaches beyond the frame: its sum lacks what is there.")
 boxes = Boxes([(y - r, x - r, y + r, x + r) for r in (bright, inner, outer)], labels=["BF", "DF", "DF"])
 {"sums": Scalar(sums, "counts"), "detectors": boxes} if y >= 0 and x >= 0 else None
