@@ -44,7 +44,7 @@ class Wanted:
     def __init__(self, name: str, source: str) -> None:
         self._name, self._source = name, source
         self._columns: dict[str, tuple[int, int]] = {}  # how many values, and which column
-        self._known = {in_dm(source)}
+        self._known = {source}
 
     def compare(
         self, frame: int, index: int, result: Any, windows: dict[str, OpenWindow], said: list[str]
@@ -56,8 +56,7 @@ class Wanted:
             c for name, part in parts for c in self._shown(frame, index, name, part, windows, said)
         ]
         if marks:
-            title = in_dm(self._source)
-            comparisons.append(_marked(frame, title, marks, windows.get(title)))
+            comparisons.append(_marked(frame, self._source, marks, windows.get(self._source)))
         self._known.update(comparison.window for comparison in comparisons)
         yield from comparisons
         for title in windows.keys() - self._known:

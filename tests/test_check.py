@@ -143,6 +143,13 @@ def test_nothing_compared_is_not_equal(exported):
     assert not check(path, frames(), cell).equal
 
 
+def test_the_name_of_the_live_view_may_be_any(exported):
+    cell, path = exported("frame.mean(), Points([[1, 2]])")
+    comparison = check(path, frames(source="Gr\u00f6\u00dfe"), cell)
+    assert {c.window for c in comparison} == {"test 1 of Gr??e", "Gr\u00f6\u00dfe"}
+    assert comparison.equal
+
+
 def test_units_are_compared_as_dm_can_write_them(exported):
     cell, path = exported("Profile(frame[0], scale=info.scale, unit='1/' + info.unit)")
     for unit in ("\u00b5m", "\u03bcm", "\u00c5"):

@@ -682,6 +682,7 @@ CONSTRUCTS = {
     "names of the mechanics": "Live = Window = start = 2\nlive_view = Live * Window + frame[0]\nlive_view",
     "function": "def double(x):\n    return 2 * x\n\ndouble(frame[0])",
     "words": "'frame ' + str(info.index)",
+    "of one name": "Scalar(1, name='a'), Scalar(2, name='a'), Scalar(frame.mean(), name='a')",
     "a number more": "{'a': 1, 'b': frame.mean()} if info.index % 2 else {'a': frame.mean()}",
     "figure": (
         "from matplotlib.figure import Figure\nfigure = Figure((2, 1), dpi=20)\n"

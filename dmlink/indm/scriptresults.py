@@ -154,7 +154,9 @@ class Several:
                 raise TypeError(f"The result {key!r} is itself several: put all of them side by side.")
             if result is not None:
                 own = result.name if result.name and not isinstance(results, dict) else str(key)
-                self.results[own + "'" * (own in self.results)] = result
+                while own in self.results:
+                    own += "'"
+                self.results[own] = result
 
     def show_in(self, live, name, info):
         for key, one in self.results.items():
