@@ -12,8 +12,8 @@ const send = (model, message) => {
   } catch {} // its kernel has gone or begins anew: nobody waits for this
 };
 
-// Each answer makes JupyterLab draw a busy kernel and an idle one, as much work as all panels. So two rounds, as many
-// as may be on their way, are answered at once.
+// Each answer makes JupyterLab draw a busy kernel and an idle one, as much work as all panels. So two rounds are
+// answered at once.
 const answer = (model, painted) => {
   const kernel = model.get("kernel");
   const first = owed.get(kernel);

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Frame
 
-MAX_IN_FLIGHT = 2
+MAX_IN_FLIGHT = 3  # two on their way, and one that is painted and answered with the next
 # Acknowledgements can stop because the kernel's main thread is busy: which thread they arrive on depends on
 # ipykernel's version. Then drawings are sent at this interval, and small ones.
 BLIND_SECONDS = 0.5
@@ -90,13 +90,16 @@ class Fence(anywidget.AnyWidget):
         """Return (whether a drawing may be sent now, whether it has to be a small one)."""
         if not self._visible:
             return False, False
-        in_flight = self.drawn - self.painted
-        # one that follows too soon is painted with the one before it, and was drawn in vain
-        if in_flight == 0 or (in_flight < MAX_IN_FLIGHT and now - self._sent >= self._takes / 2):
+        if self.drawn - self.painted < MAX_IN_FLIGHT and now >= self.next:
             return True, False
         unheard = now - max(self._heard, 0.0)
         blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= unheard < UNHEARD_SECONDS
         return blind, blind
+
+    @property
+    def next(self) -> float:
+        """When the next drawing may follow (monotonic): sooner it is painted with the one before, in vain."""
+        return self._sent + (self._takes / 2 if self.drawn > self.painted else 0.0)
 
     @property
     def age(self) -> float | None:
@@ -187,7 +190,7 @@ class Painter:
         next_status = 0.0
         while True:
             with self._condition:
-                if self._condition.wait_for(self._ready, timeout=STATUS_SECONDS / 4):
+                if self._condition.wait_for(self._ready, timeout=self._patience()):
                     self._condition.wait_for(self._gathered, timeout=GATHER_SECONDS)
                 now = time.monotonic()
                 todo = self._allowed(now)
@@ -206,6 +209,13 @@ class Painter:
                 todo[0][1].send({"drawn": drawn})  # each fence in the page hears for all
             for panel, fence in seen:
                 _within(fence, panel.draw_status)
+
+    def _patience(self) -> float:
+        """Return how long there is nothing to look at unless something happens, in s."""
+        now = time.monotonic()
+        fences = [fence for panel in self._changed if (fence := self._panels.get(panel))]
+        waits = [fence.next - now for fence in fences if fence.visible and fence.next > now]
+        return min([STATUS_SECONDS / 4, *waits])
 
     def _ready(self) -> bool:
         return bool(self._allowed(time.monotonic()))
