@@ -37,6 +37,45 @@ SWITCHES = [  # all of the simulator's, a few at once
 ]
 
 
+ODD = [
+    "Profile(frame[0, :5 + info.index % 2])",
+    "Image(frame[: 3 + info.index])",
+    "frame[:1, :1]",
+    "frame.any()",
+    "np.dstack([frame % 255] * 3).astype('uint8') if info.index % 2 else frame",
+    "frame[0] if info.index % 2 else frame",
+    "Scalar(frame.mean(), name='a b'), Profile(frame[0], name='a b')",
+    "Several({'x': frame.mean(), 'y': 2})",
+    "{'a': {'b': frame, 'c': 1}}",
+    "{'a': {'b': 1, 'c': 2}, 'd': frame}",
+    "{'a': frame if info.index % 2 else frame[0], 'b': 1}",
+    "{1: frame.mean(), 2.5: 3}",
+    "Scalar(frame.mean(), '\u00b5m/s')",
+    "Table({'a': [1, 'x'], 'b': [1.23456789, None], '\u00b5': ['\u00e4', 'b']})",
+    "Table({'a': frame.ravel()[:80]})",
+    "Table({'a': []})",
+    "row = frame[0] * 1.0\nrow[:5] = float('nan')\nProfile(row)",
+    "float('inf') if info.index % 2 else 1.0",
+    "frame.astype('>u2'), frame.astype('float16'), np.asfortranarray(frame), np.matrix(frame)",
+    "frame * 1j",
+    "frame.astype(str)",
+    "(x for x in frame)",
+    "None, frame.mean(), None",
+    "(None, None)",
+    "{'a': frame.mean(), 'b': None}",
+    "{'a': None}",
+    "np.array(3.5)",
+    "np.ma.masked_less(frame, 100).mean()",
+    "[[1, 2], [3, 4]]",
+    "[[1, 2], [3]]",
+    "[]",
+    "{}",
+    "()",
+    "'a' if info.index % 2 else frame.mean()",
+    "{'x': info.x.scale, 'v': info.x.values(3)[2], 'p': info.y.part(3).origin, 't': info.index}",
+    "last = state.setdefault('l', LastFrames(3))\nlast.add(frame)\n{'n': len(last), 'm': last.frames.mean()}",
+    "state.setdefault('c', FrameCounter()).add()",
+]
 MARKS = "Boxes([[1, 2, 3, 4 + info.index]], labels=['a'])"  # on the live view: one cell for all of them
 
 
@@ -52,7 +91,7 @@ def test_no_switch_is_left_out():
 def cells():
     """All but those that no GMS has the Python for, such as `except*`."""
     ready = [text for text in map(gallery.text, gallery.names()) if not re.search("Points|Boxes", text)]
-    texts = [*CONSTRUCTS.values(), *RESULTS.values(), *ready, MARKS]
+    texts = [*CONSTRUCTS.values(), *RESULTS.values(), *ready, *ODD, MARKS]
     made = {f"cell{i}": Program.from_cell(text, f"cell{i}", NAMESPACE) for i, text in enumerate(texts)}
     return {
         name: cell
