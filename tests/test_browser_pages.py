@@ -328,7 +328,7 @@ def test_restarted_kernel_runs_all_again(lab, link):
     assert complaints == []
 
 
-def test_a_line_in_digitalmicrograph_is_drawn_over_the_image_with_its_beginning(tmp_path, monkeypatch):
+def test_a_line_in_digitalmicrograph_is_drawn_over_the_image_with_its_beginning(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     with Microscope(dmlink.open(nanoparticles()), fps=10) as dm:
         browser.write_notebook(
@@ -336,7 +336,7 @@ def test_a_line_in_digitalmicrograph_is_drawn_over_the_image_with_its_beginning(
         )
         with (
             browser.jupyterlab(tmp_path, {"DMLINK_ENDPOINT": dm.start_companion()}) as address,
-            browser.chromium() as page,
+            lab[1].context.browser.new_page() as page,  # a second browser cannot be driven beside the first
         ):
             browser.open_notebook(page, address, "line.ipynb")
             browser.run_all(page)
