@@ -148,13 +148,13 @@ class CellPanel(Panel):
         state = "paused" if cell.paused else "running" if cell.running else "stopped"
         self._status.value = text.facts(
             ("", state, 7),
-            ("in", str(stats.received), 6),
-            ("processed", str(stats.processed), 6),
-            ("dropped", str(stats.dropped), 6),
-            ("shown", str(self.fence.painted), 6),
+            ("in", str(stats.received), 5),
+            ("processed", str(stats.processed), 5),
+            ("dropped", str(stats.dropped), 5),
+            ("shown", str(self.fence.painted), 5),
             ("per frame", f"{stats.ms_per_frame:.1f} ms", 8),
             ("painted", text.rate(self.painted_rate), 8),
-            ("age", text.age(self.fence.age)[4:] if cell.running and not cell.paused else "", 8),
+            ("age", text.age(self.fence.age)[4:] if cell.running and not cell.paused else "", 7),
             ("errors", str(stats.errors or ""), 6),
         )
 

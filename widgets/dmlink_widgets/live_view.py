@@ -172,13 +172,13 @@ class LiveView(Panel):
         self._title.value = text.title(frame.source)
         processed = self._rates.processed(self.link)
         self._status.value = text.facts(
-            ("frame", str(frame.index), 7),
+            ("frame", str(frame.index), 6),
             ("camera", text.rate(self._rates.camera), 8),
             ("received", text.rate(link.stats.rate), 8),
             *([("processed", text.rate(processed), 8)] if processed is not None else []),
             ("painted", text.rate(self.painted_rate), 8),
-            ("dropped", str(self._rates.dropped), 6),
-            ("", "paused", 8) if self.paused else ("age", text.age(self.fence.age)[4:], 8),
+            ("dropped", str(self._rates.dropped), 5),
+            ("", "paused", 8) if self.paused else ("age", text.age(self.fence.age)[4:], 7),
         )
 
     def close(self) -> None:
