@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from dmlink.needs import OLDEST, newer_python
 from dmlink.program import Instance, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dmlink.export import HasProgram
     from dmlink.frame import Frame
@@ -104,9 +105,10 @@ def check(
         microscope.camera.seek(0)
         microscope.camera.step()
         began = time.perf_counter()
-        running = microscope.run_script(text, background=False, name=name)
         try:
-            running.join(60.0)
+            with _clock_at(frames[0].time):
+                running = microscope.run_script(text, background=False, name=name)
+                running.join(60.0)
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise RuntimeError(f"{script} fails as soon as it is executed: {what}.") from error
@@ -115,8 +117,10 @@ def check(
             if index:
                 time.sleep(time.perf_counter() - began)  # the script rests as long as it has worked
                 began = time.perf_counter()
-                microscope.camera.step()
-            microscope.settle(60.0)
+            with _clock_at(frame.time):
+                if index:
+                    microscope.camera.step()
+                microscope.settle(60.0)
             if index and np.array_equal(frame.data, before):
                 continue
             before = frame.data
@@ -132,6 +136,16 @@ def check(
             printed = [line for line in running.output if not line.startswith(f"{name}: running on ")]
             draw(microscope.windows(), picture, printed)
     return Check(comparisons)
+
+
+@contextlib.contextmanager
+def _clock_at(seconds: float) -> Iterator[None]:
+    """Let it be the time of a frame in this process, as a script looks at the clock when a frame comes."""
+    real, time.time = time.time, lambda: seconds
+    try:
+        yield
+    finally:
+        time.time = real
 
 
 def _processed(cell: Instance, frame: Frame, info: Info, script: str | Path, said: list[str]) -> Any:

@@ -9,31 +9,15 @@ import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import PIL.Image
 
-from dmlink import LiveCell, data, gallery, needs, recordings
+from dmlink import LiveCell, gallery, needs, recordings
 from dmlink.check import check
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images" / "gallery"
 BEGIN, END = "<!-- cells: begin -->\n", "<!-- cells: end -->"
-# what each is shown on: recording, frames of it, values of parameters; the others on nanoparticles
-ON: dict[str, tuple[Any, int, dict[str, Any]]] = {
-    "denoise": (data.moving_particles, 2, {}),
-    "diffraction_profile": (data.ring_pattern, 4, {}),
-    "drift": (data.drifting_film, 30, {}),
-    "fft_colour_map": (data.crystallites, 2, {}),
-    "fft_radial_profile": (data.crystallites, 4, {}),
-    "focus_astigmatism": (data.thon_rings, 6, {"Cs": 1.2}),
-    "kymograph": (data.moving_particles, 60, {}),
-    "maximum_fft": (data.crystallites, 2, {}),
-    "particle_tracking": (data.moving_particles, 10, {}),
-    "phase_change": (data.crystallisation, 80, {}),
-    "template_match": (data.moving_particles, 1, {"x": 68.0, "y": 51.0, "size": 17}),
-    "virtual_detector": (data.ring_pattern, 8, {}),
-}
 
 
 def main() -> None:
@@ -50,12 +34,11 @@ def main() -> None:
 
 def draw(name: str) -> None:
     """Run the exported cell in the simulated DigitalMicrograph, and take a picture of its windows."""
-    make, n, values = ON.get(name, (data.nanoparticles, 30, {}))
-    cell = LiveCell(gallery.text(name), name)
-    cell.set(**values)
-    with tempfile.TemporaryDirectory() as folder, recordings.open(make()) as recording:
+    example, cell = gallery.example(name), LiveCell(gallery.text(name), name)
+    cell.set(**example.values)
+    with tempfile.TemporaryDirectory() as folder, recordings.open(example.recording) as recording:
         script, picture = cell.export(Path(folder, f"{name}.py")), Path(folder, "windows.png")
-        check(script, list(islice(recording, n)), cell, picture)
+        check(script, list(islice(recording, example.frames)), cell, picture)
         with PIL.Image.open(picture) as windows:
             windows.quantize(96).save(IMAGES / f"{name}.png", optimize=True)
 

@@ -1,6 +1,7 @@
 """A check runs the script itself, and says of every frame whether it shows what the cell gives."""
 
 import dataclasses
+import time
 
 import numpy as np
 import PIL.Image
@@ -256,3 +257,10 @@ def test_the_command_prints_the_table_and_draws_the_windows(tmp_path, capsys):
     (tmp_path / "cell.py").write_text("frame.std() + 1")
     assert main([*command, "--overwrite", "--frames", "2"]) == 1
     assert "2 comparisons of 2 frames in 1 windows: NOT equal." in capsys.readouterr().out
+
+
+def test_the_script_is_told_the_recordings_time(exported):
+    cell, path = exported("first = state.setdefault('first', info.time)\ninfo.time - first")
+    before = time.time()
+    assert check(path, frames(), cell).equal
+    assert time.time() - before < 3600  # the computer's clock is what it was

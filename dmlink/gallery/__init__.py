@@ -7,8 +7,39 @@ Each module here is the text of one cell: `%live load gallery/NAME` puts it into
 from __future__ import annotations
 
 from importlib import resources
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["names", "text"]
+from dmlink import data
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Example", "example", "names", "text"]
+
+
+class Example(NamedTuple):
+    """What shows best what a cell does: so many frames of a recording, with these parameters."""
+
+    recording: Path
+    frames: int
+    values: dict[str, float]
+
+
+# the others on nanoparticles
+_EXAMPLES = {
+    "denoise": (data.moving_particles, 2, {}),
+    "diffraction_profile": (data.ring_pattern, 4, {}),
+    "drift": (data.drifting_film, 30, {}),
+    "fft_colour_map": (data.crystallites, 2, {}),
+    "fft_radial_profile": (data.crystallites, 4, {}),
+    "focus_astigmatism": (data.thon_rings, 6, {"Cs": 1.2}),
+    "kymograph": (data.moving_particles, 60, {}),
+    "maximum_fft": (data.crystallites, 2, {}),
+    "particle_tracking": (data.moving_particles, 10, {}),
+    "phase_change": (data.crystallisation, 80, {}),
+    "template_match": (data.moving_particles, 1, {"x": 68.0, "y": 51.0, "size": 17}),
+    "virtual_detector": (data.ring_pattern, 8, {}),
+}
 
 
 def names() -> list[str]:
@@ -30,3 +61,9 @@ def text(name: str) -> str:
         raise ValueError(f"There is no cell {name!r} in the gallery; there are: {has}.")
     file = resources.files("dmlink").joinpath("gallery", f"{name}.py")
     return file.read_text(encoding="utf-8")
+
+
+def example(name: str) -> Example:
+    """Return a recording of `dmlink.data` that suits the cell `name`; made on first use."""
+    make, frames, values = _EXAMPLES.get(name, (data.nanoparticles, 30, {}))
+    return Example(make(), frames, values)
