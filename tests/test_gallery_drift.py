@@ -158,29 +158,6 @@ def test_denoise_comes_closer_to_the_clean_image(dose):
     assert cleaned.x == INFO.x
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (61, 87), (8, 8), (3, 200)])
-def test_denoise_is_the_mean_of_what_is_alike_with_and_without_opencv(shape, monkeypatch):
-    """Against the definition, pixel by pixel."""
-    frame, patch, search = poisson(shape, 100), 5, 3
-    root = np.sqrt(frame + 0.375)
-    steps = (root[1:, 1:] - root[:-1, :-1])[::2, ::2]
-    noise = 1.48 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2)
-    wide = np.pad(root, search + patch // 2, "reflect")
-    squares = np.lib.stride_tricks.sliding_window_view(wide, (patch, patch))
-    expected = []
-    for y, x in [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]:
-        around = squares[y : y + 2 * search + 1, x : x + 2 * search + 1]
-        apart = np.square(around - around[search, search]).mean(axis=(2, 3)) - 2 * noise**2
-        weights = np.exp(-np.maximum(apart, 0) / noise**2)
-        mean = (weights * around[:, :, patch // 2, patch // 2]).sum() / weights.sum()
-        expected.append(((y, x), mean**2 - 0.125))
-    for cv2 in (pytest.importorskip("cv2"), None):
-        monkeypatch.setitem(sys.modules, "cv2", cv2)
-        shown = cell("denoise", search=search, patch=patch).run(frame).values
-        for place, value in expected:
-            assert shown[place] == pytest.approx(value, rel=1e-4)
-
-
 def test_denoise_leaves_alone_what_has_no_noise_and_takes_any_counts(capsys):
     flat = np.full((16, 17), 9, np.uint16)
     np.testing.assert_allclose(cell("denoise").run(flat).values, 9, rtol=1e-4)

@@ -2,40 +2,23 @@
 # alike (non-local means: Buades, Coll, Morel, CVPR 2, 60 (2005)). The square root makes the noise of counted
 # electrons the same everywhere (Anscombe, Biometrika 35, 246 (1948)).
 # It invents no detail but can wipe out faint ones: measure in the frames themselves. Large frames are slow.
-# OpenCV, where it is installed (in DM's environment: pip install opencv-python), gives the same, only faster.
 import numpy as np
-from scipy import ndimage
+from skimage.restoration import denoise_nl_means
 
-strength: (0.1, 3.0, 0.1) = 1.0  # 1: what looks alike within the noise is averaged
+strength: (0.1, 3.0, 0.1) = 0.8  # 1: what looks alike within the noise is averaged
 patch: (3, 11, 2) = 5  # px, the surroundings that are compared
 search: (1, 15) = 5  # px, how far around it is looked for what is alike
-
-try:
-    import cv2
-except ImportError:
-    cv2 = None
 
 good = np.isfinite(frame)
 image = np.where(good, frame, np.median(frame[good]) if good.any() else 0).astype(np.float32)
 if not good.all():
     print("%d pixels are not numbers; they count as the median of the others." % (~good).sum())
 low = min(0, image.min())
-root = np.sqrt(image - low + np.float32(0.375))
+root = np.sqrt(image - low + 0.375)
 steps = (root[1:, 1:] - root[:-1, :-1])[::2, ::2]  # of neighbours, which differ by their noise
-noise = float(1.48 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2)) if steps.size else 0
+noise = 1.48 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2) if steps.size else 0
 if noise > 0:
-    edge = search + patch // 2
-    wide = np.pad(root, edge, "reflect")
-    total, weight, (h, w) = wide.copy(), np.ones_like(wide), wide.shape
-    for y, x in [(y, x) for y in range(search + 1) for x in range(-search, search + 1) if (y, x) > (0, 0)]:
-        here, there = np.s_[: h - y, max(0, -x) : w - max(0, x)], np.s_[y:, max(0, x) : w + min(0, x)]
-        apart = np.square(wide[here] - wide[there])
-        apart = cv2.blur(apart, (patch, patch)) if cv2 else ndimage.uniform_filter(apart, patch)
-        alike = np.exp(np.minimum(2 * noise**2 - apart, 0) / (strength * noise) ** 2)
-        for one, other in ((here, there), (there, here)):
-            total[one] += alike * wide[other]
-            weight[one] += alike
-    root = (total / weight)[edge:-edge, edge:-edge]
+    root = denoise_nl_means(root, patch, search, strength * noise, sigma=noise, preserve_range=True)
 elif good.any():
     print("Left as it is: a frame without noise, or almost without electrons.")
 result = root**2 - (0.125 if noise > 0 else 0.375) + low  # so that the mean stays
