@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import browser
+import numpy as np
 import pytest
 from browser import painted, panel, stopped
 
@@ -78,6 +79,15 @@ NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
         || node.closest('[title]')))
     .map((node) => node.outerHTML.slice(0, 200))"""
 
+# how far what is painted lies from the area of its axes, in px: left, top, right, bottom
+ASIDE = """() => [...document.querySelectorAll('.dmlink-picture, .dmlink-plot')]
+    .filter((plot) => plot.getBoundingClientRect().width)
+    .map((plot) => {
+        const axes = plot.querySelector('.plotarea_background').getBoundingClientRect();
+        const painted = plot.querySelector('.dmlink-canvas div, .dmlink-curves svg').getBoundingClientRect();
+        return ['left', 'top', 'right', 'bottom'].map((side) => painted[side] - axes[side]);
+    })"""
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
@@ -130,6 +140,12 @@ def test_odd_values_make_a_clear_picture_or_a_clear_sentence(lab):
         error = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is('{title}')"))
         error.locator(".dmlink-error", has_text=sentence).wait_for()
     assert complaints == []
+
+
+def test_what_is_painted_fills_the_area_of_its_axes(lab):
+    aside = lab[1].evaluate(ASIDE)
+    assert len(aside) >= 10
+    assert np.abs(aside).max() < 0.6
 
 
 def test_scrolled_away_view_receives_nothing_and_is_current_when_it_is_seen_again(lab, link):

@@ -35,7 +35,7 @@ STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
 # What was drawn together last time is drawn together again if it changes within so long, about a frame: the
 # page paints it in one go. One part after the other would cost it as much each time.
 GATHER_SECONDS = 0.03
-STATUS_SECONDS = 0.5  # how often what is said of a panel is refreshed when nothing new is drawn
+STATUS_SECONDS = 1.0  # how often what is said of a panel is refreshed: calm to read, and work for the page
 
 
 class Drawable(Protocol):
