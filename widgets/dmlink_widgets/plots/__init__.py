@@ -42,7 +42,7 @@ class Plot(Protocol):
         """Bring the widgets up to date: in as few bytes as possible if `small`, or without any loss."""
 
     def write(self) -> None:
-        """Bring the words beside it up to date: twice a second, which can be read and costs little."""
+        """Bring the words beside it up to date: once a second, which can be read and costs little."""
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved of it: by the end of the file's name, what makes its content."""
