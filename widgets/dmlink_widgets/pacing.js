@@ -13,7 +13,7 @@ const send = (model, message) => {
 };
 
 // Each answer makes JupyterLab draw a busy kernel and an idle one, as much work as all panels. So two rounds are
-// answered at once; a panel that is alone pays for its own answers, and is sooner drawn again.
+// answered at once; a round of one panel is answered by itself, so that its next drawing waits for nothing.
 const answer = (model, painted) => {
   const kernel = model.get("kernel");
   const first = owed.get(kernel);
@@ -24,7 +24,7 @@ const answer = (model, painted) => {
   };
   const then = performance.now();
   clearTimeout(first?.timer);
-  if (first || panels.size < 2) tell();
+  if (first || Object.keys(painted).length < 2) tell();
   else owed.set(kernel, { painted, timer: setTimeout(tell, OWED_MS) });
 };
 

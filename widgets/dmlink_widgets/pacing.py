@@ -99,7 +99,7 @@ class Fence(anywidget.AnyWidget):
     @property
     def next(self) -> float:
         """When the next drawing may follow (monotonic): sooner it is painted with the one before, in vain."""
-        return self._sent + (self._takes / 3 if self.drawn > self.painted else 0.0)
+        return self._sent + (self._takes / 2 if self.drawn > self.painted else 0.0)
 
     @property
     def age(self) -> float | None:
