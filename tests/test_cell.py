@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from microscopes import linked
 
 import dmlink
 from dmlink.cell import live_cells
@@ -134,13 +133,11 @@ def test_a_cell_knows_what_its_pixels_mean(start, link):
     assert result.x == Axis(-8.0 + 8 * 0.5, 0.5, "nm")
 
 
-def test_a_cell_knows_the_line_on_the_live_view(tmp_path, monkeypatch):
-    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
-    with linked() as (microscope, link):
-        microscope.draw_line(5, 20, 62.5, 30)
-        cell = dmlink.LiveCell("str(info.line)", "line").start(link)
-        assert any(result.text == "(20.0, 5.0, 30.0, 62.5)" for _, result in cell.results())
-        cell.stop()
+def test_a_cell_knows_the_line_on_the_live_view(start, microscope):
+    drawn = microscope.draw_line(5, 20, 62.5, 30)
+    cell = start("str(info.line)")
+    assert any(result.text == "(20.0, 5.0, 30.0, 62.5)" for _, result in cell.results())
+    microscope.delete_roi(drawn)
 
 
 def until_true(condition, timeout=10.0):
