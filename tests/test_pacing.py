@@ -5,14 +5,18 @@ from __future__ import annotations
 import queue
 import threading
 
+import numpy as np
 import pytest
 from dmlink_widgets import pacing
+from dmlink_widgets.canvas import Canvas
+from dmlink_widgets.curves import Curves
+from dmlink_widgets.round import Round
 
 
 @pytest.fixture
 def fence():
     made = pacing.Fence(lambda frame: frame)
-    made.send = lambda _: None
+    made.send = lambda *_: None
     return made
 
 
@@ -134,7 +138,7 @@ def test_panels_drawn_together_wait_for_each_other_and_one_alone_for_nobody(fenc
     monkeypatch.setattr(pacing, "GATHER_SECONDS", 30.0)
     other = pacing.Fence(lambda frame: frame)
     panels, sent = {Panel(): fence, Panel(): other}, queue.SimpleQueue()
-    fence.send = other.send = sent.put
+    fence.send = other.send = lambda message, _: sent.put(message["drawn"])
     painter = pacing.painter
     for panel, its in panels.items():
         answer(its, visible=True)
@@ -151,8 +155,8 @@ def test_panels_drawn_together_wait_for_each_other_and_one_alone_for_nobody(fenc
         assert two.drawn.acquire(timeout=5)
         assert one.drawn.acquire(timeout=5)
         assert set(painter._together) == set(panels)
-        assert sent.get(timeout=5) == {"drawn": {fence.name: 1}}
-        assert sent.get(timeout=5) == {"drawn": {fence.name: 2, other.name: 1}}  # the page is told once
+        assert sent.get(timeout=5) == {fence.name: 1}
+        assert sent.get(timeout=5) == {fence.name: 2, other.name: 1}  # the page is told once
     finally:
         for panel in panels:
             painter.remove(panel)
@@ -167,7 +171,7 @@ def test_panel_that_fails_does_not_end_the_others(fence, capsys):
     broken, sound = Broken(), Panel()
     answer(fence, visible=True)
     other = pacing.Fence(lambda frame: frame)
-    other.send = lambda _: None
+    other.send = lambda *_: None
     answer(other, visible=True)
     painter = pacing.painter
     painter.add(broken, fence)
@@ -210,3 +214,48 @@ def test_one_answer_is_for_all_panels_that_were_painted_together(fence):
     answer(fence, painted=painted | {"closed meanwhile": 5})
     now = fence._heard
     assert fence.allows(now) == other.allows(now) == (True, False)
+
+
+@pytest.fixture
+def widgets(monkeypatch):
+    """Give (a canvas, curves, what they send by themselves)."""
+    canvas, curves, sent = Canvas(), Curves((0, 0, 100, 100)), []
+    for widget in (canvas, curves):
+        monkeypatch.setattr(widget.comm, "send", lambda data, buffers: sent.append(data["state"]))
+    return canvas, curves, sent
+
+
+def test_what_is_drawn_together_is_one_message_with_the_newest_of_each(widgets):
+    canvas, curves, sent = widgets
+    with Round() as together:
+        canvas.picture = b"old"
+        curves.draw([("#000000", np.array([0.0, 1.0]), np.array([0.0, 1.0]))])
+        with canvas.hold_sync():
+            canvas.picture, canvas.part = b"new", [0, 0, 2, 3]
+    found, buffers = together.message()
+    assert not sent
+    assert [widget["id"] for widget in found] == [canvas.model_id, curves.model_id]
+    assert found[0]["state"] == {"part": [0, 0, 2, 3]}
+    assert found[1]["state"] == {"lengths": [2], "colours": ["#000000"]}
+    assert buffers[found[0]["buffers"]["picture"]] == b"new"
+    points = np.frombuffer(buffers[found[1]["buffers"]["points"]], "<f4")
+    assert points.tolist() == [0, 100, 100, 0]
+
+
+def test_what_changes_outside_of_a_round_or_in_another_thread_is_sent_at_once(widgets):
+    canvas, _, sent = widgets
+    with Round() as together:
+        other = threading.Thread(target=setattr, args=(canvas, "description", "there"))
+        other.start()
+        other.join()
+    canvas.description = "now"
+    assert together.message() == ([], [])
+    assert sent == [{"description": "there"}, {"description": "now"}]
+
+
+def test_widget_that_is_closed_while_it_is_drawn_is_left_out(widgets):
+    canvas, _, _ = widgets
+    with Round() as together:
+        canvas.picture = b"1"
+        canvas.close()
+    assert together.message() == ([], [])

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Axis
 
-#: A tag's characters that are shown.
-LONGEST = 80
+#: A tag's characters, and entries of a list, that are shown.
+LONGEST, SHORT = 80, 3
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
@@ -39,15 +39,20 @@ def run(args: argparse.Namespace) -> int:
             "duration": f"{n / fps:.6g} s" if fps else "unknown",
             "frame rate": f"{fps:.6g} frames/s" if fps else "unknown",
         }
-        for name, value in recording.tags.items():
-            if isinstance(value, dict | list):
-                rows[name] = f"({len(value)} entries)"
-            else:
-                rows[name] = " ".join(str(value).split())[:LONGEST]
+        rows |= {name: _tag(value) for name, value in recording.tags.items()}
     width = max(map(len, rows)) + 2
     for what, value in rows.items():
         print(f"{what:<{width}}{value}")
     return 0
+
+
+def _tag(value: Any) -> str:
+    """Return what a tag says, on one line; of long lists and of groups how much there is."""
+    if isinstance(value, list) and len(value) <= SHORT:
+        value = ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict | list):
+        return f"({len(value)} {'entry' if len(value) == 1 else 'entries'})"
+    return " ".join(str(value).split())[:LONGEST]
 
 
 def _scale(y: Axis, x: Axis) -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import anywidget
 import traitlets
+
+from dmlink_widgets.round import Drawn
 
 HERE = pathlib.Path(__file__).parent
 
 
-class Canvas(anywidget.AnyWidget):
+class Canvas(Drawn):
     """Shows `picture`, the bytes of a JPEG or PNG, in its `area`: top, left, height, width in px.
 
     Of an image of `shape` (h, w) the `window` is seen, and the picture is of a `part` of it: both are

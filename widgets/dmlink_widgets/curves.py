@@ -9,9 +9,10 @@ from __future__ import annotations
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import numpy as np
 import traitlets
+
+from dmlink_widgets.round import Drawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 HERE = pathlib.Path(__file__).parent
 
 
-class Curves(anywidget.AnyWidget):
+class Curves(Drawn):
     """Paints curves in its `area`: top, left, height, width in px.
 
     `points` are the x and y of each point in px from the upper left corner, float32; `lengths` tells how many

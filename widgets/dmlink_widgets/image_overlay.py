@@ -9,8 +9,9 @@ from __future__ import annotations
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
+
+from dmlink_widgets.round import Drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 HERE = pathlib.Path(__file__).parent
 
 
-class ImageOverlay(anywidget.AnyWidget):
+class ImageOverlay(Drawn):
     """Rectangles by name as [top, left, bottom, right], `marks` of cells, and the `window` that is seen.
 
     Parameters

@@ -28,9 +28,20 @@ const answer = (model, painted) => {
   else owed.set(kernel, { painted, timer: setTimeout(tell, OWED_MS) });
 };
 
-// What came before this message has been taken; its pictures may still have to be decoded. All of a round is shown
-// in one animation frame.
-const show = async (model, drawn) => {
+// A round brings what has changed in all widgets that are drawn in it.
+const take = ({ widget_manager }, widgets, buffers) =>
+  Promise.all(
+    widgets.map(async ({ id, state, buffers: places }) => {
+      for (const [name, i] of Object.entries(places)) state[name] = buffers[i];
+      try {
+        (await widget_manager.get_model(id)).set_state(state);
+      } catch {} // it was closed meanwhile
+    }),
+  );
+
+// Pictures have to be decoded; then all of the round is shown in one animation frame.
+const show = async (model, { drawn, widgets }, buffers) => {
+  await take(model, widgets, buffers);
   const painted = Object.fromEntries(Object.entries(drawn).filter(([name]) => panels.has(name)));
   const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
   const places = shown.flatMap((panel) => [...panel.querySelectorAll(".dmlink-drawn")]);
@@ -43,7 +54,7 @@ const show = async (model, drawn) => {
 
 export default {
   initialize({ model }) {
-    model.on("msg:custom", ({ drawn }) => drawn && show(model, drawn));
+    model.on("msg:custom", (round, buffers) => round.drawn && show(model, round, buffers));
   },
 
   render({ model, el }) {

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anywidget
 import traitlets
 
+from dmlink_widgets.round import Round
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -201,14 +203,19 @@ class Painter:
                 seen = [(p, f) for p, f in self._panels.items() if f.visible and now >= next_status]
             if now >= next_status:
                 next_status = now + STATUS_SECONDS
-            drawn = {}
+            if todo:
+                self._draw(todo)
+            for panel, fence in seen:
+                _within(fence, panel.draw_status)
+
+    def _draw(self, todo: list[tuple[Drawable, Fence, bool]]) -> None:
+        drawn = {}
+        with Round() as together:
             for panel, fence, small in todo:
                 frame = _within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.mark(time.monotonic(), frame)
-            if todo:
-                todo[0][1].send({"drawn": drawn})  # each fence in the page hears for all
-            for panel, fence in seen:
-                _within(fence, panel.draw_status)
+        widgets, buffers = together.message()
+        todo[0][1].send({"drawn": drawn, "widgets": widgets}, buffers)  # a fence hears for all in its page
 
     def _patience(self) -> float:
         """Return how long there is nothing to look at unless something happens, in s."""
