@@ -79,7 +79,7 @@ NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
         || node.closest('[title]')))
     .map((node) => node.outerHTML.slice(0, 200))"""
 
-# a favicon; and ipywidgets telling a view that its size may have changed, which was removed since it was asked for
+# a favicon; and ipywidgets telling a view that was removed meanwhile that its size may have changed
 KNOWN = ("404", "reading 'processLuminoMessage'")
 
 # how far the corner of what is painted lies from that of its axes, in px: left, top

@@ -42,7 +42,7 @@ def seen(panel):
     def say(**message):
         panel.fence._on_message(panel.fence, {"view": "a", **message}, [])
 
-    panel.fence.send = lambda message: say(painted=message["drawn"])
+    panel.fence.send = lambda message, _: say(painted=message["drawn"])
     say(visible=True)
 
 

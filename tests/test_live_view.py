@@ -53,7 +53,7 @@ def say(view, **message):
 
 def seen(view):
     """Answer for the browser: it shows the view, and has painted all that is drawn."""
-    view.fence.send = lambda message: say(view, painted=message["drawn"])
+    view.fence.send = lambda message, _: say(view, painted=message["drawn"])
     say(view, visible=True)
 
 

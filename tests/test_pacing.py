@@ -221,7 +221,7 @@ def widgets(monkeypatch):
     """Give (a canvas, curves, what they send by themselves)."""
     canvas, curves, sent = Canvas(), Curves((0, 0, 100, 100)), []
     for widget in (canvas, curves):
-        monkeypatch.setattr(widget.comm, "send", lambda data, buffers: sent.append(data["state"]))
+        monkeypatch.setattr(widget.comm, "send", lambda data, **_: sent.append(data["state"]))
     return canvas, curves, sent
 
 

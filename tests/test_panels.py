@@ -31,7 +31,7 @@ def link(tmp_path, monkeypatch):
 
 def seen(panel):
     """Answer for the browser: it shows the panel, and has painted all that is drawn."""
-    panel.fence.send = lambda message: panel.fence._on_message(
+    panel.fence.send = lambda message, _: panel.fence._on_message(
         panel.fence, {"view": "a", "painted": message["drawn"]}, []
     )
     panel.fence._on_message(panel.fence, {"view": "a", "visible": True}, [])

@@ -1,13 +1,13 @@
 """Round: what is drawn together goes to the page in one message.
 
-Each message costs the server, JupyterLab and the page about as much as painting a curve does, and seven panels
-send ten at once.
+Each message costs the server, JupyterLab and the page about as much as painting a curve does, and seven
+panels send ten at once.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anywidget
 
@@ -23,7 +23,7 @@ class Round:
     def __init__(self) -> None:
         self._changed: dict[Drawn, set[str]] = {}
 
-    def __enter__(self) -> Round:
+    def __enter__(self) -> Self:
         _open.round = self
         return self
 
@@ -36,7 +36,8 @@ class Round:
 
     def message(self) -> tuple[list[dict[str, Any]], list[bytes]]:
         """Return (what has changed, as pacing.js takes it, the buffers that it counts)."""
-        widgets, buffers = [], []
+        widgets: list[dict[str, Any]] = []
+        buffers: list[bytes] = []
         for widget, names in self._changed.items():
             if widget.comm is None:  # closed meanwhile
                 continue
