@@ -36,7 +36,7 @@ def view(link: Link | Replay, *, size: int = 512) -> LiveView:
 
 
 def dashboard(link: Link | Replay | None = None, *, size: int = 512) -> Dashboard:
-    """Return link panel, live view and the panels of all live cells in a grid, to be shown in a notebook.
+    """Return link panel, live view and the panels of all live cells in columns, to be shown in a notebook.
 
     Cells that are started later appear in it.
 

@@ -370,3 +370,53 @@ def test_a_line_in_digitalmicrograph_is_drawn_over_the_image_with_its_beginning(
             assert float(begin.get_attribute("cx")) / scale == pytest.approx(100.5, abs=0.5)
             dm.delete_roi(drawn)
             line.wait_for(state="detached")
+
+
+# of each panel of a dashboard: left, top, bottom, px
+PLACES = """() => Object.fromEntries([...document.querySelectorAll('.dmlink-dashboard > .dmlink-panel')]
+    .filter((panel) => panel.offsetHeight)
+    .map((panel) => {
+        const { left, top, bottom } = panel.getBoundingClientRect();
+        return [panel.querySelector('.dmlink-title').textContent, [left, top, bottom]];
+    }))"""
+DASHBOARD = """import dmlink
+link = dmlink.connect()
+grows = dmlink.LiveCell("lines: (1, 40) = 1\\nText('line\\\\n' * lines)", "grows").start(link)
+second = dmlink.LiveCell("frame.mean()", "second").start(link)
+third = dmlink.LiveCell("frame[0]", "third").start(link)
+dmlink.dashboard(link, size=256)"""
+
+
+def columns(places):
+    """Return the titles in each column from the left, from top to bottom; no panel lies over another."""
+    found = {}
+    for title, (left, top, bottom) in sorted(places.items(), key=lambda item: item[1][1]):
+        for _, above in found.get(left, [])[-1:]:
+            assert top >= above
+        found.setdefault(left, []).append((title, bottom))
+    return [[title for title, _ in found[left]] for left in sorted(found)]
+
+
+def test_panel_of_a_dashboard_that_grows_moves_only_those_below_it(lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+    browser.write_notebook(tmp_path / "dashboard.ipynb", [DASHBOARD])
+    with (
+        Microscope(dmlink.open(nanoparticles()), fps=10) as dm,
+        browser.jupyterlab(tmp_path, {"DMLINK_ENDPOINT": dm.start_companion()}) as address,
+        lab[1].context.browser.new_page(viewport={"width": 1900, "height": 1000}) as page,
+    ):
+        browser.open_notebook(page, f"{address}&reset", "dashboard.ipynb")  # no tabs of other tests
+        browser.run_all(page)
+        for title in ("nanoparticles", "Link", "grows", "second", "third"):
+            page.locator(f".dmlink-dashboard .dmlink-title:text-is('{title}')").wait_for()
+        page.wait_for_timeout(4000)  # a panel is settled 3 s after it has come
+        before = page.evaluate(PLACES)
+        there = columns(before)
+        assert len(there) == 2
+        browser.run_cell(page, "grows.set(lines=40)")
+        page.wait_for_function(
+            f"height => {{ const [, top, bottom] = ({PLACES})().grows; return bottom - top > height; }}",
+            arg=before["grows"][2] - before["grows"][1] + 100,
+        )
+        after = page.evaluate(PLACES)
+        assert columns(after) == there

@@ -28,7 +28,7 @@ CELL_SECONDS = 1.0  # more for each cell: its process starts meanwhile
 # Without a graphics card a browser paints its whole window whenever JupyterLab shows a busy kernel, above the
 # notebook and below it. So each is as large as what is shown in it.
 SCREEN = {"width": 1920, "height": 1080}
-LARGE_SCREEN = {"width": 2560, "height": 1700}  # seven panels in three columns
+LARGE_SCREEN = {"width": 2400, "height": 1500}  # seven panels in three columns
 PICTURES = "DMLINK_BENCH_PICTURES"  # a folder: screenshots are kept there
 CONNECT = """%load_ext dmlink
 import dmlink, os, pathlib

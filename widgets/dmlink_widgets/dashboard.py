@@ -1,8 +1,11 @@
-"""Dashboard: link, live view and all live cells in one grid."""
+"""Dashboard: link, live view and all live cells on one page."""
 
 from __future__ import annotations
 
+import pathlib
 from typing import TYPE_CHECKING
+
+import anywidget
 
 from dmlink.cell import live_cells
 from dmlink_widgets.cell_panel import CellPanel, panel_of
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.link import Link
     from dmlink.replay import Replay
+
+
+class Columns(anywidget.AnyWidget):
+    """Arranges the panels of a dashboard in columns; shows nothing itself."""
+
+    _esm = pathlib.Path(__file__).parent / "dashboard.js"
 
 
 class Dashboard(Panel):
@@ -37,6 +46,7 @@ class Dashboard(Panel):
         bar = [ReplayBar(replay)] if replay else []
         self.panels: list[Panel] = [LiveView(link, size), *bar, LinkPanel(link)]
         self._cells: dict[LiveCell, CellPanel] = {}
+        self._columns = Columns()
         self.widget.add_class("dmlink-dashboard")
         self._arrange()
 
@@ -66,4 +76,5 @@ class Dashboard(Panel):
             panel.close()
 
     def _arrange(self) -> None:
-        self.open([panel.widget for panel in (*self.panels, *self._cells.values())])
+        panels = (*self.panels, *self._cells.values())
+        self.open([*(panel.widget for panel in panels), self._columns])
