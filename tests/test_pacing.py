@@ -42,15 +42,15 @@ def test_at_most_two_drawings_are_on_their_way_beside_one_that_is_answered_later
     assert fence.allows(now + 1) == (True, False)
 
 
-def test_next_drawing_waits_for_half_of_what_the_last_one_took(fence):
+def test_next_drawing_waits_for_three_quarters_of_what_the_last_one_took(fence):
     answer(fence, visible=True)
     fence.mark(fence._heard - 0.6, None)
     answer(fence, painted={fence.name: 1})
     now = fence._heard
     assert fence.allows(now) == (True, False)
     fence.mark(now, None)
-    assert fence.allows(now + 0.2) == (False, False)  # it would be painted with the first one
-    assert fence.allows(now + 0.4) == (True, False)
+    assert fence.allows(now + 0.4) == (False, False)  # it would wait for the first one
+    assert fence.allows(now + 0.5) == (True, False)
     answer(fence, painted={fence.name: 2}, ago=20.0)
     assert fence.allows(now) == (True, False)
 

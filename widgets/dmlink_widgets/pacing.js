@@ -3,6 +3,9 @@
 // The panels in this page, a set of elements for each fence's name: one can be shown in several places. Every fence
 // has a copy of this file, so the page keeps them.
 const panels = (globalThis[Symbol.for("dmlink.panels")] ??= new Map());
+// The last round that has come: the next one is taken when it is painted, so that what is shown together belongs
+// together and none is painted with the one after it, in vain.
+const LAST = Symbol.for("dmlink.last");
 // What is painted and not yet answered, by kernel.
 const owed = (globalThis[Symbol.for("dmlink.owed")] ??= new Map());
 const OWED_MS = 200; // at most, where nothing else is painted
@@ -46,15 +49,18 @@ const show = async (model, { drawn, widgets }, buffers) => {
   const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
   const places = shown.flatMap((panel) => [...panel.querySelectorAll(".dmlink-drawn")]);
   await Promise.all(places.map((place) => place.decoded));
-  requestAnimationFrame(() => {
-    for (const place of places) place.paint();
-    if (shown.length) setTimeout(() => answer(model, painted)); // right after this frame
-  });
+  await new Promise(requestAnimationFrame);
+  for (const place of places) place.paint();
+  if (shown.length) setTimeout(() => answer(model, painted)); // right after this frame
 };
 
 export default {
   initialize({ model }) {
-    model.on("msg:custom", (round, buffers) => round.drawn && show(model, round, buffers));
+    model.on("msg:custom", (round, buffers) => {
+      if (!round.drawn) return;
+      const before = globalThis[LAST] ?? Promise.resolve();
+      globalThis[LAST] = before.then(() => show(model, round, buffers)).catch(console.error);
+    });
   },
 
   render({ model, el }) {

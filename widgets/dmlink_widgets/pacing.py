@@ -100,8 +100,8 @@ class Fence(anywidget.AnyWidget):
 
     @property
     def next(self) -> float:
-        """When the next drawing may follow (monotonic): sooner it is painted with the one before, in vain."""
-        return self._sent + (self._takes / 2 if self.drawn > self.painted else 0.0)
+        """When the next drawing may follow (monotonic): sooner it waits for the one before, and grows old."""
+        return self._sent + (0.75 * self._takes if self.drawn > self.painted else 0.0)
 
     @property
     def age(self) -> float | None:
@@ -198,8 +198,6 @@ class Painter:
                 todo = self._allowed(now)
                 if todo:
                     self._together = weakref.WeakSet(panel for panel, _, _ in todo)
-                for panel, _, _ in todo:
-                    self._changed.discard(panel)
                 seen = [(p, f) for p, f in self._panels.items() if f.visible and now >= next_status]
             if now >= next_status:
                 next_status = now + STATUS_SECONDS
@@ -212,6 +210,8 @@ class Painter:
         drawn = {}
         with Round() as together:
             for panel, fence, small in todo:
+                with self._condition:  # not sooner: what comes while others are drawn is drawn with it
+                    self._changed.discard(panel)
                 frame = _within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.mark(time.monotonic(), frame)
         widgets, buffers = together.message()
