@@ -42,16 +42,16 @@ def test_at_most_two_drawings_are_on_their_way_beside_one_that_is_answered_later
     assert fence.allows(now + 1) == (True, False)
 
 
-def test_next_drawing_waits_for_three_quarters_of_what_the_last_one_took(fence):
+def test_next_drawing_waits_for_as_long_as_the_page_took_for_a_round_and_half_of_it(fence):
     answer(fence, visible=True)
-    fence.mark(fence._heard - 0.6, None)
-    answer(fence, painted={fence.name: 1})
+    fence.mark(fence._heard, None)
+    answer(fence, painted={fence.name: 1}, took=0.2)
     now = fence._heard
     assert fence.allows(now) == (True, False)
     fence.mark(now, None)
-    assert fence.allows(now + 0.4) == (False, False)  # it would wait for the first one
-    assert fence.allows(now + 0.5) == (True, False)
-    answer(fence, painted={fence.name: 2}, ago=20.0)
+    assert fence.allows(now + 0.2) == (False, False)  # it would wait there for the one before
+    assert fence.allows(now + 0.4) == (True, False)
+    answer(fence, painted={fence.name: 2}, took=0.2)
     assert fence.allows(now) == (True, False)
 
 

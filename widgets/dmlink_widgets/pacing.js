@@ -17,13 +17,13 @@ const send = (model, message) => {
 
 // Each answer makes JupyterLab draw a busy kernel and an idle one, as much work as all panels. So two rounds are
 // answered at once; a round of one panel is answered by itself, so that its next drawing waits for nothing.
-const answer = (model, painted) => {
+const answer = (model, painted, took) => {
   const kernel = model.get("kernel");
   const first = owed.get(kernel);
   const tell = () => {
     owed.delete(kernel);
     const now = performance.now();
-    send(model, { painted: { ...first?.painted, ...painted }, ago: (now - then) / 1e3 });
+    send(model, { painted: { ...first?.painted, ...painted }, ago: (now - then) / 1e3, took: took / 1e3 });
   };
   const then = performance.now();
   clearTimeout(first?.timer);
@@ -44,6 +44,7 @@ const take = ({ widget_manager }, widgets, buffers) =>
 
 // Pictures have to be decoded; then all of the round is shown in one animation frame.
 const show = async (model, { drawn, widgets }, buffers) => {
+  const begun = performance.now();
   await take(model, widgets, buffers);
   const painted = Object.fromEntries(Object.entries(drawn).filter(([name]) => panels.has(name)));
   const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
@@ -51,7 +52,8 @@ const show = async (model, { drawn, widgets }, buffers) => {
   await Promise.all(places.map((place) => place.decoded));
   await new Promise(requestAnimationFrame);
   for (const place of places) place.paint();
-  if (shown.length) setTimeout(() => answer(model, painted)); // right after this frame
+  const took = performance.now() - begun;
+  if (shown.length) setTimeout(() => answer(model, painted, took)); // right after this frame
 };
 
 export default {

@@ -32,6 +32,9 @@ MAX_IN_FLIGHT = 3  # two on their way, and one that is painted and answered with
 # Acknowledgements can stop because the kernel's main thread is busy: which thread they arrive on depends on
 # ipykernel's version. Then drawings are sent at this interval, and small ones.
 BLIND_SECONDS = 0.5
+# From drawing to drawing, in times of what the page took for the last round: with 1.0 it is never idle, but
+# rounds wait for each other there and grow old.
+SPACING = 1.5
 UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
 STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
 # What was drawn together last time is drawn together again if it changes within so long, about a frame: the
@@ -75,8 +78,8 @@ class Fence(anywidget.AnyWidget):
         self.frame: Frame | None = None  # the one that can be seen
         self._age_of = age
         self._age: float | None = None  # of that frame when it was painted, s
-        self._on_their_way: collections.deque[tuple[int, float, Frame | None]] = collections.deque(maxlen=8)
-        self._takes = 0.0  # from sending to the answer, s
+        self._on_their_way: collections.deque[tuple[int, Frame | None]] = collections.deque(maxlen=8)
+        self._took = 0.0  # the page, for the last round, s
         self.context: contextvars.Context | None = None
         self._visible: set[str] = set()  # views that can be seen, of all browsers
         self._heard = 0.0  # monotonic, when the last answer came
@@ -101,7 +104,7 @@ class Fence(anywidget.AnyWidget):
     @property
     def next(self) -> float:
         """When the next drawing may follow (monotonic): sooner it waits for the one before, and grows old."""
-        return self._sent + (0.75 * self._takes if self.drawn > self.painted else 0.0)
+        return self._sent + (SPACING * self._took if self.drawn > self.painted else 0.0)
 
     @property
     def age(self) -> float | None:
@@ -113,7 +116,7 @@ class Fence(anywidget.AnyWidget):
     def mark(self, now: float, frame: Frame | None) -> int:
         """Count a drawing, of this frame, that is on its way now; return its number."""
         self.drawn += 1
-        self._on_their_way.append((self.drawn, now, frame))
+        self._on_their_way.append((self.drawn, frame))
         self._sent = now
         return self.drawn
 
@@ -127,7 +130,7 @@ class Fence(anywidget.AnyWidget):
         for name, number in message.get("painted", {}).items():
             if fence := _fences.get(name):
                 fence.hear(context)
-                fence.take(int(number), float(message.get("ago", 0.0)))
+                fence.take(int(number), float(message.get("ago", 0.0)), float(message.get("took", 0.0)))
         painter.wake()
 
     def hear(self, context: contextvars.Context) -> None:
@@ -143,12 +146,11 @@ class Fence(anywidget.AnyWidget):
         if self._in_page and bool(self._views) != there:
             self._in_page(not there)
 
-    def take(self, number: int, ago: float) -> None:
-        """Note that all drawings up to this number are painted, the last of them `ago` seconds."""
-        self.painted = max(self.painted, number)
+    def take(self, number: int, ago: float, took: float) -> None:
+        """Note that all drawings up to this number are painted, the last `ago` seconds, in `took` seconds."""
+        self.painted, self._took = max(self.painted, number), took
         while self._on_their_way and self._on_their_way[0][0] <= number:
-            _, sent, frame = self._on_their_way.popleft()
-            self._takes = max(0.0, time.monotonic() - sent - ago)
+            _, frame = self._on_their_way.popleft()
             if frame is not None:
                 age = self._age_of(frame)
                 self.frame, self._age = frame, None if age is None else max(0.0, age - ago)
