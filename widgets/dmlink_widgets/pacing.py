@@ -148,7 +148,8 @@ class Fence(anywidget.AnyWidget):
 
     def take(self, number: int, ago: float, took: float) -> None:
         """Note that all drawings up to this number are painted, the last `ago` seconds, in `took` seconds."""
-        self.painted, self._took = max(self.painted, number), took
+        self.painted = max(self.painted, number)
+        self._took = min(took, BLIND_SECONDS)  # a page that was hidden meanwhile says minutes
         while self._on_their_way and self._on_their_way[0][0] <= number:
             _, frame = self._on_their_way.popleft()
             if frame is not None:
