@@ -175,6 +175,29 @@ def test_hidden_tab_receives_nothing_and_is_current_when_it_is_seen_again(lab, l
     current(view, reader)
 
 
+def test_icon_of_the_tab_does_not_flicker_with_each_answer_and_is_jupyterlabs_again_afterwards(lab, link):
+    _, page, _, _, _ = lab
+    icons = "() => [...document.querySelectorAll('link[rel=icon]')].map((icon) => icon.getAttribute('href'))"
+    page.evaluate("""() => {
+        window.exchanged = 0;
+        new MutationObserver((all) => { window.exchanged += all.length; })
+            .observe(document.head, { subtree: true, attributeFilter: ['rel'] });
+    }""")
+    view, reader = panel(page, "nanoparticles"), link.reader()
+    number = painted(view)
+    for _ in range(20):
+        reader.next(5)
+    current(view, reader)
+    assert painted(view) > number
+    assert page.evaluate("() => window.exchanged") == 0
+    assert [icon.rpartition("/")[2] for icon in page.evaluate(icons)] == ["favicon.ico"]
+    page.click(".lm-MenuBar-itemLabel:text-is('Edit')")
+    page.click(".lm-Menu-itemLabel:text-is('Clear Outputs of All Cells')")
+    page.wait_for_function("() => document.querySelectorAll('link.favicon').length === 2")
+    browser.run_all(page)
+    current(panel(page, "nanoparticles"), reader)
+
+
 def test_numbers_follow_an_roi_that_is_resized_with_the_mouse(lab, link):
     _, page, _, _, _ = lab
     view = panel(page, "nanoparticles")

@@ -16,7 +16,7 @@ const send = (model, message) => {
 };
 
 // Each answer makes JupyterLab draw a busy kernel and an idle one, as much work as all panels. So two rounds are
-// answered at once; a round of one panel is answered by itself, so that its next drawing waits for nothing.
+// answered at once.
 const answer = (model, painted, took) => {
   const kernel = model.get("kernel");
   const first = owed.get(kernel);
@@ -27,8 +27,32 @@ const answer = (model, painted, took) => {
   };
   const then = performance.now();
   clearTimeout(first?.timer);
-  if (first || Object.keys(painted).length < 2) tell();
+  if (first) tell();
   else owed.set(kernel, { painted, timer: setTimeout(tell, OWED_MS) });
+};
+
+// JupyterLab exchanges the tab's icon as well, two images loaded for each answer: while panels are shown it stays that
+// of an idle kernel, out of the reach of what exchanges it.
+const holdIcon = () => {
+  const [busy, idle] = ["busy", "idle"].map((state) => document.querySelector(`link.${state}.favicon`));
+  if (!busy || !idle) return; // not JupyterLab
+  busy.rel = "";
+  idle.rel = "icon";
+  idle.parentNode.append(idle); // browsers notice a link that comes, not one that changes
+  for (const icon of [busy, idle]) icon.classList.replace("favicon", "dmlink-favicon");
+};
+const letIconGo = () => {
+  for (const icon of document.querySelectorAll("link.dmlink-favicon")) icon.classList.replace("dmlink-favicon", "favicon");
+};
+
+const enter = (name, panel) => {
+  if (!panels.size) holdIcon();
+  panels.set(name, (panels.get(name) ?? new Set()).add(panel));
+};
+const leave = (name, panel) => {
+  panels.get(name)?.delete(panel);
+  if (!panels.get(name)?.size) panels.delete(name);
+  if (!panels.size) letIconGo();
 };
 
 // A round brings what has changed in all widgets that are drawn in it.
@@ -80,7 +104,7 @@ export default {
     const observe = () => {
       panel = el.closest(".dmlink-paced");
       if (panel) {
-        panels.set(name, (panels.get(name) ?? new Set()).add(panel));
+        enter(name, panel);
         observer.observe(panel);
       } else if (!gone) requestAnimationFrame(observe);
     };
@@ -89,8 +113,7 @@ export default {
 
     return () => {
       gone = true;
-      panels.get(name)?.delete(panel);
-      if (!panels.get(name)?.size) panels.delete(name);
+      leave(name, panel);
       observer.disconnect();
       document.removeEventListener("visibilitychange", tell);
       send(model, { view: id, gone: true });

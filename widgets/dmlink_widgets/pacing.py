@@ -34,7 +34,7 @@ MAX_IN_FLIGHT = 3  # two on their way, and one that is painted and answered with
 BLIND_SECONDS = 0.5
 # From drawing to drawing, in times of what the page took for the last round: with 1.0 it is never idle, but
 # rounds wait for each other there and grow old.
-SPACING = 1.5
+SPACING = 1.35
 UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
 STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
 # What was drawn together last time is drawn together again if it changes within so long, about a frame: the
