@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -264,14 +265,10 @@ def test_impossible_overrides_are_refused(tmp_path, stack, options):
 
 def test_the_command_info_tells_shape_scale_and_rate(tmp_path, stack, capsys):
     path = save(tmp_path, ".npy", stack)
-    parser = argparse.ArgumentParser()
-    info.add_parser(parser.add_subparsers())
-    args = parser.parse_args(["info", str(path)])
-    assert args.run(args) == 0
-    assert "not calibrated" in capsys.readouterr().out
+    assert told_by_info(path, capsys)["scale"] == "not calibrated"
     path.with_suffix(".json").write_text('{"scale": 0.05, "unit": "nm", "fps": 20}', "utf-8")
-    assert args.run(args) == 0
-    told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[:-1])
+    told = told_by_info(path, capsys)
+    assert told.pop("frame rate") == "20 frames/s"
     assert told == {
         "name": "movie",
         "shape": "3 frames of 5 x 7 pixels",
@@ -279,3 +276,20 @@ def test_the_command_info_tells_shape_scale_and_rate(tmp_path, stack, capsys):
         "scale": "0.05 nm per pixel",
         "duration": "0.15 s",
     }
+
+
+def test_the_command_info_writes_short_lists_out_and_says_how_long_others_are(tmp_path, stack, capsys):
+    path = save(tmp_path, ".npy", stack)
+    tags = {"binning": [2, 4], "gains": [1, 2, 3, 4], "slits": [], "stage": {"tilt": 5}, "note": "a\n  b"}
+    path.with_suffix(".json").write_text(json.dumps(tags), "utf-8")
+    told = told_by_info(path, capsys)
+    assert [told[name] for name in tags] == ["2, 4", "(4 entries)", "none", "(1 entry)", "a b"]
+
+
+def told_by_info(path, capsys):
+    """Return what the command says of a recording."""
+    parser = argparse.ArgumentParser()
+    info.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["info", str(path)])
+    assert args.run(args) == 0
+    return dict(re.split(r"  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
