@@ -90,6 +90,17 @@ def test_newest_frame_is_shown_over_axes_in_nm_with_what_passed(view):
         assert word in view._status.value
 
 
+def test_view_that_no_page_has_keeps_no_frame_and_shows_one_when_a_page_has_it_again(view):
+    def close_page():  # asked by the painter: it draws nothing meanwhile
+        say(view, gone=True)
+        return True
+
+    wait_for(view, close_page)
+    assert view._frame is None
+    say(view, visible=True)
+    wait_for(view, lambda: view._frame is not None)
+
+
 def test_rectangle_drawn_moved_renamed_and_removed_in_the_notebook_is_so_in_the_microscope(view, link):
     view._told({"drawn": [8, 8, 16, 16]})
     until(link, lambda: link.rois().get("roi") == (8, 8, 16, 16))

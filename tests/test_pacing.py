@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,14 @@ def fence():
     made = pacing.Fence(lambda frame: frame)
     made.send = lambda *_: None
     return made
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Give what tells the fence the time; it stands still unless `now` is set."""
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(pacing, "time", clock)
+    return clock
 
 
 def answer(fence, **message):
@@ -42,7 +51,7 @@ def test_at_most_two_drawings_are_on_their_way_beside_one_that_is_answered_later
     assert fence.allows(now + 1) == (True, False)
 
 
-def test_next_drawing_waits_for_as_long_as_the_page_took_for_a_round_and_half_of_it(fence):
+def test_next_drawing_waits_for_a_third_longer_than_the_page_took_for_a_round(fence):
     answer(fence, visible=True)
     fence.mark(fence._heard, None)
     answer(fence, painted={fence.name: 1}, took=0.2)
@@ -57,11 +66,17 @@ def test_next_drawing_waits_for_as_long_as_the_page_took_for_a_round_and_half_of
     assert fence.allows(now + 1) == (True, False)
 
 
-def test_age_is_that_of_the_moment_of_the_paint_not_of_the_answer(fence):
+def test_age_is_that_of_the_moment_of_the_paint_not_of_the_answer(fence, clock):
     answer(fence, visible=True)
-    fence.mark(0.0, 0.75)
+    fence.mark(clock.now, 0.25)
+    assert fence.age is None
+    clock.now += 0.75
     answer(fence, painted={fence.name: 1}, ago=0.5)
-    assert fence.age == 0.25
+    assert fence.age == 0.25 + 0.25
+    clock.now += 0.5
+    assert fence.age == 0.5
+    clock.now += 1.0
+    assert fence.age == 0.25 + 0.75 + 1.5  # it has stopped: as old as it is by now
 
 
 def test_hidden_panel_gets_nothing_until_it_is_seen_again(fence):
@@ -90,14 +105,6 @@ def test_without_answers_small_drawings_go_out_twice_a_second_and_not_for_ever(f
     assert fence.allows(heard + 0.9) == (False, False)
     assert fence.allows(heard + 1.2) == (True, True)
     assert fence.allows(heard + pacing.UNHEARD_SECONDS + 1) == (False, False)
-
-
-def test_age_is_that_of_the_picture_when_it_was_painted(fence):
-    answer(fence, visible=True)
-    fence.mark(0.0, 0.25)
-    assert fence.age is None
-    answer(fence, painted={fence.name: 1})
-    assert fence.age == 0.25
 
 
 class Panel:
@@ -203,6 +210,24 @@ def test_panel_is_told_when_the_last_page_has_let_it_go():
     assert told == [True, False]
     answer(fence, visible=True)
     assert told == [True, False, True]
+
+
+def test_page_that_has_gone_without_a_word_is_let_go_and_taken_again_if_it_answers_after_all(clock):
+    told = []
+    fence = pacing.Fence(lambda frame: frame, told.append)
+    answer(fence, visible=True)
+    clock.now += pacing.UNHEARD_SECONDS + 1
+    fence.miss(clock.now)
+    fence.mark(clock.now, 0.1)
+    fence.miss(clock.now)
+    assert told == [True]  # it had nothing to answer before
+    clock.now += pacing.UNHEARD_SECONDS + 1
+    fence.miss(clock.now)
+    assert (told, fence.visible) == ([True, False], False)
+    fence.miss(clock.now)
+    assert told == [True, False]
+    answer(fence, painted={fence.name: 1})
+    assert (told, fence.visible) == ([True, False, True], True)
 
 
 def test_one_answer_is_for_all_panels_that_were_painted_together(fence):

@@ -133,6 +133,8 @@ class LiveView(Panel):
         if self._unwatch:
             self._unwatch()
         self._unwatch = self.link.watch(self._came) if there else None
+        if not there and not self.paused:
+            self._frame, self._reader = None, self.link.reader()  # both keep a frame
         super().in_page(there)
 
     def draw(self, *, small: bool) -> Frame | None:

@@ -35,7 +35,7 @@ BLIND_SECONDS = 0.5
 # From drawing to drawing, in times of what the page took for the last round: with 1.0 it is never idle, but
 # rounds wait for each other there and grow old.
 SPACING = 1.35
-UNHEARD_SECONDS = 60.0  # nothing heard for so long: the browser is gone, not the kernel busy
+UNHEARD_SECONDS = 60.0  # no answer for so long: the page is gone without a word, not the kernel busy
 STANDS_SECONDS = 1.0  # without an answer: the picture has stopped
 # What was drawn together last time is drawn together again if it changes within so long, about a frame: the
 # page paints it in one go. One part after the other would cost it as much each time.
@@ -57,7 +57,8 @@ class Fence(anywidget.AnyWidget):
     """Answers when the browser has painted. `allows` says whether the next drawing may be sent.
 
     `age` tells how old a frame is now, in seconds. `in_page` is called with True when the panel comes into a
-    page, and with False when the last page has let it go: its output was cleared, its notebook closed.
+    page, and with False when the last page has let it go: its output was cleared, its notebook closed, its
+    browser killed.
     """
 
     _esm = pathlib.Path(__file__).parent / "pacing.js"
@@ -73,32 +74,34 @@ class Fence(anywidget.AnyWidget):
         self.appeared = 0  # how often it came into sight
         self._in_page = in_page
         self._views: set[str] = set()  # that pages have, seen or not
+        self._silent = False  # their pages have not answered for long
         self.painted = 0  # drawings painted by the browser that is ahead
         self.drawn = 0  # drawings sent
-        self.frame: Frame | None = None  # the one that can be seen
         self._age_of = age
+        self._born: float | None = None  # the frame that can be seen, monotonic
         self._age: float | None = None  # of that frame when it was painted, s
-        self._on_their_way: collections.deque[tuple[int, Frame | None]] = collections.deque(maxlen=8)
+        # (number, when its frame was born): frames themselves are large, and may never be answered
+        self._on_their_way: collections.deque[tuple[int, float | None]] = collections.deque(maxlen=8)
         self._took = 0.0  # the page, for the last round, s
         self.context: contextvars.Context | None = None
         self._visible: set[str] = set()  # views that can be seen, of all browsers
         self._heard = 0.0  # monotonic, when the last answer came
         self._sent = 0.0
+        self._waits_since = 0.0  # for an answer, if it does
         self.on_msg(self._on_message)
 
     @property
     def visible(self) -> bool:
         """Whether somebody can see the panel."""
-        return bool(self._visible)
+        return bool(self._visible) and not self._silent
 
     def allows(self, now: float) -> tuple[bool, bool]:
         """Return (whether a drawing may be sent now, whether it has to be a small one)."""
-        if not self._visible:
+        if not self.visible:
             return False, False
         if self.drawn - self.painted < MAX_IN_FLIGHT and now >= self.next:
             return True, False
-        unheard = now - max(self._heard, 0.0)
-        blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= unheard < UNHEARD_SECONDS
+        blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= self._unheard(now) < UNHEARD_SECONDS
         return blind, blind
 
     @property
@@ -109,14 +112,16 @@ class Fence(anywidget.AnyWidget):
     @property
     def age(self) -> float | None:
         """How old the picture was when it was painted; how old it is by now, if it has stopped (s)."""
-        if self.frame is None or time.monotonic() - self._heard < STANDS_SECONDS:
-            return self._age
-        return self._age_of(self.frame)
+        now = time.monotonic()
+        return self._age if self._born is None or now - self._heard < STANDS_SECONDS else now - self._born
 
     def mark(self, now: float, frame: Frame | None) -> int:
         """Count a drawing, of this frame, that is on its way now; return its number."""
+        if self.drawn == self.painted:
+            self._waits_since = now
         self.drawn += 1
-        self._on_their_way.append((self.drawn, frame))
+        age = None if frame is None else self._age_of(frame)
+        self._on_their_way.append((self.drawn, None if age is None else now - age))
         self._sent = now
         return self.drawn
 
@@ -137,24 +142,39 @@ class Fence(anywidget.AnyWidget):
         """Note that the browser has answered, and in which context answers come."""
         self._heard = time.monotonic()
         self.context = context
+        if self._silent:
+            self._silent = False
+            self._tell(there=bool(self._views))
+
+    def miss(self, now: float) -> None:
+        """Let go of a page that does not answer; if it does some day, it has the panel again."""
+        if self.visible and self.drawn > self.painted and self._unheard(now) > UNHEARD_SECONDS:
+            self._silent = True
+            self._tell(there=False)
+
+    def _unheard(self, now: float) -> float:
+        return now - max(self._heard, self._waits_since)
+
+    def _tell(self, *, there: bool) -> None:
+        if self._in_page:
+            self._in_page(there)
 
     def _seen(self, view: str, *, visible: bool, gone: bool) -> None:
         before, there = self.visible, bool(self._views)
         (self._visible.add if visible else self._visible.discard)(view)
         (self._views.discard if gone else self._views.add)(view)
         self.appeared += self.visible and not before
-        if self._in_page and bool(self._views) != there:
-            self._in_page(not there)
+        if bool(self._views) != there:
+            self._tell(there=not there)
 
     def take(self, number: int, ago: float, took: float) -> None:
         """Note that all drawings up to this number are painted, the last `ago` seconds, in `took` seconds."""
         self.painted = max(self.painted, number)
         self._took = min(took, BLIND_SECONDS)  # a page that was hidden meanwhile says minutes
         while self._on_their_way and self._on_their_way[0][0] <= number:
-            _, frame = self._on_their_way.popleft()
-            if frame is not None:
-                age = self._age_of(frame)
-                self.frame, self._age = frame, None if age is None else max(0.0, age - ago)
+            _, born = self._on_their_way.popleft()
+            if born is not None:
+                self._born, self._age = born, max(0.0, self._heard - ago - born)
 
 
 class Painter:
@@ -208,6 +228,7 @@ class Painter:
                 self._draw(todo)
             for panel, fence in seen:
                 _within(fence, panel.draw_status)
+                fence.miss(now)
 
     def _draw(self, todo: list[tuple[Drawable, Fence, bool]]) -> None:
         drawn = {}
