@@ -16,7 +16,7 @@ DENSITIES = 50, 100, 200, 500, 800  # particles on 1024 x 1024
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: a minute, or a taste of it."""
+    """Measure everything: two minutes, or a taste of it."""
     runs = 2 if quick else 7
     note("seven cells at once")
     several = [together.rates(10 if quick else 40) for _ in range(1 if quick else 3)]
@@ -40,7 +40,7 @@ def run(quick: bool) -> dict[str, Any]:
 def lines(result: dict[str, Any]) -> list[str]:
     """Return the tables."""
     return [
-        f"Medians of {result['runs']} runs; ratios within each run.",
+        f"Medians of {result['runs']} runs, of the cells at once of 3; ratios within each run.",
         "",
         *_together(result["together"]),
         *_radial(result["radial"]),
@@ -84,9 +84,7 @@ def _colour(ways: dict[str, Any]) -> list[str]:
     return table(title, ["", "cell", "other", "times as fast", "limit"], rows)
 
 
-def _tracking(found: dict[str, float] | None) -> list[str]:
-    if not found:
-        return []
+def _tracking(found: dict[str, float]) -> list[str]:
     kept = verdict(found["frames/s"] >= PARTICLES, f">= {PARTICLES:g}")
     trackpy = f"{found['trackpy ms']:.0f}" if "trackpy ms" in found else "not installed"
     title = f"Particle tracking, {found['side']}², {alone.PARTICLES} particles, ms a frame"

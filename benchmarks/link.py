@@ -124,6 +124,7 @@ def _connections(found: dict[str, Any]) -> list[str]:
         kept = all(after[what] <= before[what] for what in before if what != "MB")
         counts = [f"{before[what]:.0f} -> {after[what]:.0f}" for what in before]
         rows.append([end, *counts, verdict(kept, "none left")])
-    rows.append(["blocks left in /dev/shm", f"{found['blocks left in /dev/shm']}", "", "", "", "", ""])
+    left = found["blocks left in /dev/shm"]
+    rows.append(["blocks left in /dev/shm", f"{left}", "", "", "", "", verdict(not left, "none left")])
     title = f"Held before and after {found['n']} connections, {found['ms each']:.1f} ms each with a frame"
     return table(title, ["", *found["companion"][0], "limit"], rows)

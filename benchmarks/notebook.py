@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import dmlink
 
+from .link import note
 from .of_link.tables import table, verdict
 from .of_notebook.cells import BUSY, DASHBOARD, IMAGE_GL, LIVE, REMOTE_FRAME_BUFFER, VIEW
 from .of_notebook.laboratory import LARGE_SCREEN, SCREEN, Laboratory, laboratory, summary
@@ -48,11 +47,6 @@ def measured(parts: dict[str, Callable[[Laboratory], Any]]) -> dict[str, Any]:
             note(f"{name}: {error}")
             found[name] = {"failed": str(error).splitlines()[0]}
     return found
-
-
-def note(what: str) -> None:
-    """Say on stderr what is measured now."""
-    print(f"{what} ...", file=sys.stderr, flush=True)
 
 
 def panels(lab: Laboratory, seconds: float) -> dict[str, Any]:
@@ -126,11 +120,10 @@ def busy(lab: Laboratory, seconds: float) -> dict[str, Any]:
             lab.page.locator(".dmlink-roi-body").scroll_into_view_if_needed()
             lab.wait(0.5)
             lab.begin()
-            begun = time.time()
             _drag(lab.page)
             lab.wait(seconds - 2.0)
             during = [t for t, _ in lab.end().get(VIEW_TITLE, [])]
-            rate = len(during) / (time.time() - begun)
+            rate = len(during) / lab.seconds
             lab.wait(2.0)
             after = lab.painted(2.0).get(VIEW_TITLE) or summary([], 2.0)
             moved = link.rois().get("roi") != where
@@ -155,7 +148,7 @@ def unacknowledged(lab: Laboratory, seconds: float) -> dict[str, Any]:
             paints = lab.paints(seconds).get(title, [])
         quarter = max(1, len(paints) // 4)
         found[name] = {
-            "rate": len(paints) / seconds,
+            "rate": len(paints) / lab.seconds,
             "first": median(age for _, age in paints[:quarter]) * 1e3 if paints else None,
             "last": median(age for _, age in paints[-quarter:]) * 1e3 if paints else None,
         }

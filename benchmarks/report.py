@@ -27,6 +27,7 @@ def main() -> None:
         try:
             read = what.endswith(".json")
             report = json.loads(Path(what).read_text("utf-8")) if read else bench.measure(what)
+            check(report["result"])
             page = page_of(report["benchmark"])
             page.write_text(replaced(page.read_text("utf-8"), report), "utf-8")  # at once: an hour may follow
         except Exception:  # noqa: BLE001 - the others are worth it; the old table stays
@@ -34,6 +35,13 @@ def main() -> None:
             failed.append(what)
     if failed:
         sys.exit(f"Not measured: {', '.join(failed)}.")
+
+
+def check(result: dict[str, Any]) -> None:
+    """Raise if a part of a result could not be measured, or none of it."""
+    for part in (result, *result.values()):
+        if isinstance(part, dict) and (why := part.get("failed") or part.get("why")):
+            raise RuntimeError(why)
 
 
 def in_pages() -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import json
 import random
 import signal
 import sys
@@ -225,7 +224,7 @@ def _growth(result: dict[str, Any]) -> list[str]:
     rows = []
     for role, samples, pairs, well in result["growth"]:
         cells = [f"{a:.0f} -> {b:.0f}" for a, b in pairs.values()]
-        rows.append([role, str(samples), *cells, verdict(well, "none left, MB within 10 %")])
+        rows.append([role, str(samples), *cells, verdict(well, "as before, MB within 10 %")])
     processes, blocks = result["left"]
     nothing = verdict(processes + blocks == 0, "nothing")
     notes = [f"  left afterwards: {processes} processes, {blocks} blocks of shared memory: {nothing}"]
@@ -243,9 +242,4 @@ if __name__ == "__main__":
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # kernels and browser must not be left behind
-    if options.json:
-        options.json.touch()  # better now than after hours
-    report = bench.measure("soak", quick=options.quick, minutes=options.minutes, seed=options.seed)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print("\n".join(bench.lines(report)))
+    bench.tell("soak", options.json, quick=options.quick, minutes=options.minutes, seed=options.seed)

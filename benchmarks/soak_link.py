@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import dmlink
+from dmlink.cli import bench
 
 from .link import note
 from .of_link import microscope
@@ -89,4 +91,6 @@ def _received(end: Connection) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help=f"1; at most {MAX_MINUTES:g}")
-    print("\n".join(lines(run(quick=False, minutes=parser.parse_args().minutes))))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    options = parser.parse_args()
+    bench.tell("soak_link", options.json, minutes=options.minutes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import os
 import re
 import subprocess
 import sys
@@ -68,6 +69,22 @@ def test_wheel_has_what_runs_without_a_clone(wheel):
     assert {f"dmlink/gallery/{name}.py" for name in gallery.names()} <= there
     assert {"dmlink/indm/companion.py", "dmlink/indm/livescript.py"} <= there
     assert "dmlink = dmlink.cli:main" in told(wheel, "entry_points.txt")
+
+
+def test_wheels_benchmarks_can_all_be_imported_without_a_clone(wheel, tmp_path):
+    wheel.extractall(tmp_path)
+    code = """if True:
+        import sys
+        from dmlink.cli import bench
+        assert bench.FOLDER == bench.INSTALLED
+        for name in bench.names():
+            bench._module(name)
+        assert "benchmarks" not in sys.modules, "of the clone"
+    """
+    run = [sys.executable, "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_wheel_says_version_licence_and_what_it_is(wheel):

@@ -6,6 +6,7 @@ what is measured is what opening, handing out and collecting so many frames keep
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -25,7 +26,7 @@ from dmlink.simulator.gatan_files import write_in_situ_raw
 from .cluster import workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SIZE, WORKERS = 2048, 2
 CELL = "float(frame[frame.shape[0] // 2].mean())"
@@ -42,12 +43,12 @@ def streaming(gigabytes: float, note: Callable[[str], None]) -> dict[str, Any]:
         header = _recording(Path(folder), frames)
         with recordings.open(header) as recording:
             assert recording.shape == (frames, SIZE, SIZE)
-        watch = _Watch({f"worker {i}": pid for i, pid in enumerate(client.run(os.getpid).values(), 1)})
-        begun = time.perf_counter()
-        program = Program.from_cell(CELL, "mean of some rows")
-        process(header, program, Path(folder) / "out", client, progress=False)
-        seconds = time.perf_counter() - begun
-        samples = watch.end()
+        pids = {f"worker {i}": pid for i, pid in enumerate(client.run(os.getpid).values(), 1)}
+        with _watched({**pids, "client": os.getpid()}) as samples:
+            begun = time.perf_counter()
+            program = Program.from_cell(CELL, "mean of some rows")
+            process(header, program, Path(folder) / "out", client, progress=False)
+            seconds = time.perf_counter() - begun
     return {
         "GB": frames * frame_bytes / 1e9,
         "frames": frames,
@@ -84,25 +85,25 @@ def _memory(samples: list[tuple[float, float]]) -> dict[str, float]:
     }
 
 
-class _Watch:
-    """Reads the resident memory of processes, and what of it are pages of files, until told to end."""
+@contextlib.contextmanager
+def _watched(pids: dict[str, int]) -> Iterator[dict[str, list[tuple[float, float]]]]:
+    """Read the resident memory of processes, and what of it are pages of files, meanwhile."""
+    processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
+    over = threading.Event()
 
-    def __init__(self, pids: dict[str, int]) -> None:
-        processes = {name: psutil.Process(pid) for name, pid in {**pids, "client": os.getpid()}.items()}
-        self._samples: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, args=(processes,))
-        self._thread.start()
-
-    def _look(self, processes: dict[str, psutil.Process]) -> None:
+    def look() -> None:
         while True:
             for name, one in processes.items():
                 found = one.memory_info()
-                self._samples[name].append((found.rss / 1e6, getattr(found, "shared", 0) / 1e6))  # Linux's
-            if self._over.wait(LOOK_SECONDS):
+                samples[name].append((found.rss / 1e6, getattr(found, "shared", 0) / 1e6))  # Linux's
+            if over.wait(LOOK_SECONDS):
                 return
 
-    def end(self) -> dict[str, list[tuple[float, float]]]:
-        self._over.set()
-        self._thread.join()
-        return self._samples
+    thread = threading.Thread(target=look, name="memory")
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()

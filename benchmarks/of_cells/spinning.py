@@ -35,7 +35,7 @@ def keeping(runs: int, seconds: float, note: Callable[[str], None]) -> dict[str,
     }
     found["ratio"] = median(turn["spinning"]["rate"] / turn["idle"]["rate"] for turn in turns)
     found["age grows"] = median(turn["spinning"]["p95"] - turn["idle"]["p95"] for turn in turns)
-    found["computation"] = median(turn["spinning"]["loops"] for turn in turns) / alone
+    found["computation"] = median(turn["spinning"]["loops"] for turn in turns) / alone  # without cells, after
     return found
 
 

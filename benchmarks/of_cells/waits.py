@@ -156,6 +156,7 @@ def _until_spare_is_warm() -> None:
             if now == before:
                 return
             before = now
+    raise TimeoutError(f"The spare worker is not ready after {MAX_LOOKS * WARM_SECONDS:.0f} s.")
 
 
 def _used(process: Any) -> float:

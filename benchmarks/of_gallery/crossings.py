@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,8 +47,7 @@ def followed(frames: Sequence[Any], truth: np.ndarray) -> np.ndarray:
     """
     run, ids = alone.cell("particle_tracking"), np.zeros(truth.shape[:2], int)
     for i, frame in enumerate(frames):
-        with contextlib.redirect_stdout(io.StringIO()):
-            marks = run(frame.astype(np.uint16), i).results["particles"]
+        marks = run(frame.astype(np.uint16), i).results["particles"]
         here = np.flatnonzero(_within(truth[:, i], 0))
         distance, nearest = cKDTree(marks.yx).query(truth[here, i])
         near = distance < 3

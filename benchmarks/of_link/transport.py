@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WARM = 4  # frames before the clock starts
 REST = 1.2 * FRESH_SECONDS  # s; for nearly so long a link goes on receiving, which the other would feel
-TURNS = 3  # of Link and the bare loop in a run
+TURNS = 3  # of each way in a run: the first of a connection is slower
 AGE_RATE = 25.0  # frames/s
 
 
@@ -43,7 +43,8 @@ def throughput(sizes: list[int], runs: int, seconds: float, note: Callable[[str]
                     continue
                 try:
                     with pair(name, size) as consumer:
-                        _add(rates, ratios, name, [ask(consumer, "rate", seconds)], bare)
+                        got = [ask(consumer, "rate", seconds / TURNS) for _ in range(TURNS)]
+                        _add(rates, ratios, name, got, bare)
                 except (RuntimeError, TimeoutError) as error:
                     why[name] = f"failed: {str(error).strip().splitlines()[-1]}"
         table[str(size)] = {
@@ -75,10 +76,7 @@ def _add(
     bare: list[float],
 ) -> None:
     rates[name].append(median(got))
-    if len(got) == len(bare):
-        ratios[name].append(median(a / b for a, b in zip(got, bare, strict=True)))
-    else:
-        ratios[name].append(median(got) / median(bare))
+    ratios[name].append(median(a / b for a, b in zip(got, bare, strict=True)))
 
 
 def ages(sizes: list[int], runs: int, frames: int, note: Callable[[str], None]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ dmlink.dashboard(link, size={size})"""
 # jupyter_rfb with nothing but an image: the same pixels, the same reduction and contrast, its own JPEG
 REMOTE_FRAME_BUFFER = """
 import asyncio
+import threading
 import jupyter_rfb
 from dmlink_widgets import picture
 from dmlink_widgets.contrast import Contrast
@@ -34,16 +35,12 @@ class View(jupyter_rfb.RemoteFrameBuffer):
 view = View()
 view.css_width, view.css_height, view.resizable = "512px", "512px", False
 loop = asyncio.get_running_loop()
-link.reader().poll()
 
-async def draw():
-    reader = link.reader()
-    while True:
-        if reader.poll() is not None:
-            view.request_draw()
-        await asyncio.sleep(0.002)
+def follow():
+    for _ in link:
+        loop.call_soon_threadsafe(view.request_draw)
 
-task = asyncio.ensure_future(draw())
+threading.Thread(target=follow, daemon=True).start()
 view
 """
 # what a live plot does that hands over every frame and waits for nobody

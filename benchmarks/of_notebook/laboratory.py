@@ -107,13 +107,9 @@ class Laboratory:
 
     def run_cell(self, text: str) -> None:
         """Run another cell at the end of the notebook, and do not wait for it."""
-        page = self.page
-        page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-InputArea-editor").click()
-        page.keyboard.press("Escape")
-        page.keyboard.press("b")
-        page.keyboard.press("Enter")
-        page.keyboard.insert_text(text)
-        page.keyboard.press("Control+Enter")
+        import browser  # noqa: PLC0415 - only a clone has it
+
+        browser.run_cell(self.page, text)
 
     def memory(self) -> tuple[float, float]:
         """Return what page (JavaScript's heap) and kernel hold, in MB."""
@@ -133,14 +129,12 @@ class Laboratory:
     def _end_kernels(self) -> None:
         self.page.goto("about:blank")
         root, token = re.match(r"(.*)/lab/.*token=(\w+)", self._address).groups()  # type: ignore[union-attr]
-        for what in ("sessions",):
-            url = f"{root}/api/{what}?token={token}"
-            with urllib.request.urlopen(url) as reply:  # noqa: S310 - our own server
-                found = json.load(reply)
-            for session in found:
-                url = f"{root}/api/{what}/{session['id']}?token={token}"
-                request = urllib.request.Request(url, method="DELETE")  # noqa: S310
-                urllib.request.urlopen(request).close()  # noqa: S310
+        with urllib.request.urlopen(f"{root}/api/sessions?token={token}") as reply:  # noqa: S310 - our own server
+            found = json.load(reply)
+        for session in found:
+            url = f"{root}/api/sessions/{session['id']}?token={token}"
+            request = urllib.request.Request(url, method="DELETE")  # noqa: S310
+            urllib.request.urlopen(request).close()  # noqa: S310
 
 
 @contextlib.contextmanager

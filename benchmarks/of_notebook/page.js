@@ -32,8 +32,8 @@
   const look = () => {
     const pictures = ".jp-OutputArea-output canvas, .jp-OutputArea-output svg image, .jp-OutputArea-output img";
     for (const element of document.querySelectorAll(pictures)) {
-      const stamp = element.dataset?.painted; // ours say when there is something new: looking costs time
-      if (stamp && bench.stamps.get(element) === stamp) continue;
+      const stamp = element.dataset?.painted ?? element.currentSrc; // whether there is something new: looking costs time
+      if (element.complete === false || (stamp && bench.stamps.get(element) === stamp)) continue;
       bench.stamps.set(element, stamp);
       let number = null;
       try {

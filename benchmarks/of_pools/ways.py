@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.engine import engine
-from dmlink.frame import Frame
 from dmlink.program import Program
 from dmlink.ring import Ring
 
+from ..of_cells.overhead import shared_frame
 from ..of_link import transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dmlink.frame import Frame
+
     Rounds = Callable[[np.ndarray], Any]  # has the frame processed as often as there are workers
 
 SIZE = 1024
 WARM = 5
+SLOTS = 4  # frames of a link that are in shared memory at a time
 
 
 def first(frame: np.ndarray) -> int:
@@ -59,19 +62,18 @@ def _worker(n: int) -> Iterator[Rounds]:
     workers = [engine.worker(10.0) for _ in range(n)]
     for worker in workers:
         worker.load(program)
-    shared: dict[int, Frame] = {}
+    frames: list[Frame] = []
 
     def process(pixels: np.ndarray) -> None:
-        if not shared:
-            memory, block = ring.take(pixels.nbytes)
-            data = memory.view(pixels.dtype).reshape(pixels.shape)
-            data[...] = pixels
-            shared[0] = Frame(data, block=block)
-        list(threads.map(lambda worker: worker.process(shared[0], {}), workers))
+        if len(frames) < SLOTS:  # the first rounds, which warm up, fill them
+            frames.append(shared_frame(ring, pixels))
+        frame = frames[0]
+        frames.append(frames.pop(0))
+        list(threads.map(lambda worker: worker.process(frame, {}), workers))
 
     with ThreadPoolExecutor(n) as threads:
         yield process
-    shared.clear()
+    frames.clear()
     engine.close()
     ring.close()
 
@@ -93,6 +95,7 @@ def _joblib(n: int) -> Iterator[Rounds]:
             yield lambda frame: executor.submit(first, frame).result()
         else:
             yield lambda frame: pool(joblib.delayed(first)(frame) for _ in range(n))
+    joblib.externals.loky.get_reusable_executor().shutdown()  # it would idle beside those after it
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ import zarr
 from zarr.codecs import BloscCodec
 
 import dmlink
-from benchmarks.of_link import microscope
-from benchmarks.of_link.children import answer, child
 from dmlink.recordings.writing import JOURNAL, journal_lines
+
+from ..of_link import microscope
+from ..of_link.children import answer, child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +88,7 @@ def kernel(pipe: Connection, endpoint: str, folder: str, seconds: float) -> None
             recorder.wait(seconds)
             frames, viewed = recorder.frames, seen - before
             lasted, done = recorder.seconds, cell.stats.processed - processed
+            assert recorder.state == "recording", recorder.reason
         cell.stop()
         over.set()
         watcher.join()
@@ -100,7 +102,6 @@ def kernel(pipe: Connection, endpoint: str, folder: str, seconds: float) -> None
             "frames": recorder.frames,
             "readable": readable,
             "lost": int(indices[-1] - indices[0] + 1 - len(indices)),
-            "state": recorder.reason or recorder.state,
             "view": viewed / lasted,
             "cell": done / lasted,
             "MB a frame": recorder.bytes / recorder.frames / 1e6,

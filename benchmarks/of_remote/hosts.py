@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import dmlink
-from benchmarks.of_link.microscope import Noise
 from dmlink import bundle
 from dmlink.simulator import Microscope
 
+from ..of_link.microscope import Noise
 from . import network
 from .namespace import enter
 

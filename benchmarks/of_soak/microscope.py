@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FRAMES, SIZE, FPS = 8, 2048, 30.0
-COUNTS = ("displayed", "written", "escaped", "troubles")
+COUNTS = ("displayed", "escaped", "troubles")
 COUNT_SECONDS = 0.1  # how often they are noted
 ANSWER_SECONDS = 30.0
 
@@ -117,7 +117,7 @@ def serve(pipe: Connection, home: str, counts_file: str, port: int) -> None:
         while True:
             while not pipe.poll(COUNT_SECONDS):
                 troubles = sum("Traceback" in line for line in list(dm.results_window))
-                now = dm.displayed, dm.camera.written, len(dm.escaped), troubles
+                now = dm.displayed, len(dm.escaped), troubles
                 counts[:] = before + np.array(now)
             what, arguments = pipe.recv()
             try:

@@ -61,7 +61,6 @@ class Notebook:
         self.folder = folder
         self.seen: dict[str, Any] = {}  # what it has said last
         self.heard = 0.0  # when, monotonic
-        self.faults: list[str] = []  # what code of ours has raised in it
         self.environment = {**os.environ, "DMLINK_HOME": str(home)}
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None

@@ -128,10 +128,6 @@ class At:
         for button in self._page.locator(".jp-Dialog .jp-mod-accept").all():
             button.click()
 
-    def picture(self, path: str) -> None:
-        """Save a screenshot."""
-        self._page.screenshot(path=path)
-
     def _show_view(self) -> None:
         last = self._page.locator(".jp-Notebook .jp-CodeCell").last
         last.locator(".dmlink-panel .dmlink-overlay, .dmlink-panel canvas").first.scroll_into_view_if_needed()

@@ -30,11 +30,9 @@ def look(names: dict[str, Any]) -> str:
         seen["link"] = {
             "received": stats.received,
             "dropped": stats.dropped,
-            "state": link.state,
             "age": stats.age,
             "moved": _moved,
         }
-        seen["rois"] = sorted(link.rois())
     if isinstance(recorder, dmlink.Recorder):
         facts = ("frames", "dropped", "state", "reason")
         seen["recorder"] = {"path": str(recorder.path), **{fact: getattr(recorder, fact) for fact in facts}}
@@ -97,6 +95,5 @@ def _cell(cell: dmlink.LiveCell) -> dict[str, Any]:
     return {
         **{name: getattr(stats, name) for name in ("received", "processed", "skipped", "dropped", "errors")},
         "error": cell.error[:200],
-        "state": cell.link.state if cell.link else "",
         "worker": worker.pid if worker else 0,
     }

@@ -19,7 +19,8 @@ SHARED = Path("/dev/shm")  # noqa: S108 - looked at
 WARM_SECONDS = 120.0  # in which a process still grows: imports, rings, the first of everything
 ENOUGH = 6  # samples of a process, to judge it
 GROWTH = 0.10  # of its own memory
-MORE = {  # a recording may go on in one sample and not in another; frames are held while they are processed
+# As before: a recording may go on in one sample and not in another; frames are held while they are processed.
+MORE = {
     "descriptors": 3,
     "threads": 3,
     "processes": 2,

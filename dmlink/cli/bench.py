@@ -34,13 +34,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the tables."""
-    if options.json:
-        options.json.touch()  # better now than after minutes
-    report = measure(options.name, quick=options.quick)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print("\n".join(lines(report)))
+    tell(options.name, options.json, quick=options.quick)
     return 0
+
+
+def tell(name: str, file: Path | None, **options: Any) -> None:
+    """Run a benchmark with these options; print its tables, and write its figures into a file."""
+    if file:
+        file.touch()  # better now than after hours
+    report = measure(name, **options)
+    if file:
+        file.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print("\n".join(lines(report)))
 
 
 def names() -> list[str]:
@@ -52,10 +57,12 @@ def measure(name: str, *, quick: bool = False, **options: Any) -> dict[str, Any]
     """Run a benchmark, with options of its own; return its figures, and where and when they were taken."""
     benchmark, begun = _module(name), time.monotonic()
     date = time.strftime("%Y-%m-%d %H:%M")
+    given = [f"--{what} {value}" for what, value in options.items() if value is not None]
+    command = " ".join([f"python -m benchmarks.{name}", *given]) if given else f"dmlink bench {name}"
     result = benchmark.run(quick=quick, **options)
     return {
         "benchmark": name,
-        "command": f"dmlink bench {name}" + (" --quick" if quick else ""),
+        "command": command + (" --quick" if quick else ""),
         "date": date,
         "seconds": round(time.monotonic() - begun),
         "machine": machine(),
