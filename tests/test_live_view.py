@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import types
 
@@ -99,6 +100,25 @@ def test_view_that_no_page_has_keeps_no_frame_and_shows_one_when_a_page_has_it_a
     assert view._frame is None
     say(view, visible=True)
     wait_for(view, lambda: view._frame is not None)
+
+
+def test_roi_whose_new_name_is_refused_keeps_the_old_one(view, link):
+    link.set_roi("roi", dmlink.Roi(8, 8, 16, 16))
+    until(link, lambda: "roi" in link.rois())
+    view._rename("roi", "a" * 201)
+    assert "1 to 200 letters" in view._message.value
+    link.set_roi("other", dmlink.Roi(1, 1, 5, 5))  # when it has come, what was asked before is done
+    until(link, lambda: "other" in link.rois())
+    assert set(link.rois()) == {"roi", "other"}
+
+
+def test_recording_whose_folder_was_taken_away_does_not_end_what_is_said_of_the_view(view, link, tmp_path):
+    view._record.widget.value = True
+    until(link, lambda: view._record.recorder.frames > 3)
+    view._record.widget.value = False
+    shutil.rmtree(view._record.recorder.path)
+    wait_for(view, lambda: "stopped" in view._said.value)
+    assert "left on disk" not in view._said.value
 
 
 def test_rectangle_drawn_moved_renamed_and_removed_in_the_notebook_is_so_in_the_microscope(view, link):
@@ -276,6 +296,13 @@ def test_anything_has_a_spectrum(pixels, axis, unit):
     power, y, _ = power_spectrum(pixels, axis, axis)
     assert np.isfinite(power).all()
     assert y.unit == unit
+
+
+def test_spectrum_of_colours_is_that_of_their_mean():
+    grey = np.random.default_rng(0).integers(0, 255, (32, 48)).astype(np.uint8)
+    of_grey, *_ = power_spectrum(grey, Axis(), Axis())
+    of_colours, *_ = power_spectrum(grey[..., None].repeat(3, axis=2), Axis(), Axis())
+    np.testing.assert_allclose(of_colours, of_grey, atol=1e-3)
 
 
 @pytest.mark.parametrize(

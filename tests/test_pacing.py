@@ -217,17 +217,39 @@ def test_page_that_has_gone_without_a_word_is_let_go_and_taken_again_if_it_answe
     fence = pacing.Fence(lambda frame: frame, told.append)
     answer(fence, visible=True)
     clock.now += pacing.UNHEARD_SECONDS + 1
-    fence.miss(clock.now)
     fence.mark(clock.now, 0.1)
-    fence.miss(clock.now)
-    assert told == [True]  # it had nothing to answer before
+    assert fence.unheard(clock.now) == 0.0  # it had nothing to answer before
     clock.now += pacing.UNHEARD_SECONDS + 1
-    fence.miss(clock.now)
+    assert fence.unheard(clock.now) > pacing.UNHEARD_SECONDS
+    fence.let_go()
     assert (told, fence.visible) == ([True, False], False)
-    fence.miss(clock.now)
-    assert told == [True, False]
     answer(fence, painted={fence.name: 1})
     assert (told, fence.visible) == ([True, False, True], True)
+
+
+def test_painter_lets_go_of_a_page_that_does_not_answer_also_of_a_panel_that_stands_still(monkeypatch):
+    monkeypatch.setattr(pacing, "UNHEARD_SECONDS", 1.0)
+    monkeypatch.setattr(pacing, "STATUS_SECONDS", 0.1)
+    gone, panel = threading.Event(), Panel()
+    fence = pacing.Fence(lambda _: None, lambda there: there or gone.set())
+    fence.send = lambda *_: None
+    answer(fence, visible=True)
+    pacing.painter.add(panel, fence)
+    try:
+        assert panel.drawn.acquire(timeout=5)  # nothing has changed: it asks for an answer
+        assert gone.wait(5)
+    finally:
+        pacing.painter.remove(panel)
+
+
+def test_view_that_comes_anew_makes_others_say_that_they_are_there(fence):
+    sent = []
+    fence.send = sent.append
+    answer(fence, visible=True)
+    fence._on_message(fence, {"view": "b", "visible": False, "fresh": True}, [])
+    assert (sent, fence.visible) == ([{"who": True}], False)  # the page of a may have been killed
+    answer(fence, visible=True)
+    assert fence.visible
 
 
 def test_one_answer_is_for_all_panels_that_were_painted_together(fence):

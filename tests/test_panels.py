@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
+import ipywidgets
 import numpy as np
 import pytest
 import simplejpeg
@@ -70,11 +73,44 @@ def test_result_of_each_kind_is_drawn(link, cell, kind):
     live = dmlink.LiveCell(cell, "cell").start(link)
     panel = CellPanel(live)
     seen(panel)
-    wait_for(panel, lambda: panel.fence.frame is not None)
+    wait_for(panel, lambda: panel.fence.age is not None)
     assert isinstance(panel._plot, kind)
     assert panel._output.children == (panel._plot.widget,)
     panel.close()
     assert not live.running
+
+
+def test_result_that_is_now_of_one_kind_and_now_of_another_is_drawn_in_two_plots_and_not_in_ever_more(link):
+    live = dmlink.LiveCell("frame.mean() if info.index % 2 else frame.mean(axis=0)", "cell").start(link)
+    panel = CellPanel(live)
+    seen(panel)
+    shown = set()
+    wait_for(
+        panel, lambda: shown.add(panel._output.children) or (len(shown) == 2 and live.stats.processed > 40)
+    )
+    assert {plot.widget for plot in panel._plots.values()} == {widget for [widget] in shown}
+    panel.close()
+
+
+@pytest.mark.parametrize("cell", ["frame", "frame.mean(axis=0)", "limit: (0, 9) = 3\n(float(limit), frame)"])
+def test_panel_that_is_closed_leaves_no_widget_and_is_forgotten(link, cell):
+    before, forgotten = set(ipywidgets.widgets.widget._instances), threading.Event()
+
+    def show_and_close():
+        panel = CellPanel(dmlink.LiveCell(cell, "cell").start(link))
+        seen(panel)
+        wait_for(panel, lambda: panel.fence.age is not None)
+        weakref.finalize(panel, forgotten.set)
+        panel.close()
+
+    show_and_close()
+    left = {k: v for k, v in ipywidgets.widgets.widget._instances.items() if k not in before}
+    assert list(left.values()) == []
+    for _ in range(50):  # the painter looks at it until its next turn
+        gc.collect()
+        if forgotten.wait(0.1):
+            return
+    raise AssertionError("Something holds the panel.")
 
 
 def test_control_sets_the_parameter_and_follows_it(link):

@@ -209,6 +209,23 @@ def test_waterfall_has_the_newest_row_last_and_its_time_in_seconds():
     assert fall.rows.shape == (1, 7)
 
 
+def test_waterfall_of_long_profiles_has_the_axis_of_the_values_that_it_keeps():
+    values = np.arange(10_000.0)
+    plot = drawn(Profile(values, 0.5, 3.0, "nm"), waterfall=True)
+    origin, scale, unit = plot.image.overlay.x
+    row = plot.waterfall.rows[-1]
+    assert unit == "nm"
+    np.testing.assert_allclose(origin + scale * np.arange(len(row)), 3.0 + 0.5 * row)
+
+
+def test_waterfall_shows_as_many_frames_as_it_is_told():
+    plot = plots.plot_for(Profile([1.0, 2.0]), lambda: None, colour="#56b4e9", waterfall=True, history=9)
+    for time in range(20):
+        plot.take(float(time), Profile([1.0, 2.0]))
+    plot.draw(Profile([1.0, 2.0]), small=False)
+    assert plot.image.canvas.shape == [9, 2]
+
+
 def test_waterfall_fills_up_from_below_and_its_axis_stands_meanwhile():
     plot = plots.plot_for(Profile([1.0, 2.0]), lambda: None, colour="#56b4e9", waterfall=True)
     axes = set()

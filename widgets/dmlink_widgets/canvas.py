@@ -24,8 +24,8 @@ class Canvas(Drawn):
     [top, left, bottom, right] in the image's pixels, or [] for the whole.
     """
 
-    _esm = HERE / "canvas.js"
-    _css = HERE / "canvas.css"
+    _esm = (HERE / "canvas.js").read_text("utf-8")
+    _css = (HERE / "canvas.css").read_text("utf-8")
 
     picture = traitlets.Bytes(b"").tag(sync=True)
     area = traitlets.List([0, 0, 1, 1]).tag(sync=True)

@@ -44,7 +44,7 @@ class CellPanel(Panel):
     cell : LiveCell
         Started or not; `close` stops it.
     history : int
-        Results that a strip chart remembers.
+        Results that a strip chart remembers, or a waterfall, which has at most 256.
     waterfall : bool
         Whether a profile begins as a waterfall.
     show_in_dm : bool
@@ -57,6 +57,7 @@ class CellPanel(Panel):
         super().__init__()
         self.cell = cell
         self._plot: Plot | None = None
+        self._plots: dict[str, Plot] = {}  # by kind: a cell may give one and the other
         self._make_plot = functools.partial(
             plot_for,
             changed=self.changed,
@@ -64,7 +65,6 @@ class CellPanel(Panel):
             history=history,
             waterfall=waterfall,
         )
-        self._kind = ""
         self._taken: Any = None  # the last result that the plot remembers
         self._mirror = Mirror(cell)
         self._title = ipywidgets.HTML(text.title(cell.name, colour_of(cell.name)))
@@ -183,11 +183,11 @@ class CellPanel(Panel):
 
     def _plot_of(self, result: Any) -> Any:
         with self._lock:  # the cell's thread and the painter both come here with the first result
-            if self._plot is None or result.kind != self._kind:
-                self._kind = result.kind
-                self._plot = self._make_plot(result)
-                self._output.children = [self._plot.widget]
-            return self._plot
+            plot = self._plots.get(result.kind) or self._make_plot(result)
+            if plot is not self._plot:
+                self._plot = self._plots[result.kind] = plot
+                self._output.children = [plot.widget]
+            return plot
 
     def _set(self, name: str, value: Any) -> None:
         """Hand a value from its control to the cell."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Limits = tuple[float | None, float | None]  # None: found from each frame
 AUTOMATIC: Limits = (None, None)
-NUMBER = ipywidgets.Layout(width="76px")
+NUMBER = {"width": "76px"}
 
 
 class ContrastControls:

@@ -27,8 +27,8 @@ class Curves(Drawn):
     belong to each curve, `colours` its colour.
     """
 
-    _esm = HERE / "curves.js"
-    _css = HERE / "curves.css"
+    _esm = (HERE / "curves.js").read_text("utf-8")
+    _css = (HERE / "curves.css").read_text("utf-8")
 
     area = traitlets.List([0, 0, 1, 1]).tag(sync=True)
     points = traitlets.Bytes(b"").tag(sync=True)

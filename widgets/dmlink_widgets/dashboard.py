@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Columns(anywidget.AnyWidget):
     """Arranges the panels of a dashboard in columns; shows nothing itself."""
 
-    _esm = pathlib.Path(__file__).parent / "dashboard.js"
+    _esm = (pathlib.Path(__file__).parent / "dashboard.js").read_text("utf-8")
 
 
 class Dashboard(Panel):

@@ -1,6 +1,7 @@
 // The values of an image and the two limits between which they are shown; the limits are dragged.
 const SVG = "http://www.w3.org/2000/svg";
 const NEAR = 12; // px
+const ENDINGS = ["pointerup", "pointercancel"];
 
 const make = (name, parent, attributes = {}) => {
   const node = document.createElementNS(SVG, name);
@@ -71,10 +72,10 @@ export default {
       const end = () => {
         hand = null;
         window.removeEventListener("pointermove", move);
-        window.removeEventListener("pointerup", end);
+        for (const ending of ENDINGS) window.removeEventListener(ending, end);
       };
       window.addEventListener("pointermove", move);
-      window.addEventListener("pointerup", end);
+      for (const ending of ENDINGS) window.addEventListener(ending, end);
     });
     svg.addEventListener("dblclick", () => {
       model.set("chosen", []);

@@ -18,7 +18,7 @@ class Histogram(anywidget.AnyWidget):
     `chosen` is empty after a double click: the limits are to be found again from each frame.
     """
 
-    _esm = pathlib.Path(__file__).parent / "histogram.js"
+    _esm = (pathlib.Path(__file__).parent / "histogram.js").read_text("utf-8")
 
     counts: Any = traitlets.List([]).tag(sync=True)
     range = traitlets.List([0.0, 1.0]).tag(sync=True)  # the values at both ends

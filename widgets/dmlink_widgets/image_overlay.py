@@ -29,8 +29,8 @@ class ImageOverlay(Drawn):
         (a name), or `pointer` [row, column] (None when it has left the image).
     """
 
-    _esm = HERE / "image_overlay.js"
-    _css = HERE / "image_overlay.css"
+    _esm = (HERE / "image_overlay.js").read_text("utf-8")
+    _css = (HERE / "image_overlay.css").read_text("utf-8")
 
     description = traitlets.Unicode("Image").tag(sync=True)  # for those who hear it
     shape = traitlets.List([1, 1]).tag(sync=True)  # of the image, (h, w) in pixels

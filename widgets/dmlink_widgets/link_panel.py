@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 3.0  # without a frame before it is asked why
 AGAIN_SECONDS = 20.0  # before it is asked once more
+SOURCES_SECONDS = 10.0  # between two questions for the views that there are: DM lists its images for it
 STATES = {
     "live": "Frames come",
     "waiting": "Waiting for DigitalMicrograph",
@@ -47,6 +48,9 @@ class LinkPanel(Panel):
         self._findings: list[tuple[bool, str]] = []
         self._asked = -AGAIN_SECONDS  # when it was last asked why
         self._doctor: threading.Thread | None = None
+        self._sources = link.sources()
+        self._sources_asked = self._came
+        self._asker: threading.Thread | None = None
         self._state = ipywidgets.HTML()
         self._facts = ipywidgets.HTML()
         self._counters = ipywidgets.HTML()
@@ -95,10 +99,11 @@ class LinkPanel(Panel):
                 "ROI": link.roi or "the whole image",
                 "sources": "; ".join(
                     f"{s.name} {' x '.join(map(str, s.shape))} {np.dtype(s.dtype).name}"
-                    for s in link.sources()
+                    for s in self._sources
                 ),
             }
         )
+        self._follow_sources(now)
         stats = link.stats
         self._counters.value = text.facts(
             ("received", str(stats.received), 8),
@@ -108,6 +113,16 @@ class LinkPanel(Panel):
             ("age", text.age(stats.age)[4:], 8),
         )
         self._diagnosis.value = _list(self._findings, asking=self._asking)
+
+    def _follow_sources(self, now: float) -> None:
+        """Ask for the views now and then, and beside: a busy DM takes its time, and all panels would wait."""
+        if now - self._sources_asked > SOURCES_SECONDS and not (self._asker and self._asker.is_alive()):
+            self._sources_asked = now
+            self._asker = threading.Thread(target=self._ask_sources, name="dmlink-sources", daemon=True)
+            self._asker.start()
+
+    def _ask_sources(self) -> None:
+        self._sources = self.link.sources()
 
     @property
     def _asking(self) -> bool:

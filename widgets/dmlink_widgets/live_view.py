@@ -66,7 +66,7 @@ class LiveView(Panel):
         self._draw_roi.disabled = not self._overlay.can_draw
         self._draw_roi.add_class("dmlink-draw")  # r presses it
         # inside the page: also while the kernel is busy
-        ipywidgets.jslink((self._overlay, "drawing"), (self._draw_roi, "value"))
+        self._link = ipywidgets.jslink((self._overlay, "drawing"), (self._draw_roi, "value"))
         self._spectrum = toggle("bullseye", "Power spectrum of the image (FFT)", self._show_spectrum)
         buttons = toolbar(
             self._pause,
@@ -134,7 +134,8 @@ class LiveView(Panel):
             self._unwatch()
         self._unwatch = self.link.watch(self._came) if there else None
         if not there and not self.paused:
-            self._frame, self._reader = None, self.link.reader()  # both keep a frame
+            self._frame, self._reader = None, self.link.reader()  # these keep frames
+            self._figure.pixels = self._fft.pixels = None
         super().in_page(there)
 
     def draw(self, *, small: bool) -> Frame | None:
@@ -212,9 +213,13 @@ class LiveView(Panel):
         if new in self.link.rois():
             self._say(f"There is an ROI named {new!r} already.")
             return
-        self._ask(lambda: self.link.set_roi(new, self.link.rois()[old]))
-        self._ask(lambda: self.link.remove_roi(old))
-        self._overlay.selected = new
+
+        def rename() -> None:
+            self.link.set_roi(new, self.link.rois()[old])
+            self.link.remove_roi(old)  # not if the new name is refused
+            self._overlay.selected = new
+
+        self._ask(rename)
 
     def _remove(self, name: str) -> None:
         self._ask(lambda: self.link.remove_roi(name))

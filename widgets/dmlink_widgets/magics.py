@@ -56,7 +56,7 @@ class LiveMagics(Magics):
     @argument("--every", type=int, default=1, metavar="N", help="process each N-th frame (1)")
     @argument("--max-rate", type=float, metavar="HZ", help="process at most so many frames a second")
     @argument("--lossless", action="store_true", help="every frame in order, however late, not the newest")
-    @argument("--history", type=int, metavar="N", help="frames that a strip chart or a waterfall shows")
+    @argument("--history", type=int, metavar="N", help="frames that a strip chart or waterfall shows")
     @argument("--waterfall", action="store_true", help="show a profile's history as an image")
     @argument("--show-in-dm", action="store_true", help="show the result in DigitalMicrograph, too")
     @argument("--timeout", type=float, default=10.0, metavar="S", help="seconds that a frame may take (10)")

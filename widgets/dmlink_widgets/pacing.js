@@ -9,6 +9,7 @@ const LAST = Symbol.for("dmlink.last");
 // What is painted and not yet answered, by kernel.
 const owed = (globalThis[Symbol.for("dmlink.owed")] ??= new Map());
 const OWED_MS = 200; // at most, where nothing else is painted
+const MOST_WAITING = 4; // rounds: there are more only if a faster browser shows the same and sets the pace
 const send = (model, message) => {
   try {
     model.send(message);
@@ -82,10 +83,15 @@ const show = async (model, { drawn, widgets }, buffers) => {
 
 export default {
   initialize({ model }) {
+    let waiting = 0;
     model.on("msg:custom", (round, buffers) => {
       if (!round.drawn) return;
       const before = globalThis[LAST] ?? Promise.resolve();
-      globalThis[LAST] = before.then(() => show(model, round, buffers)).catch(console.error);
+      waiting += 1;
+      globalThis[LAST] = before
+        .then(() => (waiting > MOST_WAITING ? take(model, round.widgets, buffers) : show(model, round, buffers)))
+        .catch(console.error)
+        .finally(() => (waiting -= 1));
     });
   },
 
@@ -95,7 +101,13 @@ export default {
     let onScreen = false;
     let gone = false;
 
-    const tell = () => send(model, { view: id, visible: onScreen && !document.hidden });
+    let fresh = true; // not told of
+    const tell = () => {
+      send(model, { view: id, visible: onScreen && !document.hidden, fresh });
+      fresh = false;
+    };
+    const tellGone = () => send(model, { view: id, gone: true });
+    const answerWho = ({ who }) => who && !fresh && tell();
     const observer = new IntersectionObserver((entries) => {
       onScreen = entries[entries.length - 1].isIntersecting;
       tell();
@@ -110,13 +122,17 @@ export default {
     };
     observe();
     document.addEventListener("visibilitychange", tell);
+    window.addEventListener("pagehide", tellGone);
+    model.on("msg:custom", answerWho);
 
     return () => {
       gone = true;
       leave(name, panel);
       observer.disconnect();
       document.removeEventListener("visibilitychange", tell);
-      send(model, { view: id, gone: true });
+      window.removeEventListener("pagehide", tellGone);
+      model.off("msg:custom", answerWho);
+      tellGone();
     };
   },
 };

@@ -61,7 +61,7 @@ class Fence(anywidget.AnyWidget):
     browser killed.
     """
 
-    _esm = pathlib.Path(__file__).parent / "pacing.js"
+    _esm = (pathlib.Path(__file__).parent / "pacing.js").read_text("utf-8")
 
     name = traitlets.Unicode().tag(sync=True)  # in what is told of all fences at once
     kernel = traitlets.Unicode(uuid.uuid4().hex).tag(sync=True)  # that they belong to
@@ -73,7 +73,7 @@ class Fence(anywidget.AnyWidget):
         _fences[self.name] = self
         self.appeared = 0  # how often it came into sight
         self._in_page = in_page
-        self._views: set[str] = set()  # that pages have, seen or not
+        self._views: dict[str, bool] = {}  # that pages have, of all browsers: whether they can be seen
         self._silent = False  # their pages have not answered for long
         self.painted = 0  # drawings painted by the browser that is ahead
         self.drawn = 0  # drawings sent
@@ -84,7 +84,6 @@ class Fence(anywidget.AnyWidget):
         self._on_their_way: collections.deque[tuple[int, float | None]] = collections.deque(maxlen=8)
         self._took = 0.0  # the page, for the last round, s
         self.context: contextvars.Context | None = None
-        self._visible: set[str] = set()  # views that can be seen, of all browsers
         self._heard = 0.0  # monotonic, when the last answer came
         self._sent = 0.0
         self._waits_since = 0.0  # for an answer, if it does
@@ -93,7 +92,7 @@ class Fence(anywidget.AnyWidget):
     @property
     def visible(self) -> bool:
         """Whether somebody can see the panel."""
-        return bool(self._visible) and not self._silent
+        return any(self._views.values()) and not self._silent
 
     def allows(self, now: float) -> tuple[bool, bool]:
         """Return (whether a drawing may be sent now, whether it has to be a small one)."""
@@ -101,7 +100,7 @@ class Fence(anywidget.AnyWidget):
             return False, False
         if self.drawn - self.painted < MAX_IN_FLIGHT and now >= self.next:
             return True, False
-        blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= self._unheard(now) < UNHEARD_SECONDS
+        blind = now - self._sent >= BLIND_SECONDS and BLIND_SECONDS <= self.unheard(now) < UNHEARD_SECONDS
         return blind, blind
 
     @property
@@ -131,7 +130,7 @@ class Fence(anywidget.AnyWidget):
         context = contextvars.copy_context()
         self.hear(context)
         if "visible" in message or "gone" in message:
-            self._seen(str(message["view"]), visible=bool(message.get("visible")), gone="gone" in message)
+            self._seen(message)
         for name, number in message.get("painted", {}).items():
             if fence := _fences.get(name):
                 fence.hear(context)
@@ -146,23 +145,29 @@ class Fence(anywidget.AnyWidget):
             self._silent = False
             self._tell(there=bool(self._views))
 
-    def miss(self, now: float) -> None:
-        """Let go of a page that does not answer; if it does some day, it has the panel again."""
-        if self.visible and self.drawn > self.painted and self._unheard(now) > UNHEARD_SECONDS:
-            self._silent = True
-            self._tell(there=False)
-
-    def _unheard(self, now: float) -> float:
+    def unheard(self, now: float) -> float:
+        """Return for how long no answer has come, and some drawing waits for one if any does (s)."""
         return now - max(self._heard, self._waits_since)
+
+    def let_go(self) -> None:
+        """Count its page as gone; if it answers some day, it has the panel again."""
+        self._silent = True
+        self._tell(there=False)
 
     def _tell(self, *, there: bool) -> None:
         if self._in_page:
             self._in_page(there)
 
-    def _seen(self, view: str, *, visible: bool, gone: bool) -> None:
+    def _seen(self, message: dict[str, Any]) -> None:
+        """Note that a view has come, is seen or not, or has gone."""
         before, there = self.visible, bool(self._views)
-        (self._visible.add if visible else self._visible.discard)(view)
-        (self._views.discard if gone else self._views.add)(view)
+        if message.get("fresh"):  # pages may have gone without a word: those that are there answer
+            self._views.clear()
+            self.send({"who": True})
+        if "gone" in message:
+            self._views.pop(str(message["view"]), None)
+        else:
+            self._views[str(message["view"])] = bool(message["visible"])
         self.appeared += self.visible and not before
         if bool(self._views) != there:
             self._tell(there=not there)
@@ -226,9 +231,8 @@ class Painter:
                 next_status = now + STATUS_SECONDS
             if todo:
                 self._draw(todo)
-            for panel, fence in seen:
-                _within(fence, panel.draw_status)
-                fence.miss(now)
+            self._tell(seen, now)
+            del todo, seen  # not to hold on to a panel that is closed
 
     def _draw(self, todo: list[tuple[Drawable, Fence, bool]]) -> None:
         drawn = {}
@@ -238,8 +242,22 @@ class Painter:
                     self._changed.discard(panel)
                 frame = _within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.mark(time.monotonic(), frame)
-        widgets, buffers = together.message()
-        todo[0][1].send({"drawn": drawn, "widgets": widgets}, buffers)  # a fence hears for all in its page
+        first = todo[0][1]  # a fence hears for all in its page
+
+        def send() -> None:
+            widgets, buffers = together.message()
+            first.send({"drawn": drawn, "widgets": widgets}, buffers)
+
+        _within(first, send)
+
+    def _tell(self, seen: list[tuple[Drawable, Fence]], now: float) -> None:
+        """Bring what is said of panels up to date, and look whether their page is still there."""
+        for panel, fence in seen:
+            _within(fence, panel.draw_status)
+            if fence.unheard(now) > UNHEARD_SECONDS and fence.drawn > fence.painted:
+                fence.let_go()
+            elif fence.unheard(now) > UNHEARD_SECONDS / 2:
+                self.changed(panel)  # for an answer, also from one that stands still
 
     def _patience(self) -> float:
         """Return how long there is nothing to look at unless something happens, in s."""

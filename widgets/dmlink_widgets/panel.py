@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Style(anywidget.AnyWidget):
     """Brings the style sheet and the keys along; shows nothing."""
 
-    _esm = pathlib.Path(__file__).parent / "panel.js"
-    _css = pathlib.Path(__file__).parent / "panel.css"
+    _esm = (pathlib.Path(__file__).parent / "panel.js").read_text("utf-8")
+    _css = (pathlib.Path(__file__).parent / "panel.css").read_text("utf-8")
 
 
 class Panel:
@@ -67,8 +67,8 @@ class Panel:
     def close(self) -> None:
         """Draw no more, and take the widgets out of the notebook."""
         painter.remove(self)
-        self.widget.close()
-        self.fence.close()
+        for widget in _widgets_of(self):
+            widget.close()
 
     @property
     def painted_rate(self) -> float:
@@ -94,3 +94,28 @@ class Panel:
 
     def _repr_mimebundle_(self, **keywords: Any) -> Any:
         return self.widget._repr_mimebundle_(**keywords)
+
+
+def _widgets_of(panel: Panel) -> list[ipywidgets.Widget]:
+    """Return all that a panel and its parts hold, shown or not, but nothing of other panels within it."""
+    found: dict[int, ipywidgets.Widget] = {}
+    seen: set[int] = set()
+    values: list[Any] = [panel]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += value.values()
+        elif isinstance(value, list | tuple):
+            values += value
+        elif id(value) in seen:
+            continue
+        elif isinstance(value, ipywidgets.Widget):
+            if value is panel.widget or "dmlink-panel" not in getattr(value, "_dom_classes", ()):
+                found[id(value)] = value
+                values += value.trait_values().values()
+        elif type(value).__module__.startswith(__package__) and (
+            value is panel or not isinstance(value, Panel)
+        ):
+            values += vars(value).values()
+        seen.add(id(value))
+    return list(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,13 @@ class RecordButton:
         recorder = self.recorder
         if recorder is None:
             return
-        seconds = int(recorder.seconds)
+        seconds, left = int(recorder.seconds), ""
+        if recorder.state == "recording":
+            with contextlib.suppress(OSError):  # the folder was taken away: the recorder will say so
+                left = f" \u00b7 {size(recorder.disk_left)} left on disk"
         self.said = (
             f"{recorder.state} {seconds // 60:02d}:{seconds % 60:02d} \u00b7 {recorder.frames} frames \u00b7 "
-            f"{size(recorder.bytes)} \u00b7 {size(recorder.disk_left)} left on disk"
+            f"{size(recorder.bytes)}{left}"
             + (f" \u00b7 {recorder.dropped} dropped" if recorder.dropped else "")
             + (f" \u00b7 {recorder.reason}" if recorder.reason else "")
             + f" \u00b7 {recorder.path}"

@@ -21,11 +21,13 @@ def power_spectrum(pixels: Any, y: Axis, x: Axis) -> tuple[np.ndarray, Axis, Axi
     Parameters
     ----------
     pixels : numpy.ndarray
-        Shape (h, w); images larger than `LARGEST` are averaged over square blocks first, which takes the
-        frequencies beyond the new Nyquist limit away. Values that are not finite count as the mean.
+        Shape (h, w), or (h, w, 3) of colours, of which the mean is taken; images larger than `LARGEST` are
+        averaged over square blocks first, which takes the frequencies beyond the new Nyquist limit away.
+        Values that are not finite count as the mean.
     y, x : Axis
         Calibration of the image.
     """
+    pixels = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
     step = max(1, -(-max(pixels.shape) // LARGEST))
     if min(pixels.shape) < step:
         step = 1

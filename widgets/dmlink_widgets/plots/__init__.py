@@ -67,14 +67,14 @@ def plot_for(
     colour : str
         The cell's, `#rrggbb`.
     history : int
-        Results that a strip chart remembers.
+        Results that a strip chart remembers, or a waterfall, which has at most 256.
     waterfall : bool
         Whether a profile begins as a waterfall.
     """
     if result.kind == "scalar":
         return StripChart(changed, colour, history)
     if result.kind == "profile":
-        return ProfilePlot(changed, colour, waterfall=waterfall)
+        return ProfilePlot(changed, colour, rows=history, waterfall=waterfall)
     if result.kind == "image":
         return ImageResult(changed)
     if result.kind == "overlay":

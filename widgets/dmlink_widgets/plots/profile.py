@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dmlink.indm.results import Profile
 
 HELD = "#9e9e9e"  # the curve that the others are compared with
-ROWS = 256  # curves of a waterfall
+ROWS = 256  # curves of a waterfall, at most
 WIDTHS = {"Log": "72px", "Hold": "76px", "Waterfall": "104px"}
 
 
@@ -32,9 +32,15 @@ class ProfilePlot:
     """The newest curve, and one to compare it with; or one row for each frame, the newest below."""
 
     def __init__(
-        self, changed: Callable[[], None], colour: str = COLOURS[0], *, waterfall: bool = False
+        self,
+        changed: Callable[[], None],
+        colour: str = COLOURS[0],
+        *,
+        rows: int = ROWS,
+        waterfall: bool = False,
     ) -> None:
-        self.waterfall = Waterfall(ROWS)
+        self._rows = min(rows, ROWS)
+        self.waterfall = Waterfall(self._rows)
         self._changed = changed
         self._newest: Profile | None = None
         self._held: Profile | None = None
@@ -66,7 +72,7 @@ class ProfilePlot:
         """Draw the curve, or the waterfall."""
         self._newest = result
         if self._fall.value:
-            self._draw_waterfall(drawable(result.x), small=small, lossless=lossless)
+            self._draw_waterfall(small=small, lossless=lossless)
             return
         along = drawable(result.x)
         shown = [(HELD, self._held)] if self._held else []
@@ -78,12 +84,13 @@ class ProfilePlot:
         self.figure.draw([(colour, *_curve(drawable(x), y, n)) for colour, x, y in values])
         self.figure.name(along.unit or "pixels", label(result.name, result.value_unit))
 
-    def _draw_waterfall(self, x: Axis, *, small: bool, lossless: bool) -> None:
-        rows, y = self.waterfall.rows, Axis(-ROWS * self.waterfall.interval, self.waterfall.interval, "s")
+    def _draw_waterfall(self, *, small: bool, lossless: bool) -> None:
+        rows, x, interval = self.waterfall.rows, self.waterfall.axis, self.waterfall.interval
+        y = Axis(-self._rows * interval, interval, "s")
         if self._log.value:
             rows = np.log10(rows, where=rows > 0, out=np.full(rows.shape, np.nan))
         if rows.size:
-            contrast, empty = self.contrast.contrast, ROWS - len(rows)  # so that nothing grows
+            contrast, empty = self.contrast.contrast, self._rows - len(rows)  # so that nothing grows
             self.image.draw(rows, y, x, contrast, small=small, lossless=lossless, empty=empty)
 
     def write(self) -> None:

@@ -25,7 +25,7 @@ class SeveralResults:
     def __init__(self, plot_for: Callable[[Any], Any]) -> None:
         self._plot_for = plot_for
         self.plots: dict[str, Any] = {}
-        self._kinds: dict[str, str] = {}
+        self._made: dict[tuple[str, str], Any] = {}  # by name and kind
         self._lock = threading.Lock()
         self.widget = ipywidgets.GridBox(layout={"grid_gap": "8px 16px"})
 
@@ -60,12 +60,13 @@ class SeveralResults:
             self._make(result)
 
     def _make(self, result: Several) -> None:
-        kinds = {name: part.kind for name, part in result.results.items()}
-        if all(self._kinds.get(name) == kind for name, kind in kinds.items()):
-            return
+        before = dict(self.plots)
         for name, part in result.results.items():
-            if self._kinds.get(name) != part.kind:
-                self.plots[name], self._kinds[name] = self._plot_for(part), part.kind
+            key = name, part.kind
+            self.plots[name] = self._made.get(key) or self._plot_for(part)
+            self._made[key] = self.plots[name]
+        if self.plots == before:
+            return
         width = max(_width(part) for part in result.results.values())
         columns = f"repeat(auto-fill, minmax(min(100%, {width}px), max-content))"
         self.widget.layout.grid_template_columns = columns

@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import collections
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from dmlink.indm.info import Axis
+from dmlink.indm.info import Axis
 
 STEP = 0.1  # change of the time between two rows that is worth another axis
 WIDEST = 4096  # values of a row; of longer profiles every second, third ... is kept
 
 
 class Waterfall:
-    """At most `height` profiles of the same length and axis; filled and read by different threads."""
+    """At most `height` profiles of the same length and axis; filled and read by different threads.
+
+    Attributes
+    ----------
+    axis : Axis
+        Of the values that are kept.
+    """
 
     def __init__(self, height: int) -> None:
         self._lock = threading.Lock()
         self._rows: collections.deque[np.ndarray] = collections.deque(maxlen=height)
         self._times: collections.deque[float] = collections.deque(maxlen=height)
         self._like: tuple[Any, ...] = ()
+        self.axis = Axis()
         self._interval = 0.0
 
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
         """Add a profile, shape (n,), of a frame taken at `time` (s); another axis begins anew."""
-        row = np.asarray(values[:: max(1, len(values) // WIDEST)], dtype=np.float32)
+        step = max(1, len(values) // WIDEST)
+        row = np.asarray(values[::step], dtype=np.float32)
         with self._lock:
             if (len(row), axis) != self._like or (self._times and time < self._times[-1]):
                 self._rows.clear()
                 self._times.clear()
-                self._like = len(row), axis
+                self._like, self.axis = (len(row), axis), axis._replace(scale=axis.scale * step)
             self._rows.append(row)
             self._times.append(time)
 
