@@ -68,7 +68,8 @@ def process(
     out : path
         A folder that is made. Each result by its name: numbers, tables, places and texts as NAME.csv with a
         column `frame` (and as NAME.parquet if pyarrow is installed), images as NAME.ome.zarr, profiles as
-        both. Frames on which the cell failed are in errors.csv.
+        both. A name that is taken gets a `'`: a column `time` of the cell's is called `time'`. Frames on
+        which the cell failed are in errors.csv.
     client : distributed.Client or str, optional
         A Dask cluster, or the address of its scheduler; its workers have to see the same files. By default
         all cores of this computer. In a script, call this under `if __name__ == "__main__":`.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import pickle
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from dmlink.notebook_cell import NotebookCell
 from dmlink.program import Instance, Parameter, Program
 from dmlink.runner import CellStats, Options, Runner
 from dmlink.summary import summary
+from dmlink.watchers import Watchers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,11 +31,14 @@ __all__ = ["CellStats", "LiveCell", "live_cells"]
 MAX_ERROR = 500  # letters of an error in a summary
 
 _started: weakref.WeakSet[LiveCell] = weakref.WeakSet()
+_starting = threading.Lock()  # guards it: nothing may be added while it is looked through
 
 
 def live_cells() -> list[LiveCell]:
     """Return the cells of this kernel that run now, by name."""
-    return sorted((cell for cell in list(_started) if cell.running), key=lambda cell: cell.name)
+    with _starting:
+        started = list(_started)
+    return sorted((cell for cell in started if cell.running), key=lambda cell: cell.name)
 
 
 class LiveCell:
@@ -86,9 +90,9 @@ class LiveCell:
     ) -> None:
         self.options = Options(every, max_rate, mode, timeout, memory)
         self._notebook = NotebookCell(text, name, {} if namespace is None else namespace)
-        self._runner = Runner(self._notebook.program, self.options, self._tell)
+        self._watchers = Watchers(self)
+        self._runner = Runner(self._notebook.program, self.options, self._watchers.tell)
         self._here: Instance | None = None  # for `run`
-        self._watchers: list[Callable[[], None]] = []
 
     @property
     def program(self) -> Program:
@@ -258,9 +262,10 @@ class LiveCell:
         self.stop()
         if link.closed:
             raise ConnectionError(f"The link to {link.endpoint.address} is closed: connect anew.")
-        self._runner = Runner(self.program, self.options, self._tell)
+        self._runner = Runner(self.program, self.options, self._watchers.tell)
         self._runner.start(link, roi)
-        _started.add(self)
+        with _starting:
+            _started.add(self)
         return self
 
     def stop(self) -> None:
@@ -293,8 +298,7 @@ class LiveCell:
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` after every frame, from the cell's thread; return how to end that."""
-        self._watchers.append(callback)
-        return lambda: self._watchers.remove(callback)
+        return self._watchers.add(callback)
 
     def export(
         self, path: str | Path, target: str = "live", *, gms: str | None = None, overwrite: bool = False
@@ -318,10 +322,3 @@ class LiveCell:
             "error": self.error[-MAX_ERROR:],
         }
         return summary(f"Live cell {self.name}", facts)
-
-    def _tell(self) -> None:
-        for callback in list(self._watchers):
-            try:
-                callback()
-            except Exception:  # a panel that cannot draw must not end the cell
-                logging.getLogger(__name__).exception("A watcher of the live cell %r failed", self.name)

@@ -95,7 +95,11 @@ class Worker:
         self._reply_size = max(self._reply_size, reply.wanted)
         ends = itertools.accumulate(reply.sizes, initial=0)
         buffers = [memory[a:b] for a, b in itertools.pairwise(ends)]
-        return Outcome(*pickle.loads(reply.outcome, buffers=buffers))  # noqa: S301 - our own process
+        try:
+            return Outcome(*pickle.loads(reply.outcome, buffers=buffers))  # noqa: S301 - our own process
+        except Exception as error:  # noqa: BLE001 - the class of a result may be known there only
+            said = "The result cannot be taken out of the cell's process; give one of dmlink's own kinds"
+            return Outcome(error=f"{said}: {error!r}")
 
     def kill(self, why: str = "") -> None:
         """End the process and what it has started; who waits for its answer gets a WorkerDied saying why."""

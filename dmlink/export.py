@@ -14,7 +14,7 @@ from dmlink.capture import RESULTS
 from dmlink.kinds import KINDS
 from dmlink.mechanics import START, given_names, mechanics
 from dmlink.program import Program
-from dmlink.scriptdata import beside, embedded, loaded, named
+from dmlink.scriptdata import beside, embedded, loaded, named, names, save
 
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
 
@@ -75,7 +75,7 @@ def export(
         The version of GMS that it has to run in: a cell that needs a newer Python is refused. Without it the
         script says itself what it needs.
     overwrite : bool
-        Whether a file that exists may be replaced.
+        Whether a script that exists may be replaced, with the file of its arrays if it has one.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def export(
     Raises
     ------
     FileExistsError
-        If the file exists.
+        If the file exists, or one that is not the script's where its arrays would be.
     ValueError, SyntaxError
         If the text is not a live cell, or cannot run in that version of GMS: with the cell's line.
     """
@@ -95,18 +95,13 @@ def export(
     program = cell if isinstance(cell, Program) else cell.program
     if gms:
         _refuse_newer(program, gms)
-    try:
-        data = (
-            "" if embedded(program.arrays) is not None else beside(program.arrays, path, overwrite=overwrite)
-        )
-        text = script(program, target, data)
-        with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise FileExistsError(
-            f"{error.filename} exists. Choose another name, or allow it to be replaced (overwrite=True, "
-            "--overwrite)."
-        ) from None
+    data = beside(path) if embedded(program.arrays) is None else None
+    text = script(program, target, str(data or ""))
+    _refuse_existing(path, data, overwrite=overwrite)
+    if data:
+        save(program.arrays, data)
+    with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
     return path
 
 
@@ -139,6 +134,18 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     )
     function = f"def dmlink_live():\n{indent(mechanics(program, target), '    ')}"
     return f"{above}\n\n{BELOW}\n\n{function}\n\n\n{arrays}dmlink_live()\n"
+
+
+def _refuse_existing(path: Path, data: Path | None, *, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{path} exists. Choose another name, or allow it to be replaced (overwrite=True, --overwrite)."
+        )
+    if data and data.exists() and not names(path, data):
+        raise FileExistsError(
+            f"{data} exists, where the arrays of {path.name} would be, and is not that script's. Move it, or "
+            "choose another name for the script."
+        )
 
 
 def _refuse_elsewhere(program: Program) -> None:

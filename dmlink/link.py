@@ -20,6 +20,7 @@ from dmlink.reader import FRESH_SECONDS, LOSSLESS_AHEAD, EveryReader, Reader
 from dmlink.ring import Ring
 from dmlink.summary import summary
 from dmlink.tally import LinkStats, Tally
+from dmlink.watchers import Watchers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +90,7 @@ class Link:
         self.reason = ""
         self._ring = Ring()
         self._changed = threading.Condition()
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers = Watchers(self)
         self._rois: dict[str, Roi] = {}
         self._drawn: set[str] = set()  # rectangles that we have asked for; DM may not have them yet
         self._sources: tuple[Source, ...] = ()
@@ -245,13 +246,7 @@ class Link:
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` (from the link's thread) on every frame and change; return how to end that."""
-        self._watchers.append(callback)
-
-        def unwatch() -> None:
-            with contextlib.suppress(ValueError):  # a second time
-                self._watchers.remove(callback)
-
-        return unwatch
+        return self._watchers.add(callback)
 
     def age(self, frame: Frame) -> float:
         """Return how long ago the frame was copied in DigitalMicrograph, in seconds."""
@@ -436,7 +431,7 @@ class Link:
                 self._hand_out(frame)
             self._tally.count(frame, now)
             self._changed.notify_all()
-        self._tell()
+        self._watchers.tell()
 
     def _unpack(self, connection: Connection, size: int, memory: np.ndarray) -> None:
         if self._packer is None:
@@ -473,7 +468,7 @@ class Link:
         """Take in what the companion says besides frames; False if it makes no sense."""
         if kind == protocol.ROI:
             self._take_rois(header)
-            self._tell()
+            self._watchers.tell()
         elif kind == protocol.SOURCES:
             self._take_sources(header)
             with self._changed:
@@ -503,7 +498,7 @@ class Link:
             if self.mode == "latest":
                 self._resumed = self._asked
                 self._grant(1)
-            elif not self._takes_all:
+            elif self._queue and not self._takes_all:  # it is empty once the link is closed
                 self._queue.popleft()  # readers want but the newest, and nobody else is there
                 self._grant(1)
 
@@ -520,11 +515,7 @@ class Link:
                 state, reason = "closed", ""
             self.state, self.reason = state, reason
             self._changed.notify_all()
-        self._tell()
-
-    def _tell(self) -> None:
-        for callback in list(self._watchers):
-            callback()
+        self._watchers.tell()
 
 
 def connect(

@@ -138,22 +138,18 @@ class Recorder:
         try:
             reason = self._record()
             state = "stopped"
-        except ConnectionError as error:
-            reason = f"{error} {self._kept}."
-        except OSError as error:
-            reason = why_not(error, self._kept)
-        except ValueError as error:
-            reason = f"{error} {self._kept}."
+        except (OSError, ValueError) as error:
+            reason = self._why(error)
         except Exception as error:
-            reason = f"It has failed ({error!r}); {self._kept}."
+            reason = self._why(error)
             raise
         finally:
             self._link.close()
             for finish_part in (*(cell.finish for cell in self._cells), self._finish):
                 try:
                     finish_part()
-                except OSError as error:
-                    state, reason = "failed", reason or why_not(error, self._kept)
+                except Exception as error:  # noqa: BLE001 - finish the other part too
+                    state, reason = "failed", reason or self._why(error)
             self._ended = time.monotonic()
             self.state, self.reason = state, reason
 
@@ -230,6 +226,16 @@ class Recorder:
     def _interval(self) -> float:
         passed = self._last.time - self._first_time if self._last else 0.0
         return passed / (self.frames - 1) if passed > 0 and self.frames > 1 else 1.0
+
+    def _why(self, error: Exception) -> str:
+        """Return why it has failed, as a sentence that says what is kept."""
+        match error:
+            case ConnectionError() | ValueError():
+                return f"{error} {self._kept}."
+            case OSError():
+                return why_not(error, self._kept)
+            case _:
+                return f"It has failed ({error!r}); {self._kept}."
 
     @property
     def _kept(self) -> str:

@@ -216,6 +216,8 @@ class Runner:
                     self.changed.wait_for(lambda: reader.closed, min(self._crashes - 1, MAX_BACKOFF))
         except ConnectionError:  # closed
             pass
+        except Exception as error:  # noqa: BLE001 - whatever ends a cell is told in its panel
+            self._take(None, Outcome(error=f"The cell has stopped over this: {error!r}"))
         finally:
             with self.changed:
                 self._worker = None

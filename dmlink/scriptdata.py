@@ -56,18 +56,21 @@ def embedded(arrays: Mapping[str, np.ndarray]) -> str | None:
     return _TAKEN + "\n".join(statements) + "\n\n" if statements else ""
 
 
-def beside(arrays: Mapping[str, np.ndarray], script: Path, *, overwrite: bool) -> str:
-    """Write the arrays into NAME.npz beside the script; return the path.
+def beside(script: Path) -> Path:
+    """Return where arrays are that are too large for the script: NAME.npz beside it."""
+    return script.resolve().with_suffix(".npz")
 
-    Raises
-    ------
-    FileExistsError
-        If there is such a file, which may not be replaced.
-    """
-    path = script.resolve().with_suffix(".npz")
-    with path.open("wb" if overwrite else "xb") as file:
+
+def names(script: Path, data: Path) -> bool:
+    """Tell whether there is a script at the path whose arrays are in a file called like this."""
+    lines = script.read_text(encoding="utf-8", errors="replace").splitlines() if script.exists() else []
+    return any(line.startswith(f"{DATA_FILE} = ") and data.name in line for line in lines)
+
+
+def save(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write the arrays into a file."""
+    with path.open("wb") as file:
         np.savez_compressed(file, **dict[str, Any](arrays))
-    return str(path)
 
 
 def named(path: str) -> str:

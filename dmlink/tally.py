@@ -44,5 +44,6 @@ class Tally:
         """Return what has come until now; `age` is that of the newest frame."""
         now = time.monotonic()
         recent = [t for t in list(self._arrivals) if now - t < RECENT_SECONDS]
-        rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 2 else 0.0
+        seconds = recent[-1] - recent[0] if len(recent) > 2 else 0.0  # 0 also within a tick of Windows' clock
+        rate = (len(recent) - 1) / seconds if seconds else 0.0
         return LinkStats(self._received, self._dropped, self._bytes, rate, age)

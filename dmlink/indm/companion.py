@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from functools import partial
 from typing import Any, Callable
 
 import DigitalMicrograph as DM
@@ -98,20 +99,21 @@ class Companion:
             self.close("The companion was stopped in DigitalMicrograph.")
 
     def close(self, why: str) -> None:
-        """Say goodbye and close everything; a second time does nothing."""
+        """Say goodbye and close everything, each whatever the others do; a second time does nothing."""
         if self._closed:
             return
         self._closed = self.stop = True
-        self._views.end()
-        if self._camera:
-            self._camera.stop()
-        self._showing.release()
-        for client in self._clients:
-            client.part(BYE, {"reason": why})
-        self._clients.clear()
-        for sock in (self._server, self._ear, self._mouth):
-            sock.close()
-        remove_endpoint(self.token)  # before another one, who waits for us, has left his
+        sockets = (self._server, self._ear, self._mouth)
+        steps: list[Callable[[], Any]] = [self._views.end, self._showing.release]
+        steps += [self._camera.stop] if self._camera else []
+        steps += [partial(client.part, BYE, {"reason": why}) for client in self._clients]
+        steps += [self._clients.clear, *(sock.close for sock in sockets)]
+        steps += [partial(remove_endpoint, self.token)]  # before another one, who waits for us, has left his
+        for step in steps:
+            try:
+                step()
+            except Exception:  # noqa: BLE001, PERF203 - one that fails must not keep the others
+                traceback.print_exc()
         self.stopped.set()
 
     @property

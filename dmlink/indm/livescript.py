@@ -3,6 +3,7 @@
 They go into people's scripts as they stand: `dmlink.export` takes the definitions that a script can need.
 """
 
+import contextlib
 import math
 import time
 import traceback
@@ -116,8 +117,7 @@ class Live(DM.Py_ScriptObject):
         if window is None or (window.image is not None and window.like != (values.shape, line)):
             if window is not None:
                 window.release(delete=True)
-            title = ascii_text(f"{name} of {self.image.GetName()}")
-            window = self.windows[name] = kind(title, values, line)
+            window = self.windows[name] = kind(f"{name} of {self.image.GetName()}", values, line)
         if window.image is not None:
             window.write(values, axes, unit, new)
         return window
@@ -136,7 +136,8 @@ class Live(DM.Py_ScriptObject):
         if not self.stop:
             self.stop, self.image = True, None
             print(f"{self.name}: stopped, {why}. {self.processed} frames processed, {self.skipped} skipped.")
-            getattr(self, "UnregisterAllListeners", int)()  # up to GMS 3.5.1 `stop` alone has to do
+            with contextlib.suppress(Exception):  # up to GMS 3.5.1 `stop` alone has to do
+                self.UnregisterAllListeners()
             for window in self.windows.values():
                 window.release(delete)
 
@@ -191,22 +192,18 @@ def read_tags(image, top, left):
     paths.update(magnification=b + "Indicated Magnification", high_tension=b + "Voltage")
     read = {name: image.GetTagGroup().GetTagAsDouble(path) for name, path in paths.items()}
     tags = {name: float(value) for name, (found, value) in read.items() if found and math.isfinite(value)}
-    try:  # a pair of numbers, where there is one
+    with contextlib.suppress(Exception):  # a pair of numbers, where there is one
         binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
         tags.setdefault("binning", float(binning[0]))
-    except Exception:
-        pass
     return tags
 
 
 def live_view(scripts):
     """Return the image in front; if that is the result of a script, what this or another one looks at."""
-    try:
+    with contextlib.suppress(Exception):  # there is none
         image = DM.GetFrontImage()
         if not all(image.GetTagGroup().GetTagAsBoolean("dmlink:result")):
             return image
-    except Exception:  # there is none
-        pass
     return next((live.image for live in scripts.values() if live.image is not None), None)
 
 

@@ -17,7 +17,7 @@ class Window(DM.Py_ScriptObject):
         self.like, self.image = (values.shape, line), self.made(values)
         if self.image is None:
             raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
-        self.image.SetName(title)
+        self.image.SetName(ascii_text(title))
         self.image.GetTagGroup().SetTagAsBoolean("dmlink:result", True)  # it is nobody's live view
         self.image.ShowImage()
         if line:
@@ -39,9 +39,10 @@ class Window(DM.Py_ScriptObject):
 
     def release(self, delete):
         image, self.image = self.image, None  # DM frees no image that Python holds
-        getattr(self, "UnregisterAllListeners", int)()  # not in GMS up to 3.5.1
-        if delete and image is not None:
-            DM.DeleteImage(image)
+        with contextlib.suppress(Exception):  # it is gone already, or GMS up to 3.5.1 cannot unregister
+            if delete and image is not None:
+                DM.DeleteImage(image)
+            self.UnregisterAllListeners()
 
 
 class Colours(Window):
@@ -49,7 +50,8 @@ class Colours(Window):
 
     def made(self, values):
         self.compose("{}.ShowImage()", values)
-        return DM.GetFrontImage()
+        image = DM.GetFrontImage()  # perhaps one that the user has clicked just now: a grey one is not ours
+        return None if image.GetDataType() in (1, 2, 3, 7, 10, 11, 12, 13) else image
 
     def write(self, values, axes, unit, new):
         shown = f"RGBimage shown := FindImageByID({self.image.GetID()})\n"

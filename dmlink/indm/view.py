@@ -14,7 +14,7 @@ import numpy as np
 
 from dmlink.indm.changes import Changes
 from dmlink.indm.clock import steady_time
-from dmlink.indm.gms import axis, clamped, pixels_of
+from dmlink.indm.gms import axis, clamped, pixels_of, unregister
 from dmlink.indm.info import tags_of
 from dmlink.indm.packing import packed
 from dmlink.indm.protocol import BLOSC
@@ -120,8 +120,7 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
     def end(self) -> None:
         """Ask for no more events; GMS up to 3.5.1 cannot be asked, `stop` alone has to do there."""
         self.stop = True
-        if hasattr(self, "UnregisterAllListeners"):
-            self.UnregisterAllListeners()
+        unregister(self)
 
 
 class View:

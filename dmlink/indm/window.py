@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Collection
 
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import RESULT_TAG, ascii_unit
+from dmlink.indm.gms import RESULT_TAG, ascii_unit, shown_images, unregister
 from dmlink.indm.info import Axis
 from dmlink.indm.results import Profile, Result, Scalar
 
@@ -31,11 +31,6 @@ class Closing(DM.Py_ScriptObject):  # type: ignore[misc]
     def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # noqa: ARG002, N802 - DM's names
         """Remember it."""
         self.happened = True
-
-    def end(self) -> None:
-        """Ask for no more events, where GMS knows how."""
-        if hasattr(self, "UnregisterAllListeners"):
-            self.UnregisterAllListeners()
 
 
 class Window:
@@ -90,7 +85,7 @@ class Window:
     def release(self) -> None:
         """Let go of the image; a window that is open stays so, but is not drawn into any more."""
         if self._closing is not None:
-            self._closing.end()
+            unregister(self._closing)
         self._image = self._closing = None
         self._like = ()
 
@@ -133,11 +128,15 @@ class Window:
         rgb = "rgb({}, {}, {})".format(*(plane.GetLabel() for plane in planes))
         if self._like != (values.shape, False):
             self.close()
+            before = {image.GetID() for image in shown_images()}
             DM.ExecuteScriptString(f"{rgb}.ShowImage()")
-            image = DM.GetFrontImage()
-            image.SetName(self.title)
-            image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)
-            self._adopt(image, (values.shape, False))
+            image = _new_image(before)
+            if image is None:  # as if the user had closed it already
+                self._closed = True
+            else:
+                image.SetName(self.title)
+                image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)
+                self._adopt(image, (values.shape, False))
         else:
             DM.ExecuteScriptString(
                 f"RGBimage colours := FindImageByID({self._image.GetID()})\n"
@@ -150,3 +149,8 @@ class Window:
     def _adopt(self, image: Any, like: tuple[Any, ...]) -> None:
         self._image, self._like = image, like
         self._closing = Closing(image)
+
+
+def _new_image(before: Collection[int]) -> Any:
+    """Return the image that is shown since then: not the one in front, the user may have clicked another."""
+    return next((image for image in shown_images() if image.GetID() not in before), None)

@@ -76,6 +76,7 @@ class Recording(ABC):
         self.expected = max(expected, shape[0])
         self._frame_tags = {k: v for k, v in self.tags.items() if isinstance(v, str | bool | int | float)}
         self.options: dict[str, Any] = {}
+        self._calibration: dict[str, Any] = {}  # the scale and the unit that `calibrate` was told
         self._closed = False
         if times is not None and len(times) > 1 and np.ptp(times) > 0:
             fps = (len(times) - 1) / float(np.ptp(times))
@@ -104,14 +105,20 @@ class Recording(ABC):
     ) -> None:
         """Replace what the file says of the pixel size (`scale` in `unit`) and of the frame rate."""
         if scale is not None:
-            scale = _positive(scale, "scale", self.name)
-            # The pixel at which an axis is zero stays where it is.
-            self.y, self.x = (Axis(a.origin / a.scale * scale, scale, a.unit) for a in (self.y, self.x))
+            self._calibration["scale"] = _positive(scale, "scale", self.name)
         if unit is not None:
-            self.y, self.x = self.y._replace(unit=unit), self.x._replace(unit=unit)
+            self._calibration["unit"] = unit
+        self.y, self.x = self._calibrated(self.y), self._calibrated(self.x)
         if fps is not None:
             self.fps = _positive(fps, "fps", self.name)
             self.times = np.arange(self.shape[0]) / self.fps
+
+    def _calibrated(self, axis: Axis) -> Axis:
+        """Return an axis as `calibrate` was told; the pixel at which it is zero stays where it is."""
+        told = axis._replace(**self._calibration)
+        if told.scale == axis.scale:
+            return told
+        return told._replace(origin=axis.origin / axis.scale * told.scale)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -139,7 +146,8 @@ class Recording(ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process, perhaps elsewhere, opens the same file for itself.
-        return _opened_again, (self.path.absolute(), self.options, self.name, self.y, self.x, self.fps)
+        options = {**self.options, **self._calibration}
+        return _opened_again, (self.path.absolute(), options, self.name, self.y, self.x, self.fps)
 
     def close(self) -> None:
         """Let go of the file; frames already read stay valid."""

@@ -38,7 +38,7 @@ class ResultWriter:
 
     def line(self, at: int, frame: int, time: float, result: Any) -> Line:
         """Write the arrays of a frame's result as number `at`; return the line that tells of it."""
-        parts = dict(_parts(result, result.name or "result"))
+        parts = _free(_parts(result, result.name or "result"))
         told = {name: self._part(at, name, part) for name, part in parts.items()}
         return {"frame": frame, "time": time, "at": at, "results": told}
 
@@ -67,7 +67,7 @@ class ResultWriter:
                 )
             self._images[key].write(at, values)
             return {"kind": part.kind, "array": array}
-        return {"kind": part.kind, "columns": _columns(part)}
+        return {"kind": part.kind, "columns": _free(_columns(part).items(), "frame", "time")}
 
 
 def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -81,6 +81,17 @@ def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield mark.name or f"{name} {mark.kind}", mark
     else:
         yield name, result
+
+
+def _free(named: Iterable[tuple[str, Any]], *taken: str) -> dict[str, Any]:
+    """Return all that is named as a dict; a name that is taken gets a `'`, as among several results."""
+    free: dict[str, Any] = {}
+    for name, value in named:
+        own = name
+        while own in free or own in taken:
+            own += "'"
+        free[own] = value
+    return free
 
 
 def _columns(part: Any) -> dict[str, list[Any]]:

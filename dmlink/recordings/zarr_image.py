@@ -47,11 +47,14 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
         array = node[image["datasets"][0]["path"]]
         dimensions = [a if isinstance(a, dict) else {"name": a} for a in image.get("axes", [])]
         axes = _axes(image, dimensions, array.ndim)
+        tags = told.get("dmlink")
+        tags = tags if isinstance(tags, dict) else {}
+        if "y" in tags and "x" in tags:  # ours, with units for which OME-Zarr has no word
+            axes[-2:] = Axis(*tags["y"]), Axis(*tags["x"])
     except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
         if isinstance(error, PermissionError) or str(path) in str(error):
             raise
         raise ValueError(f"{path} is not a whole OME-Zarr ({error}); copy it again.") from error
-    tags = told.get("dmlink", {})
     recorded = journal_lines(path / JOURNAL)
     if recorded and axis is None:
         return _Recorded(path, _Chunks(path, array), recorded, axes=axes, name=image.get("name"), tags=tags)
@@ -62,7 +65,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
         axes=axes,
         names=[str(d.get("name", "")) for d in dimensions],
         name=image.get("name") or path.name.removesuffix(".zarr").removesuffix(".ome"),
-        tags=tags if isinstance(tags, dict) else {},
+        tags=tags,
     )
 
 
@@ -141,7 +144,7 @@ class _Recorded(ArrayStack):
     def _frame(self, data: np.ndarray, i: int) -> Frame:
         told = self._lines[i]
         frame = super()._frame(data, i)
-        axes: dict[str, Any] = {key: Axis(*told[key]) for key in ("y", "x") if told.get(key)}
+        axes: dict[str, Any] = {k: self._calibrated(Axis(*told[k])) for k in ("y", "x") if told.get(k)}
         roi = Roi(*told["roi"]) if told.get("roi") else None
         line = Line(*told["line"]) if told.get("line") else None
         tags = {**(told.get("tags") or {}), "source_index": told["index"]}

@@ -66,7 +66,7 @@ def dmlink_live():
             self.like, self.image = (values.shape, line), self.made(values)
             if self.image is None:
                 raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
-            self.image.SetName(title)
+            self.image.SetName(ascii_text(title))
             self.image.GetTagGroup().SetTagAsBoolean("dmlink:result", True)  # it is nobody's live view
             self.image.ShowImage()
             if line:
@@ -88,9 +88,10 @@ def dmlink_live():
 
         def release(self, delete):
             image, self.image = self.image, None  # DM frees no image that Python holds
-            getattr(self, "UnregisterAllListeners", int)()  # not in GMS up to 3.5.1
-            if delete and image is not None:
-                DM.DeleteImage(image)
+            with contextlib.suppress(Exception):  # it is gone already, or GMS up to 3.5.1 cannot unregister
+                if delete and image is not None:
+                    DM.DeleteImage(image)
+                self.UnregisterAllListeners()
 
     class Marks:
         """Annotations on an image: those of a frame take the place of the ones before."""
@@ -239,8 +240,7 @@ def dmlink_live():
             if window is None or (window.image is not None and window.like != (values.shape, line)):
                 if window is not None:
                     window.release(delete=True)
-                title = ascii_text(f"{name} of {self.image.GetName()}")
-                window = self.windows[name] = kind(title, values, line)
+                window = self.windows[name] = kind(f"{name} of {self.image.GetName()}", values, line)
             if window.image is not None:
                 window.write(values, axes, unit, new)
             return window
@@ -259,7 +259,8 @@ def dmlink_live():
             if not self.stop:
                 self.stop, self.image = True, None
                 print(f"{self.name}: stopped, {why}. {self.processed} frames processed, {self.skipped} skipped.")
-                getattr(self, "UnregisterAllListeners", int)()  # up to GMS 3.5.1 `stop` alone has to do
+                with contextlib.suppress(Exception):  # up to GMS 3.5.1 `stop` alone has to do
+                    self.UnregisterAllListeners()
                 for window in self.windows.values():
                     window.release(delete)
 
@@ -297,12 +298,10 @@ def dmlink_live():
 
     def live_view(scripts):
         """Return the image in front; if that is the result of a script, what this or another one looks at."""
-        try:
+        with contextlib.suppress(Exception):  # there is none
             image = DM.GetFrontImage()
             if not all(image.GetTagGroup().GetTagAsBoolean("dmlink:result")):
                 return image
-        except Exception:  # there is none
-            pass
         return next((live.image for live in scripts.values() if live.image is not None), None)
 
     def own_names(caller, kinds):
