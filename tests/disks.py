@@ -16,7 +16,7 @@ def small_disk(folder, size):
     try:
         yield folder
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)  # somebody may still write to it
 
 
 def make_read_only(disk):

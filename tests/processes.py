@@ -1,8 +1,10 @@
-"""Processes that tests look after."""
+"""Processes that tests look after, and the shared memory that these leave."""
 
-import os
 import time
-from pathlib import Path
+
+import psutil
+
+from dmlink.ring import POSIX_SHARED_MEMORY as SHARED_MEMORY
 
 
 def gone(pid, timeout=30.0):
@@ -10,10 +12,19 @@ def gone(pid, timeout=30.0):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         try:
-            os.kill(pid, 0)
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                 return True
-        except (ProcessLookupError, FileNotFoundError):
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.02)
     return False
+
+
+def left(blocks, timeout=30.0):
+    """Wait until Python's resource tracker has removed blocks of shared memory; return those that stay."""
+    end = time.monotonic() + timeout
+    while there := [block for block in blocks if (SHARED_MEMORY / block).exists()]:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
+    return there

@@ -26,12 +26,10 @@ def _no_threads_left():
 
 
 @pytest.fixture(scope="module")
-def dm(tmp_path_factory):
+def dm():
     """One microscope for those who only talk to its companion."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DMLINK_HOME", str(tmp_path_factory.mktemp("home")))
-        with microscope(fps=50) as dm:
-            yield dm
+    with microscope(fps=50) as dm:
+        yield dm
 
 
 @pytest.fixture
@@ -51,10 +49,9 @@ def test_credit_is_what_frames_are_sent_against(dm):
         raw.send(CREDIT, n=2)
         first, second = raw.receive(FRAME), raw.receive(FRAME)
         assert second.header["index"] > first.header["index"]
-        raw.send(PING)
-        assert raw.receive(None).kind in {PONG, EVENT}
         dm.wait_displayed(5)
-        assert FRAME not in [message.kind for message in raw.waiting]
+        raw.send(PING)
+        assert FRAME not in list(iter(lambda: raw.receive().kind, PONG))  # no third one
 
 
 # No one gets in
@@ -182,8 +179,8 @@ def test_what_cannot_be_shown_is_refused(unharmed, header):
         assert raw.receive() is None
 
 
-def test_random_streams_are_refused(unharmed):
-    """10,000 of them, cut at random; some begin as a message does."""
+def test_random_streams_do_no_harm(unharmed):
+    """10,000 of them, every 50th alone on a connection too; two thirds begin as a message does."""
     random = np.random.default_rng(5)
     host, port, _ = endpoints.parse(unharmed.endpoint)
     beginnings = [b"", protocol.MAGIC, protocol.PREFIX.pack(protocol.MAGIC, HELLO, 30, 0)]

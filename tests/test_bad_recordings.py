@@ -94,7 +94,7 @@ def test_a_file_cut_short_is_refused_or_has_its_complete_frames(whole, part):
             assert (len(recording), recording.expected) == (n, expected)
             np.testing.assert_array_equal(recording[-1].data, STACK[len(recording) - 1])
     else:
-        assert whole.stem in sentence(whole)
+        assert whole.name in sentence(whole)
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_noticed(whole):
@@ -128,12 +128,16 @@ def test_a_damaged_file_never_ends_the_process(whole, seed):
     for at in rng.integers(0, min(len(data), 2000), 20):
         data[at] = rng.integers(256)
     whole.write_bytes(data)
+    told = None
     try:
         with recordings.open(whole) as recording:
-            frames = list(recording)
-    except (ValueError, IndexError):
-        return
-    assert {frame.data.shape for frame in frames} == {recording.shape[1:]}
+            assert {frame.data.shape for frame in recording} == {recording.shape[1:]}
+    except ValueError as error:
+        told = str(error)
+    if told is not None:
+        assert whole.name in told
+        assert "\n" not in told
+        assert len(told) < 500
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

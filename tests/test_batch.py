@@ -22,7 +22,7 @@ from PIL import Image as Picture
 import dmlink
 from dmlink import batch, recordings
 from dmlink.cli import main
-from dmlink.indm.results import Boxes, Image, Points, Profile, Table, Text
+from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Table, Text
 from dmlink.program import Program
 from dmlink.simulator.gatan_files import write_in_situ_raw, write_in_situ_tree
 
@@ -52,7 +52,7 @@ def path(tmp_path, monkeypatch):
 
 def run(path, text, client, out="out", **options):
     namespace = {"np": np, "Image": Image, "Profile": Profile, "Points": Points, "Boxes": Boxes,
-                 "Table": Table, "Text": Text, "time": time, "os": os}  # fmt: skip
+                 "Overlay": Overlay, "Table": Table, "Text": Text, "time": time, "os": os}  # fmt: skip
     program = Program.from_cell(text, "cell", namespace)
     return batch.process(path, program, path.parent / out, client, progress=False, **options), program
 
@@ -105,6 +105,22 @@ def test_places_tables_and_texts_have_their_frame(path, client):
     assert list(pd.read_csv(out / "boxes.csv").columns[2:]) == ["top", "left", "bottom", "right"]
     assert pd.read_csv(out / "sizes.csv").kind.tolist() == list("aab"[:3]) * (N // 3)
     assert pd.read_csv(out / "note.csv").text.tolist() == [i % 3 for i in range(N)]
+
+
+def test_nothing_is_lost_where_a_name_is_taken(path, client):
+    text = (
+        "({'time': 5, \"time'\": 6, 'mean': 7}, Table({'frame': [1, 2], 'time': ['a', 'b']}, name='sizes'),"
+        " Overlay(frame, Points([[1, 2]]), Points([[3, 4]]), Boxes([[1, 2, 3, 4]], name='sizes')))"
+    )
+    out, _ = run(path, text, client)
+    numbers, sizes = (pd.read_csv(out / f"{name}.csv") for name in ("1", "sizes"))
+    assert list(numbers.columns) == ["frame", "time", "time'", "time''", "mean"]
+    assert numbers.iloc[3].tolist() == [3, 0.15, 5, 6, 7]
+    assert sizes.iloc[:2].to_numpy().tolist() == [[0, 0, 1, "a"], [0, 0, 2, "b"]]
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "1.parquet"), numbers)
+    assert pd.read_csv(out / "3 points.csv").iloc[0].tolist()[2:] == [1, 2]
+    assert pd.read_csv(out / "3 points'.csv").iloc[0].tolist()[2:] == [3, 4]
+    assert list(pd.read_csv(out / "sizes'.csv").columns[2:]) == ["top", "left", "bottom", "right"]
 
 
 def test_a_result_whose_shape_changes_is_kept_in_images_of_each_shape(path, client):
@@ -356,8 +372,10 @@ def test_dask_knows_of_a_few_blocks_and_forgets_those_that_are_done(path, client
 
 def test_a_full_disk_is_told_and_what_is_done_is_kept(path, client):
     told = r"The disk is full; what is done is kept in .*: begin again"
-    with small_disk(path.parent / "disk", "100k"), pytest.raises(OSError, match=told):
-        run(path, "np.random.rand(200, 200)", client, out="disk/out")
+    with small_disk(path.parent / "disk", "400k") as disk:
+        with pytest.raises(OSError, match=told):
+            run(path, "np.random.rand(50, 50)", client, out="disk/out")
+        assert list(disk.glob("out/parts/*.jsonl"))
 
 
 def test_a_read_only_target_is_told(path, client):

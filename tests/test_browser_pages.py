@@ -258,10 +258,9 @@ def test_nothing_jumps_while_numbers_change(lab, link):
         .map((node) => node.getBoundingClientRect().toJSON())"""
     before, reader = page.evaluate(places), link.reader()
     for _ in range(30):
-        current_number = reader.next(5).index
+        reader.next(5)
     current(view, reader)
     assert page.evaluate(places) == before
-    assert current_number
 
 
 def test_error_is_shown_and_goes_when_the_slider_is_turned(lab):
@@ -346,14 +345,13 @@ def test_two_browsers_show_the_same_and_one_goes_on_when_the_other_is_closed(lab
         page.click(".lm-Menu-itemLabel:text-is('Save Notebook')")
     other = page.context.browser.new_page()
     browser.open_notebook(other, address, "pages.ipynb")
-    second = panel(other, "nanoparticles")
+    panel(other, "nanoparticles")
     link.set_roi("roi", dmlink.Roi(0, 0, 300, 300))
     for each in (page, other):
         each.locator(".dmlink-roi-body[width='225']").wait_for(state="attached")
     other.close()
     first = panel(page, "nanoparticles")
     current(first, link.reader())
-    assert second
 
 
 def test_restarted_kernel_runs_all_again(lab, link):
@@ -370,8 +368,7 @@ def test_restarted_kernel_runs_all_again(lab, link):
     assert complaints == []
 
 
-def test_a_line_in_digitalmicrograph_is_drawn_over_the_image_with_its_beginning(lab, tmp_path, monkeypatch):
-    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+def test_a_line_in_digitalmicrograph_is_drawn_over_the_image_with_its_beginning(lab, tmp_path):
     with Microscope(dmlink.open(nanoparticles()), fps=10) as dm:
         browser.write_notebook(
             tmp_path / "line.ipynb", ["import dmlink\ndmlink.view(dmlink.connect(), size=384)"]
@@ -420,8 +417,7 @@ def columns(places):
     return [[title for title, _ in found[left]] for left in sorted(found)]
 
 
-def test_panel_of_a_dashboard_that_grows_moves_only_those_below_it(lab, tmp_path, monkeypatch):
-    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+def test_panel_of_a_dashboard_that_grows_moves_only_those_below_it(lab, tmp_path):
     browser.write_notebook(tmp_path / "dashboard.ipynb", [DASHBOARD])
     with (
         Microscope(dmlink.open(nanoparticles()), fps=10) as dm,

@@ -2,9 +2,11 @@
 
 import itertools
 import os
+import sys
 import textwrap
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,10 +28,9 @@ def recording(n=200, shape=(16, 32)):
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def running():
     """Return a microscope with a companion, and the companion's endpoint."""
-    with pytest.MonkeyPatch.context() as patch, Microscope(recording(), fps=100) as microscope:
-        patch.setenv("DMLINK_HOME", str(tmp_path_factory.mktemp("home")))
+    with Microscope(recording(), fps=100) as microscope:
         yield microscope, microscope.start_companion()
     engine.close()
 
@@ -90,13 +91,15 @@ def test_a_cell_runs_on_every_frame_and_its_results_come_in_order(start):
     assert len({(index - int(result.value)) % 200 for index, result in results}) == 1
 
 
-def test_the_latest_result_is_that_of_the_newest_frame(start):
+def test_the_latest_result_is_that_of_the_newest_frame(start, microscope, link):
     cell = start("frame.mean()")
-    assert cell.latest is None or cell.latest[0] >= 0
     frames(cell, 3)
-    index, result = cell.latest
-    assert index >= 2
-    assert result.value == cell.frame.data.mean() or cell.latest[0] != index
+    microscope.camera.pause()
+    with cell._runner.changed:  # no other comes while this is looked at
+        until(cell, lambda: cell.latest[0] == link.newest.index)
+        index, result = cell.latest
+        assert index == cell.frame.index
+        assert result.value == cell.frame.data.mean()
 
 
 def test_the_counts_add_up(start, microscope):
@@ -136,7 +139,7 @@ def test_a_cell_knows_what_its_pixels_mean(start, link):
 def test_a_cell_knows_the_line_on_the_live_view(start, microscope):
     drawn = microscope.draw_line(5, 20, 62.5, 30)
     cell = start("str(info.line)")
-    assert any(result.text == "(20.0, 5.0, 30.0, 62.5)" for _, result in cell.results())
+    until(cell, lambda: cell.latest and cell.latest[1].text == "(20.0, 5.0, 30.0, 62.5)")
     microscope.delete_roi(drawn)
 
 
@@ -488,39 +491,53 @@ def test_a_missing_package_stops_the_cell_and_says_why(start):
         cell.results()
 
 
+def test_a_result_that_only_the_cells_process_knows_is_an_error_and_the_next_frame_is_served(start):
+    text = "from dmlink import Image\nclass Tilted(Image):\n    pass\n"
+    names = {"__name__": "__main__", "In": [text]}
+    exec(text, names)  # noqa: S102 - as the notebook does
+    cell = start("Tilted(frame) if info.index % 2 else frame.mean()", namespace=names)
+    until(cell, lambda: "give one of dmlink's own kinds" in cell.error)
+    assert "live_cell_test" in cell.error
+    until(cell, lambda: cell.latest and not cell.error)
+    assert cell.running
+
+
+def test_a_process_that_cannot_be_started_is_the_cells_error(start, monkeypatch):
+    def refuse(*_):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(engine, "worker", refuse)
+    cell = start("frame.mean()")
+    until(cell, lambda: not cell.running)
+    assert "Resource temporarily unavailable" in cell.error
+    monkeypatch.undo()
+    frames(cell.start(cell.link), 2)
+    assert cell.error == ""
+
+
 def test_a_watcher_that_fails_does_not_end_the_cell(start, caplog):
     cell = start("frame.mean()")
     unwatch = cell.watch(lambda: 1 / 0)
     frames(cell, 3)
     unwatch()
+    unwatch()  # as when a panel is closed twice
     assert cell.running
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_cell_that_sleeps_slows_neither_the_other_nor_the_microscope(start, microscope):
     microscope.camera.fps = 40
-    quick = start("frame.mean()", "quick")
-    sleeper = start("import time\ntime.sleep(2)\nframe.mean()", "sleeper")
-    frames(sleeper, 1)
-
-    def rates(seconds=2.0):
-        before, displayed, began = quick.stats.processed, microscope.displayed, time.monotonic()
-        threading.Event().wait(seconds)
-        passed = time.monotonic() - began
-        return (quick.stats.processed - before) / passed, (microscope.displayed - displayed) / passed
-
-    for _ in range(3):  # what else this computer does may disturb one measurement
-        sleeper.paused = True
-        alone = rates()
-        sleeper.paused = False
-        until(sleeper, lambda: sleeper._runner._worker._deadline)
-        together = rates()
-        kept = [t / a for t, a in zip(together, alone, strict=True)]
-        if min(kept) >= 0.95:
-            break
-    microscope.camera.fps = 100
-    assert min(kept) >= 0.95, (alone, together)
-    assert together[0] > 10
+    try:
+        quick = start("frame.mean()", "quick")
+        sleeper = start("import time\ntime.sleep(5)\nframe.mean()", "sleeper")
+        frames(sleeper, 1)
+        until_true(lambda: sleeper._runner._worker._deadline)  # it sleeps again
+        slept, displayed = sleeper.stats.processed, microscope.displayed
+        frames(quick, 40)
+        assert 38 <= microscope.displayed - displayed < 120  # 200 in the time of a sleep
+        assert sleeper.stats.processed == slept
+    finally:
+        microscope.camera.fps = 100
     assert quick.error == sleeper.error == ""
 
 
@@ -575,16 +592,24 @@ def test_started_twice_it_begins_anew_stopped_twice_nothing_happens(start, link)
 def test_stop_does_not_wait_for_a_long_frame(start):
     cell = start("print('in it')\nimport time\ntime.sleep(30)")
     until_true(lambda: cell._runner._worker and cell._runner._worker._deadline and cell.stats.received)
-    began = time.monotonic()
+    thread = cell._runner._thread
     cell.stop()
-    assert time.monotonic() - began < 2
+    assert not thread.is_alive()
     assert cell.error == ""
 
 
-def test_stop_does_not_wait_for_long_imports(start):
-    cell = start("import time\ndef f(n=time.sleep(0)):\n    return n\nframe.mean()")
+def test_stop_does_not_wait_for_long_imports(start, tmp_path, monkeypatch):
+    begun = tmp_path / "begun"
+    slow = f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(30)"
+    (tmp_path / "slow.py").write_text(slow)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    engine.close()  # its spare does not know of that folder
+    cell = start("import slow\nframe.mean()")
+    until_true(begun.exists, 30)
+    thread = cell._runner._thread
     cell.stop()
-    assert not cell.running
+    assert not thread.is_alive()
+    assert cell.error == ""
 
 
 def test_a_cell_can_be_stopped_by_what_watches_it(start):
@@ -652,6 +677,23 @@ def test_running_cells_of_the_kernel_are_known_by_name(link):
     first.stop()
     assert live_cells() == [second]
     second.stop()
+
+
+def test_cells_may_be_started_while_they_are_listed(monkeypatch):
+    idle = SimpleNamespace(start=lambda *_: None, stop=lambda: None, running=False, program=None)
+    cells = [dmlink.LiveCell("frame.mean()") for _ in range(300)]
+    monkeypatch.setattr("dmlink.cell.Runner", lambda *_: idle)
+    link = SimpleNamespace(closed=False)
+    thread = threading.Thread(target=lambda: [cell.start(link) for cell in cells])
+    pause = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        while thread.is_alive():
+            assert live_cells() == []
+    finally:
+        sys.setswitchinterval(pause)
+        thread.join()
 
 
 def test_a_cell_goes_on_when_a_link_that_was_lost_is_back(running):

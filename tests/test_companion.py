@@ -16,6 +16,7 @@ from dmlink import Roi, bundle
 from dmlink import endpoint as endpoints
 from dmlink.indm.changes import Changes
 from dmlink.indm.protocol import CREDIT, FRAME, PING, PONG, SUBSCRIBE
+from dmlink.simulator import Microscope
 
 SWITCHES = [
     {},
@@ -231,16 +232,6 @@ def test_rows_that_never_change_do_not_hold_up_the_frames():
         assert frame.index - first.index >= 0.8 * (dm.displayed - shown) - 3
 
 
-def test_each_credit_is_for_one_frame_and_two_are_for_different_ones():
-    with microscope(fps=50) as dm, Raw(dm.endpoint) as raw:
-        raw.send(CREDIT, n=2)
-        first, second = (raw.receive(FRAME).header["index"] for _ in range(2))
-        assert second > first
-        dm.wait_displayed(5)
-        raw.send(PING)
-        assert raw.receive().kind == PONG  # and no third frame
-
-
 def test_gms_3_5_0_is_refused_with_the_reason(tmp_path):
     with microscope(companion=False, version=(3, 50, 1)) as dm:
         script = dm.run_script(bundle.companion(0))
@@ -296,6 +287,22 @@ def test_ctrl_shift_q_ends_it_and_takes_the_endpoint_away(tmp_path):
         dm.companion.join()
         assert not (tmp_path / "endpoint.json").exists()
         until(link, lambda: link.state == "lost")
+
+
+def test_what_fails_at_the_end_keeps_nothing_else_from_ending(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("DM does not want to")
+
+    monkeypatch.setattr("dmlink.simulator.acquisition.Py_Camera.StopContinuousAcquisition", fail)
+    with Microscope(Noise(), fps=50) as dm:
+        dm._module.Py_ScriptObject.UnregisterAllListeners = fail
+        with dmlink.connect(run_companion(dm, {"FEED": "camera"})) as link:
+            link.next(5)
+            dm.companion.stop()
+            dm.companion.join()
+            assert not (tmp_path / "endpoint.json").exists()
+            until(link, lambda: link.state == "lost")
+        assert dm.companion.output[-1] == "RuntimeError: DM does not want to"  # of the camera
 
 
 # Never slowed

@@ -317,6 +317,40 @@ def test_closing_the_result_ends_the_script_and_frees_its_image():
         assert len(running.output) == 2
 
 
+def test_an_end_that_dm_does_not_want_is_one_all_the_same():
+    def fail(*_):
+        raise RuntimeError("DM does not want to")
+
+    with Dm() as dm:
+        dm.microscope._module.Py_ScriptObject.UnregisterAllListeners = fail
+        dm.execute(program(SERIES))
+        delete, dm.microscope._module.DeleteImage = dm.microscope._module.DeleteImage, fail
+        running = dm.execute(program(SERIES))
+        dm.microscope._module.DeleteImage = delete
+        assert "running on Gold" in running.output[-1]
+        dm.microscope.close_view()
+        dm.microscope.settle()
+        assert "stopped, the live view was closed" in running.output[-1]
+
+
+def test_a_click_while_colours_are_shown_leaves_the_live_view_alone():
+    with Dm() as dm:
+        execute = dm.microscope._module.ExecuteScriptString
+
+        def clicked(text):
+            execute(text)
+            if "ShowImage" in text:
+                dm.microscope.click_view()
+
+        dm.microscope._module.ExecuteScriptString = clicked
+        running = dm.execute(program(COLOUR))
+        assert "cannot make an image of shape (24, 40, 3)" in running.output[0]
+        dm.microscope._module.ExecuteScriptString = execute
+        dm.step()
+        shown = {window.name: window.data.shape for window in dm.microscope.windows()}
+        assert (shown["Gold"], shown["test of Gold"]) == ((24, 40), (24, 40, 3))
+
+
 def test_executed_again_it_takes_the_place_of_the_instance_before():
     with Dm() as dm:
         first = dm.execute(program(SERIES))
@@ -466,11 +500,11 @@ def test_columns_that_are_still_empty_do_not_spoil_the_contrast(first):
 
 def test_a_slow_script_rests_and_counts_what_it_skips():
     with Dm() as dm:
-        running = dm.execute(program("import time\ntime.sleep(0.15)\nframe.mean()"))
+        running = dm.execute(program("import time\ntime.sleep(0.6)\nframe.mean()"))
         dm.step(rest=0)  # it rests now, as long as it has worked
         dm.step(rest=0)
         assert (dm.result.data[0, 1:] == dm.result.data[0, 0]).all()
-        dm.step(rest=0.25)
+        dm.step(rest=1.0)
         assert dm.result.data[0, 1] == np.float32(dm.played[3].data.mean())
         dm.microscope.close_view()
         dm.microscope.settle()
@@ -556,7 +590,6 @@ def test_the_script_is_python_3_7(text):
     ast.parse(made, feature_version=(3, 7))
     assert made.isascii()
     assert needs.versions(made) == []
-    assert needs.versions("x = b'3'.decode()\ny = 'x'.encode().decode()\nz = (w := 3)")
 
 
 def test_what_is_newer_is_named_with_its_lines():
@@ -579,6 +612,11 @@ def test_what_is_newer_is_named_with_its_lines():
     assert found["self-documenting f-strings"] == 'return f"{n=}" and n'
     assert "np.trapezoid" in numpy
     assert "newer than GMS 3.6 has" in script(program("try:\n    n = 1\nexcept* ValueError:\n    n = 2\nn"))
+
+
+def test_what_is_newer_is_found_beside_bytes_that_are_decoded():
+    (said,) = needs.versions("x = b'3'.decode()\ny = 'x'.encode().decode()\nz = (w := 3)")
+    assert said.endswith("named expressions (line 3)")
 
 
 def test_what_has_to_be_installed_is_named():
@@ -739,6 +777,35 @@ def test_a_file_that_exists_is_left_alone_unless_it_may_be_replaced(tmp_path):
     assert "frame.mean() / 3" not in path.read_text()
 
 
+def test_arrays_of_another_are_left_alone_also_where_the_script_may_be_replaced(tmp_path):
+    cell = program("frame - dark[:24, :40]", dark=np.random.default_rng(3).random((700, 700)))
+    path, theirs = tmp_path / "script.py", tmp_path / "script.npz"
+    theirs.write_bytes(b"theirs")
+    for exists in (False, True):
+        if exists:
+            path.write_text("theirs")
+        with pytest.raises(FileExistsError, match=r"script\.npz exists, .*Move it, or choose another name"):
+            export(cell, path, overwrite=True)
+        assert theirs.read_bytes() == b"theirs"
+        assert path.exists() == exists
+    theirs.unlink()
+    export(cell, path, overwrite=True)
+    before = theirs.stat().st_mtime_ns
+    export(cell, path, overwrite=True)  # now they are the script's own
+    assert theirs.stat().st_mtime_ns > before
+
+
+def test_an_export_that_is_refused_leaves_no_file(tmp_path):
+    dark = np.random.default_rng(3).random((700, 700))
+    cell = program("import ipywidgets\nframe - dark[:24, :40]", dark=dark)
+    with pytest.raises(ValueError, match="belongs to notebooks"):
+        export(cell, tmp_path / "script.py")
+    (tmp_path / "theirs.py").write_text("theirs")
+    with pytest.raises(FileExistsError, match=r"theirs\.py exists"):
+        export(program("frame - dark[:24, :40]", dark=dark), tmp_path / "theirs.py")
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.py"]
+
+
 def test_a_text_is_taken_for_a_cell_of_its_own(tmp_path):
     path = export("frame.mean()", tmp_path / "mean.py")
     assert "process_live_view('mean', " in path.read_text()
@@ -782,7 +849,7 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys, monkeypatc
         assert len(error.splitlines()) == 1
 
 
-def test_two_checks_at_once_take_turns_or_say_why(tmp_path):
+def test_a_check_beside_another_microscope_is_refused_with_what_to_do(tmp_path):
     path = export(program(SCALAR), tmp_path / "script.py")
     with Dm(), pytest.raises(RuntimeError, match="close the other Microscope first"):
         check(path, recording(), program(SCALAR))
@@ -920,7 +987,7 @@ def test_arrays_of_the_notebook_are_part_of_the_text_or_beside_it(tmp_path):
         assert back.source == cell.source
         assert np.array_equal(back.program.arrays["weights"], weights)
         assert script(back.program) == script(cell)
-    with pytest.raises(FileExistsError, match=r"script800\.npz exists"):
+    with pytest.raises(FileExistsError, match=r"script800\.py exists"):
         export(cell, path)
     moved = path.with_suffix(".npz").rename(tmp_path / "moved.npz")
     assert f'DATA_FILE = r"{path.with_suffix(".npz")}"\n' in path.read_text()

@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 
 import dmlink
 from dmlink import notebook
@@ -81,9 +80,9 @@ def test_backslashes_that_python_has_read_are_told():
         dmlink.open("C:\new\test.npy")
 
 
-def test_jupyterlab_3_is_told_what_is_needed(monkeypatch, capsys):
+def test_jupyterlab_3_is_told_what_is_needed(new_shell, monkeypatch, capsys):
     monkeypatch.setattr(notebook, "version", lambda _: "3.6.8")
-    shell = InteractiveShell()
+    shell = new_shell()
     notebook.load_ipython_extension(shell)
     assert "JupyterLab 3.6.8 cannot show" in capsys.readouterr().out
     monkeypatch.setattr(notebook, "version", metadata.version)

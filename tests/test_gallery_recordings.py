@@ -39,8 +39,18 @@ def parts_of(result, name):
     if isinstance(result, dmlink.Several):
         return {key: part for n, r in result.results.items() for key, part in parts_of(r, n).items()}
     if isinstance(result, dmlink.Overlay):
-        return {name: result.image}
+        marks = {mark.name or f"{name} {mark.kind}": mark for mark in result.marks}
+        return {name: result.image, **marks}
     return {name: result}
+
+
+def columns_of(result):
+    """Return what a table of results has of one that is not made of pixels or of single numbers."""
+    if isinstance(result, dmlink.Points):
+        return dict(zip("yx", result.yx.T, strict=True))
+    if isinstance(result, dmlink.Boxes):
+        return dict(zip(("top", "left", "bottom", "right"), result.tlbr.T, strict=True))
+    return result.columns if isinstance(result, dmlink.Table) else {"text": [result.text]}
 
 
 @pytest.mark.parametrize("name", gallery.names())
@@ -63,4 +73,7 @@ def test_a_cell_gives_for_a_recording_what_it_gives_live(name, client, recording
                 numbers = table.iloc[row, -len(result.series) :].to_numpy(float)
                 np.testing.assert_allclose(numbers, list(result.series.values()), rtol=1e-6)
         else:
-            assert (out / f"{file_name(key)}.csv").exists()
+            rows = [pd.DataFrame({"frame": i, **columns_of(result)}) for i, result in given]
+            expected = pd.concat(rows, ignore_index=True)
+            table = pd.read_csv(out / f"{file_name(key)}.csv")[list(expected.columns)]
+            pd.testing.assert_frame_equal(table, expected, check_dtype=False)

@@ -14,16 +14,17 @@ ROOT = Path(__file__).parents[1]
 KERNEL = sorted((ROOT / "dmlink").rglob("*.py"))
 IN_DM = sorted((ROOT / "dmlink" / "indm").glob("*.py"))
 WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
+TESTS = {"tests", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
 
 
 def imported(path):
-    """Return the modules that a file imports, wherever in it."""
+    """Return the modules that a file imports, wherever in it, and what it imports from them."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or "")
+            found |= {node.module or "", *(f"{node.module or ''}.{alias.name}" for alias in node.names)}
     return found
 
 
@@ -60,6 +61,7 @@ def test_nothing_imports_the_tests_or_the_simulator_but_who_plays_microscope(pat
     players = {"check.py", "comparison.py", "replay.py", "simulate.py"}
     simulator = {m for m in imported(path) if m.startswith("dmlink.simulator")}
     assert not simulator or path.parent.name == "simulator" or path.name in players
+    assert not {m for m in imported(path) if m.split(".")[0] in TESTS}
 
 
 def test_a_worker_does_not_load_what_no_cell_of_it_needs():

@@ -9,7 +9,6 @@ import nbformat
 import numpy as np
 import pytest
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
 
 import dmlink
 from dmlink import gallery
@@ -19,10 +18,10 @@ from dmlink.simulator import Microscope
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
+def shell(new_shell, tmp_path, monkeypatch):
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    shell = InteractiveShell()
+    shell = new_shell()
     shell.run_line_magic("load_ext", "dmlink")
     yield shell
     for panel in shell.magics_manager.registry["LiveMagics"].panels.values():

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 from jupyter_client.manager import start_new_kernel
-from processes import gone
+from processes import gone, left
 
 import dmlink
 from dmlink.check import Played
@@ -23,11 +23,10 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POS
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory):
+def endpoint():
     """Run a microscope with a companion."""
     frames = [Frame(np.full((16, 32), i, np.uint16), i, source="Gold") for i in range(50)]
-    with pytest.MonkeyPatch.context() as patch, Microscope(Played(frames), fps=50) as microscope:
-        patch.setenv("DMLINK_HOME", str(tmp_path_factory.mktemp("home")))
+    with Microscope(Played(frames), fps=50) as microscope:
         yield microscope.start_companion(0)
     engine.close()
 
@@ -219,10 +218,7 @@ def test_however_a_kernel_ends_no_process_and_no_shared_memory_is_left(endpoint,
             process.send_signal(getattr(signal, how))
             process.wait(20)
         assert all(gone(pid) for pid in pids)
-        end = time.monotonic() + 30  # Python's resource tracker tidies up
-        while left := [block for block in blocks if (SHARED_MEMORY / block).exists()]:
-            assert time.monotonic() < end, left
-            time.sleep(0.02)
+        assert not left(blocks)
 
 
 NOTEBOOK = (
@@ -258,10 +254,7 @@ def test_a_notebook_whose_kernel_is_restarted_leaves_no_process_and_no_shared_me
         assert all((SHARED_MEMORY / block).exists() for block in blocks)
         manager.restart_kernel()
         assert all(gone(pid) for pid in pids)
-        end = time.monotonic() + 30
-        while left := [block for block in blocks if (SHARED_MEMORY / block).exists()]:
-            assert time.monotonic() < end, left
-            time.sleep(0.02)
+        assert not left(blocks)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from dmlink.frame import Info
 from dmlink.notebook_cell import NotebookCell
@@ -24,10 +20,8 @@ CELL = "k: (0, 9) = 4\nf(1) + mask.sum() + few.sum() + table['a'][0] + k + abs(-
 
 
 @pytest.fixture(scope="module")
-def shell():
-    main = sys.modules["__main__"]
-    yield InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    sys.modules["__main__"] = main
+def shell(new_shell):
+    return new_shell()
 
 
 @pytest.fixture

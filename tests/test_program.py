@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import scipy
 import skimage
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from dmlink.frame import Axis, Info
 from dmlink.indm.results import Image, Profile, Scalar
@@ -24,12 +22,9 @@ INFO = Info(index=7, x=Axis(0.0, 0.5, "nm"))
 
 
 @pytest.fixture(scope="module")
-def shell():
+def shell(new_shell):
     """Return a real IPython, whose cells have their source where a notebook's have it."""
-    main = sys.modules["__main__"]
-    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    yield shell
-    sys.modules["__main__"] = main
+    return new_shell()
 
 
 @pytest.fixture
@@ -250,7 +245,7 @@ second"""
         where = program.line_of(number)
         if where is not None:
             words = cell.split("\n")[where - 1].split()
-            assert not words or words[-1] in line or "=" in line
+            assert words[-1] in line if words else not line.strip()
     assert program.line_of(lines.index("import json") + 1) == 2
     assert program.line_of(lines.index('second"""') + 1) == 11
     assert program.line_of(lines.index("    return Profile(") + 1) == 14

@@ -236,6 +236,19 @@ def test_a_read_only_target_is_told(tmp_path):
             link.record(disk / "gold")
 
 
+def test_results_that_cannot_be_finished_end_the_recording_as_failed_with_all_its_frames(tmp_path):
+    with linked(fps=100) as (_, link):
+        recorder = link.record(tmp_path / "gold", cells=[dmlink.LiveCell("frame.mean()")])
+        recorded(recorder, 3)
+        with (recorder.path / "cells" / "cell" / "results.jsonl").open("a") as journal:
+            journal.write("not JSON\n")
+        recorder.stop()
+    assert recorder.state == "failed"
+    assert "results.jsonl is damaged" in recorder.reason
+    assert f"{recorder.frames} frames are kept in" in recorder.reason
+    assert len(pixels(recorder.path)) == recorder.frames >= 3
+
+
 def test_a_limit_on_file_sizes_ends_the_recording_in_order(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with linked(Noise(n=5, shape=(256, 256)), fps=100) as (_, link):

@@ -1,9 +1,12 @@
 """A cell's last value has one obvious meaning, and what has none is refused with what to do instead."""
 
+# ruff: noqa: PD011 - `values` are those of results, not of pandas
+
 import pickle
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dmlink.frame import Axis
@@ -25,14 +28,6 @@ from dmlink.indm.results import (
 STRUCTURED = np.array([(1, 2.5, "a"), (2, 3.5, "b")], dtype=[("n", int), ("size", float), ("id", "U1")])
 
 
-class DataFrame:
-    """What pandas's has of it that is used here."""
-
-    def to_records(self, index):
-        assert not index
-        return STRUCTURED.view(np.recarray)
-
-
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
@@ -49,7 +44,7 @@ class DataFrame:
         (STRUCTURED, Table),
         (STRUCTURED[:0], Table),
         ([{"a": 1, "b": 2}, {"a": 3, "b": 4}], Table),
-        (DataFrame(), Table),
+        (pd.DataFrame(STRUCTURED), Table),
         (Points([[1, 2]]), Points),
         (Boxes([[1, 2, 3, 4]]), Boxes),
         ({"a": 1, "b": None}, Scalar),
@@ -176,7 +171,7 @@ def test_places_are_floats_of_their_shape_also_when_there_are_none():
 def test_a_table_is_the_same_however_it_was_given():
     rows = [{"n": 1, "size": 2.5, "id": "a"}, {"n": 2, "size": 3.5, "id": "b"}]
     columns = {"n": [1, 2], "size": [2.5, 3.5], "id": ["a", "b"]}
-    for given in (rows, columns, STRUCTURED, DataFrame()):
+    for given in (rows, columns, STRUCTURED, pd.DataFrame(STRUCTURED)):
         table = Table(given)
         assert {key: column.tolist() for key, column in table.columns.items()} == columns
         assert table.text == "n  size  id\n1   2.5   a\n2   3.5   b"

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from processes import gone
+from processes import gone, left
 
 from dmlink import ahead
 from dmlink.cell import LiveCell
@@ -430,10 +430,7 @@ def test_a_kernel_that_is_killed_leaves_no_process_and_no_shared_memory(kernel):
     assert all((SHARED_MEMORY / block).exists() for block in blocks)
     process.kill()
     assert all(gone(pid) for pid in pids)  # also the one in an endless loop
-    end = time.monotonic() + 30  # Python's resource tracker tidies up
-    while [block for block in blocks if (SHARED_MEMORY / block).exists()]:
-        assert time.monotonic() < end, "shared memory is left"
-        time.sleep(0.02)
+    assert not left(blocks)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
