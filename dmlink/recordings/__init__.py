@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -17,6 +18,9 @@ __all__ = ["Dimensions", "Item", "Recording", "open"]
 #: Which dimensions of an array count the frames, and which of several images in a file is meant.
 Dimensions: TypeAlias = int | str | tuple[int | str, ...] | None
 Item: TypeAlias = int | str | None
+
+#: What readers and their libraries raise over a number or text that a file of its family cannot have.
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, UnicodeError, struct.error)
 
 
 def open(  # noqa: A001 - read as dmlink.open
@@ -77,6 +81,10 @@ def open(  # noqa: A001 - read as dmlink.open
     except PermissionError as error:
         raise PermissionError(
             f"{error.filename or path} may not be read; ask its owner to allow it."
+        ) from error
+    except DAMAGE as error:
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}); copy or write it again."
         ) from error
     recording.options = {k: v for k, v in {"axis": axis, "item": item}.items() if v is not None}
     try:

@@ -97,6 +97,8 @@ class _Pages:
                 f"Frame {page} of {self._path} cannot be decoded ({error}); "
                 "copy the file again, or save it uncompressed."
             ) from error
+        if pixels.shape != self.shape[self._lead :]:
+            raise ValueError(f"Frame {page} of {self._path} is of shape {pixels.shape}; write the file again.")
         return np.asarray(pixels[index[self._lead :]])
 
 
@@ -152,7 +154,7 @@ def _map(path: Path, series: Any) -> tuple[Any, MappedFile | None]:
 def _axes(page: Any, told: dict[str, Any]) -> tuple[Axis, Axis]:
     """Return the calibration of rows and columns: ImageJ's unit, else the resolution, else pixels."""
     per_unit = [page.tags.valueof(tag) for tag in ("YResolution", "XResolution")]
-    if not all(value and value[0] and value[1] for value in per_unit):
+    if not all(value and len(value) == 2 and all(value) for value in per_unit):
         return Axis(), Axis()
     sizes = [below / above for above, below in per_unit]
     unit = str(told.get("unit", ""))
