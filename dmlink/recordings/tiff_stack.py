@@ -98,7 +98,9 @@ class _Pages:
                 "copy the file again, or save it uncompressed."
             ) from error
         if pixels.shape != self.shape[self._lead :]:
-            raise ValueError(f"Frame {page} of {self._path} is of shape {pixels.shape}; write the file again.")
+            raise ValueError(
+                f"Frame {page} of {self._path} is of shape {pixels.shape}; write the file again."
+            )
         return np.asarray(pixels[index[self._lead :]])
 
 
