@@ -79,8 +79,9 @@ NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
         || node.closest('[title]')))
     .map((node) => node.outerHTML.slice(0, 200))"""
 
-# a favicon; and ipywidgets telling a view that was removed meanwhile that its size may have changed
-KNOWN = ("404", "reading 'processLuminoMessage'")
+# a favicon; ipywidgets telling a view that was removed meanwhile that its size may have changed; anywidget
+# where a widget takes more than two seconds, with all others at once on a busy machine: drawings reach it
+KNOWN = ("404", "reading 'processLuminoMessage'", "[anywidget] Failed to initialize model.")
 
 # how far the corner of what is painted lies from that of its axes, in px: left, top
 ASIDE = """() => [...document.querySelectorAll('.dmlink-picture, .dmlink-plot')]

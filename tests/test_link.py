@@ -197,7 +197,7 @@ def test_a_reader_of_a_closed_lossless_link_is_told_that_it_is_closed():
 
 
 @pytest.mark.parametrize("error", [ValueError, ZeroDivisionError])
-def test_a_watcher_that_fails_ends_neither_the_link_nor_the_others(caplog, error):
+def test_a_watcher_that_fails_ends_neither_the_link_nor_the_others(error):
     def fail():
         raise error
 
@@ -210,7 +210,6 @@ def test_a_watcher_that_fails_ends_neither_the_link_nor_the_others(caplog, error
         unwatch()
         unwatch()
         assert states == {"live"}
-    assert error.__name__ in caplog.text
 
 
 def test_frames_within_one_tick_of_the_clock_have_no_rate_yet():

@@ -176,9 +176,19 @@ with dmlink.connect(sys.argv[1]) as link:
     pids = [cell._runner._worker.pid for cell in cells] + [engine._spare.pid]
     blocks = [block.name for block in (*link._ring._lent, *cells[1]._runner._worker._ring._lent)]
     print(*pids, *blocks, flush=True)
-    interrupts = 0
+    interrupts, armed = 0, False
+
+    def interrupt(*_):
+        global interrupts, armed
+        interrupts += 1
+        if armed:  # not while the last one is dealt with
+            armed = False
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     while True:
         try:
+            armed = True
             line = sys.stdin.readline()
             if line == "exit\\n":
                 sys.exit()
@@ -186,7 +196,7 @@ with dmlink.connect(sys.argv[1]) as link:
             while cells[0].stats.processed < before + 5: time.sleep(0.01)
             print(cells[0].stats.errors, interrupts, flush=True)
         except KeyboardInterrupt:
-            interrupts += 1
+            pass
 """
 
 

@@ -252,6 +252,30 @@ def test_view_that_comes_anew_makes_others_say_that_they_are_there(fence):
     assert fence.visible
 
 
+def test_widget_that_hears_nothing_does_not_keep_the_others_from_being_painted(fence):
+    panels, deaf, painted = (Panel(), Panel()), pacing.Fence(lambda _: None), threading.Semaphore(0)
+    deaf.send = lambda *_: None
+
+    def paint(message, _):
+        painted.release()
+        answer(fence, painted=message["drawn"])
+
+    fence.send = paint
+    for panel, each in zip(panels, (deaf, fence), strict=True):
+        answer(each, visible=True)
+        pacing.painter.add(panel, each)
+    try:
+        came = 0
+        for _ in range(10):
+            for panel in panels:
+                pacing.painter.changed(panel)
+            came += painted.acquire(timeout=1)
+        assert came >= 8  # it was asked once, perhaps twice
+    finally:
+        for panel in panels:
+            pacing.painter.remove(panel)
+
+
 def test_one_answer_is_for_all_panels_that_were_painted_together(fence):
     other = pacing.Fence(lambda _: 0.0)
     for each in (fence, other):

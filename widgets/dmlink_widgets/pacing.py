@@ -87,6 +87,7 @@ class Fence(anywidget.AnyWidget):
         self._heard = 0.0  # monotonic, when the last answer came
         self._sent = 0.0
         self._waits_since = 0.0  # for an answer, if it does
+        self.carried = 0  # rounds, since it has answered one
         self.on_msg(self._on_message)
 
     @property
@@ -131,6 +132,8 @@ class Fence(anywidget.AnyWidget):
         self.hear(context)
         if "visible" in message or "gone" in message:
             self._seen(message)
+        if "painted" in message:
+            self.carried = 0
         for name, number in message.get("painted", {}).items():
             if fence := _fences.get(name):
                 fence.hear(context)
@@ -242,13 +245,16 @@ class Painter:
                     self._changed.discard(panel)
                 frame = _within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.mark(time.monotonic(), frame)
-        first = todo[0][1]  # a fence hears for all in its page
+        # One fence hears for all in its page. A widget that took the page more than two seconds to begin
+        # hears nothing for ever (anywidget): that one is not asked again and again.
+        carrier = min((fence for _, fence, _ in todo), key=lambda fence: fence.carried)
+        carrier.carried += 1
 
         def send() -> None:
             widgets, buffers = together.message()
-            first.send({"drawn": drawn, "widgets": widgets}, buffers)
+            carrier.send({"drawn": drawn, "widgets": widgets}, buffers)
 
-        _within(first, send)
+        _within(carrier, send)
 
     def _tell(self, seen: list[tuple[Drawable, Fence]], now: float) -> None:
         """Bring what is said of panels up to date, and look whether their page is still there."""
