@@ -79,8 +79,8 @@ NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
         || node.closest('[title]')))
     .map((node) => node.outerHTML.slice(0, 200))"""
 
-# a favicon; ipywidgets telling a view that was removed meanwhile that its size may have changed; anywidget
-# where a widget takes more than two seconds, with all others at once on a busy machine: drawings reach it
+# a favicon; ipywidgets telling a view that was removed meanwhile that its size may have changed; anywidget of
+# a widget that was closed before it had begun, or takes more than two seconds for it: drawings reach it
 KNOWN = ("404", "reading 'processLuminoMessage'", "[anywidget] Failed to initialize model.")
 
 # how far the corner of what is painted lies from that of its axes, in px: left, top
@@ -104,8 +104,11 @@ def lab(tmp_path_factory):
         browser.chromium(width=1300, height=900) as page,
     ):
         complaints = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
+        page.on("pageerror", lambda error: complains(str(error)) and complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: said.type == "error" and complains(said.text) and complaints.append(said.text),
+        )
         browser.open_notebook(page, address, "pages.ipynb")
         browser.run_all(page)
         yield endpoint, page, folder, address, complaints
@@ -119,8 +122,8 @@ def link(lab):
 
 
 def complains(said):
-    """Say whether the page's console says an error that is not of JupyterLab or ipywidgets themselves."""
-    return said.type == "error" and not any(known in said.text for known in KNOWN)
+    """Tell whether an error of the page is not one of JupyterLab, ipywidgets or anywidget themselves."""
+    return not any(known in said for known in KNOWN)
 
 
 def current(view, reader):

@@ -175,7 +175,6 @@ with dmlink.connect(sys.argv[1]) as link:
     while cells[1].stats.processed < 5: time.sleep(0.01)
     pids = [cell._runner._worker.pid for cell in cells] + [engine._spare.pid]
     blocks = [block.name for block in (*link._ring._lent, *cells[1]._runner._worker._ring._lent)]
-    print(*pids, *blocks, flush=True)
     interrupts, armed = 0, False
 
     def interrupt(*_):
@@ -186,6 +185,7 @@ with dmlink.connect(sys.argv[1]) as link:
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+    print(*pids, *blocks, flush=True)
     while True:
         try:
             armed = True
