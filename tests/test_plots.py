@@ -216,6 +216,8 @@ def test_waterfall_of_long_profiles_has_the_axis_of_the_values_that_it_keeps():
     row = plot.waterfall.rows[-1]
     assert unit == "nm"
     np.testing.assert_allclose(origin + scale * np.arange(len(row)), 3.0 + 0.5 * row)
+    plot.take(9.0, Profile(np.arange(len(row)), 0.5, 3.0, "nm"))  # as many values kept, of another profile
+    assert (len(plot.waterfall.rows), plot.waterfall.axis.scale) == (1, 0.5)
 
 
 def test_waterfall_shows_as_many_frames_as_it_is_told():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import threading
-from typing import Any
-
 import numpy as np
 
 from dmlink.indm.info import Axis
@@ -15,33 +13,32 @@ WIDEST = 4096  # values of a row; of longer profiles every second, third ... is 
 
 
 class Waterfall:
-    """At most `height` profiles of the same length and axis; filled and read by different threads.
-
-    Attributes
-    ----------
-    axis : Axis
-        Of the values that are kept.
-    """
+    """At most `height` profiles of the same length and axis; filled and read by different threads."""
 
     def __init__(self, height: int) -> None:
         self._lock = threading.Lock()
         self._rows: collections.deque[np.ndarray] = collections.deque(maxlen=height)
         self._times: collections.deque[float] = collections.deque(maxlen=height)
-        self._like: tuple[Any, ...] = ()
-        self.axis = Axis()
+        self._like = 0, Axis()  # length of a row, and its axis
         self._interval = 0.0
 
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
         """Add a profile, shape (n,), of a frame taken at `time` (s); another axis begins anew."""
         step = max(1, len(values) // WIDEST)
         row = np.asarray(values[::step], dtype=np.float32)
+        like = len(row), axis._replace(scale=axis.scale * step)
         with self._lock:
-            if (len(row), axis) != self._like or (self._times and time < self._times[-1]):
+            if like != self._like or (self._times and time < self._times[-1]):
                 self._rows.clear()
                 self._times.clear()
-                self._like, self.axis = (len(row), axis), axis._replace(scale=axis.scale * step)
+                self._like = like
             self._rows.append(row)
             self._times.append(time)
+
+    @property
+    def axis(self) -> Axis:
+        """The axis of a row, of the values that are kept."""
+        return self._like[1]
 
     @property
     def rows(self) -> np.ndarray:
