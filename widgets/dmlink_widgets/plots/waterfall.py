@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import threading
+
 import numpy as np
 
 from dmlink.indm.info import Axis
