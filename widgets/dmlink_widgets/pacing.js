@@ -6,9 +6,6 @@ const panels = (globalThis[Symbol.for("dmlink.panels")] ??= new Map());
 // The last round that has come: the next one is taken when it is painted, so that what is shown together belongs
 // together and none is painted with the one after it, in vain.
 const LAST = Symbol.for("dmlink.last");
-// What is painted and not yet answered, by kernel.
-const owed = (globalThis[Symbol.for("dmlink.owed")] ??= new Map());
-const OWED_MS = 200; // at most, where nothing else is painted
 const MOST_WAITING = 4; // rounds: there are more only if a faster browser shows the same and sets the pace
 const send = (model, message) => {
   try {
@@ -16,24 +13,8 @@ const send = (model, message) => {
   } catch {} // its kernel has gone or begins anew: nobody waits for this
 };
 
-// Each answer makes JupyterLab draw a busy kernel and an idle one, as much work as all panels. So two rounds are
-// answered at once.
-const answer = (model, painted, took) => {
-  const kernel = model.get("kernel");
-  const first = owed.get(kernel);
-  const tell = () => {
-    owed.delete(kernel);
-    const now = performance.now();
-    send(model, { painted: { ...first?.painted, ...painted }, ago: (now - then) / 1e3, took: took / 1e3 });
-  };
-  const then = performance.now();
-  clearTimeout(first?.timer);
-  if (first) tell();
-  else owed.set(kernel, { painted, timer: setTimeout(tell, OWED_MS) });
-};
-
-// JupyterLab exchanges the tab's icon as well, two images loaded for each answer: while panels are shown it stays that
-// of an idle kernel, out of the reach of what exchanges it.
+// Each answer makes JupyterLab exchange the tab's icon, to a busy kernel and back, two images loaded: while panels are
+// shown it stays that of an idle kernel, out of the reach of what exchanges it.
 const holdIcon = () => {
   const [busy, idle] = ["busy", "idle"].map((state) => document.querySelector(`link.${state}.favicon`));
   if (!busy || !idle) return; // not JupyterLab
@@ -77,8 +58,8 @@ const show = async (model, { drawn, widgets }, buffers) => {
   await Promise.all(places.map((place) => place.decoded));
   await new Promise(requestAnimationFrame);
   for (const place of places) place.paint();
-  const took = performance.now() - begun;
-  if (shown.length) setTimeout(() => answer(model, painted, took)); // right after this frame
+  const took = (performance.now() - begun) / 1e3;
+  if (shown.length) setTimeout(() => send(model, { painted, took })); // right after this frame
 };
 
 export default {

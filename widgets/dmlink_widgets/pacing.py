@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Frame
 
-MAX_IN_FLIGHT = 3  # two on their way, and one that is painted and answered with the next
+MAX_IN_FLIGHT = 2
 # Acknowledgements can stop because the kernel's main thread is busy: which thread they arrive on depends on
 # ipykernel's version. Then drawings are sent at this interval, and small ones.
 BLIND_SECONDS = 0.5
@@ -64,7 +64,6 @@ class Fence(anywidget.AnyWidget):
     _esm = (pathlib.Path(__file__).parent / "pacing.js").read_text("utf-8")
 
     name = traitlets.Unicode().tag(sync=True)  # in what is told of all fences at once
-    kernel = traitlets.Unicode(uuid.uuid4().hex).tag(sync=True)  # that they belong to
 
     def __init__(
         self, age: Callable[[Frame], float | None], in_page: Callable[[bool], None] | None = None
@@ -137,7 +136,7 @@ class Fence(anywidget.AnyWidget):
         for name, number in message.get("painted", {}).items():
             if fence := _fences.get(name):
                 fence.hear(context)
-                fence.take(int(number), float(message.get("ago", 0.0)), float(message.get("took", 0.0)))
+                fence.take(int(number), float(message.get("took", 0.0)))
         painter.wake()
 
     def hear(self, context: contextvars.Context) -> None:
@@ -175,14 +174,14 @@ class Fence(anywidget.AnyWidget):
         if bool(self._views) != there:
             self._tell(there=not there)
 
-    def take(self, number: int, ago: float, took: float) -> None:
-        """Note that all drawings up to this number are painted, the last `ago` seconds, in `took` seconds."""
+    def take(self, number: int, took: float) -> None:
+        """Note that all drawings up to this number are painted, the last in `took` seconds."""
         self.painted = max(self.painted, number)
         self._took = min(took, BLIND_SECONDS)  # a page that was hidden meanwhile says minutes
         while self._on_their_way and self._on_their_way[0][0] <= number:
             _, born = self._on_their_way.popleft()
             if born is not None:
-                self._born, self._age = born, max(0.0, self._heard - ago - born)
+                self._born, self._age = born, max(0.0, self._heard - born)
 
 
 class Painter:
