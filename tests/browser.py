@@ -155,9 +155,17 @@ def choose_theme(page: Page, theme: str) -> None:
     )
 
 
+def titled(page: Page, title: str) -> Locator:
+    """Return the panel of that title, by itself or in a dashboard."""
+    return page.locator(
+        ".dmlink-panel:not(.dmlink-dashboard)",
+        has=page.locator(f".dmlink-title:text-is({json.dumps(title)})"),
+    )
+
+
 def panel(page: Page, title: str) -> Locator:
     """Scroll to the panel of that title and return it, once it is being painted."""
-    found = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is({json.dumps(title)})"))
+    found = titled(page, title)
     found.scroll_into_view_if_needed()
     found.locator(".dmlink-status", has_text=re.compile(r"painted +[1-9]")).wait_for()
     return found

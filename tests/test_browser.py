@@ -6,21 +6,18 @@ import io
 import re
 import shutil
 import threading
-from pathlib import Path
 
 import browser
 import numpy as np
 import PIL.Image
 import pytest
-from browser import choose_theme, panel, stopped
+from browser import panel, stopped
 
 import dmlink
 from dmlink.cli.demo import FIRST_LESSON, LESSONS, microscope
 from dmlink.data import nanoparticles
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
-
-ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 
 
 @pytest.fixture(scope="module")
@@ -229,20 +226,3 @@ def test_export_button_writes_the_script_and_never_over_another_one(lab):
     assert "def process(frame, info, state):" in (folder / "diffractogram_dm.py").read_text()
     shown.locator("button", has_text="Export").click()
     shown.locator(".dmlink-status", has_text="diffractogram_dm.py exists").wait_for()
-
-
-def test_pictures_are_kept_to_be_looked_at(lab):
-    _, page, _ = lab
-    ARTEFACTS.mkdir(exist_ok=True)
-    for theme in ("Light", "Dark"):
-        choose_theme(page, theme)
-        for name in ("nanoparticles", "mean_counts", "radial_profile", "diffractogram"):
-            path = ARTEFACTS / f"{name}-{theme.lower()}.png"
-            shown = panel(page, name)
-            shown.screenshot(path=path)
-            assert np.asarray(PIL.Image.open(path).convert("L")).std() > 5  # something is drawn
-            colour = shown.locator(".dmlink-title").evaluate("node => getComputedStyle(node).color")
-            brightness = sum(int(v) for v in re.findall(r"\d+", colour)[:3]) / 3
-            assert (brightness > 128) == (theme == "Dark")
-    panel(page, "radial_profile")
-    page.screenshot(path=ARTEFACTS / "first-lesson.png")

@@ -7,7 +7,7 @@ import re
 import browser
 import numpy as np
 import pytest
-from browser import painted, panel, stopped
+from browser import painted, panel, stopped, titled
 
 import dmlink
 from dmlink.cli.demo import microscope
@@ -144,8 +144,7 @@ def test_odd_values_make_a_clear_picture_or_a_clear_sentence(lab):
     assert odd.locator(".dmlink-part", has_text="<img src=x").count() == 1
     assert odd.locator("img").count() == 0
     for title, sentence in (("hollow", "no values"), ("voltage", "magnitude")):
-        error = page.locator(".dmlink-panel", has=page.locator(f".dmlink-title:text-is('{title}')"))
-        error.locator(".dmlink-error", has_text=sentence).wait_for()
+        titled(page, title).locator(".dmlink-error", has_text=sentence).wait_for()
     assert complaints == []
 
 

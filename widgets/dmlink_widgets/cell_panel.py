@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dmlink.cell import LiveCell
     from dmlink.frame import Frame
 
-BUTTON = {"width": "104px"}
+BUTTON = {"width": "90px"}
 _open: weakref.WeakSet[CellPanel] = weakref.WeakSet()
 LOG_LINES = 20  # of what the cell prints, that are shown
 SECONDS = 2.0  # that an error stays after the last frame that had it
@@ -93,13 +93,13 @@ class CellPanel(Panel):
             description="Show in DM",
             icon="desktop",
             tooltip="Show the results in a window of DigitalMicrograph, too",
-            layout={"width": "124px"},
+            layout={"width": "120px"},
         )
         self._show.observe(self._shown, "value")
         export = _button("Export", "download", "Write a script for DigitalMicrograph here", self._write)
         save = _button("Save", "floppy-o", "Save what is shown into a new file here", self._save)
         self._ending = ipywidgets.Dropdown(
-            options=[("", "")], tooltip="Kind of file", layout={"width": "130px", "display": "none"}
+            options=[("", "")], tooltip="Kind of file", layout={"width": "100px", "display": "none"}
         )
         buttons = ipywidgets.HBox([self._pause, reset, self._show, export, save, self._ending])
         buttons.layout.flex_flow = "row wrap"

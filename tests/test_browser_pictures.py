@@ -1,0 +1,76 @@
+"""Each kind of panel in both themes: pictures are kept in artefacts/, to be looked at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import browser
+import numpy as np
+import PIL.Image
+import pytest
+from browser import choose_theme, panel, titled
+
+from dmlink.data import nanoparticles
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+KINDS = {
+    "numbers": "{'mean': Scalar(frame.mean(), 'e'), 'spread': Scalar(frame.std(), 'e')}",
+    "profile": "rows: (1, 512) = 64  # px\nProfile(frame[:rows].mean(axis=0), info.scale, unit=info.unit)",
+    "waterfall": "Profile(frame[:64].mean(axis=0), info.scale, unit=info.unit)",
+    "picture": "Image(frame[::4, ::4], scale=4 * info.scale, unit=info.unit)",
+    "colours": "import numpy as np\nnp.stack([frame[::4, i::4] for i in (0, 1, 2)], -1).astype(np.uint8)",
+    "table": "Table({'row': [0, 1, 2], 'mean': frame[:3].mean(axis=1)})",
+    "text": "Text(f'Frame {info.index}\\nmean {frame.mean():.1f}')",
+    "boxes": "Boxes([[40, 40, 120, 160], [200, 240, 300, 400]], labels=['a', 'b'])",
+    "mistake": "corner = 0, 600\nframe[corner]",
+}
+CELLS = [
+    f"""import dmlink
+recording = dmlink.replay({str(nanoparticles())!r}, fps=20)
+link = recording.link
+link.set_roi("roi", dmlink.Roi(100, 100, 200, 200))""",
+    *(f"{name} = dmlink.LiveCell({text!r}, {name!r}).start(link)" for name, text in KINDS.items()),
+    "dmlink.dashboard(recording, size=320)",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Give the page of a notebook with a dashboard of all of them."""
+    folder = tmp_path_factory.mktemp("pictures")
+    browser.write_notebook(folder / "pictures.ipynb", CELLS)
+    with (
+        browser.jupyterlab(folder, {}) as address,
+        browser.chromium(width=1900, height=2200) as page,
+    ):
+        browser.open_notebook(page, address, "pictures.ipynb")
+        browser.run_all(page)
+        for title in KINDS:
+            page.locator(f".dmlink-dashboard .dmlink-title:text-is('{title}')").wait_for()
+        panel(page, "waterfall").locator("button:text-is('Waterfall')").click()
+        for control in ("ROIs", "ontrast", "FFT"):
+            panel(page, "nanoparticles").locator(f"button[title*={control}]").click()
+        yield page
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_pictures_are_kept_to_be_looked_at(lab, theme):
+    ARTEFACTS.mkdir(exist_ok=True)
+    choose_theme(lab, theme)
+    for name in ("nanoparticles", *KINDS):
+        if name == "mistake":
+            shown = titled(lab, name)
+            shown.locator(".dmlink-error", has_text="IndexError").wait_for()
+        else:
+            shown = panel(lab, name)
+        path = ARTEFACTS / f"{name}-{theme.lower()}.png"
+        shown.screenshot(path=path)
+        assert np.asarray(PIL.Image.open(path).convert("L")).std() > 5  # something is drawn
+        colour = shown.locator(".dmlink-title").evaluate("node => getComputedStyle(node).color")
+        brightness = sum(int(v) for v in re.findall(r"\d+", colour)[:3]) / 3
+        assert (brightness > 128) == (theme == "Dark")
+    lab.locator(".dmlink-dashboard .dmlink-title").first.scroll_into_view_if_needed()
+    lab.screenshot(path=ARTEFACTS / f"dashboard-{theme.lower()}.png")
