@@ -18,8 +18,8 @@ class Part(NamedTuple):
 
 
 COMPANION = (
-    "clock", "info", "protocol", "packing", "results", "gms", "changes", "view", "views", "camera", "client",
-    "window", "showing", "door", "companion",
+    "clock", "info", "protocol", "packing", "results", "gms", "changes", "region", "rois", "view", "views",
+    "camera", "client", "window", "showing", "door", "companion",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from dmlink.indm.protocol import (
     proof,
     proves,
 )
-from dmlink.indm.view import Picture, Region
+from dmlink.indm.region import Picture, Region
 
 STALLED_SECONDS = 10.0  # a client that reads nothing for so long is dropped
 FAREWELL_SECONDS = 1.0  # how long a client that did wrong may take to read why

@@ -44,8 +44,9 @@ from dmlink.indm.protocol import (
     WELCOME,
     ProtocolError,
 )
+from dmlink.indm.region import LOSSLESS_BYTES, Region
 from dmlink.indm.showing import Showing
-from dmlink.indm.view import LOSSLESS_BYTES, Region, View
+from dmlink.indm.view import View
 from dmlink.indm.views import Views
 
 HOST = "127.0.0.1"  # this computer only; from another one connect through an SSH tunnel
@@ -214,7 +215,7 @@ class Companion:
                 self._answer(client, kind, header, payload)
             elif client.introduce(kind, header, self.token):
                 view = self._views.of(client.source)
-                rois = view.known_rois if view else {}
+                rois = view.rois.known if view else {}
                 client.put(WELCOME, {"sources": self._views.sources(), "rois": rois, "clock": steady_time()})
 
     def _answer(self, client: Client, kind: int, header: dict[str, Any], payload: Any) -> None:
@@ -255,7 +256,7 @@ class Companion:
         lossless = mode == "lossless"
         client.region = view.region(roi, lossless) if view else Region(roi, lossless)
         client.region.wanted = lossless
-        client.rois = view.known_rois if view else {}
+        client.rois = view.rois.known if view else {}
         client.shape = view.shape if view else ()
         client.seen = None
         client.told = state, reason = self._state(client, view)
@@ -269,8 +270,8 @@ class Companion:
                     _check_streamable(image)
             known = ", ".join(repr(s["name"]) for s in self._views.sources()) or "none"
             raise ProtocolError(f"There is no view named {source!r:.200}; there are: {known}.")
-        if roi is not None and (view is None or roi not in view.known_rois):
-            known = ", ".join(repr(name) for name in view.known_rois) if view else ""
+        if roi is not None and (view is None or roi not in view.rois.known):
+            known = ", ".join(repr(name) for name in view.rois.known) if view else ""
             raise ProtocolError(
                 f"There is no ROI named {roi!r:.200} on the view; there are: {known or 'none'}."
             )
@@ -310,7 +311,7 @@ class Companion:
                 continue
             view.look(image)
             if due:
-                view.read_rois(image)
+                view.look_for_rois(image)
                 if now - view.last_event > STILL_SECONDS:
                     view.observe_now(image, self._unserved(view))
             del image  # DM frees an image only when Python has let go of it
@@ -335,7 +336,7 @@ class Companion:
     def _attach(self, view: View, image: Any) -> None:
         mine = [client for client in self._clients if self._views.of(client.source) is view]
         self._draw_again(view, image, mine)
-        view.read_rois(image)
+        view.look_for_rois(image)
         for client in mine:
             old = client.region
             if old:
@@ -346,8 +347,8 @@ class Companion:
 
     def _draw_again(self, view: View, image: Any, clients: list[Client]) -> None:
         """Draw the rectangles that links wait for on a view that has been opened anew, and has none."""
-        view.read_rois(image)
-        if view.known_rois:
+        view.look_for_rois(image)
+        if view.rois.known:
             return
         h, w = pixels_of(image).shape[:2]
         for client in clients:
@@ -373,8 +374,8 @@ class Companion:
         if not client.region:
             return
         view = self._views.of(client.source)
-        if view and view.known_rois != client.rois:
-            client.rois = view.known_rois
+        if view and view.rois.known != client.rois:
+            client.rois = view.rois.known
             client.put(ROI, {"rois": client.rois})
         if view:
             client.shape = view.shape
@@ -389,7 +390,7 @@ class Companion:
             return "waiting", "No image is open in DigitalMicrograph; start the live view."
         if view is None:
             return "waiting", f"The view {name!r} was closed in DigitalMicrograph; open it again."
-        if region and region.roi is not None and region.roi not in view.known_rois:
+        if region and region.roi is not None and region.roi not in view.rois.known:
             return "waiting", (
                 f"The ROI {region.roi!r} is not on the view {name!r} any more; draw a rectangle in "
                 "DigitalMicrograph, or set it from here."

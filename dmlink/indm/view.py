@@ -1,8 +1,7 @@
-"""A live view in DigitalMicrograph: its frames counted, the wanted pixels copied, its rectangles read."""
+"""A live view in DigitalMicrograph: its frames are counted, and the pixels that are wanted copied."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import threading
 import time
@@ -10,87 +9,18 @@ import traceback
 from typing import Any, Callable, Collection, Iterator, Sequence
 
 import DigitalMicrograph as DM
-import numpy as np
 
 from dmlink.indm.changes import Changes
 from dmlink.indm.clock import steady_time
-from dmlink.indm.gms import axis, clamped, pixels_of, unregister
+from dmlink.indm.gms import axis, pixels_of, unregister
 from dmlink.indm.info import tags_of
-from dmlink.indm.packing import packed
-from dmlink.indm.protocol import BLOSC
+from dmlink.indm.region import LOSSLESS_BYTES, Picture, Region, copy_rectangle
+from dmlink.indm.rois import Rois
 
 EVENTS_OVERDUE = 2.0  # seconds without an event before the loop looks by itself
 UNANNOUNCED = 3  # frames without an event that show that none will come
 CALIBRATION_SECONDS = 0.5  # how often calibration and tags are read again
-LOSSLESS_BYTES = 512 * 1024**2  # of one view's frames that wait for links which want every frame
-MAX_SPARE = 4  # pieces of memory kept for the next pictures
 EVERY_EVENT = False  # a replay says of each frame that it is one, also if its pixels are those of the last
-
-
-class Picture:
-    """A copy of a region at one moment: what a FRAME message needs."""
-
-    def __init__(self, region: Region, header: dict[str, Any], pixels: bytearray) -> None:
-        self.region = region
-        self.header = header
-        self.pixels = pixels
-        self.readers = 0  # clients that still have to be sent it
-        self._packed: Any = None
-
-    def packed(self, packer: Any) -> tuple[dict[str, Any], Any]:
-        """Return header and payload, packed once for all clients, if that takes fewer bytes."""
-        if self._packed is None:
-            self._packed = packed(packer, self.pixels, self.header["dtype"])
-        if self._packed is self.pixels:
-            return self.header, self.pixels
-        return dict(self.header, packing=BLOSC), self._packed
-
-    @property
-    def moment(self) -> tuple[Any, ...]:
-        """What tells this picture from another one of the same region: frame, place in the image, line."""
-        return self.header["index"], self.header["roi"], self.header.get("line")
-
-
-class Region:
-    """The pixels that some clients have asked for: the whole image, or the ROI of a name.
-
-    `mailbox` holds what has not been sent: the newest picture, or with `lossless` all of them. The listener
-    fills it, the loop empties it.
-    """
-
-    def __init__(self, roi: str | None, lossless: bool = False) -> None:
-        self.roi = roi
-        self.lossless = lossless
-        self.wanted = False  # somebody has credit; only the loop changes this
-        self.missed = 0  # frames that a lossless region had no room for
-        self.mailbox: collections.deque[Picture] = collections.deque(maxlen=None if lossless else 1)
-        self._spare: list[bytearray] = []
-
-    def memory(self, size: int) -> bytearray:
-        """Return memory for a picture of `size` bytes: that of one sent or never sent, if it fits."""
-        for take in (self._take_unsent, self._spare.pop):
-            try:
-                memory = take()
-            except IndexError:
-                continue
-            if len(memory) == size:
-                return memory
-        return bytearray(size)
-
-    def give_back(self, memory: bytearray) -> None:
-        """Take back the memory of a picture that everybody has been sent."""
-        if len(self._spare) < (MAX_SPARE if self.lossless else 1):
-            self._spare.append(memory)
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of the pictures that wait."""
-        return sum(len(picture.pixels) for picture in list(self.mailbox))
-
-    def _take_unsent(self) -> bytearray:
-        if self.lossless:
-            raise IndexError
-        return self.mailbox.pop().pixels
 
 
 class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
@@ -144,8 +74,7 @@ class View:
         self.id = image.GetID()
         self.name = str(image.GetName())
         self.regions: list[Region] = []
-        self.known_rois: dict[str, tuple[int, int, int, int]] = {}  # as the loop has last seen them
-        self.known_line: tuple[float, ...] | None = None  # y0, x0, y1, x1 in pixels of the image
+        self.rois = Rois({} if names is None else names)
         self.index = first  # of the newest frame: what stands there now is the first one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
@@ -157,9 +86,6 @@ class View:
         self._again = False  # an event came while the loop held the lock
         self._circumstances: dict[str, Any] = {}
         self._read = 0.0  # when the circumstances were read
-        self._roi_names: dict[int, str] = {}
-        self._names = {} if names is None else names
-        self._ignored: set[int] = set()  # ROIs that a link has removed, but GMS perhaps not
         self._errors = 0
         self.listener = Listener(self)
         window = image.GetOrCreateImageDocument().GetWindow()
@@ -224,47 +150,25 @@ class View:
         self.regions.append(Region(roi, lossless))
         return self.regions[-1]
 
-    def read_rois(self, image: Any) -> bool:
-        """Read the rectangles and the line in DM; True if the rectangles are others now."""
-        before = self.known_rois
+    def look_for_rois(self, image: Any) -> None:
+        """Get to know the rectangles and the line in DM as they are now."""
         with self._undisturbed(image):
-            self.known_rois = self._rois(image)
-            self.known_line = _line(image)
-        return self.known_rois != before
+            self.rois.look(image)
 
     def set_roi(self, image: Any, name: str, rectangle: Sequence[float]) -> None:
         """Move the ROI of that name, or draw it."""
         with self._undisturbed(image):
-            place = clamped(rectangle, *pixels_of(image).shape[:2])
-            if name in self._rois(image):
-                DM.GetROIFromID(self._roi_id(name)).SetRectangle(*place)
-                return
-            roi = DM.NewROI()
-            roi.SetRectangle(*place)
-            roi.SetVolatile(False)
-            display = _display(image)
-            if display is None:
-                return
-            display.AddROI(roi)
-            self._roi_names[roi.GetID()] = self._names[roi.GetID()] = name
+            self.rois.set(image, name, rectangle)
 
     def remove_roi(self, image: Any, name: str) -> None:
-        """Take the ROI of that name away; where GMS does not offer that, know nothing of it any more."""
+        """Take the ROI of that name away."""
         with self._undisturbed(image):
-            if name not in self._rois(image):
-                return
-            roi_id = self._roi_id(name)
-            self._ignored.add(roi_id)
-            _delete_roi(image, roi_id)
+            self.rois.remove(image, name)
 
     def moment(self, region: Region) -> tuple[Any, ...]:
         """Return what `Picture.moment` would be of the region as it stands."""
-        place = self.known_rois.get(region.roi) if region.roi is not None else None
-        return self.index, place, self._line_in(place)
-
-    def source(self, image: Any) -> dict[str, Any]:
-        """Return what a link may know of this view."""
-        return described(image)
+        place = self.rois.known.get(region.roi) if region.roi is not None else None
+        return self.index, place, self.rois.line_in(place)
 
     def _observe(self, image: Any) -> bool:
         array = pixels_of(image)
@@ -280,7 +184,7 @@ class View:
     def _copy(self, image: Any, array: Any, regions: Collection[Region]) -> None:
         if not regions:
             return
-        rois = self._rois(image) if any(region.roi is not None for region in regions) else {}
+        rois = self.rois.read(image) if any(region.roi is not None for region in regions) else {}
         for region in regions:
             place = (0, 0, *array.shape[:2]) if region.roi is None else rois.get(region.roi)
             if place is None:
@@ -298,15 +202,10 @@ class View:
             header = dict(self._header(image, array), shape=shape)
             header["x"], header["y"] = header["x"].part(left), header["y"].part(top)
             header["roi"] = None if region.roi is None else place
-            if self.known_line:
-                header["line"] = self._line_in(place)
+            if self.rois.line:
+                header["line"] = self.rois.line_in(place)
             region.mailbox.append(Picture(region, header, memory))
         self._wake()
-
-    def _line_in(self, place: Sequence[int] | None) -> tuple[float, ...] | None:
-        """Return the line in pixels of the region at `place`; it may reach beyond it."""
-        top, left = place[:2] if place else (0, 0)
-        return self.known_line and tuple(v - c for v, c in zip(self.known_line, (top, left, top, left)))
 
     def _waiting_bytes(self) -> int:
         return sum(region.waiting_bytes for region in self.regions if region.lossless)
@@ -318,33 +217,6 @@ class View:
             self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_of(image)}
         dtype = array.dtype.newbyteorder("<").str
         return dict(self._circumstances, index=self.index, time=now, source=self.name, dtype=dtype)
-
-    def _rois(self, image: Any) -> dict[str, tuple[int, int, int, int]]:
-        """Return the rectangles on the image by name, as (top, left, bottom, right) inside of it."""
-        display = _display(image)
-        if display is None:
-            return self.known_rois  # a view that is opened in its place may get them again
-        size = pixels_of(image).shape[:2]
-        rectangles = {}
-        for i in range(display.CountROIs()):
-            roi = display.GetROI(i)
-            if roi.IsRectangle() and roi.GetID() not in self._ignored:
-                rectangles[roi.GetID()] = clamped(roi.GetRectangle(), *size)
-        for gone in set(self._roi_names) - set(rectangles):
-            del self._roi_names[gone]  # its name is free for the next one that is drawn
-            self._names.pop(gone, None)
-        return {self._roi_name(roi_id): place for roi_id, place in rectangles.items()}
-
-    def _roi_id(self, name: str) -> int:
-        return next(i for i, n in self._roi_names.items() if n == name)
-
-    def _roi_name(self, roi_id: int) -> str:
-        if roi_id not in self._roi_names:
-            taken = set(self._roi_names.values())
-            names = [self._names.get(roi_id, "roi"), "roi"] + [f"roi {n}" for n in range(2, len(taken) + 3)]
-            name = next(name for name in names if name not in taken)
-            self._roi_names[roi_id] = self._names[roi_id] = name
-        return self._roi_names[roi_id]
 
     @contextlib.contextmanager
     def _undisturbed(self, image: Any) -> Iterator[None]:
@@ -362,60 +234,3 @@ def described(image: Any) -> dict[str, Any]:
     array = pixels_of(image)
     dtype = array.dtype.newbyteorder("<").str
     return {"name": str(image.GetName()), "id": image.GetID(), "shape": list(array.shape), "dtype": dtype}
-
-
-def copy_rectangle(array: Any, place: Sequence[int], out: bytearray) -> None:
-    """Copy the pixels at (top, left, bottom, right) of an array (h, w) or (h, w, 3) into `out`.
-
-    Through memoryviews, row by row: they keep the interpreter lock. NumPy's own copy lets it go, and then
-    has to wait up to 5 ms for it whenever another Python thread of DM is busy.
-    """
-    top, left, bottom, right = place
-    pixel = array.strides[1] if array.flags.c_contiguous else array.itemsize * array[0, 0].size
-    width = array.shape[1] * pixel
-    bytes_of: Any = np.ascontiguousarray(array).view(np.uint8)
-    source = memoryview(bytes_of).cast("B")
-    target = memoryview(out)
-    if right - left == array.shape[1]:
-        target[:] = source[top * width : bottom * width]
-        return
-    n = (right - left) * pixel
-    start = left * pixel
-    for i, row in enumerate(range(top, bottom)):
-        begin = row * width + start
-        target[i * n : i * n + n] = source[begin : begin + n]
-
-
-def _display(image: Any) -> Any:
-    """Return how the image is displayed; None if its window has just been closed, which ends its view."""
-    try:
-        return image.GetImageDisplay(0)
-    except Exception:  # noqa: BLE001 - how GMS says it is not known
-        return None
-
-
-def _line(image: Any) -> tuple[float, ...] | None:
-    """Return the first line on the image, (y0, x0, y1, x1) in pixels; None without one."""
-    display = _display(image)
-    for i in range(display.CountROIs() if display is not None else 0):
-        with contextlib.suppress(Exception):  # only the attempt tells whether it is a line
-            x0, y0, x1, y1 = display.GetROI(i).GetLine()
-            line = float(y0), float(x0), float(y1), float(x1)
-            if np.isfinite(line).all():
-                return line
-    return None
-
-
-def _delete_roi(image: Any, roi_id: int) -> None:
-    try:
-        display = image.GetImageDisplay(0)
-        if hasattr(display, "DeleteROI"):
-            display.DeleteROI(DM.GetROIFromID(roi_id))
-            return
-        DM.ExecuteScriptString(
-            f"Image view := FindImageByID({image.GetID()})\n"
-            "ImageDisplay display = view.ImageGetImageDisplay(0)\n"
-            f"display.ImageDisplayDeleteROI(GetROIFromID({roi_id}))\n"
-        )
-    except Exception as error:  # noqa: BLE001 - neither is known to be in every GMS
-        print(f"dmlink: a rectangle cannot be removed from here ({error}); select it and press Delete.")
