@@ -17,7 +17,7 @@ from dmlink import ipynb, recordings
 from dmlink.job import PARTS, Job, digest, failure, load, work, work_in_order, write_whole
 from dmlink.program import Program
 from dmlink.recordings.recording import Recording
-from dmlink.recordings.results import finish
+from dmlink.recordings.results import ERRORS, HEADS, finish
 from dmlink.recordings.writing import journal_lines, why_not
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def _end(job: Job) -> None:
             yield from journal_lines(job.part(frames))
 
     finish(job.out, lines)
-    _write_errors(job.out / "errors.csv", lines)
+    _write_errors(job.out / f"{ERRORS}.csv", lines)
     _write_about(job.out, {**_begun(job.out), "done": True})
     job.end()
 
@@ -334,5 +334,5 @@ def _write_errors(path: Path, lines: Callable[[], Iterator[Line]]) -> None:
         return
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["frame", "time", "error"])
+        writer.writerow([*HEADS, "error"])
         writer.writerows([line["frame"], line["time"], line["error"]] for line in lines() if "error" in line)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Line = dict[str, Any]
 
+HEADS = "frame", "time"  # the first columns of each table
+ERRORS = "errors"  # the table beside those of the results
+
 
 class ResultWriter:
     """Writes the arrays of results, and tells what else is to be kept of them.
@@ -38,7 +41,7 @@ class ResultWriter:
 
     def line(self, at: int, frame: int, time: float, result: Any) -> Line:
         """Write the arrays of a frame's result as number `at`; return the line that tells of it."""
-        parts = _free(_parts(result, result.name or "result"))
+        parts = _free(_parts(result, result.name or "result"), ERRORS, alike=_on_disk)
         told = {name: self._part(at, name, part) for name, part in parts.items()}
         return {"frame": frame, "time": time, "at": at, "results": told}
 
@@ -67,7 +70,7 @@ class ResultWriter:
                 )
             self._images[key].write(at, values)
             return {"kind": part.kind, "array": array}
-        return {"kind": part.kind, "columns": _free(_columns(part).items(), "frame", "time")}
+        return {"kind": part.kind, "columns": _free(_columns(part).items(), *HEADS)}
 
 
 def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -83,15 +86,22 @@ def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, result
 
 
-def _free(named: Iterable[tuple[str, Any]], *taken: str) -> dict[str, Any]:
-    """Return all that is named as a dict; a name that is taken gets a `'`, as among several results."""
+def _free(named: Iterable[tuple[str, Any]], *taken: str, alike: Callable[[str], str] = str) -> dict[str, Any]:
+    """Return all that is named as a dict; a name like one that is taken gets a `'`, as in `Several`."""
     free: dict[str, Any] = {}
+    used = set(taken)
     for name, value in named:
         own = name
-        while own in free or own in taken:
+        while alike(own) in used:
             own += "'"
+        used.add(alike(own))
         free[own] = value
     return free
+
+
+def _on_disk(name: str) -> str:
+    """Return what two names share that cannot both be files: Windows does not tell `Mean` from `mean`."""
+    return file_name(name).casefold()
 
 
 def _columns(part: Any) -> dict[str, list[Any]]:
@@ -126,7 +136,7 @@ def finish(folder: Path, lines: Callable[[], Iterable[Line]]) -> None:
             if "array" in part:
                 arrays.setdefault(name, part["array"])
                 continue
-            types = tables.setdefault(name, {"frame": int, "time": float})
+            types = tables.setdefault(name, dict(zip(HEADS, (int, float), strict=True)))
             for column, values in part["columns"].items():
                 types[column] = _type([types.get(column), *(type(v) for v in values)])
     for name, types in tables.items():
@@ -136,7 +146,8 @@ def finish(folder: Path, lines: Callable[[], Iterable[Line]]) -> None:
         if made.exists() and not wanted.exists():
             made.rename(wanted)
         if _about(wanted).get("kind") == "profile":
-            _write_profiles(wanted, name, lines())
+            table = f"{name} profile" if name in tables else name  # the cell gives now this, now that
+            _write_profiles(wanted, folder / f"{file_name(table)}.csv", name, lines())
 
 
 def _type(types: list[Any]) -> type:
@@ -178,17 +189,17 @@ def _write_parquet(path: Path, types: dict[str, type]) -> None:
             writer.write_batch(batch)
 
 
-def _write_profiles(image: Path, name: str, lines: Iterable[Line]) -> None:
+def _write_profiles(image: Path, path: Path, name: str, lines: Iterable[Line]) -> None:
     """Write profiles as a table: a row for each frame, a column for each place on the axis."""
     import zarr
 
     array = zarr.open_array(image / "0", mode="r")
     x = Axis(*_about(image)["x"])
     kept = "x".join(str(n) for n in array.shape[1:]) + f" {array.dtype}"
-    with image.with_name(f"{file_name(name)}.csv").open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         unit = f" {x.unit}" if x.unit else ""
-        writer.writerow(["frame", "time", *(f"{value:.9g}{unit}" for value in x.values(array.shape[2]))])
+        writer.writerow([*HEADS, *(f"{value:.9g}{unit}" for value in x.values(array.shape[2]))])
         for line in lines:
             if line["results"].get(name, {}).get("array") == kept:
                 values: Any = array[line["at"], 0]
