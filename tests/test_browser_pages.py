@@ -254,6 +254,15 @@ def test_labels_of_many_marks_are_shown_under_the_pointer_and_of_few_always(lab)
     view.locator(".dmlink-mark").wait_for(state="detached")
 
 
+def test_position_under_the_pointer_is_that_of_the_pixel_as_cells_reckon(lab):
+    view = panel(lab[1], "nanoparticles")
+    box = view.locator(".dmlink-overlay svg").bounding_box()
+    scale = box["width"] / 512
+    lab[1].mouse.move(box["x"] + 40.7 * scale, box["y"] + 24.7 * scale)
+    view.locator(".dmlink-reading", has_text="x 2.0000 nm y 1.2000 nm pixel 40, 24").wait_for()
+    lab[1].mouse.move(box["x"] - 20, box["y"])
+
+
 def test_nothing_jumps_while_numbers_change(lab, link):
     _, page, _, _, _ = lab
     view = panel(page, "nanoparticles")

@@ -261,13 +261,12 @@ export default {
 
     const read = () => {
       if (!pointer) return void (reading.textContent = "");
-      const [y, x] = pointer;
-      const places = [["x", x], ["y", y]].map(([name, pixel]) => {
-        const axis = model.get(name);
+      const [row, column] = pointer.map(Math.floor);
+      const places = [["x", column], ["y", row]].map(([name, pixel]) => {
+        const axis = model.get(name); // it tells where a pixel is, as cells reckon, not where its edge is
         return `${name} ${onAxis(axis, pixel).toPrecision(5)} ${axis[2] || "px"}`;
       });
       const value = model.get("value");
-      const [row, column] = [Math.floor(y), Math.floor(x)];
       const known = value.length && value[0] === row && value[1] === column;
       reading.textContent = `${places.join("   ")}   pixel ${column}, ${row}   ${known ? `value ${value[2]}` : ""}`;
     };
