@@ -60,7 +60,7 @@ def handle(pipe: Connection, frames: int) -> None:
         image = DM.GetFrontImage()
         np.copyto(image.GetNumArray(), recording.stack[-1])
         view = View(image, wake=lambda: None)
-        view.read_rois(image)
+        view.look_for_rois(image)
         region = view.region("roi", lossless=False)
         array, spare = image.GetNumArray(), bytearray(2 * SIDE * SIDE)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client import BlockingKernelClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 LOOK_SECONDS = 0.1
@@ -101,7 +101,7 @@ class Notebook:
         self._client.start_channels(iopub=False, stdin=False, hb=False, control=False)
         self.pid = int((yield from self.run("import os", "os.getpid()")))
 
-    def run(self, code: str, value: str = "None") -> Iterator[float]:
+    def run(self, code: str, value: str = "None") -> Generator[float, None, Any]:
         """Run code as a cell; return the value of an expression afterwards. Yields while it waits.
 
         Raises
@@ -142,9 +142,10 @@ class Notebook:
         for number in list(self._answers)[:-20]:  # of what we have told it
             del self._answers[number]
 
-    def held(self) -> Iterator[float]:
+    def held(self) -> Generator[float, None, dict[str, float]]:
         """Return what the kernel holds."""
-        return json.loads((yield from self.run("", "probe.held()")))  # type: ignore[return-value]
+        held: dict[str, float] = json.loads((yield from self.run("", "probe.held()")))
+        return held
 
     def kill(self) -> list[int]:
         """End the kernel as the system does when memory runs out; return the processes that it had."""

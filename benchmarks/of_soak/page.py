@@ -15,7 +15,7 @@ from ..of_link.children import Failure, child
 from .notebook import LOOK_SECONDS, Notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from multiprocessing.connection import Connection
 
 TESTS = Path(__file__).parents[2] / "tests"
@@ -42,7 +42,7 @@ class Page(Notebook):
         yield from self._answer()
         yield from self.do(then)
 
-    def do(self, what: str, *arguments: Any) -> Iterator[float]:
+    def do(self, what: str, *arguments: Any) -> Generator[float, None, Any]:
         """Have something done in the page, and wait for it."""
         self._pipe.send((what, arguments))
         return (yield from self._answer())
@@ -71,7 +71,7 @@ class Page(Notebook):
         files = (self.folder / "runtime").glob("kernel-*.json")
         return max(files, key=lambda file: file.stat().st_mtime)
 
-    def _answer(self) -> Iterator[float]:
+    def _answer(self) -> Generator[float, None, Any]:
         until = time.monotonic() + PATIENCE_SECONDS
         while not self._pipe.poll():
             if time.monotonic() > until:
@@ -81,7 +81,7 @@ class Page(Notebook):
         if isinstance(value, Failure):
             raise RuntimeError(value.text)  # noqa: TRY004
         self._driver = value
-        return value  # type: ignore[return-value]
+        return value
 
 
 def serve(pipe: Connection, address: str, name: str) -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from dmlink.recordings.results import file_name
 from dmlink_widgets import text
 from dmlink_widgets.colour import colour_of
 from dmlink_widgets.controls import control
 from dmlink_widgets.mirror import Mirror
 from dmlink_widgets.panel import Panel
-from dmlink_widgets.plots import LENGTH, Plot, in_file_name, plot_for
+from dmlink_widgets.plots import LENGTH, Plot, plot_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,7 +238,7 @@ class CellPanel(Panel):
 
     def _write(self) -> None:
         try:
-            path = self.cell.export(Path(f"{in_file_name(self.cell.name)}_dm.py"))
+            path = self.cell.export(Path(f"{file_name(self.cell.name)}_dm.py"))
         except (OSError, ValueError) as error:
             self._said.value = text.status(str(error))
         else:
@@ -249,7 +250,7 @@ class CellPanel(Panel):
             self._said.value = text.status("There is no result yet.")
             return
         try:
-            path = new_file(in_file_name(self.cell.name), ending, self._plot.files()[ending]())
+            path = new_file(file_name(self.cell.name), ending, self._plot.files()[ending]())
         except (OSError, ValueError) as error:
             self._said.value = text.status(str(error))
         else:

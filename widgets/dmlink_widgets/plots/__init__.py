@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dmlink_widgets.plots.image import ImageResult
 from dmlink_widgets.plots.overlay import OverlayResult
 from dmlink_widgets.plots.profile import ProfilePlot
-from dmlink_widgets.plots.several import SeveralResults, in_file_name
+from dmlink_widgets.plots.several import SeveralResults
 from dmlink_widgets.plots.strip_chart import LENGTH, StripChart
 from dmlink_widgets.plots.written import WrittenResult
 
@@ -25,7 +25,6 @@ __all__ = [
     "SeveralResults",
     "StripChart",
     "WrittenResult",
-    "in_file_name",
     "plot_for",
 ]
 

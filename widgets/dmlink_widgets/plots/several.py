@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from dmlink.recordings.results import file_name
 from dmlink_widgets import text
 from dmlink_widgets.figure import MARGIN, PLOT_SIZE
 from dmlink_widgets.image_figure import on_screen
@@ -49,7 +49,7 @@ class SeveralResults:
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
         return {
-            f"-{in_file_name(name)}{end}": make
+            f"-{file_name(name)}{end}": make
             for name, plot in self.plots.items()
             for end, make in plot.files().items()
         }
@@ -82,8 +82,3 @@ def _width(part: Any) -> int:
     if image.kind != "image":
         return PLOT_SIZE[0]
     return on_screen(SIZE, *image.values.shape[:2])[1] + MARGIN["left"] + MARGIN["right"]
-
-
-def in_file_name(name: str) -> str:
-    """Return a name as it can be part of a file's name on any system."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "result"
