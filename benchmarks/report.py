@@ -42,7 +42,8 @@ def measured(name: str) -> dict[str, Any]:
     """Return the report of a benchmark, in a process of its own: some leave threads behind."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
-        subprocess.run([sys.executable, "-m", "dmlink", "bench", name, "--json", str(file)], check=True)  # noqa: S603
+        command = [sys.executable, "-m", "dmlink", "bench", name, "--json", str(file)]
+        subprocess.run(command, check=True, cwd=DOCS.parent)  # noqa: S603
         report: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return report
 

@@ -17,7 +17,7 @@ from dmlink import ipynb, recordings
 from dmlink.job import PARTS, Job, digest, failure, load, work, work_in_order, write_whole
 from dmlink.program import Program
 from dmlink.recordings.recording import Recording
-from dmlink.recordings.results import ERRORS, HEADS, finish
+from dmlink.recordings.results import HEADS, finish
 from dmlink.recordings.writing import journal_lines, why_not
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ AHEAD = 512  # blocks that Dask knows of at once: it keeps some kB for each, her
 SCHEDULER_SECONDS = 10  # that a scheduler may take to answer
 LOOK_SECONDS = 0.5  # how often progress is looked at where one task does all
 ABOUT = "process.json"
+ERRORS = "errors.csv"
 #: How workers on this computer use memory. They keep less of the past for Dask's developers than the thousand
 #: entries of each kind, and more of what a cell is done with: Dask gives that back to the system at once, and
 #: has pages cleared anew for each array of each frame, most of the time of a cell with many small ones.
@@ -323,8 +324,8 @@ def _end(job: Job) -> None:
         for frames in job.blocks():
             yield from journal_lines(job.part(frames))
 
-    finish(job.out, lines)
-    _write_errors(job.out / f"{ERRORS}.csv", lines)
+    finish(job.out, lines, taken=[ERRORS])
+    _write_errors(job.out / ERRORS, lines)
     _write_about(job.out, {**_begun(job.out), "done": True})
     job.end()
 

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from dmlink.recordings.results import ResultWriter, file_name, finish
+from dmlink.recordings.file_names import FileNames
+from dmlink.recordings.results import ResultWriter, finish
 from dmlink.recordings.writing import JOURNAL, ImageWriter, Journal, journal_lines, make_folder, why_not
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Recorder:
         try:
             make_folder(self.path, overwrite=overwrite)
             self._journal = Journal(self.path / JOURNAL)
-            self._cells = [_CellResults(cell, self.path / "cells") for cell in cells]
+            names = FileNames()
+            self._cells = [_CellResults(cell, self.path / "cells" / names.take(cell.name)) for cell in cells]
         except BaseException:
             self._link.close()
             raise
@@ -252,7 +254,7 @@ class _CellResults:
 
     def __init__(self, cell: LiveCell, folder: Path) -> None:
         self.name = cell.name
-        self._folder = folder / file_name(cell.name)
+        self._folder = folder
         self._folder.mkdir(parents=True)
         (self._folder / "program.py").write_text(cell.source, encoding="utf-8")
         self._results = ResultWriter(self._folder)

@@ -8,7 +8,7 @@ import zarr
 
 import dmlink
 from dmlink import LiveCell, data, gallery
-from dmlink.recordings.results import file_name
+from dmlink.recordings.file_names import file_name
 
 
 @pytest.fixture(scope="module")

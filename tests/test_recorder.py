@@ -163,6 +163,22 @@ def test_cells_are_recorded_with_their_program_and_results(tmp_path):
     assert valid(folder / "half" / "half.ome.zarr")
 
 
+def test_cells_of_one_name_are_recorded_beside_each_other(tmp_path):
+    cells = [dmlink.LiveCell(text) for text in ("frame.mean()", "frame.max()")]
+    with linked(fps=50) as (_, link):
+        for cell in cells:
+            cell.start(link)
+        until(link, lambda: all(cell.latest for cell in cells), 20)
+        with link.record(tmp_path / "gold", cells=cells) as recorder:
+            recorded(recorder, 10)
+        for cell in cells:
+            cell.stop()
+    for cell, name in zip(cells, ("cell", "cell'"), strict=True):
+        folder = recorder.path / "cells" / name
+        assert (folder / "program.py").read_text() == cell.source
+        assert len(np.genfromtxt(folder / "cell.csv", delimiter=",", names=True)) > 1
+
+
 def test_colour_is_recorded_as_channels(tmp_path):
     colours = Noise(n=3, dtype=np.uint8)
     cell = dmlink.LiveCell("np.dstack([frame, frame // 2, frame * 0])", namespace={"np": np})

@@ -255,7 +255,7 @@ class Companion:
             self._check_exists(source, roi, view)
         lossless = mode == "lossless"
         client.region = view.region(roi, lossless) if view else Region(roi, lossless)
-        client.region.wanted = lossless
+        client.region.wanted = client.region.wanted or lossless
         client.rois = view.rois.known if view else {}
         client.shape = view.shape if view else ()
         client.seen = None
@@ -341,9 +341,10 @@ class Companion:
             old = client.region
             if old:
                 client.region = view.region(old.roi, old.lossless)
-                client.region.wanted = old.lossless
                 if old.lossless:
                     client.region.mailbox.extend(old.mailbox)
+                    client.region.missed = old.missed
+                    client.region.wanted = True  # last: new frames come after those of before
 
     def _draw_again(self, view: View, image: Any, clients: list[Client]) -> None:
         """Draw the rectangles that links wait for on a view that has been opened anew, and has none."""
@@ -411,8 +412,8 @@ class Companion:
             view.regions = [region for region in view.regions if region in users]
         for region in {client.region for client in self._clients if client.region}:
             ready = [c for c in self._clients if c.region is region and c.ready]
-            if ready and region.mailbox:
-                picture = region.mailbox.popleft()
+            picture = region.take() if ready else None
+            if picture:
                 for client in ready:
                     client.put_picture(picture)
                 ready = [client for client in ready if client.credit > 0]

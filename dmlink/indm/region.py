@@ -53,6 +53,13 @@ class Region:
         self.mailbox: collections.deque[Picture] = collections.deque(maxlen=None if lossless else 1)
         self._spare: list[bytearray] = []
 
+    def take(self) -> Picture | None:
+        """Return the picture that is to be sent next; None if the listener is just writing over it."""
+        try:
+            return self.mailbox.popleft()
+        except IndexError:
+            return None
+
     def memory(self, size: int) -> bytearray:
         """Return memory for a picture of `size` bytes: that of one sent or never sent, if it fits."""
         for take in (self._take_unsent, self._spare.pop):

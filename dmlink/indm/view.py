@@ -126,8 +126,8 @@ class View:
             self._copy(image, pixels_of(image), regions)
 
     def look(self, image: Any) -> None:
-        """Do the listener's work if it has heard nothing for long."""
-        if time.monotonic() - self.last_event > EVENTS_OVERDUE and self.observe(image):
+        """Do the listener's work if it has heard nothing for long; a replay never forgets an event."""
+        if not EVERY_EVENT and time.monotonic() - self.last_event > EVENTS_OVERDUE and self.observe(image):
             self.unannounced += 1
             if self.unannounced == UNANNOUNCED:
                 print("dmlink: DigitalMicrograph sends no events for this view; it is looked at instead.")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import csv
 import itertools
-import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmlink.frame import Axis
+from dmlink.recordings.file_names import FileNames, file_name
 from dmlink.recordings.writing import ROOM, ImageWriter
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Line = dict[str, Any]
 
 HEADS = "frame", "time"  # the first columns of each table
-ERRORS = "errors"  # the table beside those of the results
+TABLE = ".csv", ".parquet"
 
 
 class ResultWriter:
@@ -41,7 +42,7 @@ class ResultWriter:
 
     def line(self, at: int, frame: int, time: float, result: Any) -> Line:
         """Write the arrays of a frame's result as number `at`; return the line that tells of it."""
-        parts = _free(_parts(result, result.name or "result"), ERRORS, alike=_on_disk)
+        parts = _free(_parts(result, result.name or "result"))
         told = {name: self._part(at, name, part) for name, part in parts.items()}
         return {"frame": frame, "time": time, "at": at, "results": told}
 
@@ -55,7 +56,7 @@ class ResultWriter:
             values = part.values if part.kind == "image" else part.values[np.newaxis]
             y = part.y if part.kind == "image" else Axis()
             array = f"{'x'.join(str(n) for n in values.shape)} {values.dtype}"
-            key = f"{file_name(name)} {array}.ome.zarr"
+            key = _while_written(name, array)
             if key not in self._images:
                 self._images[key] = ImageWriter(
                     self._folder / key,
@@ -86,22 +87,15 @@ def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, result
 
 
-def _free(named: Iterable[tuple[str, Any]], *taken: str, alike: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return all that is named as a dict; a name like one that is taken gets a `'`, as in `Several`."""
+def _free(named: Iterable[tuple[str, Any]], *taken: str) -> dict[str, Any]:
+    """Return all that is named as a dict; a name that is taken gets a `'`, as among several results."""
     free: dict[str, Any] = {}
-    used = set(taken)
     for name, value in named:
         own = name
-        while alike(own) in used:
+        while own in free or own in taken:
             own += "'"
-        used.add(alike(own))
         free[own] = value
     return free
-
-
-def _on_disk(name: str) -> str:
-    """Return what two names share that cannot both be files: Windows does not tell `Mean` from `mean`."""
-    return file_name(name).casefold()
 
 
 def _columns(part: Any) -> dict[str, list[Any]]:
@@ -119,35 +113,41 @@ def _columns(part: Any) -> dict[str, list[Any]]:
     return {**columns, "label": labels} if labels else columns
 
 
-def file_name(name: str) -> str:
-    """Return a result's name as one that files can have everywhere."""
-    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(". ") or "result"
+def _while_written(name: str, array: str) -> str:
+    """Return where an array is until `finish`: before, it is not known what else there will be."""
+    plain = file_name(name)
+    alone = plain if plain == name.casefold() else f"{plain} {zlib.crc32(name.encode()):08x}"
+    return f"{alone} {array}.ome.zarr"
 
 
-def finish(folder: Path, lines: Callable[[], Iterable[Line]]) -> None:
+def finish(folder: Path, lines: Callable[[], Iterable[Line]], taken: Iterable[str] = ()) -> None:
     """Make tables of the lines, and give the images their names; done twice it changes nothing.
 
-    `lines()` yields them in the order of the frames, each time it is called.
+    `lines()` yields them in the order of the frames, each time it is called. `taken`: names of other files.
     """
     tables: dict[str, dict[str, type]] = {}
-    arrays: dict[str, str] = {}
+    arrays: dict[str, dict[str, str]] = {}  # by name: the kind of each array
     for line in lines():
         for name, part in line["results"].items():
             if "array" in part:
-                arrays.setdefault(name, part["array"])
+                arrays.setdefault(name, {}).setdefault(part["array"], part["kind"])
                 continue
             types = tables.setdefault(name, dict(zip(HEADS, (int, float), strict=True)))
             for column, values in part["columns"].items():
                 types[column] = _type([types.get(column), *(type(v) for v in values)])
+    names = FileNames(taken)
     for name, types in tables.items():
-        _write_table(folder / f"{file_name(name)}.csv", name, types, lines())
-    for name, array in arrays.items():
-        made, wanted = (folder / f"{file_name(name)}{end}.ome.zarr" for end in (f" {array}", ""))
-        if made.exists() and not wanted.exists():
-            made.rename(wanted)
-        if _about(wanted).get("kind") == "profile":
-            table = f"{name} profile" if name in tables else name  # the cell gives now this, now that
-            _write_profiles(wanted, folder / f"{file_name(table)}.csv", name, lines())
+        _write_table(folder / f"{names.take(name, TABLE)}.csv", name, types, lines())
+    for name, kinds in arrays.items():
+        ends = ["", *(f" {array}" for array in list(kinds)[1:])]  # the first has the name alone
+        profile = next(iter(kinds.values())) == "profile"
+        stem = names.take(name, [*(f"{end}.ome.zarr" for end in ends), *(TABLE if profile else ())])
+        for array, end in zip(kinds, ends, strict=True):
+            made, wanted = folder / _while_written(name, array), folder / f"{stem}{end}.ome.zarr"
+            if made.exists() and not wanted.exists():
+                made.rename(wanted)
+        if profile:
+            _write_profiles(folder / f"{stem}.ome.zarr", name, lines())
 
 
 def _type(types: list[Any]) -> type:
@@ -189,14 +189,15 @@ def _write_parquet(path: Path, types: dict[str, type]) -> None:
             writer.write_batch(batch)
 
 
-def _write_profiles(image: Path, path: Path, name: str, lines: Iterable[Line]) -> None:
+def _write_profiles(image: Path, name: str, lines: Iterable[Line]) -> None:
     """Write profiles as a table: a row for each frame, a column for each place on the axis."""
     import zarr
 
     array = zarr.open_array(image / "0", mode="r")
     x = Axis(*_about(image)["x"])
     kept = "x".join(str(n) for n in array.shape[1:]) + f" {array.dtype}"
-    with path.open("w", newline="", encoding="utf-8") as file:
+    table = image.with_name(image.name.replace(".ome.zarr", ".csv"))
+    with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         unit = f" {x.unit}" if x.unit else ""
         writer.writerow([*HEADS, *(f"{value:.9g}{unit}" for value in x.values(array.shape[2]))])

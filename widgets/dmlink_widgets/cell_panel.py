@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from dmlink.recordings.results import file_name
+from dmlink.recordings.file_names import file_name
 from dmlink_widgets import text
 from dmlink_widgets.colour import colour_of
 from dmlink_widgets.controls import control

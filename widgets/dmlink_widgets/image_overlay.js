@@ -263,7 +263,7 @@ export default {
       if (!pointer) return void (reading.textContent = "");
       const [row, column] = pointer.map(Math.floor);
       const places = [["x", column], ["y", row]].map(([name, pixel]) => {
-        const axis = model.get(name); // it tells where a pixel is, as cells reckon, not where its edge is
+        const axis = model.get(name); // where the pixel is, as cells reckon; ticks and ROIs tell of its edges
         return `${name} ${onAxis(axis, pixel).toPrecision(5)} ${axis[2] || "px"}`;
       });
       const value = model.get("value");

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tifffile
+
+from dmlink.recordings.file_names import file_name
 
 if TYPE_CHECKING:
     from dmlink.frame import Frame
@@ -18,8 +19,7 @@ def save(frame: Frame, folder: Path | str = ".") -> Path:
 
     Axes, time and tags are in the file's description, as JSON.
     """
-    source = re.sub(r"[^\w.-]+", "_", frame.source).strip("._")[:60] or "frame"
-    name = f"{source}-{frame.index:06d}"
+    name = f"{file_name(frame.source)}-{frame.index:06d}"
     about = {
         "source": frame.source,
         "index": frame.index,

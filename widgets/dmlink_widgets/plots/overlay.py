@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from dmlink.recordings.file_names import file_name
 from dmlink_widgets import text
 from dmlink_widgets.colour import COLOURS
 from dmlink_widgets.markers import places
@@ -54,7 +55,7 @@ class OverlayResult:
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
         found = {
-            f"-{_name(mark)}-{i}.csv": lambda mark=mark: table(columns_of(mark) or {})
+            f"-{file_name(_name(mark))}-{i}.csv": lambda mark=mark: table(columns_of(mark) or {})
             for i, mark in enumerate(self._marks, start=1)
         }
         return {**self.image.files(), **found}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from dmlink.recordings.results import file_name
+from dmlink.recordings.file_names import FileNames
 from dmlink_widgets import text
 from dmlink_widgets.figure import MARGIN, PLOT_SIZE
 from dmlink_widgets.image_figure import on_screen
@@ -48,11 +48,11 @@ class SeveralResults:
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Return what can be saved, by the end of the file's name."""
-        return {
-            f"-{file_name(name)}{end}": make
-            for name, plot in self.plots.items()
-            for end, make in plot.files().items()
-        }
+        names, files = FileNames(), {}
+        for name, plot in self.plots.items():
+            stem = names.take(name)
+            files.update({f"-{stem}{end}": make for end, make in plot.files().items()})
+        return files
 
     def _arrange(self, result: Several) -> None:
         """Make the plots that are missing, or are of another kind now; two threads come here."""
