@@ -32,6 +32,7 @@ TESTS = [
     "tests/test_lessons.py",
     "tests/test_browser.py",
     "tests/test_browser_pages.py",
+    "tests/test_browser_pictures.py",
 ]
 
 
