@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import itertools
 import os
 import pickle
@@ -21,6 +22,8 @@ from dmlink.ring import Ring
 from dmlink.worker import Load, Outcome, Prepare, Reply, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dmlink.frame import Frame
     from dmlink.program import Program
 
@@ -76,6 +79,7 @@ class Worker:
             If the process ended over it.
         """
         memory, block = self._ring.take(self._reply_size) if self._reply_size else (np.empty(0, np.uint8), "")
+        room = memory.size if block else 0
         data = frame.data
         task = Task(
             frame.block,
@@ -85,14 +89,18 @@ class Worker:
             values,
             reset,
             block,
-            self._reply_size if block else 0,
+            room,
             b"" if frame.block else data.tobytes(),
         )
         self._leases[frame.block] = frame
         late = f"It took longer than {self.timeout:g} s (--timeout)."
         reply = Reply(*self._ask(task, self.timeout, late))
         self._leases = {block: lease for block, lease in self._leases.items() if block in reply.held}
-        self._reply_size = max(self._reply_size, reply.wanted)
+        size = sum(reply.sizes)
+        if size > room:
+            self._reply_size = size + size // 4  # one that grows should fit for a while
+            memory, _ = self._ring.take(self._reply_size)
+            self._read_into(memory[:size], late)
         ends = itertools.accumulate(reply.sizes, initial=0)
         buffers = [memory[a:b] for a, b in itertools.pairwise(ends)]
         try:
@@ -139,11 +147,22 @@ class Worker:
     def _ask(self, request: Load | Task, seconds: float, late: str) -> Any:
         assert self._process.stdin  # noqa: S101 - we asked for it
         assert self._process.stdout  # noqa: S101
-        self._deadline = time.monotonic() + seconds, late
-        try:
+        with self._answering(seconds, late):
             pickle.dump(request, self._process.stdin, protocol=5)
             self._process.stdin.flush()
             return pickle.load(self._process.stdout)  # noqa: S301 - our own process
+
+    def _read_into(self, memory: np.ndarray, late: str) -> None:
+        assert isinstance(self._process.stdout, io.BufferedReader)  # noqa: S101 - we asked for it
+        with self._answering(self.timeout, late):
+            if self._process.stdout.readinto(memory.data) < memory.size:
+                raise EOFError
+
+    @contextlib.contextmanager
+    def _answering(self, seconds: float, late: str) -> Iterator[None]:
+        self._deadline = time.monotonic() + seconds, late
+        try:
+            yield
         except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
             raise WorkerDied(self._why or _ending(self._process)) from error
         finally:

@@ -1,7 +1,7 @@
 """The process that runs one Program: what it is asked, what it answers, and its main loop.
 
 It speaks with the kernel over its standard input and output. Pixels do not pass there: a frame, and a result
-that is large, are in shared memory.
+that is large, are in shared memory; the first result of a size comes through the pipe, behind its reply.
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ class Reply(NamedTuple):
     """An outcome on its way: pickled, its arrays apart if they are large. Both travel as plain tuples."""
 
     outcome: bytes
-    sizes: tuple[int, ...]  # of the arrays in shared memory, one behind the other
-    wanted: int  # bytes of shared memory that would have been useful
+    sizes: tuple[int, ...]  # of the arrays apart, one behind the other
     held: Collection[str]  # blocks of frames that the cell still looks at, in its state
 
 
@@ -118,14 +117,16 @@ def main() -> None:
         except (EOFError, OSError):
             leash.end()
         answer: Any
+        behind: Collection[np.ndarray] = ()
         if isinstance(request, Prepare):
             ahead.import_all(request.modules)
             continue
         if isinstance(request, Load):
             loaded, answer = _load(request)
         elif loaded:
-            answer = loaded.run(request)
+            answer, behind = loaded.run(request)
         pickle.dump(answer, replies, protocol=5)
+        replies.writelines(array.data for array in behind)
         replies.flush()
 
 
@@ -150,19 +151,23 @@ class Loaded:
         self._imported = limit.mapped() if self._memory else 0  # bytes that the process has mapped by now
         self._frames = -1  # bytes of frames at the last look
 
-    def run(self, task: Task) -> tuple[Any, ...]:
-        """Process one frame; return the items of a Reply."""
+    def run(self, task: Task) -> tuple[tuple[Any, ...], Collection[np.ndarray]]:
+        """Process one frame; return the items of a Reply, and the arrays that have to follow it."""
         if task.reset:
             self._instance.reset()
         self._instance.set(task.values)
         outcome = self._process(task)
         try:
-            reply = self._pack(outcome, task)
+            data, arrays = self._pack(outcome)
         except Exception as fault:  # noqa: BLE001 - a result that cannot be sent is the cell's mistake
             error = self._instance.explain(fault)
-            reply = _pickled(outcome._replace(result=None, error=error)), (), 0
+            data, arrays = _pickled(outcome._replace(result=None, error=error)), []
+        sizes = tuple(array.size for array in arrays)
+        if arrays and sum(sizes) <= task.reply_size:
+            np.concatenate(arrays, out=self._attached.array(task.reply_block, sum(sizes)))
+            arrays = []
         # a frame, or a part of it, that stays in the cell's state must not be written over
-        return *reply, self._attached.shown()
+        return (data, sizes, self._attached.shown()), arrays
 
     def _process(self, task: Task) -> Outcome:
         """Run the program on a frame, and catch what it prints and raises."""
@@ -220,8 +225,8 @@ class Loaded:
             self._frames = self._attached.size
             limit.set_limit(self._imported + self._frames + RESERVE + self._memory)
 
-    def _pack(self, outcome: Outcome, task: Task) -> tuple[bytes, tuple[int, ...], int]:
-        """Return the first items of a Reply; large arrays are put into the task's shared memory."""
+    def _pack(self, outcome: Outcome) -> tuple[bytes, list[np.ndarray]]:
+        """Return the outcome pickled, and the bytes of its arrays apart if they are large."""
         buffers: list[pickle.PickleBuffer] = []
         data = _pickled(outcome, buffers.append)
         arrays = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
@@ -229,13 +234,9 @@ class Loaded:
         if total + len(data) > MAX_RESULT:
             size, most = (total + len(data)) / 1e6, MAX_RESULT / 1e6
             raise ValueError(f"The result takes {size:.0f} MB; {most:.0f} MB are possible.")
-        if not arrays:
-            return data, (), 0
-        if total <= SMALL or total > task.reply_size:
-            wanted = 0 if total <= SMALL else total + total // 4  # one that grows should fit for a while
-            return _pickled(outcome), (), wanted
-        np.concatenate(arrays, out=self._attached.array(task.reply_block, total))
-        return data, tuple(array.size for array in arrays), 0
+        if not arrays or total > SMALL:
+            return data, arrays
+        return _pickled(outcome), []
 
 
 def _pickled(outcome: Outcome, apart: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:

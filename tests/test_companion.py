@@ -4,6 +4,7 @@ import ast
 import contextlib
 import itertools
 import sys
+import threading
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ from dmlink import Roi, bundle
 from dmlink import endpoint as endpoints
 from dmlink.indm.changes import Changes
 from dmlink.indm.protocol import CREDIT, FRAME, PING, PONG, SUBSCRIBE
+from dmlink.indm.region import Picture, Region
 from dmlink.simulator import Microscope
 
 SWITCHES = [
@@ -303,6 +305,46 @@ def test_what_fails_at_the_end_keeps_nothing_else_from_ending(tmp_path, monkeypa
             assert not (tmp_path / "endpoint.json").exists()
             until(link, lambda: link.state == "lost")
         assert dm.companion.output[-1] == "RuntimeError: DM does not want to"  # of the camera
+
+
+@pytest.fixture
+def restless():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns all the time
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("restless")
+def test_a_picture_is_sent_as_it_was_taken_though_the_listener_writes_the_next():
+    region, size, sent = Region(None), 256, 0
+    over = threading.Event()
+
+    def listen():
+        for i in range(30000):
+            memory = region.memory(size)
+            memory[:] = bytes([i % 251]) * size
+            region.mailbox.append(Picture(region, {"index": i}, memory))
+        over.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    while not over.is_set() or region.mailbox:
+        picture = region.take()
+        if picture:
+            sent += 1
+            assert set(picture.pixels) == {picture.header["index"] % 251}
+            region.give_back(picture.pixels)
+    listener.join()
+    assert sent
+
+
+def test_a_frame_of_a_slow_replay_is_one_frame_though_its_event_is_late():
+    constants = {"EVERY_EVENT": True, "EVENTS_OVERDUE": 0.0}
+    recording = Noise()
+    with linked(recording, fps=30, mode="lossless", constants=constants, events="queue") as (_, link):
+        numbers = [recording.number(link.next(5)) for _ in range(40)]
+    assert all(one != other for one, other in itertools.pairwise(numbers))
 
 
 # Never slowed

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -665,6 +666,29 @@ def test_what_does_not_fit_into_the_memory_of_a_lossless_link_is_counted_and_sai
         assert frames[-1].index - first.index == len(frames) + lost
         indexes = [frame.index for frame in frames]
         assert indexes == sorted(set(indexes))
+
+
+def test_a_lossless_link_keeps_order_and_count_when_the_view_is_opened_anew():
+    frame_bytes = 48 * 64 * 2
+    with linked(mode="lossless", constants={"LOSSLESS_BYTES": 12 * frame_bytes}) as (dm, link):
+        indexes = [link.next(5).index]
+        dm.wait_displayed(40)
+        before = _lost(until(link, lambda: "frames were lost" in link.reason and link.reason))
+        dm.restart_view(binning=2)
+        dm.wait_displayed(5)
+        shapes = []
+        while shapes.count((24, 32)) < 30:
+            frame = link.next(5)
+            indexes.append(frame.index)
+            shapes.append(frame.data.shape)
+        assert indexes == sorted(set(indexes))
+        assert shapes == sorted(shapes, reverse=True)  # all of the old view, then those of the new one
+        assert shapes.count((48, 64)) >= 12
+        assert _lost(link.reason) >= before
+
+
+def _lost(reason):
+    return int(re.match(r"(\d+) frames were lost", reason)[1])
 
 
 def test_readers_of_a_lossless_link_do_not_starve():

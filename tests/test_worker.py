@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -109,6 +110,44 @@ def test_large_images_come_back_through_shared_memory_and_small_ones_do_not(star
     assert [values.max() for values in results] == [4, 5, 6]  # none has taken another one's place
     del results
     assert worker._ring.lent == 0
+
+
+def test_a_result_of_a_new_size_is_not_copied_in_the_kernel(start):
+    worker = start("import numpy as np\nn: int = 8\nnp.full((n, n), frame.max(), np.float32)")
+    worker.process(full(1), {})
+    tracemalloc.start()
+    try:
+        result = worker.process(full(3), {"n": 2000}).result
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (result.values == 3).all()
+    assert result.values.nbytes == 16_000_000
+    assert peak < 1_000_000
+
+
+def test_without_shared_memory_large_results_come_back_too(start, monkeypatch):
+    monkeypatch.setattr("dmlink.ring._room_for", lambda _: False)
+    worker = start("import numpy as np\nn: int = 400\nnp.full((n, n), frame.max()), frame.mean(axis=0) * 2")
+    for value, n in ((1, 400), (2, 400), (3, 700), (4, 300)):
+        image, profile = worker.process(full(value), {"n": n}).result.results.values()
+        assert image.values.shape == (n, n)
+        assert (image.values == value).all()
+        assert (profile.values == 2 * value).all()
+    assert worker._ring.lent == 0
+
+
+def test_a_process_that_ends_while_its_result_comes_is_told(start, monkeypatch):
+    worker = start("import numpy as np\nnp.zeros((2000, 2000))")
+    read = worker._read_into
+
+    def killed_meanwhile(memory, late):
+        worker.kill()
+        read(memory, late)
+
+    monkeypatch.setattr(worker, "_read_into", killed_meanwhile)
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        worker.process(full(1), {})
 
 
 def test_several_numbers_come_back_by_name(start):
