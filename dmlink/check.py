@@ -92,6 +92,8 @@ def check(
     against = read_script(script) if against is None else against
     program = against if isinstance(against, Program) else against.program
     text = Path(script).read_text(encoding="utf-8")
+    if "process_recording(" in text:
+        raise ValueError(f"{script} processes a recording; what is checked are scripts for the live view.")
     compile(text, str(script), "exec", dont_inherit=True)
     cell = Instance(program)
     played = Played(frames)

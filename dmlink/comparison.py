@@ -153,4 +153,4 @@ def _listed(axes: Sequence[Axis]) -> str:
 
 def in_dm(text: str) -> str:
     """Return what DigitalMicrograph makes of a text."""
-    return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode()
+    return text.translate({0xB5: "u", 0x3BC: "u", 0xC5: "A", 0x212B: "A"}).encode("ascii", "replace").decode()

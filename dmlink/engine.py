@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +40,8 @@ class Worker:
     """The kernel's handle on one process: at first warm and idle, then running one Program."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "from dmlink.worker import main; main()"],
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", f"from dmlink.worker import main; main({os.getpid()})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -60,7 +61,7 @@ class Worker:
     def load(self, program: Program) -> str:
         """Give it the program to run; return why it cannot, or an empty text."""
         seconds = max(self.timeout, LOAD_SECONDS)
-        request = Load(program, self.memory)
+        request = Load(program, self.memory, tuple(sys.path), _folder())
         return str(self._ask(request, seconds, f"Its imports took longer than {seconds:g} s."))
 
     def prepare(self, modules: set[str]) -> None:
@@ -252,6 +253,13 @@ class Engine:
 
 
 engine = Engine()
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""  # somebody has removed it
 
 
 def _ending(process: subprocess.Popen[bytes]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,13 +14,13 @@ else:
     import select
 
 
-def hold(requests: int) -> None:
-    """Watch from a thread of its own; `requests` is the descriptor of the pipe from the kernel.
+def hold(requests: int, kernel: int) -> None:
+    """Watch from a thread of its own; `requests` is the descriptor of the pipe from the kernel, a process.
 
     So the main thread can read the pipe itself: to pass each frame's request from one thread to another
     would take longer than many a cell.
     """
-    threading.Thread(target=_watch, args=(requests,), name="dmlink-leash", daemon=True).start()
+    threading.Thread(target=_watch, args=(requests, kernel), name="dmlink-leash", daemon=True).start()
 
 
 def end() -> None:
@@ -29,10 +30,11 @@ def end() -> None:
     os._exit(0)
 
 
-def _watch(requests: int) -> None:
-    if sys.platform == "win32":
-        kernel = _winapi.OpenProcess(_winapi.SYNCHRONIZE, False, os.getppid())
-        _winapi.WaitForSingleObject(kernel, _winapi.INFINITE)
+def _watch(requests: int, kernel: int) -> None:
+    if sys.platform == "win32":  # the parent may be a venv's launcher, which lives as long as we do
+        with contextlib.suppress(OSError):  # it is gone already
+            process = _winapi.OpenProcess(_winapi.SYNCHRONIZE, False, kernel)
+            _winapi.WaitForSingleObject(process, _winapi.INFINITE)
     else:
         pipe = select.poll()
         pipe.register(requests, 0)  # nothing is asked of it but whether its other end is closed

@@ -160,11 +160,16 @@ class Link:
         if wanted == (self.roi, self.mode):
             return self
         if wanted not in self._parts or self._parts[wanted].closed:
-            part = Link(self.endpoint, self.source, *wanted)
-            part._wanted_endpoint = self._wanted_endpoint  # it finds the companion again as this one does
-            part._is_part = True
+            part = self.another(*wanted)
+            part._is_part = True  # noqa: SLF001 - of our own kind
             self._parts[wanted] = part
         return self._parts[wanted]
+
+    def another(self, roi: str | None, mode: str) -> Link:
+        """Return a link of its own to the same view, which finds the companion again as this one does."""
+        other = Link(self.endpoint, self.source, roi, mode)
+        other._wanted_endpoint = self._wanted_endpoint
+        return other
 
     def sources(self) -> tuple[Source, ...]:
         """Return the views that the companion can send: every image that is open in DigitalMicrograph."""

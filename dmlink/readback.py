@@ -69,7 +69,7 @@ def read_script(path: str | Path) -> LiveCell:
     namespace |= arrays
     head = [line for line in imports if not line.startswith("from __future__")]
     written = [text for _, text in parameters]
-    parts = ["\n".join(part) for part in (head, written, _body(above, process[0])) if part]
+    parts = ["\n".join(part) for part in (head, written, _body(above, tree, process[0])) if part]
     return LiveCell("\n\n".join(parts), name, namespace)
 
 
@@ -112,7 +112,12 @@ def _parameters(lines: list[str]) -> Iterator[tuple[int, str]]:
             raise ValueError(f"line {row}: '{line}' is not a parameter: write NAME = VALUE on one line.")  # noqa: TRY004
         name, value = assigned.targets[0].id, ast.get_source_segment(line, assigned.value) or ""
         comment = next((t.string[1:].strip() for t in _tokens(line) if t.type == tokenize.COMMENT), "")
-        hint, said = _declared(comment, ast.literal_eval(value))
+        try:
+            hint, said = _declared(comment, ast.literal_eval(value))
+        except ValueError:
+            raise ValueError(
+                f"line {row}: {name} = {value} is not a value: write a number or a text."
+            ) from None
         yield row, f"{name}: {hint} = {value}" + (f"  # {said}" if said else "")
 
 
@@ -140,7 +145,7 @@ def _declared(comment: str, value: object) -> tuple[str, str]:
     return type(value).__name__, comment
 
 
-def _body(text: str, process: ast.FunctionDef) -> list[str]:
+def _body(text: str, tree: ast.Module, process: ast.FunctionDef) -> list[str]:
     """Return the lines of process() as those of a cell: not indented, the last value not returned."""
     inside = set(inside_strings(_tokens(text)))
     lines = text.rstrip().split("\n")
@@ -150,7 +155,10 @@ def _body(text: str, process: ast.FunctionDef) -> list[str]:
         start = len(line.encode()[: last.col_offset].decode())
         lines[last.lineno - 1] = line[:start] + line[start:].removeprefix("return ")
     first = (process.body[0].lineno if process.lineno == process.body[0].lineno else process.lineno + 1) - 1
-    return [line if row in inside else line[4:] for row, line in enumerate(lines[first:], start=first + 1)]
+    behind = tree.body[tree.body.index(process) + 1 :]  # what a colleague has written there
+    end = _first(behind[0]) - 1 if behind else len(lines)
+    body = "\n".join(lines[first:end]).rstrip().split("\n")
+    return [line if row in inside else line[4:] for row, line in enumerate(body, start=first + 1)]
 
 
 def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:

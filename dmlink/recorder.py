@@ -81,7 +81,7 @@ class Recorder:
         self._first_time = 0.0
         self._told: dict[str, Any] = {}  # what the last line has said
         # a connection of its own, so that a slow disk holds up nobody else
-        self._link = type(link)(link.endpoint, link.source, link.roi, "lossless")
+        self._link = link.another(link.roi, "lossless")
         try:
             make_folder(self.path, overwrite=overwrite)
             self._journal = Journal(self.path / JOURNAL)
@@ -157,6 +157,7 @@ class Recorder:
 
     def _record(self) -> str:
         """Record until there is a reason to end, and return it."""
+        left_out = ""
         while True:
             if self._stopped is None and self._max_seconds and self.seconds > self._max_seconds:
                 self._stopped = time.monotonic()
@@ -164,20 +165,23 @@ class Recorder:
                 frame = self._link.next(LOOK_SECONDS)
             except TimeoutError:
                 if self._stopped is not None:
-                    return ""
+                    return left_out
                 self._write_results()
+                self.reason = self._link.reason
                 continue
-            if self._stopped is not None and self._is_late(frame, self._stopped):
-                return ""
+            self.reason = ""
+            if self._stopped is not None:
+                passed = time.monotonic() - self._stopped
+                if self._link.age(frame) < passed:
+                    return left_out  # it came afterwards
+                if passed > DRAIN_SECONDS:
+                    self.dropped += 1 + frame.dropped
+                    left_out = f"Frames were left out that still waited {DRAIN_SECONDS:g} s after the end."
+                    continue
             self._write(frame)
             self._write_results()
             if self._max_frames and self.frames >= self._max_frames:
                 return ""
-
-    def _is_late(self, frame: Frame, stopped: float) -> bool:
-        """Tell whether a frame came after `stop`, or its turn comes too late to wait for."""
-        passed = time.monotonic() - stopped
-        return self._link.age(frame) < passed or passed > DRAIN_SECONDS
 
     def _write(self, frame: Frame) -> None:
         if self._last and frame.index == self._last.index:

@@ -277,6 +277,8 @@ class Runner:
                 if frame is self._seen:
                     return frame
                 if self._paused or self._too_soon(frame):
+                    if self._seen and (self._values or self._reload):
+                        return self._seen  # nobody waits for the next one to see what a slider does
                     continue  # after a pause there will be a newer one
                 self._count(frame, rested)
                 if self.options.max_rate:

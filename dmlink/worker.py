@@ -37,10 +37,15 @@ WARM_BYTES = 24 << 20  # allocated and freed once, so that temporaries do not fa
 
 
 class Load(NamedTuple):
-    """A program to run, and the bytes that it may use beyond its imports (None: as many as there are)."""
+    """A program to run, and the bytes that it may use beyond its imports (None: as many as there are).
+
+    Modules and files are found from where the kernel finds them: its `sys.path` and its working folder.
+    """
 
     program: Program
-    memory: int | None = None
+    memory: int | None
+    path: tuple[str, ...]
+    folder: str
 
 
 class Prepare(NamedTuple):
@@ -99,8 +104,8 @@ class Reply(NamedTuple):
     held: Collection[str]  # blocks of frames that the cell still looks at, in its state
 
 
-def main() -> None:
-    """Run a program in this process, until the kernel closes the pipe or dies."""
+def main(kernel: int) -> None:
+    """Run a program in this process, until the kernel, a process number, closes the pipe or dies."""
     # The pipe is ours alone: what the cell's libraries write to the standard output must not get into it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupting the kernel is not meant for us
     requests = os.fdopen(os.dup(0), "rb")
@@ -109,7 +114,7 @@ def main() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     np.ones(WARM_BYTES, np.uint8)
-    leash.hold(requests.fileno())
+    leash.hold(requests.fileno(), kernel)
     loaded: Loaded | None = None
     while True:
         try:
@@ -131,6 +136,9 @@ def main() -> None:
 
 
 def _load(request: Load) -> tuple[Loaded | None, str]:
+    sys.path[:] = request.path
+    with contextlib.suppress(OSError):  # it has been removed
+        os.chdir(request.folder)
     try:
         return Loaded(request), ""
     except BaseException as error:  # noqa: BLE001 - whatever the cell's imports raise is for its panel
@@ -159,13 +167,13 @@ class Loaded:
         outcome = self._process(task)
         try:
             data, arrays = self._pack(outcome)
+            sizes = tuple(array.size for array in arrays)
+            if arrays and sum(sizes) <= task.reply_size:
+                np.concatenate(arrays, out=self._attached.array(task.reply_block, sum(sizes)))
+                arrays = []
         except Exception as fault:  # noqa: BLE001 - a result that cannot be sent is the cell's mistake
             error = self._instance.explain(fault)
-            data, arrays = _pickled(outcome._replace(result=None, error=error)), []
-        sizes = tuple(array.size for array in arrays)
-        if arrays and sum(sizes) <= task.reply_size:
-            np.concatenate(arrays, out=self._attached.array(task.reply_block, sum(sizes)))
-            arrays = []
+            data, sizes, arrays = _pickled(outcome._replace(result=None, error=error)), (), []
         # a frame, or a part of it, that stays in the cell's state must not be written over
         return (data, sizes, self._attached.shown()), arrays
 

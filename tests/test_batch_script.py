@@ -16,8 +16,10 @@ from dmlink.simulator.gatan_files import write_in_situ_raw, write_in_situ_tree
 CELL = """
 factor: (1, 9) = 2  # times
 state["n"] = state.get("n", 0) + 1
+began = state.setdefault("began", info.time)
 rows = Profile(factor * frame.mean(axis=0), scale=info.scale, unit=info.unit)
-{"mean": frame.mean(), "rows": rows, "sum": Image(frame * 2.0 + state["n"], scale=info.scale)}
+seconds = info.time - began
+{"mean": frame.mean() + seconds, "rows": rows, "sum": Image(frame * 2.0 + state["n"], scale=info.scale)}
 """
 AXES = [(0, 0.5, "nm")] * 2
 
@@ -54,9 +56,10 @@ def test_every_frame_is_in_the_results(tmp_path, frames, layout, background):
         assert running.output[-1].startswith("test: stopped, all frames are done. 9 frames processed")
         windows = {w.name.partition(" of ")[0] + w.name.partition(",")[1]: w for w in dm.windows()}
         cell = Instance(dmlink.read_script(path).program)
+        exposure = 0.5 if layout == "tree" else 0.25
         for i, frame in enumerate(frames):
             result = cell.process(
-                frame, Info(i, 0.0, Axis(0, 0.5, "nm"), Axis(0, 0.5, "nm"), None, source or "")
+                frame, Info(i, i * exposure, Axis(0, 0.5, "nm"), Axis(0, 0.5, "nm"), None, source or "")
             ).results
             assert windows["test mean"].data[0, i] == np.float32(result["mean"].value)
             assert np.array_equal(windows["test rows in time"].data[:, i], result["rows"].values.astype("f4"))

@@ -298,6 +298,17 @@ def test_another_program_looks_at_a_still_again(start, microscope):
     until(cell, lambda: cell.latest[1].value == 2.0)
 
 
+def test_a_slider_acts_on_a_still_though_only_every_tenth_frame_is_processed(start, microscope, link):
+    cell = start("gain: (1, 9) = 1\ngain * frame.mean()", every=10)
+    frames(cell, 2)
+    microscope.camera.pause()
+    while link.newest.index == cell.frame.index:
+        microscope.camera.step()
+        microscope.wait_displayed(1)
+    cell.set(gain=3)
+    until(cell, lambda: cell.latest[1].value == 3 * cell.frame.data.mean())
+
+
 # Parameters, state, pause
 
 
@@ -602,8 +613,7 @@ def test_stop_does_not_wait_for_long_imports(start, tmp_path, monkeypatch):
     begun = tmp_path / "begun"
     slow = f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(30)"
     (tmp_path / "slow.py").write_text(slow)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    engine.close()  # its spare does not know of that folder
+    monkeypatch.syspath_prepend(tmp_path)
     cell = start("import slow\nframe.mean()")
     until_true(begun.exists, 30)
     thread = cell._runner._thread

@@ -114,6 +114,12 @@ def test_a_script_that_is_none_is_refused(exported, change, error, said):
         check(path, frames(), cell)
 
 
+def test_a_script_for_recordings_is_refused(tmp_path):
+    path = export("frame.mean()", tmp_path / "script.py", target="batch")
+    with pytest.raises(ValueError, match="processes a recording"):
+        check(path, frames())
+
+
 def test_the_windows_have_the_name_that_the_script_has(exported):
     _, path = exported("frame.mean()", "from_the_notebook")
     assert check(path, frames(2), Program.from_cell("frame.mean()", "a_file")).equal

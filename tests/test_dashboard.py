@@ -111,6 +111,12 @@ def test_replay_bar_follows_and_leads(replay):
     bar._speed.value = 2.0
     bar._loop.value = False
     assert (replay.speed, replay.loop) == (2.0, False)
+    bar._speed.value = bar._speed.options["fastest"]
+    assert replay.speed is None
+    replay.speed = 5.0
+    wait_for(bar, lambda: bar._speed.value == 5.0)
+    replay.speed = None
+    wait_for(bar, lambda: bar._speed.label == "fastest")
     replay.seek(20)
     wait_for(bar, lambda: bar._slider.value == 20)
     assert not replay.playing

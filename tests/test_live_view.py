@@ -114,11 +114,28 @@ def test_roi_whose_new_name_is_refused_keeps_the_old_one(view, link):
 
 def test_recording_whose_folder_was_taken_away_does_not_end_what_is_said_of_the_view(view, link, tmp_path):
     view._record.widget.value = True
-    until(link, lambda: view._record.recorder.frames > 3)
+    recorder = view._record.recorder
+    until(link, lambda: recorder.frames > 3)
     view._record.widget.value = False
-    shutil.rmtree(view._record.recorder.path)
+    shutil.rmtree(recorder.path)
     wait_for(view, lambda: "stopped" in view._said.value)
     assert "left on disk" not in view._said.value
+
+
+def test_a_recording_goes_on_in_the_next_view_of_the_link(view, link):
+    view._record.widget.value = True
+    recorder = view._record.recorder
+    view.close()
+    other = LiveView(link)
+    seen(other)
+    assert other._record.widget.value
+    assert other._record.recorder is recorder
+    wait_for(other, lambda: "recording" in other._said.value)
+    other._record.widget.value = False
+    assert recorder.state == "stopped"
+    other._save()  # what is said of it comes after what was said of the recording
+    wait_for(other, lambda: "is written" in other._said.value)
+    other.close()
 
 
 def test_rectangle_drawn_moved_renamed_and_removed_in_the_notebook_is_so_in_the_microscope(view, link):

@@ -83,11 +83,16 @@ def test_the_button_the_magic_and_the_command_write_the_same_script(shell, link,
     assert len({path.read_text("utf-8") for path in written}) == 1
 
 
-def test_live_stop_and_export(shell, link, tmp_path):
+def test_live_stop_and_export(shell, link, tmp_path, monkeypatch):
     shell.run_cell_magic("live", "cell", "frame.mean()\n")
     path = shell.run_line_magic("live", f"export cell {tmp_path / 'cell.py'}")
     assert "def process(frame, info, state):" in path.read_text()
     cell = shell.run_line_magic("live", "cell")
+    with pytest.raises(UsageError, match=r"exists.*--overwrite"):
+        shell.run_line_magic("live", f"export cell {path}")
+    assert shell.run_line_magic("live", f"export cell '{path}' --overwrite") == path
+    monkeypatch.chdir(tmp_path)
+    assert shell.run_line_magic("live", r"export cell .\cell_dm.py").name.endswith(r"\cell_dm.py")
     shell.run_line_magic("live", "stop cell")
     assert not cell.running
 

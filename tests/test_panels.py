@@ -147,6 +147,7 @@ def test_what_comes_from_outside_is_escaped():
     [
         ("p: (0, 10, 2) = 4", "IntSlider", 6),
         ("p: (0.0, 1.0) = 0.5", "FloatSlider", 0.75),
+        ("p: (0.0, 5.0, 0.25) = 0.5", "FloatSlider", 2.25),
         ("p: int = 3", "IntText", 4),
         ("p: float = 3.5", "FloatText", 4.5),
         ("p: bool = True", "Checkbox", False),
@@ -161,6 +162,8 @@ def test_each_kind_of_parameter_has_its_control(line, widget, value):
     assert type(made).__name__ == widget
     made.value = value
     assert told == [("p", value)]
+    if widget == "FloatSlider":
+        assert format(value, made.readout_format) == str(value)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,16 @@ def test_changes_made_in_dm_are_in_the_cell(tmp_path):
     assert back.program.text == "n: (1, 9) = 4  # times\n\ntop = frame.max()\nn * top"
 
 
+def test_a_function_below_process_is_read_too(tmp_path):
+    path = export("frame.mean() + 1", tmp_path / "script.py")
+    text = path.read_text().replace("return frame.mean() + 1\n", "return twice(frame.mean()) + 1\n", 1)
+    place = text.index("return twice") + len("return twice(frame.mean()) + 1\n")
+    path.write_text(text[:place] + "\n\ndef twice(a):\n    return 2 * a\n" + text[place:])
+    back = dmlink.read_script(path)
+    assert back.program.text == "twice(frame.mean()) + 1"
+    assert back.run(np.full((3, 3), 5)).value == 11
+
+
 def test_what_cannot_be_read_back_is_told(tmp_path):
     path = tmp_path / "other.py"
     path.write_text("print(3)\n")
@@ -100,6 +110,9 @@ def test_what_cannot_be_read_back_is_told(tmp_path):
     text = path.read_text()
     path.write_text(text.replace("n = 2", "n = 20"))
     with pytest.raises(ValueError, match="line 1: 20 is outside 1 to 9"):
+        dmlink.read_script(path)
+    path.write_text(text.replace("n = 2", "n = 2 * 3"))
+    with pytest.raises(ValueError, match=r"n = 2 \* 3 is not a value"):
         dmlink.read_script(path)
     path.write_text(text.replace("def process", "def run"))
     with pytest.raises(ValueError, match="has 0 functions process"):

@@ -7,16 +7,18 @@ import json
 import multiprocessing
 import random
 import resource
+import socket
 import threading
 
 import numpy as np
 import pytest
 import zarr
 from disks import make_read_only, small_disk
-from microscopes import Noise, linked, until
+from microscopes import Noise, linked, microscope, run_companion, until
 
 import dmlink
-from dmlink import Roi
+from dmlink import Recorder, Roi
+from dmlink import endpoint as endpoints
 from dmlink.cli import main
 from dmlink.recordings.writing import JOURNAL, journal_lines
 
@@ -220,6 +222,47 @@ def test_nothing_is_overwritten_unless_told_and_then_only_what_dmlink_wrote(tmp_
         recorder = link.record(tmp_path / "gold", overwrite=True, max_frames=2)
         assert recorder.wait(10)
     assert len(pixels(recorder.path)) == 2
+
+
+def test_a_recording_without_a_frame_can_be_replaced(tmp_path):
+    with linked(fps=100) as (dm, link):
+        dm.close_view()
+        until(link, lambda: link.state == "waiting")
+        link.record(tmp_path / "gold").stop()
+        dm.restart_view()
+        recorder = link.record(tmp_path / "gold", overwrite=True, max_frames=2)
+        assert recorder.wait(10)
+    assert len(pixels(recorder.path)) == 2
+
+
+def test_a_recording_says_what_it_waits_for_and_finds_the_companion_at_another_port(tmp_path, monkeypatch):
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
+    with microscope(fps=100) as dm, dmlink.connect() as link, link.record(tmp_path / "gold") as recorder:
+        recorded(recorder, 3)
+        dm.companion.stop()
+        until(recorder._link, lambda: "No companion" in recorder.reason or "stopped" in recorder.reason, 10)
+        with socket.create_server(("127.0.0.1", endpoints.parse(dm.endpoint).port)):  # taken meanwhile
+            dm.endpoint = None
+            run_companion(dm)
+            recorded(recorder, recorder.frames + 3)
+        assert recorder.reason == ""
+
+
+def test_frames_that_cannot_be_written_in_time_after_the_end_are_counted(tmp_path, monkeypatch):
+    write, go = Recorder._write, threading.Event()
+    monkeypatch.setattr(Recorder, "_write", lambda *of: (go.wait(10), write(*of)))
+    monkeypatch.setattr("dmlink.recorder.DRAIN_SECONDS", 0.0)
+    with linked(fps=200) as (dm, link):
+        recorder = link.record(tmp_path / "gold")
+        dm.wait_displayed(20)
+        stopping = threading.Thread(target=recorder.stop)
+        stopping.start()
+        until(link, lambda: recorder._stopped is not None)
+        go.set()
+        stopping.join(20)
+    assert (recorder.state, recorder.frames) == ("stopped", 1)
+    assert recorder.dropped > 0
+    assert "were left out" in recorder.reason
 
 
 def test_a_missing_folder_is_told(tmp_path):

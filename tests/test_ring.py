@@ -8,7 +8,7 @@ import pytest
 from microscopes import SHM, Noise, leaving_no_blocks, linked
 
 from dmlink import ring as rings
-from dmlink.attachments import Attachments
+from dmlink.attachments import KEPT, Attachments
 from dmlink.ring import Ring
 
 
@@ -104,7 +104,21 @@ def test_a_worker_lets_go_of_blocks_that_are_gone():
         array, name = ring.take(size)
         assert len(attached.array(name, size)) == size
         del array
-    assert len(attached._blocks) <= 2
+    for _ in range(KEPT):
+        attached.array(name, size)
+    assert attached._blocks.keys() == {name}
+    ring.close()
+
+
+def test_blocks_that_come_in_turn_stay_open_and_are_the_kernels():
+    ring, attached = Ring(), Attachments()
+    arrays = [ring.take(5000) for _ in range(4)]
+    for _ in range(2 * KEPT):
+        blocks = [attached.array(name, 5000) is not None and attached._blocks[name] for _, name in arrays]
+    assert [attached._blocks[name] for _, name in arrays] == blocks
+    for block in blocks:
+        block.unlink()  # as Python does where there is no memory to map it
+    assert all(exists(name) for _, name in arrays)
     ring.close()
 
 

@@ -254,6 +254,19 @@ def test_the_words_of_an_error_are_bounded(start):
     assert len(worker.process(full(1), {}).error) < 3000
 
 
+def test_modules_and_files_are_found_from_where_the_notebook_finds_them(start, tmp_path, monkeypatch):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "filters_of_mine.py").write_text("factor = 2")
+    (tmp_path / "offset.txt").write_text("5")
+    start("frame.mean()")  # one that is warm already
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    worker = start("import filters_of_mine\nfrom pathlib import Path\n"
+                   "filters_of_mine.factor * frame.mean() + int(Path('offset.txt').read_text())")  # fmt: skip
+    assert worker.error == ""
+    assert worker.process(full(3), {}).result.value == 11
+
+
 def test_a_package_that_is_missing_is_an_error_of_the_cell(start):
     worker = start("import numpy as np\nimport no_such_package\nframe.mean()")
     assert worker.error == (

@@ -97,6 +97,13 @@ def streamed(parts, shape, dtype, size):
                 pixels = file.read(size)  # the rest of a frame may be in the next file
 
 
+def frame_seconds(header):
+    """Return seconds from frame to frame: in-situ cameras read out while they expose. Where unknown 1."""
+    path = "Acquisition:Parameters:High Level:Exposure (s)"
+    found, seconds = header.GetTagGroup().GetTagAsDouble(path)
+    return float(seconds) if found and seconds > 0 else 1.0
+
+
 def process_recording(name, caller, kinds, meaning, **about):
     """Run the process() of the calling script on every frame of its RECORDING."""
     names = own_names(caller, kinds)
@@ -106,11 +113,12 @@ def process_recording(name, caller, kinds, meaning, **about):
         header, n, frames = recorded(names["RECORDING"])
     except Exception as error:
         return print(f"{name}: set RECORDING on top. {names['RECORDING']!r} cannot be read: {error}")
-    batch = Batch(header, n, name, names, meaning, about)
+    batch, seconds = Batch(header, n, name, names, meaning, about), frame_seconds(header)
     main, told = DM.IsScriptOnMainThread(), time.monotonic()
     try:
         for batch.index, frame in enumerate(frames):
             batch.waiting = frame, batch.info(0, 0, None)
+            batch.waiting[1].time = batch.index * seconds
             batch.run()
             if main:
                 DM.DoEvents()  # so that windows are drawn, and can be closed

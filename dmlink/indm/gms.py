@@ -122,7 +122,7 @@ def unregister(listener: Any) -> None:
 def ascii_unit(unit: Any) -> str:
     """Return a unit as plain text; micrometres come from DM as bytes and crash it when sent back as such."""
     text = str(unit, "latin-1") if isinstance(unit, bytes) else str(unit or "")
-    return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
+    return text.translate({0xB5: "u", 0x3BC: "u", 0xC5: "A", 0x212B: "A"}).encode("ascii", "replace").decode()
 
 
 def clamped(rectangle: Sequence[float], height: int, width: int) -> tuple[int, int, int, int]:

@@ -207,6 +207,8 @@ def make_folder(path: Path, *, overwrite: bool = False) -> None:
 
 
 def _is_ours(path: Path) -> bool:
+    if (path / JOURNAL).is_file():
+        return True  # a recording that has ended before its first frame has no more
     try:
         told = json.loads((path / "zarr.json").read_text("utf-8"))
         return "dmlink" in told["attributes"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -93,7 +91,6 @@ class Microscope:
         self._started = self._closed = False
         self.displayed = 0
         self._last_shown = 0
-        self._display_times: deque[float] = deque(maxlen=10_000)
         self.escaped = self._desktop.escaped
         self.dialogs = self._workspace.dialogs
 
@@ -206,11 +203,6 @@ class Microscope:
         wanted = self.displayed + frames
         self.wait_until(lambda: self.displayed >= wanted, timeout, f"frame {wanted} on the display")
         return self.displayed
-
-    def display_rate(self, seconds: float = 1.0) -> float:
-        """Return the live view's frames displayed per second in the last `seconds`."""
-        since = time.monotonic() - seconds
-        return sum(shown >= since for shown in list(self._display_times)) / seconds
 
     def settle(self, timeout: float = 10.0) -> None:
         """Wait until DM has handled all events that wait now."""
@@ -338,7 +330,6 @@ class Microscope:
         if number > self._last_shown:
             self._last_shown = number
             self.displayed += 1
-            self._display_times.append(time.monotonic())
         self._workspace.changed()
 
     def _close_view(self) -> None:

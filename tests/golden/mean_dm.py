@@ -106,7 +106,7 @@ def dmlink_live():
     def ascii_text(text):
         """Return text as DM takes it: micro signs come from it as bytes, and crash it when sent back."""
         text = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
-        return text.replace("\u00b5", "u").replace("\u03bc", "u").encode("ascii", "replace").decode("ascii")
+        return text.translate({0xB5: "u", 0x3BC: "u", 0xC5: "A", 0x212B: "A"}).encode("ascii", "replace").decode()
 
     class Live(DM.Py_ScriptObject):
         """Processes a live view; nothing may escape from here into DM."""

@@ -97,18 +97,18 @@ class ContrastControls:
 
     def _set(self, _: Any) -> None:
         """Take what the controls say; what makes no sense waits until it does (1 to 99 while 9 is typed)."""
+        self.contrast = replace(
+            self.contrast,
+            gamma=float(self._gamma.value),
+            log=bool(self._log.value),
+            colours=str(self._map.value),
+        )
+        percentiles = float(self._low.value), float(self._high.value)
         with contextlib.suppress(ValueError):
-            percentiles = float(self._low.value), float(self._high.value)
             if percentiles != self.contrast.percentiles:
+                self.contrast = replace(self.contrast, percentiles=percentiles)
                 self._show(AUTOMATIC)
-            self.contrast = replace(
-                self.contrast,
-                percentiles=percentiles,
-                gamma=float(self._gamma.value),
-                log=bool(self._log.value),
-                colours=str(self._map.value),
-            )
-            self._changed()
+        self._changed()
 
     def _percentiles(self, low: float, high: float) -> None:
         self._show(AUTOMATIC)
@@ -130,6 +130,7 @@ class ContrastControls:
 
     def _locked(self, pressed: bool) -> None:
         if pressed != (None not in self.contrast.fixed):
+            self.histogram.chosen = list(self._limits) if pressed else []  # which a double click takes back
             self._show(self._limits if pressed else AUTOMATIC)
 
     def _show(self, limits: Limits) -> None:

@@ -107,13 +107,15 @@ class ImageFigure:
         top, left, bottom, right = self.window(h, w)
         top, bottom = max(top, empty), max(bottom, empty + 1)  # at least one that is not empty
         part = pixels[top - empty : bottom - empty, left:right]
-        size = max(self.canvas.area[2:]) // (4 if small else 1)
+        height, width = (px // (4 if small else 1) for px in self.canvas.area[2:])
+        longer = max(height, width)
         if part.ndim == 3:
             self.seen = None
-            data, self.limits = picture.encoded(part, size, lossless=lossless)
+            data, self.limits = picture.encoded(part, longer, lossless=lossless)
         else:
             contrast = contrast or Contrast()
-            self.seen = picture.reduced(part, size)
+            # where rows and columns are of different kinds, as time and place, few rows stay as they are
+            self.seen = picture.reduced(part, (height, width) if isinstance(self._size, tuple) else longer)
             self.limits = contrast.limits(self.seen)
             data = picture.encode(contrast.shown(self.seen, self.limits), lossless=lossless)
         with self.canvas.hold_sync():  # a picture goes with what it is of

@@ -21,14 +21,15 @@ from dmlink_widgets.cell_panel import CellPanel
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from dmlink.program import Program
 
 USAGE = (
-    "%live lists the live cells; %live NAME gives one; %live stop NAME (or --all); %live export NAME PATH; "
-    "%live debug NAME; %live load gallery/NAME"
+    "%live lists the live cells; %live NAME gives one; %live stop NAME (or --all); "
+    "%live export NAME PATH [--overwrite]; %live debug NAME; %live load gallery/NAME"
 )
 
 
@@ -46,7 +47,7 @@ class LiveMagics(Magics):
         self._next_input = shell.set_next_input
         self.panels: dict[str, CellPanel] = {}
         self._namespace = shell.user_ns
-        self._links: dict[str | None, Link] = {}  # those made here, by source
+        self._links: dict[tuple[Any, str | None], Link] = {}  # those made here, by endpoint and source
         shell.events.register("post_run_cell", self._follow_notebook)
 
     @magic_arguments()
@@ -100,11 +101,11 @@ class LiveMagics(Magics):
         %live                        list them
         %live NAME                   give one, to read its results or set its parameters
         %live stop NAME              stop one; --all for all
-        %live export NAME PATH       write one as a script for DigitalMicrograph
+        %live export NAME PATH       write one as a script for DigitalMicrograph; --overwrite replaces it
         %live debug NAME             put the last frame that failed, and the cell's text, into the notebook
         %live load gallery/NAME      put a ready cell into the notebook
         """
-        words = shlex.split(line)
+        words = [_unquoted(word) for word in shlex.split(line, posix=False)]  # paths may have backslashes
         if not words:
             return [panel.cell for panel in self.panels.values()]
         if len(words) == 1 and words[0] not in ("stop", "export", "debug", "load"):
@@ -114,13 +115,19 @@ class LiveMagics(Magics):
             for name in names:
                 self._panel(name).cell.stop()
             return None
-        if words[0] == "export" and len(words) == 3:
-            return self._panel(words[1]).cell.export(words[2])
+        if words[0] == "export" and len(words) in {3, 4} and words[3:] in ([], ["--overwrite"]):
+            return self._export(words[1], words[2], overwrite=len(words) == 4)
         if words[0] == "debug" and len(words) == 2:
             return self._debug(self._panel(words[1]).cell)
         if words[0] == "load" and len(words) == 2:
             return self._load(words[1])
         raise UsageError(USAGE)
+
+    def _export(self, name: str, path: str, *, overwrite: bool) -> Path:
+        try:
+            return self._panel(name).cell.export(path, overwrite=overwrite)
+        except (OSError, ValueError) as error:
+            raise UsageError(str(error)) from None
 
     def _debug(self, cell: LiveCell) -> None:
         try:
@@ -159,10 +166,10 @@ class LiveMagics(Magics):
         links = [v for v in named if isinstance(v, Link) and not v.closed]
         if links and source is None:
             return links[-1]
-        mine = self._links.get(source)
+        endpoint = links[-1].endpoint if links else None
+        mine = self._links.get((endpoint, source))
         if mine is None or mine.closed:
-            endpoint = links[-1].endpoint if links else None
-            mine = self._links[source] = connect(endpoint, source=source)
+            mine = self._links[endpoint, source] = connect(endpoint, source=source)
         return mine
 
 

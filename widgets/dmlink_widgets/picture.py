@@ -43,22 +43,27 @@ def encoded(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # infinities of both signs have no mean
-def reduced(pixels: Any, size: int) -> np.ndarray:
-    """Return the pixels as float32, averaged over blocks until no side is longer than `size`."""
-    step = max(1, -(-max(pixels.shape) // size))
-    if step == 1 or min(pixels.shape) < step:
-        return np.asarray(_magnitude(pixels[::step, ::step]), np.float32)
-    h, w = (n // step for n in pixels.shape)
-    pixels = pixels[: h * step, : w * step]
-    picked = range(0, step, max(1, step // SAMPLES))
+def reduced(pixels: Any, size: int | tuple[int, int]) -> np.ndarray:
+    """Return the pixels as float32, averaged over blocks until no side is longer than `size`.
+
+    The blocks are squares; given a (height, width), each side is reduced by itself.
+    """
+    longest = (max(pixels.shape),) * 2 if isinstance(size, int) else pixels.shape
+    sizes = (size, size) if isinstance(size, int) else size
+    dy, dx = (max(1, -(-n // most)) for n, most in zip(longest, sizes, strict=True))
+    if dy == dx == 1 or pixels.shape[0] < dy or pixels.shape[1] < dx:
+        return np.asarray(_magnitude(pixels[::dy, ::dx]), np.float32)
+    h, w = pixels.shape[0] // dy, pixels.shape[1] // dx
+    pixels = pixels[: h * dy, : w * dx]
+    picked_rows, picked_columns = (range(0, step, max(1, step // SAMPLES)) for step in (dy, dx))
     # row by row of the blocks, then column by column: many times as fast as NumPy's mean over two axes
-    rows = np.zeros((h, w * step), np.float32)
+    rows = np.zeros((h, w * dx), np.float32)
     grey = np.zeros((h, w), np.float32)
-    for i in picked:  # converted on the way: a copy would cost megabytes, and as much time again
-        np.add(rows, _magnitude(pixels[i::step]), out=rows, dtype=np.float32, casting="unsafe")
-    for i in picked:
-        grey += rows[:, i::step]
-    return grey / len(picked) ** 2
+    for i in picked_rows:  # converted on the way: a copy would cost megabytes, and as much time again
+        np.add(rows, _magnitude(pixels[i::dy]), out=rows, dtype=np.float32, casting="unsafe")
+    for i in picked_columns:
+        grey += rows[:, i::dx]
+    return grey / (len(picked_rows) * len(picked_columns))
 
 
 def encode(colours: np.ndarray, *, lossless: bool = False) -> bytes:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING
 
 from dmlink.summary import size
 from dmlink_widgets.toolbar import toggle
 
 if TYPE_CHECKING:
     from dmlink.link import Link
+    from dmlink.recorder import Recorder
+
+
+# by link: a recording goes on when its view is closed, and the next view of the link has it
+_running: weakref.WeakKeyDictionary[Link, Recorder] = weakref.WeakKeyDictionary()
 
 
 class RecordButton:
@@ -21,17 +27,19 @@ class RecordButton:
     widget : ipywidgets.ToggleButton
         The button.
     recorder : Recorder or None
-        The recording that runs, or ran last.
+        The recording that runs.
     said : str
-        How it goes, in a line; empty before the first recording.
+        How it goes or how it has ended, in a line; empty before the first recording.
     """
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self.recorder: Any = None
+        self.recorder: Recorder | None = None
         self.said = ""
         self.widget = toggle("circle", "Record beside this notebook; press again to stop", self._pressed)
         self.widget.add_class("dmlink-record")
+        if link in _running:  # a view that is shown again
+            self.widget.value = _running[link].state == "recording"
 
     def follow(self) -> None:
         """Look how it goes."""
@@ -49,17 +57,21 @@ class RecordButton:
             + (f" \u00b7 {recorder.reason}" if recorder.reason else "")
             + f" \u00b7 {recorder.path}"
         )
-        if recorder.state != "recording" and self.widget.value:
+        if recorder.state != "recording":
+            self.recorder = None  # that it has ended is said once
             self.widget.value = False
 
     def _pressed(self, pressed: bool) -> None:
         if not pressed:
-            if self.recorder is not None and self.recorder.state == "recording":
+            if self.recorder is not None:
                 self.recorder.stop()
             self.follow()
             return
         try:
-            self.recorder = self._link.record(time.strftime("recording-%Y%m%d-%H%M%S.zarr"))
+            self.recorder = _running.get(self._link)
+            if self.recorder is None or self.recorder.state != "recording":
+                self.recorder = self._link.record(time.strftime("recording-%Y%m%d-%H%M%S.zarr"))
+                _running[self._link] = self.recorder
             self.follow()
         except (OSError, ValueError) as error:
             self.said = str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.replay import Replay
 
-SPEEDS = {"1/10": 0.1, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "5": 5.0, "10": 10.0, "fastest": None}
+SPEEDS = {"1/10": 0.1, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "5": 5.0, "10": 10.0, "fastest": math.inf}
 
 
 class ReplayBar(Panel):
@@ -89,8 +90,10 @@ class ReplayBar(Panel):
         replay = self.replay
         for name, control in self._controls.items():
             value = getattr(replay, name)
-            if name == "speed" and value not in SPEEDS.values():
-                continue
+            if name == "speed":
+                value = math.inf if value is None else value
+                if value not in SPEEDS.values():
+                    continue
             if control.value != value:
                 self._shown[name] = value
                 control.value = value
@@ -109,6 +112,8 @@ class ReplayBar(Panel):
             self._ask(self.replay.play if value else self.replay.pause)
         elif name == "position":
             self._ask(lambda: self.replay.seek(int(value)))
+        elif name == "speed":
+            self._ask(lambda: setattr(self.replay, name, None if value == math.inf else value))
         else:
             self._ask(lambda: setattr(self.replay, name, value))
 
