@@ -302,9 +302,9 @@ def test_a_slider_acts_on_a_still_though_only_every_tenth_frame_is_processed(sta
     cell = start("gain: (1, 9) = 1\ngain * frame.mean()", every=10)
     frames(cell, 2)
     microscope.camera.pause()
-    while link.newest.index == cell.frame.index:
+    while (newest := link.newest.index) == cell.frame.index:
         microscope.camera.step()
-        microscope.wait_displayed(1)
+        until_true(lambda: link.newest.index > newest)
     cell.set(gain=3)
     until(cell, lambda: cell.latest[1].value == 3 * cell.frame.data.mean())
 
