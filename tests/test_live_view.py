@@ -122,7 +122,10 @@ def test_recording_whose_folder_was_taken_away_does_not_end_what_is_said_of_the_
     assert "left on disk" not in view._said.value
 
 
-def test_a_recording_goes_on_in_the_next_view_of_the_link(view, link):
+def test_a_recording_goes_on_in_the_next_view_of_the_link(view, link, monkeypatch):
+    def refuse(_):
+        raise OSError("no room here")
+
     view._record.widget.value = True
     recorder = view._record.recorder
     view.close()
@@ -135,6 +138,10 @@ def test_a_recording_goes_on_in_the_next_view_of_the_link(view, link):
     assert recorder.state == "stopped"
     other._save()  # what is said of it comes after what was said of the recording
     wait_for(other, lambda: "is written" in other._said.value)
+    monkeypatch.setattr(link, "record", refuse)
+    other._record.widget.value = True
+    assert not other._record.widget.value
+    wait_for(other, lambda: "no room here" in other._said.value)
     other.close()
 
 

@@ -41,11 +41,10 @@ def control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywid
         widget = ipywidgets.IntText(**common)
     elif bounded and p.minimum is not None and p.maximum is not None:
         step = p.step or (p.maximum - p.minimum) / FLOAT_STEPS
-        decimals = (
-            len(f"{step:.6f}".rstrip("0").partition(".")[2]) if p.step else math.ceil(-math.log10(step))
-        )
+        written = len(f"{step:.6f}".rstrip("0").partition(".")[2]) if p.step else 0
+        decimals = max(0, written, math.ceil(-math.log10(step)))
         widget = ipywidgets.FloatSlider(
-            min=p.minimum, max=p.maximum, step=step, readout_format=f".{max(0, decimals)}f", **common
+            min=p.minimum, max=p.maximum, step=step, readout_format=f".{decimals}f", **common
         )
     else:
         widget = ipywidgets.FloatText(**common)

@@ -68,10 +68,11 @@ class RecordButton:
             self.follow()
             return
         try:
-            self.recorder = _running.get(self._link)
-            if self.recorder is None or self.recorder.state != "recording":
-                self.recorder = self._link.record(time.strftime("recording-%Y%m%d-%H%M%S.zarr"))
-                _running[self._link] = self.recorder
+            running = _running.get(self._link)
+            if running is None or running.state != "recording":
+                running = self._link.record(time.strftime("recording-%Y%m%d-%H%M%S.zarr"))
+                _running[self._link] = running
+            self.recorder = running
             self.follow()
         except (OSError, ValueError) as error:
             self.said = str(error)
