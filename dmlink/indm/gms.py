@@ -9,7 +9,7 @@ from typing import Any, Iterator, Sequence
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.info import Axis
+from dmlink.indm.info import Axis, ascii_text
 
 RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
 CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
@@ -45,7 +45,7 @@ def axis(image: Any, dimension: int) -> Axis:
     origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
     if not (math.isfinite(origin) and math.isfinite(scale)):
         return Axis()
-    return Axis(float(origin), float(scale), ascii_unit(unit))
+    return Axis(float(origin), float(scale), ascii_text(unit))
 
 
 def pixels_of(image: Any) -> np.ndarray:
@@ -58,7 +58,7 @@ def pixels_of(image: Any) -> np.ndarray:
     """
     try:
         array: np.ndarray = image.GetNumArray()
-    except Exception as error:  # noqa: BLE001 - what DM raises for colour images is not known
+    except Exception as error:  # what DM raises for colour images is not known
         raise ValueError(
             f"DigitalMicrograph does not give the pixels of {str(image.GetName())!r} to Python: {error}"
         ) from None
@@ -77,16 +77,41 @@ def pixels_of(image: Any) -> np.ndarray:
 def shown_images() -> Iterator[Any]:
     """Yield every image that has a window, the one in front first, but not the results that dmlink shows."""
     seen = set()
-    for i in range(-1, DM.CountImageDocuments()):
+    for image in _open_images():
         try:
-            image = DM.GetFrontImage() if i < 0 else _with_window(DM.GetImageDocument(i))
             number = image.GetID()
-        except Exception:  # noqa: BLE001, S112 - without a window or an image, or closed just now
+        except Exception:  # closed just now
             continue
-        if number not in seen and not _is_ours(image):
+        if number not in seen and not is_ours(image):
             seen.add(number)
             yield image
         del image  # DM frees an image only when Python has let go of it
+
+
+def _open_images() -> Iterator[Any]:
+    """Yield the image in front, then those of all documents; some of them twice."""
+    with contextlib.suppress(Exception):  # there is none
+        yield DM.GetFrontImage()
+    try:
+        n = DM.CountImageDocuments()
+    except Exception:
+        yield from _images_behind()
+        return
+    for i in range(n):
+        with contextlib.suppress(Exception):  # without a window or an image, or closed just now
+            yield _with_window(DM.GetImageDocument(i))
+
+
+def _images_behind() -> Iterator[Any]:
+    """Yield the images behind the one in front, as far as GMS finds one after the other."""
+    seen = set()
+    with contextlib.suppress(Exception):  # there is none, or GMS does not know what is next
+        image = DM.GetFrontImage()
+        while image is not None and image.GetID() not in seen:
+            seen.add(image.GetID())
+            image = image.FindNextImage()
+            if image is not None:
+                yield image
 
 
 def live_view() -> Any:
@@ -94,7 +119,7 @@ def live_view() -> Any:
     for image in shown_images():
         try:
             pixels_of(image)
-        except ValueError:
+        except Exception:
             continue
         return image
     return None
@@ -105,12 +130,40 @@ def _with_window(document: Any) -> Any:
     return document.GetImage(0)
 
 
-def _is_ours(image: Any) -> bool:
+def is_ours(image: Any) -> bool:
+    """Tell whether dmlink has made the image, to show a result."""
     try:
         found, value = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
-    except Exception:  # noqa: BLE001 - an image whose tags cannot be read is not one that we have made
+    except Exception:  # an image whose tags cannot be read is not one that we have made
         return False
     return bool(found and value)
+
+
+def has_window(image: Any) -> bool:
+    """Tell whether an image still has a window, where no listener says that it was closed."""
+    try:
+        return image.GetOrCreateImageDocument().GetWindow() is not None
+    except Exception:
+        return False
+
+
+@contextlib.contextmanager
+def unless_closed(image: Any) -> Iterator[None]:
+    """Go on after whatever fails inside because the image's window was closed meanwhile."""
+    try:
+        yield
+    except Exception:
+        if has_window(image):
+            raise
+
+
+def delete_image(image: Any) -> None:
+    """Close an image's window and let DM free it."""
+    try:
+        DM.DeleteImage(image)
+    except Exception:
+        with contextlib.suppress(Exception):
+            DM.CloseImage(image)
 
 
 def unregister(listener: Any) -> None:
@@ -119,10 +172,29 @@ def unregister(listener: Any) -> None:
         listener.UnregisterAllListeners()
 
 
-def ascii_unit(unit: Any) -> str:
-    """Return a unit as plain text; micrometres come from DM as bytes and crash it when sent back as such."""
-    text = str(unit, "latin-1") if isinstance(unit, bytes) else str(unit or "")
-    return text.translate({0xB5: "u", 0x3BC: "u", 0xC5: "A", 0x212B: "A"}).encode("ascii", "replace").decode()
+def line_on(image: Any) -> tuple[float, ...] | None:
+    """Return the first line drawn on the image, (y0, x0, y1, x1) in pixels; None without one."""
+    display = display_of(image)
+    for i in range(display.CountROIs() if display is not None else 0):
+        with contextlib.suppress(Exception):  # only the attempt tells whether it is a line
+            x0, y0, x1, y1 = display.GetROI(i).GetLine()
+            line = float(y0), float(x0), float(y1), float(x1)
+            if np.isfinite(line).all():
+                return line
+    return None
+
+
+def line_from(line: tuple[float, ...] | None, top: int, left: int) -> tuple[float, ...] | None:
+    """Return the line in pixels of the region that begins at (top, left); it may reach beyond it."""
+    return line and tuple(v - corner for v, corner in zip(line, (top, left, top, left)))
+
+
+def display_of(image: Any) -> Any:
+    """Return how the image is displayed; None if its window has just been closed."""
+    try:
+        return image.GetImageDisplay(0)
+    except Exception:  # how GMS says it is not known
+        return None
 
 
 def clamped(rectangle: Sequence[float], height: int, width: int) -> tuple[int, int, int, int]:

@@ -33,6 +33,14 @@ class Axis(NamedTuple):
         return self.origin + self.scale * np.arange(n)
 
 
+def ascii_text(text: Any) -> str:
+    """Return text as DM takes it; micro signs come from DM as bytes and crash it when sent back as such."""
+    plain = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
+    return (
+        plain.translate({0xB5: "u", 0x3BC: "u", 0xC5: "A", 0x212B: "A"}).encode("ascii", "replace").decode()
+    )
+
+
 class Info:
     """The circumstances of one frame, as `info` in a cell.
 
@@ -53,9 +61,14 @@ class Info:
         The name of the image in DigitalMicrograph.
     tags : dict
         Exposure, binning and the like, where the microscope gives them.
+    rois : dict
+        The rectangles that are drawn on the live view, by name, each (top, left, bottom, right) in pixels of
+        the frame; they may reach beyond it. In DigitalMicrograph, which has no names: "roi", "roi 2" ...
+    log : dict
+        The newest number of other instruments at `time`, by name; empty in DigitalMicrograph.
     """
 
-    __slots__ = ("index", "line", "roi", "source", "tags", "time", "x", "y")
+    __slots__ = ("index", "line", "log", "roi", "rois", "source", "tags", "time", "x", "y")
 
     def __init__(
         self,
@@ -67,6 +80,8 @@ class Info:
         source: str = "",
         tags: dict[str, Any] | None = None,
         line: tuple[float, ...] | None = None,
+        log: dict[str, float] | None = None,
+        rois: dict[str, tuple[int, int, int, int]] | None = None,
     ) -> None:
         self.index = index
         self.time = time
@@ -76,6 +91,8 @@ class Info:
         self.source = source
         self.tags = {} if tags is None else tags
         self.line = line
+        self.log = {} if log is None else log
+        self.rois = {} if rois is None else rois
 
     @property
     def scale(self) -> float:

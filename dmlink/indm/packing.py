@@ -9,7 +9,6 @@ import numpy as np
 
 from dmlink.indm.protocol import ProtocolError
 
-COMPRESS = False  # True: pixels are packed for links that can unpack them; needs the package numcodecs
 HEAD = struct.Struct("<4xIII")  # of a Blosc 1 buffer: versions and flags; bytes unpacked, of a block, packed
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import os
+import re
 import struct
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
@@ -23,6 +25,7 @@ PREFIX = struct.Struct("<4sBxxxIQ")  # magic, kind, three spare bytes, header le
 HELLO, AUTH, WELCOME, SOURCES, SUBSCRIBE, CREDIT, FRAME, ROI = range(1, 9)
 SHOW, HIDE, PING, PONG, EVENT, ERROR, BYE = range(9, 16)
 KINDS = range(HELLO, BYE + 1)
+STATES = ("live", "waiting")  # of what a link has subscribed to
 BLOSC = "blosc"  # how the pixels of a FRAME may be packed: a Blosc 1 buffer, LZ4 of shuffled bits
 WITH_PIXELS = (FRAME, SHOW)  # no other kind has a payload
 
@@ -33,12 +36,23 @@ HANDSHAKE_SECONDS = 3.0
 PING_SECONDS = 3.0  # who has heard nothing for so long asks
 DEAD_SECONDS = 8.0  # who has heard nothing for so long takes the other end for dead
 
+MAX_NAME = 200  # letters of a name: of a view, an ROI, a shown result
+NONCE = re.compile(r"[0-9A-Za-z_-]{32,128}")
+
 # What DigitalMicrograph can hold (dtype.str without byte order): real, complex, and boolean images.
 DTYPES = frozenset(["b1", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8", "c8", "c16"])
 
 
 class ProtocolError(ValueError):
     """The peer sent something that is not a message of this protocol; the text names the fault."""
+
+
+class RefusedError(ValueError):
+    """The peer asks for something that cannot be; the text says why. Its connection goes on."""
+
+
+# What working with a header that is a JSON object, and not what this protocol says, may raise.
+MALFORMED = (ProtocolError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class Message(NamedTuple):
@@ -95,7 +109,10 @@ def unpack_header(data: Any) -> dict[str, Any]:
         If the bytes are not a JSON object in UTF-8.
     """
     try:
-        header = _decode(bytes(data).decode("utf-8"))
+        text = bytes(data).decode("utf-8")
+        header = _decode(text)
+        if "\\ud" in text.lower():  # written as escapes, halves of letters could come that are no text
+            json.dumps(header, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"The header of a message is not JSON in UTF-8: {error}.") from None
     if not isinstance(header, dict):
@@ -197,6 +214,52 @@ class Decoder:
         return True
 
 
+def in_parts(
+    items: Sequence[Any], room: int = MAX_HEADER // 2
+) -> Iterator[tuple[list[Any], dict[str, bool]]]:
+    """Cut a list into parts that each fit into a header with `room` bytes for them.
+
+    Yield each part, and flags for its header: `continued` if it is not the first, `more` if it is not the
+    last. An empty list has one empty part.
+    """
+    parts: list[list[Any]] = [[]]
+    left = room
+    for item in items:
+        size = len(_encode(item)) + 1
+        if size > left and parts[-1]:
+            parts.append([])
+            left = room
+        parts[-1].append(item)
+        left -= size
+    for i, part in enumerate(parts):
+        flags = {"continued": i > 0, "more": i + 1 < len(parts)}
+        yield part, {name: True for name, on in flags.items() if on}
+
+
+def is_name(text: Any) -> bool:
+    """Tell whether this can be the name of a view, an ROI or a shown result."""
+    return isinstance(text, str) and 0 < len(text) <= MAX_NAME and text.isprintable()
+
+
+def is_nonce(text: Any) -> bool:
+    """Tell whether this is 32 to 128 letters, digits, - and _."""
+    return isinstance(text, str) and bool(NONCE.fullmatch(text))
+
+
+def state_in(header: dict[str, Any]) -> tuple[str, str]:
+    """Return (state, reason) that a companion tells of a subscription.
+
+    Raises
+    ------
+    ProtocolError
+        If there is no such state.
+    """
+    state, reason = header.get("state"), header.get("reason", "")
+    if state not in STATES or not isinstance(reason, str):
+        raise ProtocolError(f"A subscription is live or waiting, not {state!r:.50} for {reason!r:.50}.")
+    return state, reason
+
+
 def nonce() -> str:
     """Return 32 random bytes as hexadecimal text."""
     return os.urandom(32).hex()
@@ -220,9 +283,22 @@ def _not_json(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text:.20}... is too large a number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text.lstrip("-")) > 20:
+        raise ValueError(f"{text:.20}... is too large a number")
+    return int(text)
+
+
 # made once: json.dumps and json.loads would make them anew for each message, which doubles its cost
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-_decode = json.JSONDecoder(parse_constant=_not_json).decode
+_decode = json.JSONDecoder(parse_constant=_not_json, parse_float=_number, parse_int=_whole).decode
 
 
 def _is_known(dtype: str) -> bool:

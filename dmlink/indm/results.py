@@ -1,38 +1,40 @@
-"""The kinds of result that a cell can give, in the notebook and in DigitalMicrograph alike."""
+"""The kinds of result that a cell can have, in the notebook and in DigitalMicrograph alike."""
 
 from __future__ import annotations
 
 import io
 import sys
-from typing import Any, Iterator, Union
+from itertools import compress
+from typing import Any, Callable, Iterator, Union
 
 import numpy as np
 
 from dmlink.indm.info import Axis
+from dmlink.indm.unmasked import plain_number, unmasked
 
-Result = Union["Scalar", "Profile", "Image"]  # drawn, each in a plot of its own
-Written = Union["Points", "Boxes", "Table", "Text", "Overlay", "Several"]  # said where nothing is drawn
+Result = Union[
+    "Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Several", "Table", "Text", "Event"
+]
+Drawn = Union["Scalar", "Profile", "Image"]  # the kinds that the companion draws in windows of DM
 
 MAX_ROWS = 50  # of a table in a text: what fits on a screen
 MAX_BYTES = 512 << 20  # of an image or a profile: 8192 x 8192 numbers of 8 bytes
-MAX_SEVERAL = 16  # results at once: what still can be looked at
+MAX_SEVERAL = 16  # results side by side: what can still be looked at
 
 
 class Scalar:
     """A number for each frame, or several with names: drawn as a strip chart.
 
-    `value` is a float or a dict of floats, in `unit`; None in a dict is NaN.
+    `value` is a float or a dict of floats, in `unit`; None and what is masked are NaN.
     """
 
     kind = "scalar"
 
     def __init__(self, value: Any, unit: str = "", name: str = "") -> None:
         if isinstance(value, dict):
-            self.value: float | dict[str, float] = {
-                str(k): float("nan" if v is None else v) for k, v in value.items()
-            }
+            self.value: float | dict[str, float] = {str(k): float(plain_number(v)) for k, v in value.items()}
         else:
-            self.value = float(value)
+            self.value = float(plain_number(value))
         self.unit = str(unit)
         self.name = str(name)
 
@@ -51,7 +53,10 @@ class Scalar:
 
 
 class Profile:
-    """A curve for each frame: `values` of shape (n,) over the axis `x`; `value_unit` is the unit of y."""
+    """A curve for each frame: `values` of shape (n,) over the axis `x`; `value_unit` is the unit of y.
+
+    With `waterfall` a panel first shows the last curves below each other, as an image over time.
+    """
 
     kind = "profile"
 
@@ -63,6 +68,7 @@ class Profile:
         unit: str = "",
         value_unit: str = "",
         name: str = "",
+        waterfall: bool = False,
     ) -> None:
         self.values = _numeric(values, "profile")
         if self.values.ndim != 1:
@@ -70,6 +76,7 @@ class Profile:
         self.x = Axis(float(origin), float(scale), str(unit))
         self.value_unit = str(value_unit)
         self.name = str(name)
+        self.waterfall = bool(waterfall)
 
     @property
     def text(self) -> str:
@@ -110,42 +117,56 @@ class Points:
     """Places on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0.
 
     `labels` are n texts, or nothing; `tails` are n arrays of shape (m, 2), where each has been before, oldest
-    first, or nothing.
+    first, or nothing. A place that is masked, NaN or infinite is left out, with its label and tail.
     """
 
     kind = "points"
 
     def __init__(self, yx: Any, name: str = "", labels: Any = None, tails: Any = None) -> None:
-        self.yx = _places(yx, "y, x")
+        places, there = _places(yx, "y, x")
+        self.yx = places[there]
         self.name = str(name)
-        self.labels = _labels(labels, len(self.yx))
-        self.tails = tuple(_places(tail, "y, x") for tail in (() if tails is None else tails))
-        if self.tails and len(self.tails) != len(self.yx):
-            raise ValueError(f"{len(self.tails)} tails for {len(self.yx)} points: give one to each.")
+        self.labels = _labels(labels, there)
+        tails = [] if tails is None else list(tails)
+        if tails and len(tails) != len(there):
+            raise ValueError(f"{len(tails)} tails for {len(there)} points: give one to each.")
+        known = [_places(tail, "y, x") for tail in compress(tails, there)]
+        self.tails = tuple(been[where] for been, where in known)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns of a table of the places, each of shape (n,): `label` if there are any, `y`, `x`."""
+        return _labelled(self.labels, y=self.yx[:, 0], x=self.yx[:, 1])
 
     @property
     def text(self) -> str:
         """The places as a table."""
-        return _listed(self.labels, y=self.yx[:, 0], x=self.yx[:, 1])
+        return Table(self.columns).text
 
 
 class Boxes:
     """Rectangles on the frame: `tlbr` of shape (n, 4), top, left, bottom, right in pixels; n may be 0.
 
-    `labels` are n texts, or nothing.
+    `labels` are n texts, or nothing. A box with a side that is masked, NaN or infinite is left out.
     """
 
     kind = "boxes"
 
     def __init__(self, tlbr: Any, name: str = "", labels: Any = None) -> None:
-        self.tlbr = _places(tlbr, "top, left, bottom, right")
+        places, there = _places(tlbr, "top, left, bottom, right")
+        self.tlbr = places[there]
         self.name = str(name)
-        self.labels = _labels(labels, len(self.tlbr))
+        self.labels = _labels(labels, there)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns of a table of the rectangles, each of shape (n,): `label` if there are any, sides."""
+        return _labelled(self.labels, **dict(zip(("top", "left", "bottom", "right"), self.tlbr.T)))
 
     @property
     def text(self) -> str:
         """The rectangles as a table."""
-        return _listed(self.labels, **dict(zip(("top", "left", "bottom", "right"), self.tlbr.T)))
+        return Table(self.columns).text
 
 
 class Overlay:
@@ -195,8 +216,7 @@ class Several:
             if isinstance(result, Several):
                 raise TypeError(f"The result {str(key)!r} is itself several: put all of them side by side.")
             own = str(key) if isinstance(results, dict) or not result.name else result.name
-            while own in self.results:
-                own += "'"
+            own = free_name(own, self.results.__contains__)
             result.name = result.name or own
             self.results[own] = result
         self.name = str(name)
@@ -246,6 +266,27 @@ class Text:
         self.name = str(name)
 
 
+class Event:
+    """Something that happens in some frames: `text` says what, and `when` whether it has in this one.
+
+    A cell that ends with an Event on every frame has one kind of result, whether it happens or not. NaN and a
+    masked `when` count as not happened.
+
+    Attributes
+    ----------
+    happened : bool
+    text : str
+        What has happened; empty if nothing has.
+    """
+
+    kind = "event"
+
+    def __init__(self, text: Any = "", when: Any = True, name: str = "") -> None:
+        self.happened = bool(when) and not (isinstance(when, (float, np.floating)) and np.isnan(when))
+        self.text = (str(text) or str(name) or "event") if self.happened else ""
+        self.name = str(name)
+
+
 def as_result(value: Any, name: str = "") -> Any:
     """Give a cell's last value its obvious meaning.
 
@@ -261,7 +302,7 @@ def as_result(value: Any, name: str = "") -> Any:
     """
     if value is None:
         return None
-    if isinstance(value, (Scalar, Profile, Image, Points, Boxes, Table, Text, Overlay, Several)):
+    if isinstance(value, (Scalar, Profile, Image, Points, Boxes, Table, Text, Event, Overlay, Several)):
         value.name = value.name or name
         return value
     if isinstance(value, str):
@@ -280,10 +321,11 @@ def as_result(value: Any, name: str = "") -> Any:
     if array.dtype.kind in "biuf":
         if array.ndim == 0:
             return Scalar(array.item(), name=name)
+        values = value if isinstance(value, np.ma.MaskedArray) else array
         if array.ndim == 1:
-            return Profile(array, name=name)
+            return Profile(values, name=name)
         if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
-            return Image(array, name=name)
+            return Image(values, name=name)
     raise TypeError(
         f"The cell's last line gives this: {_described(value)}, which cannot be shown."
         f"{_advice(value, array)} End the cell with a number, a dict of numbers, a 1-D array (profile), "
@@ -292,9 +334,23 @@ def as_result(value: Any, name: str = "") -> Any:
     )
 
 
+def events_in(result: Any) -> list[str]:
+    """Return what has happened according to a result, or to one of several."""
+    if isinstance(result, Several):
+        return [text for one in result.results.values() for text in events_in(one)]
+    return [result.text] if isinstance(result, Event) and result.happened else []
+
+
+def free_name(name: str, is_taken: Callable[[str], bool]) -> str:
+    """Return a name with as many `'` appended as it takes until `is_taken` is false for it."""
+    while is_taken(name):
+        name += "'"
+    return name
+
+
 def _as_array(value: Any) -> np.ndarray:
     try:
-        return np.asarray(value)
+        return unmasked(value)
     except ValueError:  # lists of unequal lengths
         return np.empty(0, object)
 
@@ -345,7 +401,13 @@ def _numeric(values: Any, what: str) -> np.ndarray:
             f"This {what} of shape {array.shape} and type {array.dtype} has {array.nbytes >> 20} MiB; at "
             f"most {MAX_BYTES >> 20} are shown: bin it, or cut a part out."
         )
-    if array.dtype.kind == "f" and np.isnan(array[(0,) * array.ndim]) and np.isnan(array).all():
+    masked = isinstance(values, np.ma.MaskedArray)  # on purpose
+    if (
+        array.dtype.kind == "f"
+        and not masked
+        and np.isnan(array[(0,) * array.ndim])
+        and np.isnan(array).all()
+    ):
         raise ValueError(
             f"This {what} is nothing but NaN: look for a division by zero or a mean of nothing, or end the "
             "cell with None where there is nothing to show."
@@ -353,28 +415,29 @@ def _numeric(values: Any, what: str) -> np.ndarray:
     return array
 
 
-def _labels(labels: Any, n: int) -> tuple[str, ...]:
+def _labels(labels: Any, there: np.ndarray) -> tuple[str, ...]:
+    """Return the labels of those places that are there."""
     texts = () if labels is None else tuple(str(label) for label in labels)
-    if texts and len(texts) != n:
-        raise ValueError(f"{len(texts)} labels for {n} places: give one to each.")
-    return texts
+    if texts and len(texts) != len(there):
+        raise ValueError(f"{len(texts)} labels for {len(there)} places: give one to each.")
+    return tuple(compress(texts, there))
 
 
-def _listed(labels: tuple[str, ...], **columns: np.ndarray) -> str:
-    return Table({"label": labels, **columns} if labels else columns).text
+def _labelled(labels: tuple[str, ...], **columns: np.ndarray) -> dict[str, np.ndarray]:
+    return {"label": np.array(labels), **columns} if labels else columns
 
 
-def _places(values: Any, what: str) -> np.ndarray:
-    """Return (n, k) floats; of none at all, whatever their shape, (0, k)."""
+def _places(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return places as floats, (n, k), of none at all (0, k), and which of them are there, (n,)."""
     k = what.count(",") + 1
-    array = np.asarray(values)
+    array = unmasked(values)
     if array.size == 0:
-        return np.zeros((0, k))
+        array = np.zeros((0, k))
     if array.ndim != 2 or array.shape[1] != k or array.dtype.kind not in "biuf":
         raise ValueError(
             f"These are places of shape (n, {k}): {what} in pixels; not {array.dtype} of shape {array.shape}."
         )
-    return array.astype(float)
+    return array.astype(float), np.isfinite(array).all(axis=1)
 
 
 def _columns(table: Any) -> Iterator[tuple[Any, Any]]:
@@ -395,7 +458,7 @@ def _columns(table: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _column(key: Any, values: Any) -> np.ndarray:
-    array = np.asarray(values)
+    array = unmasked(values)
     if array.ndim != 1:
         raise ValueError(
             f"The column {key!r} of this table has shape {array.shape}; columns have one dimension."

@@ -10,10 +10,10 @@ the loop of this script does everything else, and waits for nobody.
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import select
 import socket
-import sys
 import threading
 import time
 import traceback
@@ -21,20 +21,43 @@ from functools import partial
 from typing import Any, Callable
 
 import DigitalMicrograph as DM
-import numpy as np
 
-from dmlink.indm.camera import Camera
-from dmlink.indm.client import Client
 from dmlink.indm.clock import steady_time
-from dmlink.indm.door import BACKLOG, LOOPBACK, listen, remove_endpoint, write_endpoint
-from dmlink.indm.gms import pixels_of, refusal, shown_images, version
-from dmlink.indm.packing import COMPRESS, packer
+from dmlink.indm.companion.camera import Camera
+from dmlink.indm.companion.client import Client
+from dmlink.indm.companion.door import (
+    BACKLOG,
+    LOOPBACK,
+    endpoint_file,
+    listen,
+    remove_endpoint,
+    write_endpoint,
+)
+from dmlink.indm.companion.greeting import Greeting
+from dmlink.indm.companion.region import LOSSLESS_BYTES, Region
+from dmlink.indm.companion.settings import (
+    CAMERA_BINNING,
+    CAMERA_EXPOSURE,
+    CAMERA_PROCESSING,
+    COMPRESS,
+    EXPOSE,
+    FEED,
+    HOST,
+    PORT,
+    STILL_SECONDS,
+)
+from dmlink.indm.companion.showing import Showing
+from dmlink.indm.companion.view import View
+from dmlink.indm.companion.views import Views, images_called
+from dmlink.indm.gms import pixels_of, refusal, unless_closed, version
+from dmlink.indm.packing import packer
 from dmlink.indm.protocol import (
     BLOSC,
     BYE,
     CREDIT,
     EVENT,
     HIDE,
+    MAX_HEADER,
     PING,
     PONG,
     ROI,
@@ -43,24 +66,16 @@ from dmlink.indm.protocol import (
     SUBSCRIBE,
     WELCOME,
     ProtocolError,
+    RefusedError,
+    in_parts,
+    is_name,
 )
-from dmlink.indm.region import LOSSLESS_BYTES, Region
-from dmlink.indm.showing import Showing
-from dmlink.indm.view import View
-from dmlink.indm.views import Views
-
-HOST = "127.0.0.1"  # this computer only; from another one connect through an SSH tunnel
-EXPOSE = False  # has to be True as well if HOST is not this computer only
-PORT = 52370  # the next free port is taken if this one is in use
-FEED = "view"  # or "camera": take the camera for ourselves and acquire continuously, without a view
-CAMERA_EXPOSURE = 0.1  # s, with FEED = "camera"
-CAMERA_BINNING = 1
-CAMERA_PROCESSING = 3  # gain normalized
 
 LOOK_SECONDS = 0.05  # how often the rectangles in DM are read
-STILL_SECONDS = 0.5  # without an event for so long, the image is sent as it stands
+ANNOUNCE_SECONDS = 0.5  # how soon a link knows of frames that it was not sent
 MAX_STRANGERS = 8  # connections that have not shown the token yet
 MAX_CLIENTS = 64
+GOODBYE_SECONDS = 3.0  # that slow links have, when the companion ends, to take what was sent last
 MAX_TROUBLES = 5  # errors of the loop that are printed
 
 
@@ -78,6 +93,7 @@ class Companion:
         self._views = Views(self._wake, self.roi_names)
         self._camera: Any = None
         self._showing = Showing()
+        self._greeting: Greeting | None = None
         self._next_look = 0.0
         self._packer = packer() if COMPRESS else None
         self._troubles = 0
@@ -86,6 +102,10 @@ class Companion:
         self._ear.setblocking(False)
         self._mouth.setblocking(False)
         self.host, self.port = self._server.getsockname()[:2]
+
+    def greet(self, gms: tuple[int, ...]) -> None:
+        """Say soon what was found."""
+        self._greeting = Greeting(gms, time.monotonic())
 
     def run(self) -> None:
         """Serve until `stop` is set, or Ctrl+Shift+Q."""
@@ -105,9 +125,11 @@ class Companion:
             return
         self._closed = self.stop = True
         sockets = (self._server, self._ear, self._mouth)
+        looked_at = [(client, self._views.of(client.source)) for client in self._clients]
         steps: list[Callable[[], Any]] = [self._views.end, self._showing.release]
         steps += [self._camera.stop] if self._camera else []
-        steps += [partial(client.part, BYE, {"reason": why}) for client in self._clients]
+        steps += [partial(self._part, client, view, why) for client, view in looked_at]
+        steps += [self._wait_for_goodbyes, *(client.close for client in self._clients)]
         steps += [self._clients.clear, *(sock.close for sock in sockets)]
         steps += [partial(remove_endpoint, self.token)]  # before another one, who waits for us, has left his
         for step in steps:
@@ -116,6 +138,30 @@ class Companion:
             except Exception:  # noqa: BLE001, PERF203 - one that fails must not keep the others
                 traceback.print_exc()
         self.stopped.set()
+
+    def _part(self, client: Client, view: View | None, why: str) -> None:
+        with contextlib.suppress(OSError):
+            client.part(why, view.counts if view else None)
+
+    def _wait_for_goodbyes(self) -> None:
+        """Wait a moment until links close their ends.
+
+        A socket that is closed while bytes from the other end are unread takes back what it has sent.
+        """
+        seconds = LOOK_SECONDS if self.on_main_thread else GOODBYE_SECONDS
+        end, clients = time.monotonic() + seconds, list(self._clients)
+        while clients and time.monotonic() < end:
+            outputs = [client.socket for client in clients if client.sending]
+            inputs = [client.socket for client in clients]
+            readable, writable, _ = select.select(inputs, outputs, [], max(0.0, end - time.monotonic()))
+            for client in list(clients):
+                try:
+                    if client.socket in writable:
+                        client.send()
+                    if client.socket in readable:
+                        list(client.receive())
+                except (OSError, ProtocolError):  # noqa: PERF203 - each for itself
+                    clients.remove(client)
 
     @property
     def packs(self) -> bool:
@@ -189,10 +235,7 @@ class Companion:
         if len(strangers) >= MAX_STRANGERS:  # the oldest has had the longest time to show its token
             self._clients.remove(strangers[0])
             strangers[0].close()
-        if len(self._clients) < MAX_CLIENTS:
-            self._clients.append(Client(sock))
-        else:
-            sock.close()
+        self._clients.append(Client(sock))
 
     def _attend(self, client: Client, do: Callable[[Client], None]) -> None:
         """Do something for a client; a fault ends this client and touches nobody else."""
@@ -206,30 +249,42 @@ class Companion:
             self._clients.remove(client)
             client.close()
         except Exception as error:  # noqa: BLE001 - whatever it was, it was in what this client wanted
-            self._trouble()
+            if client.welcome:  # nobody else can make us print, or rest
+                self._trouble()
             client.refuse(f"The companion failed over this: {error!r}"[:1000])
 
     def _listen_to(self, client: Client) -> None:
         for kind, header, payload in client.receive():
             if client.welcome:
-                self._answer(client, kind, header, payload)
+                try:
+                    self._answer(client, kind, header, payload)
+                except RefusedError as error:
+                    client.decline(kind, header, str(error))
             elif client.introduce(kind, header, self.token):
-                view = self._views.of(client.source)
-                rois = view.rois.known if view else {}
-                client.put(WELCOME, {"sources": self._views.sources(), "rois": rois, "clock": steady_time()})
+                self._welcome(client)
+
+    def _welcome(self, client: Client) -> None:
+        if sum(other.welcome for other in self._clients) > MAX_CLIENTS:
+            raise ProtocolError(f"{MAX_CLIENTS} links are connected already; close one of them first.")
+        view = self._views.of(client.source)
+        rois, _ = next(in_parts(list(view.rois.known.items()) if view else [], MAX_HEADER // 4))
+        client.put_sources(WELCOME, self._views.sources(), rois=dict(rois), clock=steady_time())
 
     def _answer(self, client: Client, kind: int, header: dict[str, Any], payload: Any) -> None:
         if kind == CREDIT:
             n = header.get("n", 1)
             if type(n) is not int or not 0 < n <= 1000:
-                raise ProtocolError(f"A CREDIT is for 1 to 1000 frames, not {n!r:.50}.")
+                raise RefusedError(f"A CREDIT is for 1 to 1000 frames, not {n!r:.50}.")
             client.credit = min(client.credit + n, 1000)
         elif kind == SUBSCRIBE:
             self._subscribe(client, header)
         elif kind == ROI:
-            self._change_roi(client, header.get("name"), header.get("rectangle"))
+            if "line" in header:
+                self._change_line(client, header["line"])
+            else:
+                self._change_roi(client, header.get("name"), header.get("rectangle"))
         elif kind == SOURCES:
-            client.put(SOURCES, {"sources": self._views.sources()})
+            client.put_sources(SOURCES, self._views.sources())
         elif kind == SHOW:
             self._showing.take(header, payload)
         elif kind == HIDE:
@@ -244,11 +299,11 @@ class Companion:
     def _subscribe(self, client: Client, header: dict[str, Any]) -> None:
         source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
         if not isinstance(source, (str, type(None))) or not isinstance(roi, (str, type(None))):
-            raise ProtocolError(f"Source and ROI are names, not {source!r:.100} and {roi!r:.100}.")
+            raise RefusedError(f"Source and ROI are names, not {source!r:.100} and {roi!r:.100}.")
         unpacks = header.get("packing")
         client.packer = self._packer if isinstance(unpacks, list) and BLOSC in unpacks else None
         if mode not in ("latest", "lossless"):
-            raise ProtocolError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
+            raise RefusedError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
         client.source = source
         view = self._views.of(source) or self._open(source)
         if not header.get("wait"):
@@ -256,43 +311,60 @@ class Companion:
         lossless = mode == "lossless"
         client.region = view.region(roi, lossless) if view else Region(roi, lossless)
         client.region.wanted = client.region.wanted or lossless
-        client.rois = view.rois.known if view else {}
         client.shape = view.shape if view else ()
-        client.seen = None
+        client.seen = client.announced = None
         client.told = state, reason = self._state(client, view)
-        answer = {"source": source or self._views.default, "roi": roi, "rois": client.rois}
-        client.put(SUBSCRIBE, dict(answer, state=state, reason=reason))
+        answer: dict[str, Any] = {
+            "source": source or self._views.default,
+            "roi": roi,
+            "state": state,
+            "reason": reason,
+        }
+        if view:
+            answer.update(zip(("announced", "unsure"), view.counts))
+        client.put_rois(SUBSCRIBE, view.rois.known if view else {}, **answer)
 
     def _check_exists(self, source: str | None, roi: str | None, view: View | None) -> None:
         if view is None and source not in {None, self._views.default}:
-            for image in shown_images():
-                if str(image.GetName()) == source:
+            for image in images_called(source):
+                with unless_closed(image):
                     _check_streamable(image)
             known = ", ".join(repr(s["name"]) for s in self._views.sources()) or "none"
-            raise ProtocolError(f"There is no view named {source!r:.200}; there are: {known}.")
+            raise RefusedError(f"There is no view named {source!r:.200}; there are: {known}.")
         if roi is not None and (view is None or roi not in view.rois.known):
             known = ", ".join(repr(name) for name in view.rois.known) if view else ""
-            raise ProtocolError(
+            raise RefusedError(
                 f"There is no ROI named {roi!r:.200} on the view; there are: {known or 'none'}."
             )
 
     def _change_roi(self, client: Client, name: Any, rectangle: Any) -> None:
         removed = rectangle is None
         numbers = isinstance(rectangle, list) and all(type(v) in {int, float} for v in rectangle)
-        named = isinstance(name, str) and 0 < len(name) <= 200
-        if not named or not (removed or (numbers and len(rectangle) == 4)):
-            raise ProtocolError(
+        if not is_name(name) or not (removed or (numbers and len(rectangle) == 4)):
+            raise RefusedError(
                 f"An ROI is a name and [top, left, bottom, right], not {name!r:.100}, {rectangle!r:.100}."
             )
         view = self._views.of(client.source)
         image = view.image() if view else None
         if view is None or image is None:
             return
-        if removed:
-            view.remove_roi(image, name)
-        else:
-            view.set_roi(image, name, rectangle)
+        with unless_closed(image):
+            if removed:
+                view.remove_roi(image, name)
+            else:
+                view.set_roi(image, name, rectangle)
         self._next_look = 0.0
+
+    def _change_line(self, client: Client, line: Any) -> None:
+        numbers = isinstance(line, list) and all(type(v) in {int, float} for v in line)
+        if line is not None and not (numbers and len(line) == 4 and all(map(math.isfinite, line))):
+            raise RefusedError(f"A line is [y0, x0, y1, x1] in pixels, not {line!r:.100}.")
+        view = self._views.of(client.source)
+        image = view.image() if view else None
+        if view is not None and image is not None:
+            with unless_closed(image):
+                view.set_line(image, line)
+            self._next_look = 0.0
 
     # What DigitalMicrograph shows
 
@@ -309,15 +381,18 @@ class Companion:
             image = view.image()
             if image is None:
                 continue
-            view.look(image)
-            if due:
-                view.look_for_rois(image)
-                if now - view.last_event > STILL_SECONDS:
-                    view.observe_now(image, self._unserved(view))
+            with unless_closed(image):
+                view.look(image)
+                if due:
+                    view.look_for_rois(image)
+                    if now - view.last_event > STILL_SECONDS:
+                        view.observe_now(image, self._unserved(view))
             del image  # DM frees an image only when Python has let go of it
         if due:
             self._showing.tidy()
             self._find_views()
+            if self._greeting:
+                self._greeting.look(self._views.of(None), now)
             for client in list(self._clients):
                 self._attend(client, self._inform)
 
@@ -329,9 +404,11 @@ class Companion:
 
     def _open(self, name: str | None) -> View | None:
         opened = self._views.open(name)
-        if opened:
+        if opened is None:
+            return None
+        with unless_closed(opened[1]):
             self._attach(*opened)
-        return opened[0] if opened else None
+        return opened[0]
 
     def _attach(self, view: View, image: Any) -> None:
         mine = [client for client in self._clients if self._views.of(client.source) is view]
@@ -376,14 +453,24 @@ class Companion:
             return
         view = self._views.of(client.source)
         if view and view.rois.known != client.rois:
-            client.rois = view.rois.known
-            client.put(ROI, {"rois": client.rois})
+            client.put_rois(ROI, view.rois.known)
         if view:
             client.shape = view.shape
         state = self._state(client, view)
         if state != client.told:
             client.told = state
             client.put(EVENT, {"state": state[0], "reason": state[1]})
+        if view:
+            self._announce(client, view)
+
+    def _announce(self, client: Client, view: View) -> None:
+        """Tell a client of the frames that it was not sent, if none has followed that would tell it."""
+        if client.announced and time.monotonic() - client.announced_at < ANNOUNCE_SECONDS:
+            return
+        counts = view.counts  # read before the mailbox: what comes now is counted later
+        waiting = client.sending or (client.region and client.region.mailbox)
+        if not waiting and counts != client.announced:
+            client.announce(counts)
 
     def _state(self, client: Client, view: View | None) -> tuple[str, str]:
         region, name = client.region, client.source or self._views.default
@@ -398,8 +485,8 @@ class Companion:
             )
         if region and region.missed:
             return "live", (
-                f"{region.missed} frames were lost: more than {LOSSLESS_BYTES >> 20} MB waited for this "
-                "link. Process faster, or take a smaller ROI."
+                f"{region.missed} frames were dropped: more than {LOSSLESS_BYTES >> 20} MB were waiting for "
+                "this link. Process faster, or use a smaller ROI."
             )
         return "live", ""
 
@@ -428,18 +515,24 @@ def _check_streamable(image: Any) -> None:
     try:
         pixels_of(image)
     except ValueError as error:
-        raise ProtocolError(str(error)) from None
+        raise RefusedError(str(error)) from None
+
+
+def shared_names() -> dict[str, Any]:
+    """Return the global names of all scripts; ours are our own, as `dmlink.bundle` has it."""
+    shared: dict[str, Any] = globals().get("dmlink_shared", globals())
+    return shared
 
 
 def replace_running() -> dict[int, str]:
     """Stop what an earlier run of this script has started; return how it called the ROIs."""
-    previous = globals().get("dmlink_companion_running")
-    if previous is None:
+    previous: Any = shared_names().get("dmlink_companion_running")
+    if not hasattr(previous, "stopped"):  # none, or another script's
         return {}
     previous.stop = True
     if previous.on_main_thread and DM.IsScriptOnMainThread():
         previous.close("The companion was run again.")  # it waits for us further down on this very stack
-    previous.stopped.wait(2.0)
+    previous.stopped.wait(2.0 if DM.IsScriptOnMainThread() else GOODBYE_SECONDS + 1.0)
     return dict(getattr(previous, "roi_names", {}))  # one of an older version has none
 
 
@@ -456,13 +549,15 @@ def main() -> None:
         print("dmlink:", error)
         return
     companion.roi_names.update(roi_names)
-    globals()["dmlink_companion_running"] = companion
+    shared_names()["dmlink_companion_running"] = companion
     if FEED == "camera":
         companion.acquire()
-    write_endpoint(companion.host, companion.port, companion.token)
+    try:
+        write_endpoint(companion.host, companion.port, companion.token)
+    except OSError as error:
+        print(f"dmlink: {endpoint_file()} cannot be written ({error}); give links the line below.")
     print(f"dmlink://{companion.host}:{companion.port}?token={companion.token}", flush=True)
-    numbers = ".".join(str(n) for n in gms)
-    print(f"dmlink: streaming, with GMS {numbers}, Python {sys.version.split()[0]}, NumPy {np.__version__}.")
+    companion.greet(gms)
     if companion.host not in LOOPBACK:
         print(
             f"dmlink: other computers can connect to {companion.host}:{companion.port}. Who has the token "

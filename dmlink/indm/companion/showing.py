@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dmlink.indm.companion.window import ResultWindow
 from dmlink.indm.info import Axis
-from dmlink.indm.protocol import ProtocolError, pixels
-from dmlink.indm.results import Image, Profile, Result, Scalar
-from dmlink.indm.window import Window
+from dmlink.indm.protocol import MAX_NAME, RefusedError, is_name, pixels
+from dmlink.indm.results import Drawn, Image, Profile, Scalar
 
 REST = 4.0  # after a drawing DM has so many times as long to itself
 SHORTEST_REST = 0.05  # s
@@ -21,24 +21,24 @@ class Showing:
     """The windows of the results; only the script's loop calls this."""
 
     def __init__(self) -> None:
-        self._windows: dict[str, Window] = {}
-        self._newest: dict[str, Result] = {}  # not drawn yet
-        self._not_before = 0.0  # monotonic
+        self._windows: dict[str, ResultWindow] = {}
+        self._newest: dict[str, Drawn] = {}  # not drawn yet
+        self._not_before = 0.0  # perf_counter
 
     def take(self, header: dict[str, Any], payload: Any) -> None:
         """Take a SHOW message; it is drawn when there is time.
 
         Raises
         ------
-        ProtocolError
-            If it is not a result that can be shown.
+        RefusedError
+            If it is not a result that can be shown, or there are too many.
         """
         name = _name(header)
         result = unpacked(header, payload)
         if name not in self._windows:
             if len(self._windows) >= MAX_WINDOWS:
-                raise ProtocolError(f"{MAX_WINDOWS} results are shown already; hide some of them first.")
-            self._windows[name] = Window(_ascii(name))
+                raise RefusedError(f"{MAX_WINDOWS} results are shown already; hide some of them first.")
+            self._windows[name] = ResultWindow(_ascii(name))
         window = self._windows[name]
         if not window.closed:
             window.take(result)
@@ -60,7 +60,7 @@ class Showing:
     @property
     def rest(self) -> float:
         """Seconds until DM has had its time since the last drawing."""
-        return max(0.0, self._not_before - time.monotonic())
+        return max(0.0, self._not_before - time.perf_counter())
 
     def tidy(self) -> None:
         """Let DM free the images of windows that the user has closed."""
@@ -76,24 +76,26 @@ class Showing:
 
     def draw(self) -> None:
         """Draw one result, if there is one and DM has had its time since the last."""
-        began = time.monotonic()
+        began = time.perf_counter()
         if not self._newest or began < self._not_before:
             return
         name = next(iter(self._newest))
         result = self._newest.pop(name)
         try:
             self._windows[name].draw(result)
+        except RuntimeError as error:  # its window is given up, so this is said once
+            print(f"dmlink: {_ascii(name)} cannot be shown here: {error}")
         finally:
-            now = time.monotonic()
+            now = time.perf_counter()
             self._not_before = now + max(SHORTEST_REST / len(self._windows), REST * (now - began))
 
 
-def unpacked(header: dict[str, Any], payload: Any) -> Result:
+def unpacked(header: dict[str, Any], payload: Any) -> Drawn:
     """Return the result that a SHOW message holds.
 
     Raises
     ------
-    ProtocolError
+    RefusedError
         If it holds none.
     """
     shape, dtype = pixels(header, len(payload))
@@ -114,8 +116,8 @@ def unpacked(header: dict[str, Any], payload: Any) -> Result:
             image.y = y
             return image
     except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"This is not a {kind} that can be shown: {error!r}.") from None
-    raise ProtocolError(f"A result of kind {kind!r} cannot be shown in DigitalMicrograph.")
+        raise RefusedError(f"This is not a {kind!r:.50} that can be shown: {error!r}.") from None
+    raise RefusedError(f"A result of kind {kind!r:.50} cannot be shown in DigitalMicrograph.")
 
 
 def _axis(fields: Any) -> tuple[float, float, str]:
@@ -125,9 +127,11 @@ def _axis(fields: Any) -> tuple[float, float, str]:
 
 def _name(header: dict[str, Any]) -> str:
     name = header.get("name")
-    if not isinstance(name, str) or not 0 < len(name) <= 200:
-        raise ProtocolError(f"A shown result has a name of 1 to 200 letters, not {name!r:.100}.")
-    return name
+    if not is_name(name):
+        raise RefusedError(
+            f"A shown result has a name of 1 to {MAX_NAME} printable letters, not {name!r:.100}."
+        )
+    return str(name)
 
 
 def _ascii(name: str) -> str:

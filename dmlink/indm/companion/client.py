@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import socket
 import time
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
+from dmlink.indm.companion.region import Picture, Region
 from dmlink.indm.protocol import (
     AUTH,
+    BYE,
     DEAD_SECONDS,
     ERROR,
+    EVENT,
     FRAME,
     HANDSHAKE_SECONDS,
     HELLO,
@@ -20,16 +22,20 @@ from dmlink.indm.protocol import (
     PING,
     PING_SECONDS,
     PREFIX,
+    ROI,
+    SOURCES,
     VERSION,
     Decoder,
     Message,
     ProtocolError,
+    in_parts,
+    is_name,
+    is_nonce,
     nonce,
     pack,
     proof,
     proves,
 )
-from dmlink.indm.region import Picture, Region
 
 STALLED_SECONDS = 10.0  # a client that reads nothing for so long is dropped
 FAREWELL_SECONDS = 1.0  # how long a client that did wrong may take to read why
@@ -55,6 +61,8 @@ class Client:
         self.credit = 0
         self.seen: tuple[Any, ...] | None = None  # the moment of the last picture sent
         self.told: tuple[str, str] | None = None  # the state and reason last sent
+        self.announced: tuple[int, int] | None = None  # number of the frame and unsure events, last sent
+        self.announced_at = 0.0  # monotonic
         self.rois: dict[str, Any] = {}  # the rectangles last sent
         self.shape: tuple[int, ...] = ()  # of the view that they are on
         self._nonces = ("", nonce())  # theirs, ours
@@ -84,14 +92,15 @@ class Client:
         """
         theirs, ours = self._nonces
         if kind == HELLO and not theirs:
-            if header.get("version") != VERSION:
+            version = header.get("version")
+            if type(version) is not int or version != VERSION:
                 raise ProtocolError(
-                    f"This companion speaks version {VERSION}, the link {header.get('version')!r:.20}. Make "
+                    f"This companion speaks version {VERSION}, the link {version!r:.20}. Make "
                     "a new companion with `dmlink companion -o dm_companion.py`."
                 )
             theirs = header.get("nonce", "")
-            if not isinstance(theirs, str) or not 32 <= len(theirs) <= 128:
-                raise ProtocolError("A HELLO has a nonce of 32 to 128 letters.")
+            if not is_nonce(theirs):
+                raise ProtocolError("A HELLO has a nonce of 32 to 128 letters, digits, - and _.")
             self._nonces = (theirs, ours)
             claim = proof(token, "server", theirs, ours)
             self.put(HELLO, {"version": VERSION, "nonce": ours, "proof": claim})
@@ -135,6 +144,8 @@ class Client:
         """Line up a frame, against one credit."""
         self.credit -= 1
         self.seen = picture.moment
+        self.announced = picture.header["index"], self.announced[1] if self.announced else 0
+        self.announced_at = time.monotonic()
         picture.readers += 1
         header, pixels = picture.packed(self.packer) if self.packer else (picture.header, picture.pixels)
         self._line_up(pack(FRAME, header, pixels), picture)
@@ -144,6 +155,25 @@ class Client:
         if self._farewell is None:
             self.put(ERROR, {"text": why})
             self._farewell = time.monotonic()
+
+    def decline(self, kind: int, header: dict[str, Any], why: str) -> None:
+        """Say why a message of this kind is refused; everything else goes on."""
+        name = header.get("name")
+        about = {"name": name} if is_name(name) else {}
+        self.put(ERROR, dict(about, about=kind, text=why))
+
+    def put_sources(self, kind: int, sources: Sequence[dict[str, Any]], **header: Any) -> None:
+        """Line up the list of views, in a message of this kind and as many more as it needs."""
+        for part, flags in in_parts(sources):
+            self.put(kind, dict(header, sources=part, **flags))
+            kind, header = SOURCES, {}
+
+    def put_rois(self, kind: int, rois: dict[str, Any], **header: Any) -> None:
+        """Line up the rectangles by name, in a message of this kind and as many more as it needs."""
+        self.rois = rois
+        for part, flags in in_parts(list(rois.items())):
+            self.put(kind, dict(header, rois=dict(part), **flags))
+            kind, header = ROI, {}
 
     def send(self) -> None:
         """Send as much as goes without waiting.
@@ -193,12 +223,18 @@ class Client:
         while self._outbox:
             done(self._outbox.popleft()[1])
 
-    def part(self, kind: int, header: dict[str, Any]) -> None:
-        """Say a last word if it goes without waiting, and close."""
-        with contextlib.suppress(OSError):
-            self.put(kind, header)
-            self.send()
-        self.close()
+    def announce(self, counts: tuple[int, int]) -> None:
+        """Line up the number of the newest frame of the source, and of its unsure events."""
+        self.announced, self.announced_at = counts, time.monotonic()
+        self.put(EVENT, {"announced": counts[0], "unsure": counts[1]})
+
+    def part(self, why: str, counts: tuple[int, int] | None) -> None:
+        """Say goodbye, and how many frames there were; the other end closes the connection then."""
+        if self.region and counts:
+            self.announce(counts)
+        self.put(BYE, {"reason": why})
+        self._farewell = time.monotonic()
+        self.send()
 
     def _line_up(self, buffers: list[Any], picture: Picture | None) -> None:
         if not self._outbox:

@@ -9,18 +9,22 @@ import traceback
 from typing import Any, Callable, Collection, Iterator, Sequence
 
 import DigitalMicrograph as DM
+import numpy as np
 
-from dmlink.indm.changes import Changes
 from dmlink.indm.clock import steady_time
-from dmlink.indm.gms import axis, pixels_of, unregister
+from dmlink.indm.companion.region import LOSSLESS_BYTES, Picture, Region, copy_rectangle
+from dmlink.indm.companion.rois import Rois
+from dmlink.indm.companion.settings import EVENTS_OVERDUE, EVERY_EVENT
+from dmlink.indm.gms import axis, has_window, pixels_of, unregister
 from dmlink.indm.info import tags_of
-from dmlink.indm.region import LOSSLESS_BYTES, Picture, Region, copy_rectangle
-from dmlink.indm.rois import Rois
+from dmlink.indm.protocol import MAX_NAME
+from dmlink.indm.whole_frames import Seen, WholeFrames, bytes_of
 
-EVENTS_OVERDUE = 2.0  # seconds without an event before the loop looks by itself
+HANDLING_SECONDS = 0.2  # that an event may take to be handled when its view ends
 UNANNOUNCED = 3  # frames without an event that show that none will come
 CALIBRATION_SECONDS = 0.5  # how often calibration and tags are read again
-EVERY_EVENT = False  # a replay says of each frame that it is one, also if its pixels are those of the last
+SAMPLED_ROWS = 8  # by which it is seen at once that a frame has come without its event
+SAMPLED_BYTES = 512  # from the middle of each of them
 
 
 class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
@@ -29,7 +33,7 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
     def __init__(self, view: View) -> None:
         DM.Py_ScriptObject.__init__(self)
         self.view = view
-        self.stop = False
+        self.stop = self.busy = False
 
     def __del__(self) -> None:
         """Let DM know, as its own scripts do."""
@@ -37,11 +41,13 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
 
     def HandleDataChangedEvent(self, flags: Any, image: Any) -> None:  # noqa: ARG002, N802 - DM's names
         """Copy what is wanted of the frame that has just come."""
+        self.busy = True
         if not self.stop:
             self.view.last_event = time.monotonic()
             self.view.unannounced = 0
             self.view.announced = EVERY_EVENT
-            self.view.observe(image)
+            self.view.observe(image, event=True)
+        self.busy = False
 
     def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # noqa: ARG002, N802 - DM's names
         """Remember that this view is over."""
@@ -56,6 +62,8 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
 class View:
     """One live image. `wake` is called when a mailbox has been filled; `names`: of ROIs, by ID.
 
+    `counts` are those of the view of this name that was there before.
+
     The listener calls `observe` on DM's main thread, the script's loop everything else. Neither waits for
     the other: what the listener cannot do at once because the loop is busy here, the loop does after it.
 
@@ -66,16 +74,23 @@ class View:
     """
 
     def __init__(
-        self, image: Any, wake: Callable[[], None], first: int = 0, names: dict[int, str] | None = None
+        self,
+        image: Any,
+        wake: Callable[[], None],
+        counts: tuple[int, int] = (-1, 0),
+        names: dict[int, str] | None = None,
     ) -> None:
         array = pixels_of(image)
-        self._changes = Changes()
-        self._changes.complete(array)
+        self._frames = WholeFrames()
+        self._frames.unsure = counts[1]
+        self._frames.see(array)
+        self._sample = _sample(array)  # of the newest frame
+        self._still: Any = array.copy()  # all of it, while no other one comes
         self.id = image.GetID()
-        self.name = str(image.GetName())
+        self.name = name_of(image)
         self.regions: list[Region] = []
         self.rois = Rois({} if names is None else names)
-        self.index = first  # of the newest frame: what stands there now is the first one
+        self.index = self._counted = counts[0] + 1  # of the newest frame: what stands there now is one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
         self.announced = False  # what is there is a new frame, whatever its pixels
@@ -84,13 +99,18 @@ class View:
         self._wake = wake
         self._lock = threading.Lock()
         self._again = False  # an event came while the loop held the lock
+        self._events_came = self._events_seen = 0  # two counts: each is changed by one thread only
         self._circumstances: dict[str, Any] = {}
         self._read = 0.0  # when the circumstances were read
         self._errors = 0
         self.listener = Listener(self)
         window = image.GetOrCreateImageDocument().GetWindow()
-        self.listener.WindowHandleWindowClosedEvent(window, "pythonplugin")
-        self.listener.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
+        try:
+            self.listener.WindowHandleWindowClosedEvent(window, "pythonplugin")
+            self.listener.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
+        except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+            self.unannounced = UNANNOUNCED
+            print(f"dmlink: DigitalMicrograph takes no listener ({error}); the view is looked at instead.")
 
     def image(self) -> Any:
         """Return the image, None if it is gone."""
@@ -100,30 +120,56 @@ class View:
         return found
 
     def end(self) -> None:
-        """Listen no more."""
+        """Listen no more; a frame that is being handled in this moment is counted first."""
         self.closed = True
         self.listener.end()
+        late = time.monotonic() + HANDLING_SECONDS
+        while self.listener.busy and time.monotonic() < late:
+            time.sleep(0.001)
 
-    def observe(self, image: Any) -> bool:
-        """Look at the image; if it is a new frame, count it and copy what is wanted. True if it was."""
+    @property
+    def counts(self) -> tuple[int, int]:
+        """The number of the newest frame that is in the mailboxes, or has been left out; unsure events."""
+        return self._counted, self._frames.unsure
+
+    def observe(self, image: Any, *, event: bool = False) -> bool:
+        """Look at the image; if it is a new frame, count it and copy what is wanted. True if it was.
+
+        With `event`, because DigitalMicrograph has sent one.
+        """
         new = False
+        self._events_came += event
         self._again = True
         while self._again and self._lock.acquire(blocking=False):
             try:
                 self._again = False
-                new = self._observe(image) or new
+                came, index = self._events_came, self.index
+                events, self._events_seen = came - self._events_seen, came
+                new = self._observe(image, events) or new
             except Exception:  # noqa: BLE001, PERF203 - nothing may escape into DM
-                self._errors += 1
-                if self._errors <= 3:
+                if self.index == index:
+                    self._frames.unsure += events
+                self._errors += has_window(image)  # else it was closed just now
+                if 0 < self._errors <= 3:
                     traceback.print_exc()
             finally:
                 self._lock.release()
         return new
 
     def observe_now(self, image: Any, regions: Collection[Region]) -> None:
-        """Copy these regions as they stand, for an image that does not change: a stopped camera, a still."""
+        """Copy these regions of the newest frame: a camera has stopped, or the image is a still.
+
+        The frame is kept as it was when the events ceased. What is written later is left to its event, which
+        counts it.
+        """
         with self._undisturbed(image):
-            self._copy(image, pixels_of(image), regions)
+            array, came = pixels_of(image), self._events_came
+            if self._still is None and self.regions and _sample(array) == self._sample:
+                self._still = array.copy()
+            if self._still is not None and self._events_came == came:
+                # the others were filled by the listener just now
+                empty = [region for region in regions if not region.mailbox]
+                self._copy(image, self._still, empty, still=True)
 
     def look(self, image: Any) -> None:
         """Do the listener's work if it has heard nothing for long; a replay never forgets an event."""
@@ -165,23 +211,40 @@ class View:
         with self._undisturbed(image):
             self.rois.remove(image, name)
 
+    def set_line(self, image: Any, line: Sequence[float] | None) -> None:
+        """Move the line, or draw it; None takes it away."""
+        with self._undisturbed(image):
+            self.rois.set_line(image, line)
+
     def moment(self, region: Region) -> tuple[Any, ...]:
         """Return what `Picture.moment` would be of the region as it stands."""
         place = self.rois.known.get(region.roi) if region.roi is not None else None
         return self.index, place, self.rois.line_in(place)
 
-    def _observe(self, image: Any) -> bool:
+    def _observe(self, image: Any, events: int) -> bool:
+        if EVERY_EVENT and not self.announced:
+            return False  # in a replay nothing but its event makes a frame
         array = pixels_of(image)
         try:
-            if not self._changes.complete(array) and not self.announced:
-                return False
-            self.index += 1
-            self._copy(image, array, [region for region in self.regions if region.wanted])
+            seen = Seen(None, True) if self.announced else self._frames.see(array, events)
+            if seen.late is not None:
+                self._still = np.frombuffer(seen.late, np.uint8).view(array.dtype).reshape(array.shape)
+                self._take(image, self._still)
+            self.index += seen.passed
+            if seen.whole:
+                self._still, self._sample = None, _sample(array)
+                self._take(image, array)
         finally:
             self.announced = False
-        return True
+        return seen.whole or seen.late is not None
 
-    def _copy(self, image: Any, array: Any, regions: Collection[Region]) -> None:
+    def _take(self, image: Any, array: Any) -> None:
+        """Count a frame, and copy what is wanted of it."""
+        self.index += 1
+        self._copy(image, array, [region for region in self.regions if region.wanted])
+        self._counted = self.index
+
+    def _copy(self, image: Any, array: Any, regions: Collection[Region], *, still: bool = False) -> None:
         if not regions:
             return
         rois = self.rois.read(image) if any(region.roi is not None for region in regions) else {}
@@ -194,8 +257,9 @@ class View:
             size = array.itemsize
             for n in shape:
                 size *= n
-            if region.lossless and self._waiting_bytes() + size > LOSSLESS_BYTES:
-                region.missed += 1
+            if region.lossless and not self._has_room(region, size):
+                if not still:
+                    region.missed += 1
                 continue
             memory = region.memory(size)
             copy_rectangle(array, place, memory)
@@ -207,8 +271,11 @@ class View:
             region.mailbox.append(Picture(region, header, memory))
         self._wake()
 
-    def _waiting_bytes(self) -> int:
-        return sum(region.waiting_bytes for region in self.regions if region.lossless)
+    def _has_room(self, region: Region, size: int) -> bool:
+        """Tell whether another picture may wait for a lossless region: each may use its fair share."""
+        waiting = [other.waiting_bytes for other in self.regions if other.lossless]
+        free = sum(waiting) + size <= LOSSLESS_BYTES
+        return free or region.waiting_bytes + size <= LOSSLESS_BYTES // len(waiting)
 
     def _header(self, image: Any, array: Any) -> dict[str, Any]:
         now = steady_time()
@@ -229,8 +296,23 @@ class View:
                 self.observe(image)
 
 
+def _sample(array: Any) -> bytes:
+    """Return some bytes of rows all over the image."""
+    flat = bytes_of(array)
+    row = len(flat) // len(array)
+    n = min(row, SAMPLED_BYTES)
+    begin, step = (row - n) // 2, row * -(-len(array) // SAMPLED_ROWS)
+    return b"".join(bytes(flat[i : i + n]) for i in range(begin, len(flat), step))
+
+
+def name_of(image: Any) -> str:
+    """Return the name of an image as links know it: some printable letters, whatever it is in DM."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in str(image.GetName())[:MAX_NAME])
+    return name or "?"
+
+
 def described(image: Any) -> dict[str, Any]:
     """Return what a link may know of an image. Raises ValueError if it cannot be streamed."""
     array = pixels_of(image)
     dtype = array.dtype.newbyteorder("<").str
-    return {"name": str(image.GetName()), "id": image.GetID(), "shape": list(array.shape), "dtype": dtype}
+    return {"name": name_of(image), "id": image.GetID(), "shape": list(array.shape), "dtype": dtype}

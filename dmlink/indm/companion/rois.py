@@ -6,9 +6,8 @@ import contextlib
 from typing import Any, Sequence
 
 import DigitalMicrograph as DM
-import numpy as np
 
-from dmlink.indm.gms import clamped, pixels_of
+from dmlink.indm.gms import clamped, display_of, line_from, line_on, pixels_of
 
 
 class Rois:
@@ -19,7 +18,8 @@ class Rois:
     known : dict of str to tuple of int
         The rectangles by name, (top, left, bottom, right) inside of the image, as they were last looked at.
     line : tuple of float or None
-        The first line, (y0, x0, y1, x1) in pixels of the image, as it was last looked at.
+        The first line, (y0, x0, y1, x1) in pixels of the image, as it was last looked at; without one, the
+        line of a link that GMS could not draw.
     """
 
     def __init__(self, names: dict[int, str]) -> None:
@@ -28,14 +28,20 @@ class Rois:
         self._names = names
         self._here: dict[int, str] = {}  # those of this view
         self._ignored: set[int] = set()  # that a link has removed, but GMS perhaps not
+        # the line as GMS has it, and as a link wants it, where GMS could not do that
+        self._instead: tuple[tuple[float, ...] | None, tuple[float, ...] | None] | None = None
 
     def look(self, image: Any) -> None:
         """Get to know them as they are now."""
-        self.known, self.line = self.read(image), _line(image)
+        self.known, self.line = self.read(image), line_on(image)
+        if self._instead and self._instead[0] == self.line:
+            self.line = self._instead[1]
+        else:
+            self._instead = None  # somebody has moved it in GMS
 
     def read(self, image: Any) -> dict[str, tuple[int, int, int, int]]:
         """Return the rectangles as they are now; what is known does not change."""
-        display = _display(image)
+        display = display_of(image)
         if display is None:
             return self.known  # a view that is opened in its place may get them again
         size = pixels_of(image).shape[:2]
@@ -58,7 +64,7 @@ class Rois:
         roi = DM.NewROI()
         roi.SetRectangle(*place)
         roi.SetVolatile(False)
-        display = _display(image)
+        display = display_of(image)
         if display is None:
             return
         display.AddROI(roi)
@@ -71,10 +77,21 @@ class Rois:
             self._ignored.add(roi_id)
             _delete_roi(image, roi_id)
 
+    def set_line(self, image: Any, line: Sequence[float] | None) -> None:
+        """Move the first line, or draw it; None takes it away. What GMS cannot draw is known here alone."""
+        before, roi_id = line_on(image), _line_id(image)
+        if self._instead and self._instead[0] == before:
+            pass  # it could not do it before
+        elif line is not None:
+            _draw_line(image, roi_id, line)
+        elif roi_id is not None:
+            _delete_roi(image, roi_id)
+        wanted, now = None if line is None else tuple(map(float, line)), line_on(image)
+        self._instead = None if now == wanted else (now, wanted)
+
     def line_in(self, place: Sequence[int] | None) -> tuple[float, ...] | None:
         """Return the line in pixels of the region at `place`; it may reach beyond it."""
-        top, left = place[:2] if place else (0, 0)
-        return self.line and tuple(v - c for v, c in zip(self.line, (top, left, top, left)))
+        return line_from(self.line, *(place[:2] if place else (0, 0)))
 
     def _id(self, name: str) -> int:
         return next(i for i, n in self._here.items() if n == name)
@@ -88,24 +105,35 @@ class Rois:
         return self._here[roi_id]
 
 
-def _display(image: Any) -> Any:
-    """Return how the image is displayed; None if its window has just been closed, which ends its view."""
-    try:
-        return image.GetImageDisplay(0)
-    except Exception:  # noqa: BLE001 - how GMS says it is not known
-        return None
-
-
-def _line(image: Any) -> tuple[float, ...] | None:
-    """Return the first line on the image, (y0, x0, y1, x1) in pixels; None without one."""
-    display = _display(image)
+def _line_id(image: Any) -> int | None:
+    """Return the ID of the first line; None without one."""
+    display = display_of(image)
     for i in range(display.CountROIs() if display is not None else 0):
+        roi = display.GetROI(i)
         with contextlib.suppress(Exception):  # only the attempt tells whether it is a line
-            x0, y0, x1, y1 = display.GetROI(i).GetLine()
-            line = float(y0), float(x0), float(y1), float(x1)
-            if np.isfinite(line).all():
-                return line
+            roi.GetLine()
+            return int(roi.GetID())
     return None
+
+
+def _draw_line(image: Any, roi_id: int | None, line: Sequence[float]) -> None:
+    """Draw a line from (y0, x0) to (y1, x1), or move that of this ID."""
+    y0, x0, y1, x1 = map(float, line)
+    place = f"{x0!r}, {y0!r}, {x1!r}, {y1!r}"
+    try:
+        if roi_id is not None:
+            DM.ExecuteScriptString(f"ROISetLine(GetROIFromID({roi_id}), {place})\n")
+        else:
+            DM.ExecuteScriptString(
+                f"Image view := FindImageByID({image.GetID()})\n"
+                "ImageDisplay display = view.ImageGetImageDisplay(0)\n"
+                "ROI line = NewROI()\n"
+                f"ROISetLine(line, {place})\n"
+                "ROISetVolatile(line, 0)\n"
+                "display.ImageDisplayAddROI(line)\n"
+            )
+    except Exception as error:  # noqa: BLE001 - neither is known to be in every GMS
+        print(f"dmlink: a line cannot be drawn here ({error}); cells get it all the same.")
 
 
 def _delete_roi(image: Any, roi_id: int) -> None:

@@ -6,10 +6,9 @@ import contextlib
 import time
 from typing import Any, Callable, Collection, Iterator
 
-from dmlink.indm.gms import live_view, shown_images
-from dmlink.indm.view import View, described
-
-SEARCH_SECONDS = 0.5  # how often DM's windows are searched for a view that is not there
+from dmlink.indm.companion.settings import SEARCH_SECONDS
+from dmlink.indm.companion.view import View, described, name_of
+from dmlink.indm.gms import live_view, shown_images, unless_closed
 
 
 class Views:
@@ -26,7 +25,7 @@ class Views:
         self._wake = wake
         self._roi_names = roi_names
         self._views: dict[str, View] = {}
-        self._next_index: dict[str, int] = {}  # of views that were closed: their frames are counted on
+        self._counts: dict[str, tuple[int, int]] = {}  # of views that were closed: they are continued
         self._next_search = 0.0
 
     def __iter__(self) -> Iterator[View]:
@@ -41,7 +40,7 @@ class Views:
         """Return what can be streamed, that which comes by default first."""
         found: dict[str, dict[str, Any]] = {}
         for image in shown_images():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError), unless_closed(image):
                 source = described(image)
                 found.setdefault(source["name"], source)
         return sorted(found.values(), key=lambda source: source["name"] != self.default)
@@ -51,8 +50,8 @@ class Views:
         names = self._names(wanted)
         for name, view in list(self._views.items()):
             if view.closed or name not in names:
-                self._next_index[name] = view.index + 1
                 view.end()
+                self._counts[name] = view.counts
                 del self._views[name]
 
     def missing(self, wanted: Collection[str | None]) -> list[str | None]:
@@ -69,10 +68,11 @@ class Views:
         if name is None:
             images = [image for image in [live_view()] if image is not None]
         else:
-            images = [image for image in shown_images() if str(image.GetName()) == name]
+            images = list(images_called(name))
         for image in images:
-            with contextlib.suppress(ValueError):
-                view = View(image, self._wake, self._next_index.get(str(image.GetName()), 0), self._roi_names)
+            with contextlib.suppress(ValueError), unless_closed(image):
+                counts = self._counts.get(name_of(image), (-1, 0))
+                view = View(image, self._wake, counts, self._roi_names)
                 self.default = self.default or view.name
                 self._views[view.name] = view
                 return view, image
@@ -86,3 +86,11 @@ class Views:
 
     def _names(self, wanted: Collection[str | None]) -> set[str | None]:
         return {self.default, *(name or self.default for name in wanted)}
+
+
+def images_called(name: str) -> Iterator[Any]:
+    """Yield the images with a window that links know by this name."""
+    for image in shown_images():
+        with unless_closed(image):
+            if name_of(image) == name:
+                yield image

@@ -1,0 +1,1 @@
+"""Companion: the script that streams the live view out of DigitalMicrograph."""

@@ -1,0 +1,153 @@
+"""The door: where links knock, and the file that tells those of this user where it is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ON_WINDOWS = os.name == "nt"
+NOT_PRIVATE = (
+    "{} is outside of your user folder, where others could read its token. Let DMLINK_HOME name a folder "
+    "inside of it, or do without."
+)
+BACKLOG = 64  # connections that the system accepts before we look
+
+
+def listen(host: str, port: int, *, expose: bool) -> socket.socket:
+    """Return a server at the port, or at the next free one.
+
+    Raises
+    ------
+    ValueError
+        If other computers could connect and nobody has said that they may.
+    OSError
+        If there is no port.
+    """
+    if host not in LOOPBACK and not expose:
+        raise ValueError(
+            f"HOST = {host!r} would let other computers connect. An SSH tunnel is safer; if you want it all "
+            "the same, set EXPOSE = True."
+        )
+    for candidate in [*range(port, port + 20), 0]:
+        try:
+            server = _bound(host, candidate)
+        except OSError as error:
+            why = error
+            continue
+        server.listen(BACKLOG)
+        server.setblocking(False)
+        return server
+    raise OSError(f"There is no free port on {host}: {why}.")
+
+
+def endpoint_file() -> Path:
+    """Return where links of this user look for the endpoint."""
+    return Path(os.environ.get("DMLINK_HOME") or Path.home() / ".dmlink") / "endpoint.json"
+
+
+def write_endpoint(host: str, port: int, token: str) -> None:
+    """Leave the endpoint for links of this user, readable by this user alone.
+
+    It is in `endpoint.json` until another companion is started, and under its port in `endpoints/` until this
+    one ends: so the one that is left is found when the other has ended.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or on Windows others could read it.
+    """
+    if ON_WINDOWS and not in_profile(endpoint_file()):
+        raise OSError(NOT_PRIVATE.format(endpoint_file()))
+    fields = {"host": host, "port": port, "token": token, "pid": os.getpid()}
+    for path in _left():
+        if not serves(path):  # of a companion that was killed
+            _remove(path)
+    for path in (_file_of(port), endpoint_file()):
+        _write_private(path, json.dumps(fields))
+
+
+def remove_endpoint(token: str) -> None:
+    """Take the endpoint away; if it was the newest, the one before it is the newest again."""
+    mine = [path for path in (endpoint_file(), *_left()) if _fields_of(path).get("token") == token]
+    for path in mine:
+        _remove(path)
+    others = running()
+    if endpoint_file() in mine and others:
+        with contextlib.suppress(OSError):
+            _write_private(endpoint_file(), others[0].read_text())
+
+
+def running() -> list[Path]:
+    """Return the files of the companions that run, the newest first."""
+    return [path for path in _left() if serves(path)]
+
+
+def serves(path: Path) -> bool:
+    """Whether somebody listens at the endpoint in this file."""
+    fields = _fields_of(path)
+    try:
+        _bound(str(fields["host"]), int(fields["port"])).close()
+    except OSError:
+        return True
+    except (ValueError, KeyError, TypeError, OverflowError):
+        pass
+    return False
+
+
+def in_profile(path: Path) -> bool:
+    """Whether the file is inside of this user's own folder, which nobody else can read on Windows."""
+    return Path.home().resolve() in path.resolve().parents
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to the port. Raises an OSError if somebody listens there."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if ON_WINDOWS:  # there SO_REUSEADDR would let somebody else listen at the same port
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
+        else:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((host, port))
+    except OSError:
+        server.close()
+        raise
+    return server
+
+
+def _file_of(port: int) -> Path:
+    return endpoint_file().parent / "endpoints" / f"{port}.json"
+
+
+def _left() -> list[Path]:
+    """Return the files in `endpoints/`, the newest first; those of killed companions are among them."""
+    try:
+        files = list((endpoint_file().parent / "endpoints").glob("*.json"))
+        return sorted(files, key=lambda path: -path.stat().st_mtime)
+    except OSError:
+        return []
+
+
+def _fields_of(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists():
+        path.unlink()  # what is there may be readable by others
+    with open(os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
+        file.write(text)

@@ -1,0 +1,40 @@
+"""Greeting: one line that says what the companion has found, once it knows how fast the camera is."""
+
+from __future__ import annotations
+
+import sys
+
+from dmlink.indm.companion.view import View
+
+GREET_SECONDS = 3.0  # for which frames are counted; some of them are needed to see that no events come
+PASTE = 'Paste the line above into dmlink.connect("..."); on this computer dmlink.connect() is enough.'
+
+
+class Greeting:
+    """What is said once, `GREET_SECONDS` after the start."""
+
+    def __init__(self, gms: tuple[int, ...], now: float) -> None:
+        numbers = ".".join(str(n) for n in gms)
+        self._versions = f"GMS {numbers}, Python {sys.version.split()[0]}"
+        self._start = now
+        self._first: tuple[int, int, float] | None = None  # the view's ID, number of its frame, when
+        self._said = False
+
+    def look(self, view: View | None, now: float) -> None:
+        """Look at the view that links get by default; `now` is that of `time.monotonic`."""
+        if self._said:
+            return
+        if view is not None and (self._first is None or self._first[0] != view.id):
+            self._first, self._start = (view.id, view.index, now), now
+        if now - self._start < GREET_SECONDS:
+            return
+        self._said = True
+        print(f"dmlink: {self._found(view, now)} {PASTE}", flush=True)
+
+    def _found(self, view: View | None, now: float) -> str:
+        if view is None or self._first is None:
+            return f"ready, with {self._versions}; no image is open: start View, and it will be found."
+        h, w = view.shape[:2]
+        rate = (view.index - self._first[1]) / (now - self._first[2])
+        at = f"{rate:.3g} frames/s" if rate else "which stands still: start View for live frames"
+        return f"streaming {view.name!r} ({h} x {w} pixels), {at}, with {self._versions}."

@@ -1,0 +1,131 @@
+"""Batch: processes every frame of an in-situ recording; the results stay as images of the whole recording."""
+
+import os
+import re
+import time
+
+import DigitalMicrograph as DM
+import numpy as np
+
+from dmlink.indm.gms import axis, delete_image
+from dmlink.indm.info import Info, ascii_text, tags_of
+from dmlink.indm.recorded import tree_times
+from dmlink.indm.script.cell import Cell
+from dmlink.indm.windows import ImageWindow
+
+EXPOSURE = "Acquisition:Parameters:High Level:Exposure (s)"
+ANNOUNCED = "In-situ:Recorded:# Frames"
+
+
+class Recorded(Cell):
+    """The cell, over a recording that has so many frames; it keeps the images of all of them."""
+
+    def __init__(self, name, names, mechanics, header, frames):
+        Cell.__init__(self, name, names, mechanics, header)
+        self.frames, self.stacks = frames, {}
+
+    def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=None):
+        """Show values in their window, and keep them if they are an image."""
+        window = Cell.draw(self, name, values, axes, unit, line, new, kind or ImageWindow)
+        if kind is ImageWindow:
+            stack = self.stacks.setdefault(name, np.zeros((self.frames, *values.shape), np.float32))
+            stack[self.index] = values
+        return window
+
+    def finish(self):
+        """Leave all images as results of the recording: with its tags, by which the player goes along."""
+        tags = self.image.GetTagGroup()
+        for name, stack in self.stacks.items():
+            image = DM.CreateImage(stack)
+            if image is None:
+                raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {stack.shape}.")
+            image.SetName(ascii_text(f"{name} of {self.image.GetName()}, all frames"))
+            for dimension in range(2):
+                shown = self.windows[name].image
+                if shown is not None:
+                    image.SetDimensionCalibration(dimension, *shown.GetDimensionCalibration(dimension, 0), 0)
+            image.SetDimensionCalibration(2, 0.0, 1.0, "frames", 0)
+            image.ShowImage()
+            image.GetTagGroup().CopyTagsFrom(tags)
+            image.UpdateImage()
+        for window in self.windows.values():
+            if getattr(window, "image", None) is not None:  # marks have none of their own
+                window.image.GetTagGroup().CopyTagsFrom(tags)
+
+
+def recording_at(path):
+    """Return the header of a recording, when each frame was taken (s), and the frames one by one."""
+    if os.path.isdir(path):
+        files = [os.path.join(folder, f) for folder, _, names in os.walk(path) for f in names]
+        files = [f for f in files if re.search(r"Second_\d+[\\/][^\\/]+\.dm[34]$", f)]
+        files.sort(key=lambda f: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", f)])
+        if not files:
+            raise ValueError("there is no image in Hour_..., Minute_... and Second_... folders")
+        header, folders = DM.OpenImage(files[0]), [os.path.dirname(os.path.relpath(f, path)) for f in files]
+        return header, tree_times(folders, 1 / seconds_per_frame(header)), one_by_one(files)
+    header, base = DM.OpenImage(path), os.path.splitext(path)[0]
+    parts = [base + ".raw"]
+    while os.path.exists(f"{base}.raw_{len(parts)}"):
+        parts.append(f"{base}.raw_{len(parts)}")
+    picture = header.GetNumArray()
+    shape = picture.shape[-2:]  # the header may hold one frame, or stand for all
+    size = shape[0] * shape[1] * picture.dtype.itemsize
+    n = sum(os.path.getsize(part) for part in parts) // size
+    found, announced = header.GetTagGroup().GetTagAsLong(ANNOUNCED)
+    n = min(n, int(announced)) if found and announced > 0 else n
+    return header, np.arange(n) * seconds_per_frame(header), streamed(parts, shape, picture.dtype, size)
+
+
+def one_by_one(files):
+    """Yield the frames of a tree."""
+    for file in files:
+        image = DM.OpenImage(file)
+        frame = np.array(image.GetNumArray())
+        delete_image(image)
+        yield frame
+
+
+def streamed(parts, shape, dtype, size):
+    """Yield the frames of .raw files, each of `size` bytes; one may begin in a file and end in the next."""
+    pixels = b""
+    for part in parts:
+        with open(part, "rb") as file:
+            pixels += file.read(size - len(pixels))
+            while len(pixels) == size:
+                yield np.frombuffer(pixels, dtype).reshape(shape)
+                pixels = file.read(size)
+
+
+def seconds_per_frame(header):
+    """Return s from frame to frame: in-situ cameras read out while they expose. Where unknown 1."""
+    found, seconds = header.GetTagGroup().GetTagAsDouble(EXPOSURE)
+    return float(seconds) if found and seconds > 0 else 1.0
+
+
+def process_recording(name, mechanics, names, recording, reads):
+    """Run process() on every frame of a recording."""
+    try:
+        header, times, frames = recording_at(recording)
+    except Exception as error:
+        return print(f"{name}: set RECORDING on top. {recording!r} cannot be read: {error}")
+    cell = Recorded(name, names, mechanics, header, len(times))
+    main, told = DM.IsScriptOnMainThread(), time.monotonic()
+    tags = tags_of(header) if "tags" in reads else {}
+    try:
+        for i, frame in zip(range(len(times)), frames):
+            cell.index = i
+            info = Info(i, float(times[i]), axis(header, 0), axis(header, 1))
+            info.source, info.tags = str(header.GetName()), dict(tags)
+            cell.run(frame, info)
+            if main:
+                DM.DoEvents()  # so that windows are drawn, and can be closed
+            if cell.unseen():
+                return cell.end("its window was closed")
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                print(f"{name}: {i + 1} of {len(times)} frames")
+        cell.finish()
+        cell.end("all frames are done")
+    finally:
+        cell.end("the script was stopped")
+        delete_image(header)

@@ -1,0 +1,108 @@
+"""Cell: calls process() for frame after frame, shows what it returns, and says what goes wrong.
+
+Nothing may escape from here into DigitalMicrograph.
+"""
+
+import time
+import traceback
+
+from dmlink.indm.results import Several, as_result
+from dmlink.indm.windows import ImageWindow
+
+SHOW = {}  # how each kind of result is shown: the files below put in their functions
+
+
+class Cell:
+    """The script's process(), what it keeps from frame to frame, and the windows of its results."""
+
+    frames = 0  # of the whole recording, if there is one
+
+    def __init__(self, name, names, mechanics, image):
+        self.name, self.process, self.image = name, names["process"], image
+        self.file, self.end_of_cell = mechanics.f_code.co_filename, mechanics.f_code.co_firstlineno
+        self.index, self.processed, self.dropped, self.unsure = -1, 0, 0, 0
+        self.shape, self.state, self.errors, self.over = None, {}, set(), False
+        self.windows, self.charts, self.written, self.marked = {}, {}, {}, {}
+        self.printed, self.printed_before = set(), set()
+        names.setdefault("print", self.print_anew)  # in the script's own names
+        self.told = time.monotonic()
+
+    def run(self, frame, info):
+        """Process a frame and show its result."""
+        frame.flags.writeable = False
+        self.printed_before, self.printed = self.printed, set()
+        if self.shape != frame.shape:
+            self.shape, self.state = frame.shape, {}
+        try:
+            result = self.process(frame, info, self.state)
+            self.processed += 1
+            self.show(self.name, as_result(result, self.name), info)
+        except (Exception, SystemExit) as error:
+            self.tell(error)
+
+    def print_anew(self, *values, **options):
+        """Print for the cell what it has not printed for the frame before: a warning is said once."""
+        line = [str(value) for value in values]
+        self.printed.add(tuple(line))
+        if tuple(line) not in self.printed_before:
+            print(*line, **options)
+
+    def show(self, name, result, info):
+        """Show a result in windows whose titles begin with `name`, or print it."""
+        if result is None:
+            return
+        if isinstance(result, Several):
+            for key, one in result.results.items():
+                self.show(f"{name} {key}", one, info)
+        elif result.kind in SHOW:
+            SHOW[result.kind](self, name, result, info)
+        else:
+            raise TypeError(f"this script cannot show a {result.kind}: export the cell again.")
+
+    def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=ImageWindow):
+        """Show values in their window: a new one if those before had another shape."""
+        window = self.windows.get(name)
+        if window is None or (not window.closed and window.like != (values.shape, line)):
+            if window is not None:
+                self.windows.pop(name).release(delete=True)
+            window = self.windows[name] = kind(f"{name} of {self.image.GetName()}", values, line)
+            new = slice(None)
+        if not window.closed:
+            window.write(values, axes, unit, new)
+        return window
+
+    def unseen(self):
+        """Return whether the user has closed all windows of the results."""
+        windows = list(self.windows.values())  # at once, as the loop may add one
+        closed = [window.closed for window in windows if hasattr(window, "closed")]  # marks have no window
+        return closed and all(closed)
+
+    def tell(self, error):
+        """Print an error, once for each line of the cell."""
+        steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.file]
+        lines = [s.lineno for s in steps if s.lineno < self.end_of_cell]
+        where = f"line {lines[-1]} of the script" if lines else "showing the result"
+        if (type(error), where) not in self.errors and not self.over:
+            self.errors.add((type(error), where))
+            what = traceback.format_exception_only(type(error), error)[-1].strip()
+            print(f"{self.name}: frame {self.index}, {where}: {what}")
+
+    def tell_pace(self, seconds):
+        """Print now and then that there is no time for all frames; `seconds` is what one takes."""
+        if self.dropped and time.monotonic() - self.told > 60:
+            self.told = time.monotonic()
+            print(f"{self.name}: {1e3 * seconds:.0f} ms per frame; {self.dropped} frames dropped.")
+
+    def end(self, why, delete=False):
+        """Let go of the windows, and say why."""
+        if not self.over:
+            self.over, self.image = True, None
+            unsure = (
+                f" Events that may have been frames, but were not whole: {self.unsure}."
+                if self.unsure
+                else ""
+            )
+            counts = f"{self.processed} frames processed, {self.dropped} dropped.{unsure}"
+            print(f"{self.name}: stopped, {why}. {counts}")
+            for window in self.windows.values():
+                window.release(delete)

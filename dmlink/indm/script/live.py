@@ -1,0 +1,183 @@
+"""Live: hears of every frame of the live view, and has the cell process those that there is time for.
+
+With "Execute on background thread" ticked, the cell runs in a loop of this script, beside DigitalMicrograph.
+Otherwise it runs at each event of a frame, and DigitalMicrograph waits for it: so it rests in between.
+"""
+
+import collections
+import time
+
+import DigitalMicrograph as DM
+import numpy as np
+
+from dmlink.indm.clock import steady_time
+from dmlink.indm.gms import (
+    axis,
+    clamped,
+    has_window,
+    is_ours,
+    line_from,
+    line_on,
+    pixels_of,
+    refusal,
+    unregister,
+    version,
+)
+from dmlink.indm.info import Info, ascii_text, tags_of
+from dmlink.indm.script.cell import Cell
+from dmlink.indm.script.names import RUNNING
+from dmlink.indm.whole_frames import WholeFrames
+
+OVERDUE = 2.0  # s without an event before the loop looks by itself
+
+
+class LiveView(DM.Py_ScriptObject):
+    """The image that the script looks at, and its events."""
+
+    def __init__(self, image, cell, reads):
+        DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
+        self.image, self.cell, self.reads = image, cell, reads
+        self.background, self.listens = not DM.IsScriptOnMainThread(), True
+        self.waiting = collections.deque()  # frames to be processed, with their Info
+        self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
+
+    def __del__(self):
+        """Let DM know, as its own scripts do."""
+        DM.Py_ScriptObject.__del__(self)
+
+    def listen(self):
+        """Take the frame that is there, also if no other one comes, and from then on all."""
+        self.look(announced=False)
+        try:
+            window = self.image.GetOrCreateImageDocument().GetWindow()
+            self.WindowHandleWindowClosedEvent(window, "pythonplugin")
+            self.ImageHandleDataChangedEvent(self.image, "pythonplugin")  # last: frames start now
+        except Exception as error:  # whatever this GMS has against it
+            self.listens = False
+            if not self.background:
+                self.end(f"no listener can be made ({error}): tick Execute on background thread")
+
+    def HandleWindowClosedEvent(self, flags, window):
+        """Stop: there is no live view any more."""
+        self.end("the live view was closed")
+
+    def HandleDataChangedEvent(self, flags, image):
+        """Look at the image: DM says that it has changed."""
+        self.came = time.monotonic()
+        self.look(announced=True)
+
+    def look(self, announced):
+        """Count the frame if it is new and complete."""
+        if self.cell.over:
+            return
+        try:
+            if self.cell.unseen():
+                self.end("its window was closed")
+                return
+            array = pixels_of(self.image)
+            seen = self.frames.see(array, announced)
+            self.cell.unsure = self.frames.unsure
+            there_is_time = not self.waiting and time.perf_counter() >= self.rest_until
+            if seen.late is not None:  # the frame before was whole, as is clear only now
+                late = np.frombuffer(seen.late, np.uint8).view(array.dtype).reshape(array.shape)
+                self.count(late, there_is_time)
+            if seen.whole:
+                self.count(array, there_is_time)
+        except Exception as error:
+            self.cell.tell(error)
+
+    def count(self, array, there_is_time):
+        """Copy a frame to be processed, unless there is no time for it."""
+        self.cell.index += 1
+        if not there_is_time:
+            self.cell.dropped += 1
+            return
+        self.waiting.append(self.copied(array))
+        if not self.background:  # there, the script's loop does it
+            self.run()
+
+    def copied(self, array):
+        """Return a copy of what is in the first rectangle, or of all: the camera writes on. And its Info."""
+        display = self.image.GetImageDisplay(0)
+        rois = (display.GetROI(i) for i in range(display.CountROIs()))
+        rectangles = [roi.GetRectangle() for roi in rois if roi.IsRectangle()]
+        rectangle = rectangles[0] if rectangles else None
+        height, width = array.shape[:2]
+        place = clamped(rectangle or (0, 0, height, width), height, width)
+        top, left, bottom, right = place
+        info = Info(self.cell.index, steady_time(), source=str(self.image.GetName()))
+        info.x, info.y = axis(self.image, 0).part(left), axis(self.image, 1).part(top)
+        info.roi = place if rectangle else None
+        if "tags" in self.reads:
+            info.tags = tags_of(self.image)
+        if "line" in self.reads:
+            info.line = line_from(line_on(self.image), top, left)
+        if "rois" in self.reads:
+            places = (clamped(each, height, width) for each in rectangles)
+            seen = [(a - top, b - left, c - top, d - left) for a, b, c, d in places]
+            info.rois = {f"roi {n}" if n > 1 else "roi": roi for n, roi in enumerate(seen, start=1)}
+        return np.array(array[top:bottom, left:right]), info
+
+    def run(self):
+        """Process the frame that waits; then DM has at least half of the time for itself."""
+        began = time.perf_counter()
+        self.cell.run(*self.waiting[0])
+        took = time.perf_counter() - began
+        self.waiting.popleft()  # now, as no other one is taken before
+        if not self.background:
+            self.rest_until = max(self.rest_until, began) + 2 * took
+        self.cell.tell_pace(took)
+
+    def loop(self):
+        """Process frames until the end; look for them where no events come."""
+        try:
+            while not self.cell.over:
+                if self.waiting:
+                    self.run()
+                elif not self.listens and not has_window(self.image):
+                    self.end("the live view was closed")
+                elif not self.listens or time.monotonic() - self.came > OVERDUE:
+                    self.look(announced=False)
+                time.sleep(0.01)
+        finally:
+            self.end("its script was stopped")
+
+    def end(self, why, delete=False):
+        """Stop, and let go of everything; `delete` closes the windows of the results."""
+        self.image = None
+        self.cell.end(why, delete)
+        unregister(self)
+
+
+def process_live_view(name, mechanics, names, reads):
+    """Run process() on every frame of the live view; stop what an earlier run of this script has started.
+
+    `reads` says which of the frame's circumstances the cell looks at: "tags", "line", "rois".
+    """
+    running = names[RUNNING]
+    if refusal(version()):
+        return print(f"{name}: {refusal(version())}")
+    image = view_in_front(running)
+    if name in running:
+        running.pop(name).end("it is executed anew", delete=True)
+    if image is None:
+        return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
+    view = LiveView(image, Cell(name, names, mechanics, image), reads)
+    running[name] = view  # DM keeps no hold on it: this does
+    view.listen()
+    if view.cell.over:
+        return None
+    print(f"{name}: running on {ascii_text(image.GetName())}. Close the live view or the result to stop it.")
+    if view.background:
+        view.loop()
+
+
+def view_in_front(running):
+    """Return the image in front; if that is the result of a script, what this or another one looks at."""
+    try:
+        image = DM.GetFrontImage()
+        if not is_ours(image):
+            return image
+    except Exception:  # there is none
+        pass
+    return next((view.image for view in running.values() if view.image is not None), None)

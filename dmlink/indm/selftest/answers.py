@@ -1,0 +1,123 @@
+"""Answers: what the self-test has found out, printed at once and written to one file at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import DigitalMicrograph as DM
+import numpy as np
+
+from dmlink.indm.questions import NOT_ASKED, QUESTIONS, REPORT_FORMAT, REPORT_VERSION
+
+DMLINK = ""  # version of dmlink that has written this script
+FOLDER = ""  # where the report goes; your user folder if this is empty
+ASK = True  # whether you are asked before windows are opened and closed, and before the camera is used
+
+
+class Answers:
+    """What has been found out, by the names of QUESTIONS, and what has failed meanwhile."""
+
+    def __init__(self) -> None:
+        self.gms: list[int] = []
+        self.found: dict[str, Any] = {}
+        self.problems: dict[str, str] = {}
+        self.failing: set[str] = set()
+
+    def ask(self, name: str, answer: Callable[[], Any]) -> Any:
+        """Note and print the answer to a question; an exception is noted too, and ends nothing."""
+        try:
+            self.found[name] = answer()
+        except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+            self.problems[name] = type(error).__name__  # its text may have names and paths
+            print(f"{QUESTIONS[name]} {type(error).__name__}: {error}")
+        else:
+            print(f"{QUESTIONS[name]} {json.dumps(self.found[name])}")
+        return self.found.get(name)
+
+    def part(self, ask: Callable[[], Any]) -> None:
+        """Ask several questions; what fails meanwhile ends this part only."""
+        try:
+            ask()
+        except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+            self.problems[f"part {len(self.problems) + 1}"] = type(error).__name__
+            print(f"A part of the self-test has ended early. {type(error).__name__}: {error}")
+
+    def attempt(self, call: str, do: Callable[[], Any]) -> bool:
+        """Do something with a call of DigitalMicrograph, and note the call if that fails."""
+        try:
+            do()
+        except Exception:  # noqa: BLE001
+            self.failing.add(call)
+            return False
+        return True
+
+    def report(self) -> dict[str, Any]:
+        """Return everything as the report has it: numbers, names of calls and packages, nothing personal."""
+        return {
+            "format": REPORT_FORMAT,
+            "version": REPORT_VERSION,
+            "dmlink": DMLINK,
+            "gms": self.gms,
+            "python": list(sys.version_info[:3]),
+            "numpy": str(np.__version__),
+            "system": f"{platform.system()} {platform.release()}",
+            "main_thread": on_main_thread(),
+            "answers": {name: self.found.get(name, NOT_ASKED) for name in QUESTIONS},
+            "problems": self.problems,
+        }
+
+    def write(self) -> None:
+        """Write the report to a new file, and print it."""
+        text = json.dumps(self.report(), indent=1, sort_keys=True)
+        print("---- gms-report.json: all of it; there is nothing else in the file ----")
+        print(text)
+        print("----")
+        folder = Path(FOLDER) if FOLDER else Path.home()
+        for number in range(1, 1000):
+            path = folder / (f"gms-report-{number}.json" if number > 1 else "gms-report.json")
+            try:
+                with open(os.fspath(path), "x", encoding="ascii") as file:  # noqa: PTH123 - as scripts can
+                    file.write(text + "\n")
+            except FileExistsError:
+                continue
+            except OSError as error:
+                print(f"The report cannot be written ({error}): copy it from here, between the lines.")
+                return
+            print(f"It is written to {path}. Please send us this file.")
+            return
+
+
+def allowed(text: str) -> bool:
+    """Ask the user; without a dialog the answer is no."""
+    if not ASK:
+        return True
+    try:
+        return bool(DM.OkCancelDialog(text))
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def on_main_thread() -> bool:
+    """Return whether we run on DigitalMicrograph's main thread; if it does not say so, we do not."""
+    try:
+        return bool(DM.IsScriptOnMainThread())
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def wait_for(condition: Callable[[], Any], seconds: float) -> bool:
+    """Let DM work until the condition holds, at most so long; return whether it does."""
+    end = time.perf_counter() + seconds
+    while not condition():
+        if time.perf_counter() > end:
+            return False
+        if on_main_thread():
+            DM.DoEvents()
+        time.sleep(0.005)
+    return True
