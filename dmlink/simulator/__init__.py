@@ -1,4 +1,4 @@
-"""A DigitalMicrograph with a camera for machines without GMS: strict where the real one is known to be."""
+"""Simulator: DigitalMicrograph with a camera, as strict as GMS is known to be."""
 
 from dmlink.simulator.microscope import Microscope
 

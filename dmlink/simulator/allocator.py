@@ -1,4 +1,4 @@
-"""Allocator: large pieces of memory go back to the system as soon as they are free, as in Windows."""
+"""Allocator: makes the C library return large blocks of memory to the system when they are freed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 
 
 def give_back_large_pieces() -> None:
-    """Have glibc do so in this process; elsewhere no effect.
+    """Return freed blocks to the system at once in this process, as Windows does; no effect without glibc.
 
-    By itself it learns from the first frame that is freed to keep what the next ones leave: half a gigabyte,
-    once a slow disk has let frames wait in the companion.
+    By default, once glibc has freed a first frame, it keeps the memory of all later ones: half a gigabyte
+    after a slow disk made frames pile up in the companion.
     """
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError, OSError):  # another C library

@@ -5,79 +5,51 @@ from __future__ import annotations
 import math
 import threading
 import time
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from dmlink.indm.info import Axis
-from dmlink.simulator.images import DATA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from dmlink.simulator.images import Image
+    import numpy as np
+
+    from dmlink.simulator.frames import Frames
+
+    class Target(Protocol):
+        """An image to write frames into: `memory` is (h, w), with the frames' shape and type."""
+
+        memory: np.ndarray
+
 
 _CATCH_UP = 0.5
 """Seconds by which the camera may be late and still make up for it."""
 
 _LOOK_AGAIN = 5e-4
-"""Seconds after which a frame that is held looks whether it still has to be."""
-
-
-class Frames:
-    """The frames of a recording as a camera gives them: in a type that DM has, and binned."""
-
-    def __init__(self, recording: Any) -> None:
-        self._recording = recording
-        self.name = str(recording.name)
-        dtype = np.dtype(recording.dtype).newbyteorder("=")
-        self._dtype = dtype if dtype.name in DATA_TYPES else np.dtype(np.float32)
-        if len(recording) == 0:
-            raise ValueError(f"The recording {self.name!r} has no frames.")
-
-    def __len__(self) -> int:
-        return len(self._recording)
-
-    def read(self, number: int, binning: int = 1) -> np.ndarray:
-        """Return frame `number` (counted on past the end of the recording), shape (h, w)."""
-        pixels: np.ndarray = np.asarray(self._recording[number % len(self)].data)
-        if binning > 1:
-            h, w = (n // binning for n in pixels.shape)
-            blocks = pixels[: h * binning, : w * binning].reshape(h, binning, w, binning)
-            pixels = blocks.sum(axis=(1, 3))
-            if self._dtype.kind in "iu":
-                limits = np.iinfo(self._dtype)
-                pixels = pixels.clip(limits.min, limits.max)
-        return np.asarray(pixels, self._dtype)
-
-    def axes(self, binning: int = 1) -> list[Axis]:
-        """Return the calibration of x and of y."""
-        return [
-            Axis(float(a.origin), float(a.scale) * binning, str(a.unit))
-            for a in (self._recording.x, self._recording.y)
-        ]
+"""Seconds after which a camera that holds a frame back asks again whether it has to."""
 
 
 class Camera:
-    """Writes a frame into the live image every 1 / `fps` seconds, and says so through `on_frame`.
+    """Writes a frame into the live image every 1 / `fps` seconds.
 
-    Frames are written in place while others may read (a frame can tear), in `bands` of rows.
+    A recording with uneven times plays with its own intervals, and `fps` is the mean.
+
+    Frames are written in place while others may read (a frame can tear), in `bands` of rows; after each band
+    `on_frame(image, written)` is called.
 
     Attributes
     ----------
     written : int
         Frames written since the start.
     position : int
-        Number in the recording of the last frame written; -1 before the first.
+        Index in the recording of the last frame written; -1 before the first.
     ended : threading.Event
         Set once the last frame was written and `loop` is off.
     hold : callable
-        Tells whether the next frame has to wait although it is due.
+        Returns whether the next frame must wait although it is due.
     """
 
     def __init__(
-        self, frames: Frames, fps: float, on_frame: Callable[[Image, int], None], *, loop: bool, bands: int
+        self, frames: Frames, fps: float, on_frame: Callable[[Any, int], None], *, loop: bool, bands: int
     ) -> None:
         self._frames = frames
         self._on_frame = on_frame
@@ -86,8 +58,8 @@ class Camera:
         self.written = 0
         self.position = -1
         self.ended = threading.Event()
-        self.hold: Callable[[], bool] = bool  # a camera waits for nobody
-        self._target: Image | None = None
+        self.hold: Callable[[], bool] = bool  # a camera does not wait
+        self._target: Target | None = None
         self._binning = 1
         self._period = _period(fps)
         self._due = 0.0
@@ -95,20 +67,20 @@ class Camera:
         self._paused = False
         self._steps = 0
         self._closing = False
-        self._turn = 0  # changes whenever a frame that was made ready is no longer wanted
+        self._turn = 0  # changes when a prepared frame is no longer wanted
         self._changed = threading.Condition()
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()  # from the first pixel to the event; taken before `_changed`
         self._thread = threading.Thread(target=self._run, name="dm-camera", daemon=True)
 
     @property
     def fps(self) -> float:
-        """Frames per second, `inf` for as many as go; can be set while the camera runs."""
+        """Frames per second, `inf` for as many as possible; can be set while the camera runs."""
         return 1 / self._period if self._period else math.inf
 
     @fps.setter
     def fps(self, fps: float) -> None:
         period = _period(fps)
-        self._command(_period=period, _due=time.monotonic() + period)
+        self._command(_period=period, _due=time.perf_counter() + period)
 
     @property
     def loop(self) -> bool:
@@ -117,10 +89,10 @@ class Camera:
 
     @loop.setter
     def loop(self, loop: bool) -> None:
-        with self._changed:
+        with self._writing:
             if loop:
                 self.ended.clear()
-            self._command(_loop=loop, _due=time.monotonic())
+            self._command(_loop=loop, _due=time.perf_counter())
 
     @property
     def paused(self) -> bool:
@@ -128,32 +100,30 @@ class Camera:
         return self._paused
 
     def start(self) -> None:
-        """Begin; nothing is written before there is a target."""
+        """Start; nothing is written until there is a target."""
         self._thread.start()
 
-    def aim(self, target: Image | None, binning: int = 1) -> None:
-        """Write into `target` from the next frame on; none is written to the old one after this."""
-        with self._writing:
-            self._command(_target=target, _binning=binning, _due=time.monotonic())
+    def aim(self, target: Target | None, binning: int = 1) -> None:
+        """Write into `target` from the next frame on, and no longer into the old one."""
+        self._command(_target=target, _binning=binning, _due=time.perf_counter())
 
     def pause(self) -> None:
         """Write no more frames until `resume` or `step`."""
-        with self._writing:
-            self._command(_paused=True)
+        self._command(_paused=True)
 
     def resume(self) -> None:
-        """Go on."""
-        self._command(_paused=False, _due=time.monotonic())
+        """Continue after `pause`."""
+        self._command(_paused=False, _due=time.perf_counter())
 
     def seek(self, index: int) -> None:
         """Make frame `index` of the recording the next one."""
         if not 0 <= index < len(self._frames):
             raise IndexError(f"Frame {index}: the recording has {len(self._frames)}, counted from 0.")
-        with self._changed:
+        with self._writing:
             self.ended.clear()
             self._command(_next=index)
 
-    def step(self, timeout: float = 5.0) -> int:
+    def step(self, timeout: float = 30.0) -> int:
         """Write one frame while paused, wait until it is written, and return its number in the recording."""
         if not self._paused:
             raise RuntimeError("step: the camera runs; pause() it first.")
@@ -166,6 +136,7 @@ class Camera:
             if not self._changed.wait_for(lambda: self.written >= wanted or self._closing, timeout):
                 self._steps = 0
                 raise TimeoutError(f"No frame within {timeout} s: the view is closed.")
+        with self._writing:  # until DM has its event
             return self.position
 
     def close(self) -> None:
@@ -175,7 +146,7 @@ class Camera:
             self._thread.join()
 
     def _command(self, **values: Any) -> None:
-        with self._changed:
+        with self._writing, self._changed:  # or a frame that is not counted yet would be written again
             self.__dict__.update(values)
             self._turn += 1
             self._changed.notify_all()
@@ -197,11 +168,11 @@ class Camera:
                 self._write(target, pixels, number, turn, stepping=stepping)
                 del target  # or a closed view's image would live until the next frame
 
-    def _write(self, target: Image, pixels: np.ndarray, number: int, turn: int, *, stepping: bool) -> None:
+    def _write(self, target: Target, pixels: np.ndarray, number: int, turn: int, *, stepping: bool) -> None:
         """Write a frame at its time, unless a command comes before that."""
         height = len(pixels)
         edges = [height * band // self._bands for band in range(self._bands + 1)]
-        for band, (top, bottom) in enumerate(pairwise(edges)):
+        for band, (top, bottom) in enumerate(zip(edges, edges[1:])):
             due = 0.0 if stepping else self._due + band * self._period / self._bands
             if not self._wait(due, turn):
                 return
@@ -210,32 +181,32 @@ class Camera:
                     return
                 target.memory[top:bottom] = pixels[top:bottom]
                 if bottom == height:
-                    self._count(number, turn, stepping=stepping)
+                    self._count(number, stepping=stepping)
                 self._on_frame(target, self.written)
 
     def _wait(self, due: float, turn: int) -> bool:
         with self._changed:
-            while (left := due - time.monotonic()) > 0 and self._turn == turn:
-                self._changed.wait(left)
+            while time.perf_counter() < due and self._turn == turn:
+                self._changed.wait(max(0.0, due - time.perf_counter()))
             while self._turn == turn and self.hold():
                 self._changed.wait(_LOOK_AGAIN)
             return self._turn == turn
 
-    def _advanced(self, due: float) -> float:
-        now = time.monotonic()
-        return due + self._period if now - due < _CATCH_UP else now + self._period
+    def _advanced(self, due: float, number: int) -> float:
+        now = time.perf_counter()
+        period = self._period * self._frames.lasts(number)
+        return due + period if now - due < _CATCH_UP else now + period
 
-    def _count(self, number: int, turn: int, *, stepping: bool) -> None:
+    def _count(self, number: int, *, stepping: bool) -> None:
         with self._changed:
             self.written += 1
             self.position = number
-            self._due = self._advanced(self._due)
+            self._due = self._advanced(self._due, number)
             if stepping:
                 self._steps = max(0, self._steps - 1)
-            if self._turn == turn:
-                self._next = (number + 1) % len(self._frames)
-                if self._next == 0 and not self._loop:
-                    self.ended.set()
+            self._next = (number + 1) % len(self._frames)
+            if self._next == 0 and not self._loop:
+                self.ended.set()
             self._changed.notify_all()
 
 

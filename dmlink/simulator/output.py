@@ -1,4 +1,4 @@
-"""Output: what scripts print, apart from what the host process prints."""
+"""Output: the text that scripts print, separate from that of the host process."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-speaking: ContextVar[Output | None] = ContextVar("speaking", default=None)
-"""The output of the script whose code runs in this thread, if any."""
+current_output: ContextVar[Output | None] = ContextVar("current_output", default=None)
+"""The output of the script whose code runs in this thread, if there is one."""
 
 
 class Output:
-    """Lines of text, growing; every complete line goes to `beyond` as well."""
+    """Growing lines of text; every complete line is also written to `copy_to`."""
 
-    def __init__(self, beyond: Output | None = None) -> None:
-        self._beyond = beyond
+    def __init__(self, copy_to: Output | None = None) -> None:
+        self._copy_to = copy_to
         self._lines: list[str] = []
         self._tail = ""
         self._changed = threading.Condition()
@@ -36,8 +36,8 @@ class Output:
             *complete, self._tail = (self._tail + text).split("\n")
             self._lines += complete
             self._changed.notify_all()
-        if self._beyond and complete:
-            self._beyond.write("".join(line + "\n" for line in complete))
+        if self._copy_to and complete:
+            self._copy_to.write("".join(line + "\n" for line in complete))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -46,7 +46,7 @@ class Output:
             self._tail = ""
 
     def wake(self) -> None:
-        """Let everyone who waits in `wait_for` look at `given_up` again."""
+        """Make everyone in `wait_for` evaluate `given_up` again."""
         with self._changed:
             self._changed.notify_all()
 
@@ -65,7 +65,7 @@ class Output:
 
 
 class Router:
-    """Stands in for `sys.stdout` or `sys.stderr`: scripts' text to their output, all else to the host."""
+    """Replaces `sys.stdout` or `sys.stderr`: sends scripts' text to their output, the rest to the host."""
 
     def __init__(self, stream: str, by_filename: dict[str, Output]) -> None:
         self._stream = stream
@@ -73,20 +73,20 @@ class Router:
         self._by_filename = by_filename
 
     def install(self) -> None:
-        """Take the host's stream's place, again if the host (pytest does) changed it meanwhile."""
+        """Replace the host's stream; again if the host has changed it since, as pytest does."""
         stream = getattr(sys, self._stream)
         if stream is not self:
             self._host = stream
             setattr(sys, self._stream, self)
 
     def remove(self) -> None:
-        """Give the host's stream its place back, unless somebody else took it meanwhile."""
+        """Restore the host's stream, unless something else has replaced it since."""
         if getattr(sys, self._stream) is self:
             setattr(sys, self._stream, self._host)
 
     def write(self, text: str) -> int:
         """Write `text` where it belongs."""
-        output = speaking.get() or self._by_stack()
+        output = current_output.get() or self._by_stack()
         if output is None:
             self._host.write(text)
         else:
@@ -99,10 +99,11 @@ class Router:
             self._host.flush()
 
     def _by_stack(self) -> Output | None:
-        """Find the script whose code is running: a thread that a script started has no `speaking`."""
-        frame = sys._getframe(1)  # noqa: SLF001 - the documented way to look at one's callers
+        """Find the script whose code is running: a thread that a script started has no `current_output`."""
+        frame = sys._getframe(1)  # noqa: SLF001 - the documented way to inspect callers
         while frame is not None:
-            if output := self._by_filename.get(frame.f_code.co_filename):
+            output = self._by_filename.get(frame.f_code.co_filename)
+            if output:
                 return output
             frame = frame.f_back  # type: ignore[assignment]
         return None
@@ -120,20 +121,20 @@ class Streams:
         self._err = Router("stderr", self._by_filename)
 
     def add(self, filename: str, output: Output) -> None:
-        """Let code that was compiled under `filename` speak to `output`."""
+        """Send the text of code that was compiled under `filename` to `output`."""
         self._by_filename[filename] = output
 
     def install(self) -> None:
-        """Begin, or go on, to tell scripts' text from the host's."""
+        """Start separating scripts' text from the host's; call again after the host changed its streams."""
         self._out.install()
         self._err.install()
 
     def remove(self) -> None:
-        """End that."""
+        """Restore the host's streams."""
         self._by_filename.clear()
         self._out.remove()
         self._err.remove()
 
     def print(self, *values: Any, file: Any = None, **options: Any) -> None:
-        """Print as a script does, whatever the host made of `sys.stdout`."""
+        """Print like a script, whatever the host has replaced `sys.stdout` with."""
         print(*values, file=self._out if file is None else file, **options)

@@ -1,4 +1,4 @@
-"""A picture of windows of the simulated DigitalMicrograph, as they would stand on its screen."""
+"""Picture: draws windows of the simulated DigitalMicrograph as they would appear on its screen."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dmlink.simulator.dm.displays import BOX, LINE_PLOT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dmlink.simulator.windows import OpenWindow
+    from dmlink.simulator.dm.windows import OpenWindow
 
 SIZE = 320  # pixels of a window's content
 BAR = 24  # height of its title
 GAP = 12
 LINE = 14  # pixels from line to line in the Results window
-LINE_PLOT = 3
-BOX = 5  # DM's number of this kind of annotation
 BACK, FRAME, TITLE, PAPER, INK, GREY = "#6b7785", "#2b3440", "#ffffff", "#ffffff", "#1f4e8c", "#444444"
 MARK, ROI = "#ffcc00", "#ff5040"
 
 
-def draw(windows: Sequence[OpenWindow], path: str | Path, said: Sequence[str] = ()) -> None:
+def draw(windows: Sequence[OpenWindow], path: str | Path, results: Sequence[str] = ()) -> None:
     """Write a PNG with all these windows, two or three in a row, with title, axes, ROIs and marks.
 
-    The lines of `said`, the last ones if there are many, stand in the Results window.
+    `results` are the lines of the Results window, of which the last are drawn; without lines, it is left out.
     """
     drawn = [_window(window) for window in windows]
-    if said:
-        drawn.append(_framed("Results", _results(said), ""))
+    if results:
+        drawn.append(_framed("Results", _results(results), ""))
     columns = 2 if len(drawn) == 4 else max(1, min(3, len(drawn)))
     rows = max(1, -(-len(drawn) // columns))
     size = (GAP + columns * (SIZE + GAP), GAP + rows * (SIZE + 2 * BAR + GAP))
@@ -59,12 +59,12 @@ def _framed(title: str, content: Image.Image, below: str) -> Image.Image:
     return whole
 
 
-def _results(said: Sequence[str]) -> Image.Image:
-    """Draw lines of text, with letters of one width, so that tables are in columns."""
+def _results(results: Sequence[str]) -> Image.Image:
+    """Draw lines of text in a monospaced font, so that tables line up."""
     sheet = Image.new("RGB", (SIZE - 8, SIZE - 8), PAPER)
     font = ImageFont.load_default_imagefont()
     across, down = (sheet.width - 12) // int(font.getbbox("m")[2]), (sheet.height - 12) // LINE
-    lines = [part for line in said for part in textwrap.wrap(line, across, drop_whitespace=False) or [""]]
+    lines = [part for line in results for part in textwrap.wrap(line, across, drop_whitespace=False) or [""]]
     pen = ImageDraw.Draw(sheet)
     for row, line in enumerate(lines[-down:]):
         pen.text((6, 6 + row * LINE), line, "#222222", font)
@@ -72,7 +72,7 @@ def _results(said: Sequence[str]) -> Image.Image:
 
 
 def _plot(window: OpenWindow) -> Image.Image:
-    """Draw rows as lines, between their smallest and largest value."""
+    """Draw rows as lines, scaled to their smallest and largest value."""
     sheet = Image.new("RGB", (SIZE - 8, SIZE - 8), PAPER)
     pen = ImageDraw.Draw(sheet)
     values = np.nan_to_num(np.atleast_2d(window.data).astype(float))
@@ -93,7 +93,7 @@ def _plot(window: OpenWindow) -> Image.Image:
 
 
 def _image(window: OpenWindow) -> Image.Image:
-    """Draw an image, grey ones between the 1st and the 99th percentile, with its ROIs and annotations."""
+    """Draw an image with its ROIs and annotations; a grey one between its 1st and 99th percentile."""
     data = window.data
     if data.ndim == 2:
         values = np.nan_to_num(data.astype(float), posinf=0.0, neginf=0.0)

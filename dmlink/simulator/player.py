@@ -1,4 +1,4 @@
-"""Player: a simulated microscope in a process of its own that plays a recording and does as `Replay` says."""
+"""Player: plays a recording with a simulated microscope, in a separate process controlled by a `Replay`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Status(NamedTuple):
-    """How far the replay is: `position` is the frame shown, `speed` a factor or None for the fastest."""
+    """State of a replay: `position` is the frame shown, `speed` a factor or None for as fast as possible."""
 
     playing: bool
     position: int
@@ -25,16 +25,16 @@ class Status(NamedTuple):
 
 
 class Player:
-    """A paused microscope that shows the first frame, and what can be done with it.
+    """Controls of a microscope that plays a recording.
 
     Parameters
     ----------
     microscope : Microscope
-        A started one whose camera is paused.
+        A microscope that is started and whose camera is paused.
     fps : float
         Frames per second at speed 1.
     length : int
-        Frames of the recording.
+        Number of frames in the recording.
     """
 
     def __init__(self, microscope: Microscope, fps: float, length: int) -> None:
@@ -42,50 +42,51 @@ class Player:
         self._fps = fps
         self._length = length
         self._camera.step()
+        microscope.settle()  # so that the companion does not count this frame's event as another frame
         self.endpoint = microscope.start_companion(0)
 
     @property
     def status(self) -> Status:
-        """What it does now."""
+        """The state of the replay."""
         camera = self._camera
         speed = None if math.isinf(camera.fps) else camera.fps / self._fps
         return Status(not camera.paused and not camera.ended.is_set(), camera.position, speed, camera.loop)
 
     def play(self) -> None:
-        """Go on; from the beginning if it has come to the end."""
+        """Play on, or from the start if it is at the end."""
         if self._camera.ended.is_set():
             self._camera.seek(0)
         self._camera.resume()
 
     def pause(self) -> None:
-        """Stay at this frame."""
+        """Pause at the present frame."""
         self._camera.pause()
 
     def step(self, n: int) -> None:
-        """Pause, and show the frame `n` further on, or back."""
+        """Pause and jump `n` frames ahead, or back if negative."""
         self._camera.pause()
         there = self._camera.position + n
         self.seek(there % self._length if self._camera.loop else min(max(0, there), self._length - 1))
 
     def seek(self, index: int) -> None:
-        """Show frame `index`, and go on from there unless paused."""
+        """Jump to frame `index` and play on from there unless paused."""
         self._camera.seek(index)
         if self._camera.paused:
             self._camera.step()
 
     def set(self, speed: float | None, loop: bool) -> None:
-        """Set the speed (None: as fast as possible), and whether it begins again at the end."""
+        """Set the speed (None: as fast as possible), and whether to start again at the end."""
         self._camera.fps = math.inf if speed is None else speed * self._fps
         self._camera.loop = loop
 
 
 def main() -> None:
-    """Play in this process for the one that has started it, until that closes the pipe or dies.
+    """Play for the process that started this one, until that closes the pipe or dies.
 
-    Requests are (name, arguments) of a method of Player; each is answered by (exception or None, status),
-    the first one, which has the recording, by (exception or None, endpoint).
+    The first request is (recording, fps, loop), and the answer (exception or None, endpoint). Each later one
+    is (name, arguments) of a method of Player, and the answer (exception or None, status).
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupting the kernel is not meant for us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupts are for the kernel only
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
@@ -102,7 +103,7 @@ def main() -> None:
 
 
 def serve(recording: Recording, fps: float, loop: bool, requests: BinaryIO, replies: BinaryIO) -> None:
-    """Play the recording, and do what is asked until nobody asks any more."""
+    """Play the recording and answer requests until the pipe is closed."""
     microscope = Microscope(recording, fps, loop, patient=True)
     microscope.camera.pause()
     with recording, microscope:

@@ -1,4 +1,4 @@
-"""Scripts: run Python text as DM's script window does."""
+"""Scripts: runs Python text like DM's script windows."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import ast
 import contextlib
 import itertools
 import linecache
+import sys
 import threading
 import traceback
 import warnings
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dmlink.simulator.interrupt import interrupt, spare
-from dmlink.simulator.output import Output, Streams, speaking
-from dmlink.simulator.surroundings import Surroundings
+from dmlink.simulator.interrupt import discard_interrupt, interrupt
+from dmlink.simulator.output import Output, Streams, current_output
+from dmlink.simulator.script_environment import ScriptEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-    from dmlink.simulator.desktop import Desktop
+    from dmlink.simulator.main_thread import MainThread
     from dmlink.simulator.switches import Switches
 
 
@@ -30,9 +31,9 @@ class Script:
     Attributes
     ----------
     done : threading.Event
-        Set when the text has run to its end; listeners that it made may still be called.
+        Set when the text has run to its end; its listeners may still be called.
     error : BaseException or None
-        What ended it, unless that was its end, `exit()` or `stop()`; the traceback is in the output.
+        The exception that ended it, other than by `exit()` or `stop()`; its traceback is in the output.
     stopped : bool
         Whether `stop()` ended it.
     """
@@ -64,15 +65,15 @@ class Script:
         """The lines printed so far by the script, by its handlers and by its threads."""
         return self.text.lines
 
-    def wait_for(self, text: str, timeout: float = 5.0) -> str:
-        """Return the first line of the output that has `text` in it, waiting for it if need be.
+    def wait_for(self, text: str, timeout: float = 30.0) -> str:
+        """Wait for a line of output that contains `text`, and return the first one.
 
         Raises
         ------
         TimeoutError
-            If it does not come; the message has the output so far.
+            If there is none in time; the message contains the output so far.
         RuntimeError
-            If the script fails before.
+            If the script fails first.
         """
         line = self.text.wait_for(text, timeout, lambda: self.error is not None)
         if line is not None:
@@ -82,8 +83,8 @@ class Script:
             raise RuntimeError(f"The script {self.name!r} failed before {text!r}. Printed:\n{printed}")
         raise TimeoutError(f"The script {self.name!r}: no {text!r} within {timeout} s. Printed:\n{printed}")
 
-    def join(self, timeout: float = 5.0) -> None:
-        """Wait for the end of the script, and raise what it raised."""
+    def join(self, timeout: float = 60.0) -> None:
+        """Wait for the end of the script, and raise its exception if it failed."""
         if not self.done.wait(timeout):
             printed = "\n".join(self.output) or "(nothing)"
             raise TimeoutError(f"The script {self.name!r} still runs after {timeout} s. Printed:\n{printed}")
@@ -93,7 +94,7 @@ class Script:
     def stop(self) -> None:
         """Press Ctrl+Shift+Q: raise KeyboardInterrupt in a background script.
 
-        A script that waits inside C code (`time.sleep`, a socket without time-out) ends when that returns.
+        A script that is waiting in C code (`time.sleep`, a socket without time-out) ends when that returns.
         """
         if not self.background:
             raise RuntimeError(f"Ctrl+Shift+Q ends background scripts only; {self.name!r} is none.")
@@ -109,18 +110,19 @@ class Script:
 
     def run(self, namespace: dict[str, Any]) -> None:
         """Run the text to its end on this thread."""
-        token = speaking.set(self.text)
+        token = current_output.set(self.text)
         try:
             self._run(namespace)
         except KeyboardInterrupt:
             pass  # it came between two steps of ours
         except BaseException as error:  # noqa: BLE001 - a failing script is a result here
-            printed = "".join(traceback.format_exception(error))
+            printed = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             self.text.write(printed)
-            error.add_note(printed)
+            if sys.version_info >= (3, 11):
+                error.add_note(printed)
             self.error = error.with_traceback(None)  # frames would keep the script's images alive
         finally:
-            speaking.reset(token)
+            current_output.reset(token)
             self._at_end(self.text)
             self.done.set()
             self.text.wake()
@@ -142,48 +144,66 @@ class Script:
             with self._guard:
                 self._running = False
                 if self.stopped and self._thread:
-                    spare()
+                    discard_interrupt()
 
 
 class Scripts:
     """The script windows of a DigitalMicrograph: all texts run in one namespace that persists."""
 
-    def __init__(self, desktop: Desktop, switches: Switches, results: Output, streams: Streams) -> None:
-        self._desktop = desktop
+    def __init__(
+        self,
+        main_thread: MainThread,
+        switches: Switches,
+        results: Output,
+        streams: Streams,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._main_thread = main_thread
         self._streams = streams
         self._switches = switches
         self._results = results
-        self._surroundings = Surroundings(desktop, switches)
+        self._environment = ScriptEnvironment(main_thread, switches, clock)
         self._numbers = itertools.count(1)
         self._scripts: list[Script] = []
         self._threads: list[threading.Thread] = []
         self._namespace: dict[str, Any] = {}
+        self._of_strings: dict[str, Any] = {}  # where DM-script's Python runs, if it has names of its own
 
     def open(self, module: ModuleType) -> None:
-        """Make `module` known as DM, and begin to tell scripts' output from the host's."""
-        names = {**self._surroundings.builtins(), "print": self._streams.print}
-        self._surroundings.open()
-        self._namespace.update(__name__="__main__", __builtins__=names, DM=module)
+        """Make `module` available to scripts as DM, and start separating their output from the host's."""
+        names = {**self._environment.builtins(), "print": self._streams.print}
+        self._environment.open()
+        for namespace in (self._namespace, self._of_strings):
+            namespace.update(__name__="__main__", __builtins__=names, DM=module)
         self._streams.install()
 
-    def run(self, text: str, name: str, *, background: bool) -> Script:
-        """Start `text`; a SyntaxError of the Python version that GMS has is raised here."""
+    def run_string(self, text: str, background: bool) -> Script:
+        """Start Python text from DM-script."""
+        own = self._switches.python_strings == "own"
+        return self._start(text, "string", self._of_strings if own else self._namespace, background)
+
+    def run(self, text: str, name: str = "script", *, background: bool) -> Script:
+        """Start `text`; raises SyntaxError if GMS's version of Python would."""
+        return self._start(text, name, self._namespace, background)
+
+    def _start(self, text: str, name: str, namespace: dict[str, Any], background: bool) -> Script:
         filename = f"<{name} {next(self._numbers)}>"
-        ast.parse(text, filename, feature_version=self._switches.python)
+        if sys.version_info[:2] > self._switches.python:
+            ast.parse(text, filename, feature_version=self._switches.python)  # novm
         code = compile(text, filename, "exec", dont_inherit=True)
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-        script = Script(name, code, self._results, self._surroundings.end, background=background)
+        script = Script(name, code, self._results, self._environment.end, background=background)
         self._streams.add(filename, script.text)
         self._streams.install()
         self._scripts.append(script)
         if background:
             thread = threading.Thread(
-                target=script.run, args=(self._namespace,), name=f"dm-script-{name}", daemon=True
+                target=script.run, args=(namespace,), name=f"dm-script-{name}", daemon=True
             )
             self._threads.append(thread)
             thread.start()
         else:
-            self._desktop.post(lambda: script.run(self._namespace))
+            self._main_thread.post(lambda: script.run(namespace))
         return script
 
     def value(self, name: str) -> Any:
@@ -192,7 +212,7 @@ class Scripts:
 
     def close(self, timeout: float = 5.0) -> None:
         """Stop all scripts and drop their namespace, and with it their listeners."""
-        self._surroundings.close()
+        self._environment.close()
         for script in self._scripts:
             script.kill()
         for thread in self._threads:
@@ -204,16 +224,17 @@ class Scripts:
                     stacklevel=3,
                 )
         with contextlib.suppress(RuntimeError, TimeoutError):
-            self._desktop.call(self._drop_objects, timeout=1)
+            self._main_thread.call(self._drop_objects, timeout=1)
 
     def _drop_objects(self) -> None:
-        """Drop what scripts made; a `__del__` that this calls still needs the modules and functions."""
-        for name, value in list(self._namespace.items()):
-            if not name.startswith("__") and not isinstance(value, (ModuleType, FunctionType, type)):
-                del self._namespace[name]
+        """Drop the scripts' objects first, because their `__del__` still needs the modules and functions."""
+        for namespace in (self._namespace, self._of_strings):
+            for name, value in list(namespace.items()):
+                if not name.startswith("__") and not isinstance(value, (ModuleType, FunctionType, type)):
+                    del namespace[name]
 
     def silence(self) -> None:
-        """Give the host its streams back."""
+        """Restore the host's streams."""
         for script in self._scripts:
             linecache.cache.pop(script.filename, None)
         self._streams.remove()

@@ -1,24 +1,27 @@
-"""Files as DigitalMicrograph saves them: DM4 images and in-situ recordings."""
+"""Gatan files: writes DM4 images and in-situ recordings as DigitalMicrograph does."""
 
 from __future__ import annotations
 
+import itertools
 import struct
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.simulator.tags import plain_tags
+from dmlink.simulator.dm.data_types import BINARY, DATA_TYPES
+from dmlink.simulator.dm.tags import plain_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import Literal
 
-#: DM's data types (ImageData:DataType) of NumPy's.
-DATA_TYPES = {"i2": 1, "f4": 2, "c8": 3, "u1": 6, "i4": 7, "i1": 9, "u2": 10, "u4": 11, "f8": 12, "c16": 13}
-DATA_TYPES |= {"b1": 14}
+PIXEL_TYPES = {**DATA_TYPES, "bool": BINARY}
+"""The numbers of pixels' types in files (ImageData:DataType), by NumPy's name."""
 
-#: The encoded types of a tag, for characters of `struct`.
 ENCODED = {"h": 2, "i": 3, "H": 4, "I": 5, "f": 6, "d": 7, "?": 8, "b": 9, "B": 10, "q": 11, "Q": 12}
+"""The numbers of a tag's type, by the character of `struct`."""
+
 ARRAY, STRUCT = 20, 15
 GROUP, DATA = 20, 21
 
@@ -57,7 +60,7 @@ def write_dm4(
                 ]
             },
             "Data": values,
-            "DataType": DATA_TYPES[pixels.dtype.str[1:]],
+            "DataType": PIXEL_TYPES[pixels.dtype.name],
             "Dimensions": dict(enumerate(reversed(pixels.shape))),  # numbers as names: entries without
             "PixelDepth": pixels.dtype.itemsize,
         },
@@ -80,16 +83,16 @@ def write_in_situ_raw(
     axes: Sequence[tuple[float, float, str]] = (),
     tags: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write NAME.dm4 with the first frame, and all frames (n, h, w) to NAME.raw, NAME.raw_1, ...
+    """Write NAME.dm4 with the first frame, and all frames (n, h, w) into NAME.raw, NAME.raw_1, ...
 
     Parameters
     ----------
     exposure : float
-        Of a frame, in s.
+        Exposure per frame, in s.
     part_bytes : int, optional
-        Length of every .raw but the last; frames straddle the files.
+        Size of every .raw but the last; frames can span two files.
     """
-    write_dm4(header, frames[0], axes=axes, tags=_in_situ_tags(frames, exposure, tags))
+    write_dm4(header, frames[0], axes=axes, tags=in_situ_tags(len(frames), exposure, tags))
     raw = np.ascontiguousarray(frames).tobytes()
     step = part_bytes or len(raw)
     for i, start in enumerate(range(0, len(raw), step)):
@@ -108,26 +111,31 @@ def write_in_situ_tree(
 ) -> None:
     """Write frames (n, h, w) one by one to Hour_00/Minute_00/Second_00/NAME_..._Frame_0000.dm4 in `folder`.
 
-    `exposure`, in s, tells in which second a frame is taken.
+    `exposure` (s) determines the second in which each frame is taken.
     """
-    told = _in_situ_tags(frames, exposure, tags)
-    write_dm4(folder / f"{name}.dm4", frames[0], axes=axes, tags=told)
-    within: dict[int, int] = {}
+    header = in_situ_tags(len(frames), exposure, tags)
+    write_dm4(folder / f"{name}.dm4", frames[0], axes=axes, tags=header)
     for i, frame in enumerate(frames):
-        second = int(i * exposure + 1e-9)
-        hour, minute = f"Hour_{second // 3600:02}", f"Minute_{second // 60 % 60:02}"
-        place = folder / hour / minute / f"Second_{second % 60:02}"
-        place.mkdir(parents=True, exist_ok=True)
-        k = within[second] = within.get(second, -1) + 1
-        full = "_".join([name, *place.parts[-3:], f"Frame_{k:04}"])
-        write_dm4(place / f"{full}.dm4", frame, axes=axes, tags=told)
+        path = tree_place(folder / f"{name}.dm4", i, exposure)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_dm4(path, frame, axes=axes, tags=header)
 
 
-def _in_situ_tags(frames: np.ndarray, exposure: float, tags: Mapping[str, Any] | None) -> dict[str, Any]:
+def tree_place(header: Path, i: int, exposure: float) -> Path:
+    """Return the file of frame `i` in the tree next to a header; `exposure` is in s."""
+    second = int(i * exposure + 1e-9)
+    candidates = itertools.count(max(0, int(second / exposure) - 1))
+    first = next(k for k in candidates if int(k * exposure + 1e-9) == second)
+    parts = f"Hour_{second // 3600:02}", f"Minute_{second // 60 % 60:02}", f"Second_{second % 60:02}"
+    name = "_".join([header.stem, *parts, f"Frame_{i - first:04}"])
+    return header.parent.joinpath(*parts, f"{name}.dm4")
+
+
+def in_situ_tags(n: int, exposure: float, tags: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the tags of an in-situ header, as far as public scripts read them."""
     return {
         "Acquisition:Parameters:High Level:Exposure (s)": float(exposure),
-        "In-situ:Recorded:# Frames": len(frames),
+        "In-situ:Recorded:# Frames": n,
         **(tags or {}),
     }
 
@@ -138,7 +146,7 @@ def _group(entries: Mapping[Any, Any] | Sequence[Any], order: str) -> bytes:
     values = list(entries.values() if isinstance(entries, dict) else entries)
     names = [""] * len(values) if unnamed else [str(name) for name in entries]
     parts = [struct.pack(">BBQ", 1, 0, len(values))]
-    for name, value in zip(names, values, strict=True):
+    for name, value in zip(names, values):
         group = isinstance(value, dict) or (isinstance(value, list) and isinstance((value or [{}])[0], dict))
         body = _group(value, order) if group else _data(value, order)
         label = name.encode("latin-1")
@@ -153,13 +161,13 @@ def _data(value: Any, order: str) -> bytes:
         raw = value.encode("utf-16-le" if order == "<" else "utf-16-be")
         return _described((ARRAY, ENCODED["H"], len(raw) // 2), raw)
     if isinstance(value, np.ndarray):
-        # Complex pixels are pairs, each a struct; everything else is what it is.
+        # A complex pixel is a struct of two numbers; all others are plain numbers.
         pair = value.dtype.kind == "c"
         char = value.real.dtype.char if pair else value.dtype.char
         kind = ENCODED[char.replace("l", "q").replace("L", "Q")]
         element = (STRUCT, 0, 2, 0, kind, 0, kind) if pair else (kind,)
         return _described((ARRAY, *element, value.size), value.tobytes())
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         info = (STRUCT, 0, len(value), *(n for _ in value for n in (0, ENCODED["d"])))
         return _described(info, struct.pack(f"{order}{len(value)}d", *value))
     char = "?" if isinstance(value, bool) else "d" if isinstance(value, float) else "I"
@@ -169,5 +177,5 @@ def _data(value: Any, order: str) -> bytes:
 
 
 def _described(info: tuple[int, ...], raw: bytes) -> bytes:
-    """Return `raw` behind what describes it."""
+    """Return `raw` after a description of its type."""
     return b"%%%%" + struct.pack(f">Q{len(info)}Q", len(info), *info) + raw

@@ -1,17 +1,17 @@
-"""Windows: what the user of DM sees of a document."""
+"""Windows: documents as the user of DigitalMicrograph sees them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmlink.simulator.displays import LINE_PLOT
+from dmlink.simulator.dm.displays import LINE_PLOT
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from dmlink.indm.info import Axis
-    from dmlink.simulator.displays import Display, Rectangle
+    from dmlink.frame import Axis
+    from dmlink.simulator.dm.displays import Display, Rectangle
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class OpenWindow:
 
     Attributes
     ----------
-    name, image_name, image_id : str, str, int
-        What stands in the title bar; name and ID of the image.
+    name, image_id : str, int
+        The text in the title bar; ID of the image.
     data : numpy.ndarray
-        What is drawn, a copy from the last UpdateImage or ShowImage: (h, w), (h, w, 3) for RGB, (n,).
+        Copy of the pixels at the last UpdateImage or ShowImage: (h, w), (h, w, 3) for RGB, or (n,).
     kind : int
         Display type: 1 raster image, 2 surface, 3 line plot.
     axes : tuple of Axis
@@ -31,7 +31,7 @@ class OpenWindow:
     intensity : Axis
         Calibration of the values.
     contrast : tuple of float or None
-        Limits set by SetContrastLimits, of the line plot if it is one.
+        Limits set by SetContrastLimits; those of the line plot if the display is one.
     updates : int
         How often it was drawn.
     texts : tuple of str
@@ -43,7 +43,6 @@ class OpenWindow:
     """
 
     name: str
-    image_name: str
     image_id: int
     data: np.ndarray
     kind: int
@@ -56,12 +55,11 @@ class OpenWindow:
     rectangles: tuple[Rectangle, ...]
 
 
-def seen(name: str, display: Display) -> OpenWindow:
-    """Return the window of that name as it looks now."""
+def snapshot(name: str, display: Display) -> OpenWindow:
+    """Return the present state of the window with this name."""
     image = display.image
     return OpenWindow(
         name=name,
-        image_name=image.name,
         image_id=image.id,
         data=(image.memory if display.shown is None else display.shown).copy(),
         kind=display.kind,

@@ -1,4 +1,4 @@
-"""Desktop: DM's main thread, which handles events one after another."""
+"""Main thread: a thread of DigitalMicrograph's that handles events one after another."""
 
 from __future__ import annotations
 
@@ -20,41 +20,38 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Desktop:
-    """The main thread and its queue of events."""
+class MainThread:
+    """A thread and its queue of events; DM's main thread, if no other name is given."""
 
-    def __init__(self, results: Output) -> None:
-        self.escaped: list[BaseException] = []
+    def __init__(
+        self, results: Output, name: str = "dm-main", escaped: list[BaseException] | None = None
+    ) -> None:
+        self.escaped: list[BaseException] = [] if escaped is None else escaped
         self._results = results
         self._events: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
         self._wake = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="dm-main", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
-    def on_main_thread(self) -> bool:
-        """Whether the caller runs on the main thread."""
+    def is_current(self) -> bool:
+        """Whether the caller runs on it."""
         return threading.current_thread() is self._thread
 
-    @property
-    def waiting(self) -> int:
-        """Number of events that wait."""
-        return len(self._events)
-
     def start(self) -> None:
-        """Begin to handle events."""
+        """Start handling events."""
         self._thread.start()
 
     def post(self, action: Callable[[], None], key: Hashable = None) -> None:
-        """Queue `action`; one that waits under the same `key` is replaced and keeps its place."""
+        """Queue `action`; it replaces a waiting one with the same `key`, at the same position."""
         with self._wake:
             if not self._closing:
                 self._events[key if key is not None else object()] = action
                 self._wake.notify()
 
-    def call(self, action: Callable[[], T], timeout: float = 10.0) -> T:
-        """Run `action` on the main thread after the events that wait already, and return what it returns."""
-        if self.on_main_thread:
+    def call(self, action: Callable[[], T], timeout: float = 60.0) -> T:
+        """Run `action` after the events already waiting, and return its result."""
+        if self.is_current:
             return action()
         future: Future[T] = Future()
 
@@ -78,18 +75,20 @@ class Desktop:
             ) from None
 
     def do_events(self) -> None:
-        """Handle what waits now, from within an action: handlers can be re-entered by this."""
+        """Handle the events waiting now, from within an action; this can re-enter a handler."""
         for _ in range(len(self._events)):
-            if action := self._take(wait=False):
+            action = self._take(wait=False)
+            if action:
                 action()
 
     def escape(self, error: BaseException, output: Output | None) -> None:
         """Record an exception that left a handler, and print it."""
-        (output or self._results).write("".join(traceback.format_exception(error)))
+        printed = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        (output or self._results).write(printed)
         self.escaped.append(error.with_traceback(None))
 
     def close(self) -> None:
-        """End the main thread; events that still wait are dropped."""
+        """End the main thread; events still waiting are dropped."""
         with self._wake:
             self._closing = True
             self._events.clear()
@@ -101,13 +100,18 @@ class Desktop:
             interrupt(self._thread)
             self._thread.join(3)
         if self._thread.is_alive():
-            warnings.warn("The thread dm-main still runs: a handler does not return.", stacklevel=3)
+            warnings.warn(
+                f"The thread {self._thread.name} still runs: a handler does not return.", stacklevel=3
+            )
 
     def _run(self) -> None:
-        while action := self._take(wait=True):
+        while True:
+            action = self._take(wait=True)
+            if action is None:
+                return
             try:
                 action()
-            except BaseException as error:  # noqa: BLE001 - the main thread outlives everything
+            except BaseException as error:  # noqa: BLE001 - nothing must end the main thread
                 if not self._closing:
                     self.escape(error, None)
             del action  # it may hold the last reference to an image

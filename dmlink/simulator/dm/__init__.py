@@ -1,0 +1,1 @@
+"""The simulated DigitalMicrograph: images, windows, events, files, DM-script, and its Python in `python`."""
