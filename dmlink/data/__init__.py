@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-# Imported before the functions of the same names are defined: importing a module later would replace one.
-from dmlink.data import crystallisation as _crystallisation
-from dmlink.data import crystallites as _crystallites
-from dmlink.data import drifting_film as _drifting_film
-from dmlink.data import moving_particles as _moving_particles
-from dmlink.data import ring_pattern as _ring_pattern
-from dmlink.data import thon_rings as _thon_rings
-from dmlink.data.nanoparticles import VERSION, write
+from dmlink.data.synthesis import crystallisation as _crystallisation
+from dmlink.data.synthesis import crystallites as _crystallites
+from dmlink.data.synthesis import drifting_film as _drifting_film
+from dmlink.data.synthesis import moving_particles as _moving_particles
+from dmlink.data.synthesis import ring_pattern as _ring_pattern
+from dmlink.data.synthesis import thon_rings as _thon_rings
+from dmlink.data.synthesis.nanoparticles import VERSION, write
+from dmlink.renaming import give_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,8 +151,8 @@ def _made_once(name: str, write: Callable[[Path], None]) -> Path:
         new = Path(made) / name
         write(new)
         try:
-            new.with_suffix(".json").replace(path.with_suffix(".json"))
-            new.replace(path)
+            give_name(new.with_suffix(".json"), path.with_suffix(".json"), overwrite=True)
+            give_name(new, path, overwrite=True)
         except PermissionError:  # Windows, when the other process was faster and already reads
             if not path.exists():
                 raise

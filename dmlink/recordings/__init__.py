@@ -1,30 +1,35 @@
-"""Recordings: `open` finds the family of a file or folder by its content; one module reads each family."""
+"""Recordings: `open` finds a file's or folder's format family by its content; each family has a module."""
 
 from __future__ import annotations
 
 import importlib
 import struct
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from dmlink.recordings.family import family_of
+from dmlink.recordings.joined import Joined
 from dmlink.recordings.recording import Recording
 
 if TYPE_CHECKING:
-    from os import PathLike
+    from collections.abc import Sequence
 
 __all__ = ["Dimensions", "Item", "Recording", "open"]
 
-#: Which dimensions of an array count the frames, and which of several images in a file is meant.
+#: The dimensions of an array that count the frames, and one of several images in a file.
 Dimensions: TypeAlias = int | str | tuple[int | str, ...] | None
 Item: TypeAlias = int | str | None
 
-#: What readers and their libraries raise over a number or text that a file of its family cannot have.
-DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, UnicodeError, struct.error)
+#: Most characters of a message that says why a file is refused.
+LONGEST = 480
+
+#: Exceptions that readers and their libraries raise for an unexpected number or text.
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, UnicodeError, struct.error)
 
 
 def open(  # noqa: A001 - read as dmlink.open
-    path: str | PathLike[str],
+    path: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     axis: Dimensions = None,
     item: Item = None,
@@ -32,33 +37,35 @@ def open(  # noqa: A001 - read as dmlink.open
     unit: str | None = None,
     fps: float | None = None,
 ) -> Recording:
-    """Open a recording; frames are read when they are asked for.
+    """Open a recording; its frames are read on demand.
 
     Parameters
     ----------
-    path : str or path-like
-        One of
+    path : str or path-like, or a list of them
+        A list joins recordings of the same shape and type into one, with their times one after another. Each
+        is one of
 
-        - DM3, DM4: an image, a stack or a spectrum of DigitalMicrograph;
-        - Gatan in-situ data: the header .dm4, a .raw beside it, or the folder that holds them or Hour_00;
-        - OME-Zarr (a folder), HDF5 and .hspy, EMD (Velox, Berkeley), NumPy .npy (with NAME.json beside it);
+        - DM3, DM4: an image, stack or spectrum from DigitalMicrograph;
+        - Gatan in-situ data: the header .dm4, a .raw next to it, or the folder that contains them or Hour_00;
+        - OME-Zarr (a folder), HDF5 and .hspy, EMD (Velox, Berkeley), NumPy .npy (with NAME.json next to it);
         - TIFF, BigTIFF, ImageJ; MRC; SER; MIB (Merlin);
-        - a JPEG, PNG or BMP image, or a folder of images, one frame each, in natural order;
+        - a JPEG, PNG or BMP image, or a folder of images or of any of these files, in natural order;
         - with `pip install dmlink[formats]`, whatever else RosettaSciIO reads.
 
-        The content decides; the suffix only where a format has no mark of its own.
+        The format is found by the content, and by the suffix only if the content does not identify it.
     axis : int, str or tuple of them, optional
-        Which dimensions count the frames, by number (0 is the slowest) or, where the file names them, by
-        name; the last two others are the picture. Without it, all but the last two: a 4-D scan of patterns
-        gives one pattern after the other.
+        The dimensions that count the frames, by number (0 is the slowest) or, if the file names them, by
+        name; the last two others are the image. By default all but the last two: a 4-D scan of patterns
+        gives one pattern after another.
     item : int or str, optional
-        Which of several images or datasets in the file, by number or name; the first without it.
+        One of several images or datasets in the file, by number or name (`Recording.items`). By default the
+        one that the file marks as its data, else the first; for TIFF, the largest.
     scale : float, optional
-        Size of a pixel, in `unit`. Overrides what the file says.
+        Pixel size in `unit`; overrides the file's.
     unit : str, optional
-        Unit of `scale`, such as "nm". Overrides what the file says.
+        Unit of `scale`, such as "nm"; overrides the file's.
     fps : float, optional
-        Frames per second. Overrides what the file says.
+        Frames per second; overrides the file's.
 
     Returns
     -------
@@ -70,21 +77,35 @@ def open(  # noqa: A001 - read as dmlink.open
     FileNotFoundError
         If there is nothing at `path`.
     PermissionError
-        If it may not be read.
+        If you have no permission to read it.
     ValueError
-        If the file is of no known family, empty or damaged, or if `scale` or `fps` is not positive.
+        If the format is unknown, the file is empty or damaged, recordings in a list do not match, or `scale`
+        or `fps` is not positive.
     """
+    if not isinstance(path, str | PathLike):
+        return _joined([Path(one) for one in path], axis=axis, item=item, scale=scale, unit=unit, fps=fps)
     path = Path(path).expanduser()
     try:
-        family = cast("_Family", importlib.import_module(f"{__name__}.{family_of(path)}"))
+        family = cast("_Family", importlib.import_module(f"dmlink.recordings.formats.{family_of(path)}"))
         recording = family.read(path, axis=axis, item=item)
     except PermissionError as error:
         raise PermissionError(
-            f"{error.filename or path} may not be read; ask its owner to allow it."
+            f"You have no permission to read {error.filename or path}; ask its owner."
         ) from error
-    except DAMAGE as error:
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        if text == str(error) and len(text) <= LONGEST:
+            raise
+        raise ValueError(text[:LONGEST]) from error  # a damaged header may contain any text
+    except UNEXPECTED as error:
         raise ValueError(
-            f"{path} is damaged ({type(error).__name__}: {error}); copy or write it again."
+            f"{path} cannot be read: dmlink did not expect something in it "
+            f"({type(error).__name__}: {error}). If another program can open it, please report this."
+        ) from error
+    except MemoryError as error:
+        raise ValueError(
+            f"{path}, {_bytes(path)} bytes, needs more memory than this computer has "
+            f"({error or 'size unknown'}); its header is wrong, or it needs a larger computer."
         ) from error
     recording.options = {k: v for k, v in {"axis": axis, "item": item}.items() if v is not None}
     try:
@@ -95,7 +116,25 @@ def open(  # noqa: A001 - read as dmlink.open
     return recording
 
 
+def _joined(paths: list[Path], **options: Any) -> Recording:
+    """Return recordings as one; all are closed if they cannot be joined."""
+    if not paths:
+        raise ValueError("The list of recordings is empty; give one or more paths.")
+    parts: list[Recording] = []
+    try:
+        parts.extend(open(path, **options) for path in paths)
+        return Joined(parts)
+    except BaseException:
+        for part in parts:
+            part.close()
+        raise
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
 class _Family(Protocol):
-    """What each module of a family offers."""
+    """The interface of a family's module."""
 
     def read(self, path: Path, /, *, axis: Dimensions, item: Item) -> Recording: ...

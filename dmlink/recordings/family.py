@@ -1,41 +1,37 @@
-"""The family of formats that a file or folder belongs to: by its first bytes, else by its name."""
+"""Family: the format family of a file or folder, found by its first bytes, else by its name."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import zipfile
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING
 
-from dmlink.recordings.insitu import PERIOD, has_raw, has_tree
+from dmlink.indm.recorded import PERIOD
+from dmlink.recordings.formats.insitu import has_raw, has_tree
+from dmlink.recordings.formats.marks import MRC_SUFFIXES, START, by_content
+from dmlink.recordings.writing.reference_writer import REFERENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: How a file begins, and the module that reads it.
-BEGINNINGS = {
-    b"\x93NUMPY": "numpy_stack",
-    b"II*\0": "tiff_stack",
-    b"MM\0*": "tiff_stack",
-    b"II+\0": "tiff_stack",
-    b"MM\0+": "tiff_stack",
-    b"\x89PNG": "image_folder",
-    b"\xff\xd8\xff": "image_folder",
-    b"BM": "image_folder",
-    b"\x89HDF\r\n\x1a\n": "hdf5_file",
-    b"II\x97\x01": "ser_file",
-    b"MQ1,": "mib_file",
-    b"\0\0\0\x03": "dm_file",
-    b"\0\0\0\x04": "dm_file",
-}
+#: Suffixes of formats whose files start with a signature; a file without it is something else.
+MARKED = {".ser": "ser", ".mib": "mib", ".dm3": "dm", ".dm4": "dm", ".npy": "npy", ".tif": "tiff"}
+MARKED |= {".tiff": "tiff", ".png": "picture", ".jpg": "picture", ".jpeg": "picture", ".bmp": "picture"}
+MARKED |= {".hspy": "hdf5", ".emi": "ser", ".h5": "hdf5", ".hdf5": "hdf5", ".nxs": "hdf5", ".emd": "hdf5"}
 
-#: MRC's mark, and where it is (MRC2014, word 53). Older files have none.
-MRC_MARK, MRC_AT = b"MAP ", 208
-MRC_SUFFIXES = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map")
+#: Files that mark a folder as Zarr: version 3, and earlier.
+ZARR = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
-#: What marks a folder as OME-Zarr, of version 0.5 and before.
-ZARR = ("zarr.json", ".zattrs", ".zgroup")
+#: First bytes of files that are not recordings.
+MOVIES = {b"\x1aE\xdf\xa3": "Matroska or WebM", b"FLV": "Flash video", b"\x30\x26\xb2\x75": "Windows Media"}
+ARCHIVES = {b"PK\x03\x04": "ZIP", b"\x1f\x8b": "gzip", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"BZh": "bzip2"}
+ARCHIVES |= {b"\xfd7zXZ": "xz", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard"}
+
+#: Suffixes of RosettaSciIO's formats that are archives themselves.
+ZIPPED = (".zspy", ".prz", ".elid")
 
 
 def family_of(path: Path) -> str:
@@ -46,7 +42,7 @@ def family_of(path: Path) -> str:
     FileNotFoundError
         If there is nothing at `path`.
     ValueError
-        If it is of no family that dmlink knows.
+        If dmlink does not know its format.
     """
     try:
         kind = path.stat().st_mode
@@ -55,50 +51,89 @@ def family_of(path: Path) -> str:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise ValueError(f"{path} is a symbolic link that leads back to itself; give the file.") from error
+        raise ValueError(f"{path} is a symbolic link to itself; give the path of the file.") from error
     if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
-        raise ValueError(f"{path} is neither a file nor a folder; give the recording itself.")
+        raise ValueError(f"{path} is neither a file nor a folder; give the path of the recording.")
     return _folder(path) if stat.S_ISDIR(kind) else _file(path)
 
 
 def _advice(path: Path) -> str:
-    """Return what is wrong with a path that was meant for Windows; nothing if nothing is."""
+    """Return what is wrong with a Windows path; empty if nothing is."""
     if any(character < " " for character in str(path)):
-        return ' A backslash in it has become another character: write r"..." or use / instead.'
+        return ' A backslash in it became another character: write r"..." or use / instead.'
     if PureWindowsPath(path).drive and os.name != "nt":
-        return " It is a path of Windows, and this is another system."
+        return " It is a Windows path, but this is not Windows."
     return ""
 
 
 def _folder(path: Path) -> str:
-    """Return the family of a folder, by the names in it alone."""
+    """Return the family of a folder, only by the names in it and independent of their order."""
     if any((path / mark).exists() for mark in ZARR):
-        return "zarr_image"
-    with os.scandir(path) as entries:  # as far as the first name that tells
+        return "zspy" if path.suffix.lower() == ".zspy" else "ome_zarr"
+    if (path / REFERENCE).exists():
+        return "reference"
+    headers = []
+    with os.scandir(path) as entries:
         for entry in entries:
-            if PERIOD.fullmatch(entry.name) or entry.name.lower().endswith((".dm4", ".dm3")):
+            if PERIOD.fullmatch(entry.name):
                 return "insitu"
-            if entry.name.lower().endswith((".png", ".jpg", ".jpeg", ".tif", ".tiff")):
-                break
-    return "image_folder"
+            if entry.name.lower().endswith(".dm4"):
+                headers.append(entry.name)
+    return "insitu" if len(headers) == 1 and has_raw(path / headers[0]) else "image_folder"
 
 
 def _file(path: Path) -> str:
     """Return the family of a file."""
     with path.open("rb") as file:
-        start = file.read(MRC_AT + len(MRC_MARK))
+        start = file.read(START)
     suffix = path.suffix.lower()
     if suffix == ".raw" or suffix.startswith(".raw_"):
         return "insitu"
     if not start:
         raise ValueError(f"{path} is empty; copy or record it again.")
-    if start[MRC_AT:] == MRC_MARK:
-        return "mrc_file"
-    family = next((f for mark, f in BEGINNINGS.items() if start.startswith(mark)), None)
-    if family == "dm_file":
+    family = by_content(start)
+    if family == "dm":
         return "insitu" if suffix == ".dm4" and (has_raw(path) or has_tree(path)) else family
     if family is not None:
         return family
+    if start.startswith(b"PK\x03\x04") and (suffix == ".zspy" or _holds_zarr(path)):
+        return "zspy" if suffix == ".zspy" else "ome_zarr"
+    if other := _other(path, start, suffix):
+        raise ValueError(other)
     if suffix in MRC_SUFFIXES:
-        return "mrc_file"
-    return "other_formats"
+        return "mrc"
+    return "rosettasciio"
+
+
+def _holds_zarr(path: Path) -> bool:
+    """Whether a ZIP file is a Zarr store."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(mark in archive.namelist() for mark in ZARR)
+    except zipfile.BadZipFile:
+        return False
+
+
+def _other(path: Path, start: bytes, suffix: str) -> str:
+    """Return why a file is not a recording, such as a movie or an archive; empty if unknown."""
+    movie = next((name for mark, name in MOVIES.items() if start.startswith(mark)), "")
+    if start.startswith(b"RIFF") and start[8:12] in (b"AVI ", b""):
+        movie = "AVI"
+    if start[4:8] == b"ftyp":
+        movie = "MP4 or QuickTime"
+    if movie:
+        return (
+            f"{path} is a movie ({movie}), whose images are compressed with losses. Use the recording that "
+            "it was made from, or extract its frames (ffmpeg -i MOVIE frame_%05d.png) and open the folder."
+        )
+    archive = next((name for mark, name in ARCHIVES.items() if start.startswith(mark)), "")
+    if start[257:262] == b"ustar":
+        archive = "tar"
+    if archive and suffix not in ZIPPED:
+        return f"{path} is an archive ({archive}): unpack it and open its contents."
+    if suffix in MARKED:
+        return (
+            f"{path} has the suffix {suffix} but starts with {start[:8]!r}, which no such file does. Correct "
+            "the suffix, or copy the file again if it was damaged."
+        )
+    return ""

@@ -1,4 +1,4 @@
-"""A file mapped into memory: arrays that read only what is touched, and notice when the file shrinks."""
+"""Mapped: a file mapped into memory, whose arrays read only what is used and notice if the file shrinks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Not on Windows, which takes a process's mapped pages back by itself.
+#: Not on Windows, which reclaims a process's mapped pages by itself.
 DONT_NEED = getattr(mmap, "MADV_DONTNEED", None)
 
 
@@ -25,7 +25,7 @@ class MappedFile:
     size : int
         Its length in bytes when it was opened.
     bytes : mmap.mmap
-        What it holds.
+        Its content.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,32 +43,30 @@ class MappedFile:
         offset: int,
         strides: tuple[int, ...] | None = None,
     ) -> np.ndarray:
-        """Return an array of `shape` that begins at byte `offset`; a ValueError if the file ends before."""
-        # In Python's integers: a damaged header may announce more than 64 bits can count.
+        """Return an array of `shape` at byte `offset`; ValueError if the file ends before the array does."""
+        # With Python's integers, because a damaged header may claim more than 64 bits can count.
         steps = strides or tuple(
             dtype.itemsize * int(np.prod(shape[i + 1 :], dtype=object)) for i in range(len(shape))
         )
-        if min(shape) < 1:
-            raise ValueError(f"{self.path} holds no pixels: its shape is {shape}; choose another recording.")
+        if min(shape, default=0) < 1:
+            raise ValueError(f"{self.path} has no pixels: its shape is {shape}; choose another recording.")
         end = offset + sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) + dtype.itemsize
         if end > self.size:
-            raise ValueError(
-                f"{self.path} is cut short: {self.size} bytes of {end} are there; copy it again."
-            )
+            raise ValueError(f"{self.path} is cut short: it has {self.size} of {end} bytes; copy it again.")
         return np.ndarray(shape, dtype, self.bytes, offset, steps)
 
     def release(self) -> None:
-        """Let go of the memory of what was touched, which would grow to the size of the file.
+        """Release the memory of what was read, which would grow to the size of the file.
 
-        Arrays stay valid: what is touched again comes from the system's cache.
+        Arrays stay valid; what is used again comes from the system's cache.
         """
         if DONT_NEED is not None:
             self.bytes.madvise(DONT_NEED)
 
     def check(self) -> None:
-        """Refuse to touch a file that became shorter: the system would end this process for it."""
+        """Raise a ValueError if the file became shorter: reading beyond its end would kill this process."""
         if self.bytes.size() < self.size:
             raise ValueError(
-                f"{self.path} became shorter while it was open ({self.bytes.size()} bytes of {self.size}); "
-                "wait until its writer has finished, and open it again."
+                f"{self.path} became shorter while it was open ({self.bytes.size()} of {self.size} bytes); "
+                "wait until it is completely written, and open it again."
             )

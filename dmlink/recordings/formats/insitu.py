@@ -1,8 +1,9 @@
-"""Gatan in-situ data: a .dm4 beside .raw, .raw_1, ..., and trees of Hour_, Minute_ and Second_ folders."""
+"""Gatan in-situ data: a .dm4 with .raw, .raw_1, ..., and trees of Hour_, Minute_ and Second_ folders."""
 
 from __future__ import annotations
 
 import glob
+import importlib
 import re
 from bisect import bisect_right
 from itertools import accumulate
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.recordings.dm_file import DmImage, images
-from dmlink.recordings.image_folder import in_natural_order
+from dmlink.indm.recorded import PERIOD, tree_times
+from dmlink.recordings.formats.dm import COLOURS, PACKED, PACKED_OLD, DmImage, images
+from dmlink.recordings.formats.natural_order import in_natural_order
 from dmlink.recordings.mapped import MappedFile
 from dmlink.recordings.recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from dmlink.recordings import Dimensions, Item
@@ -24,20 +26,16 @@ if TYPE_CHECKING:
 #: .raw, .raw_1, .raw_2, ...
 RAW = re.compile(r"\.raw(?:_(\d+))?", re.IGNORECASE)
 
-#: What DM calls the folders of a tree, and how many seconds one of them lasts.
-PERIODS = {"hour": 3600, "minute": 60, "second": 1}
-PERIOD = re.compile(r"(hour|minute|second)_(\d+)", re.IGNORECASE)
-
-#: How much of a file before its pixels must be the same in all frames of a tree to be read at the same
-#: place: the tag's name, its type and its length.
+#: Bytes before the pixels (the tag's name, type and length): if they are the same as in a tree's first file,
+#: the pixels are at the same offset.
 PREAMBLE = 64
 
 
 class InSituRaw(Recording):
-    """One picture in the header NAME.dm4, and all frames behind each other in NAME.raw, NAME.raw_1, ...
+    """One image in the header NAME.dm4, and all frames one after another in NAME.raw, NAME.raw_1, ...
 
-    Frames may begin in one file and end in the next. A recording that was broken off has the frames that
-    are complete; `expected` says how many the header announces.
+    A frame may start in one file and end in the next. An interrupted recording has its complete frames;
+    `expected` is the number in the header.
     """
 
     def __init__(self, header: Path) -> None:
@@ -47,18 +45,16 @@ class InSituRaw(Recording):
         self._starts = list(accumulate((part.size for part in self._parts), initial=0))
         self._layout = image.shape[-2:], image.dtype
         if len(image.shape) < 2:
-            raise ValueError(
-                f"{header} describes frames of shape {image.shape}; in-situ frames are pictures."
-            )
+            raise ValueError(f"{header} has frames of shape {image.shape}; in-situ frames must be images.")
         h, w = image.shape[-2:]
         self._bytes = h * w * image.dtype.itemsize
         whole = self._starts[-1] // self._bytes
-        expected = _recorded(image.tags)
+        expected = announced(image.tags)
         n = min(whole, expected) if expected else whole
         if n < 1:
             raise ValueError(
-                f"{self._parts[0].path} is cut short: {self._starts[-1]} bytes hold no frame of {h} x {w} "
-                f"{image.dtype.name}; copy it again."
+                f"{self._parts[0].path} is cut short: {self._starts[-1]} bytes are less than a frame of "
+                f"{h} x {w} {image.dtype.name}; copy it again."
             )
         super().__init__(
             header,
@@ -101,36 +97,43 @@ class InSituRaw(Recording):
 class InSituTree(Recording):
     """One .dm4 (or .dm3) file for every frame, in a folder or in a tree of Hour_00/Minute_00/Second_00.
 
-    A .dm4 beside Hour_00 is the recording's header: its tags are the recording's.
+    A .dm4 next to Hour_00 is the recording's header and provides its tags.
+
+    `names`, with / between folders, are the files, if already known; the one at `first_at` determines the
+    shape and type of all.
     """
 
-    def __init__(self, folder: Path, header: Path | None) -> None:
-        self._files = [f"{place}{name}" for place, name in _dm_files(folder, "", header)]
+    def __init__(
+        self, folder: Path, header: Path | None, names: Sequence[str] | None = None, first_at: int = 0
+    ) -> None:
+        found = [f"{p}{name}" for p, name in _dm_files(folder, "", header)] if names is None else names
+        self._files = list(found)
         if not self._files:
-            raise ValueError(f"{folder} holds no frames as .dm4 files; choose the folder above Hour_00.")
+            raise ValueError(f"{folder} has no .dm4 frames; choose the folder that contains Hour_00.")
         self._folder, self._header = folder, header
-        first = self._image(0)
+        first = self._image(first_at)
         if len(first.shape) != 2:
             raise ValueError(
-                f"{first.file.path} has the shape {first.shape}; in a folder, every file is one picture."
+                f"{first.file.path} has shape {first.shape}; in such a folder, every file must be one image."
             )
+        self._plain = first.kind not in (*COLOURS, *PACKED, PACKED_OLD)  # pixels that need no conversion
         self._first = first.shape, first.dtype, first.data.offset
         start = first.data.offset
         self._preamble = first.file.bytes[max(0, start - PREAMBLE) : start]
         tags = images(header)[0].tags if header else first.tags
         h, w = first.shape
-        times = _times(self._files)
+        times = _times(self._files, rate(tags))
         super().__init__(
             header or folder,
             (len(self._files), h, w),
-            first.dtype,
+            first.open().dtype,
             name=header.stem if header else folder.resolve().name,
             y=first.axes[0],
             x=first.axes[1],
             fps=rate(tags),
             times=times,
             tags=tags,
-            expected=_recorded(tags),
+            expected=announced(tags),
         )
 
     def files(self) -> Iterator[Path]:
@@ -145,33 +148,46 @@ class InSituTree(Recording):
     def _read(self, i: int) -> np.ndarray:
         shape, dtype, start = self._first
         file = MappedFile(self._folder / self._files[i])
-        # Frames of one recording have the same tags; only a frame that differs is looked through.
-        if file.bytes[max(0, start - PREAMBLE) : start] == self._preamble:
+        # Frames of one recording have the same tags; only the tags of one that differs are read.
+        if self._plain and file.bytes[max(0, start - PREAMBLE) : start] == self._preamble:
             return file.array(shape, dtype, start)
         image = self._image(i)
         if image.shape != shape or image.dtype != dtype:
             raise ValueError(
                 f"{file.path} is {image.shape} {image.dtype}, but {self._files[0]} is {shape} {dtype}; "
-                "keep frames of one size and type in a folder."
+                "use a folder per frame size and type."
             )
-        return image.array()
+        return image.open()[0].data
 
 
 def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> Recording:
     """Return the in-situ recording that a header, a .raw file or a folder belongs to."""
     if axis is not None or item is not None:
         raise ValueError(
-            f"{path} is one in-situ recording with the frames in order; leave axis and item out."
+            f"{path} is an in-situ recording, whose frames are in order; leave axis and item out."
         )
     if not path.is_dir():
         header = header_of(path)
         if header is None:
-            raise ValueError(f"{path} has no .dm4 beside it, which tells its shape; copy it, too.")
+            return _by_another_header(path)
         return InSituTree(path.parent, header) if has_tree(header) else InSituRaw(header)
     headers = [file for file in path.iterdir() if file.suffix.lower() == ".dm4"]
     if len(headers) == 1 and (has_raw(headers[0]) or has_tree(headers[0])):
         return read(headers[0])
     return InSituTree(path, None)
+
+
+def _by_another_header(path: Path) -> Recording:
+    """Return the recording of a .raw that has another header than DigitalMicrograph's: EMPAD or Ripple."""
+    for header in (path.with_suffix(".rpl"), *sorted(path.parent.glob("*.xml"))):
+        if header.is_file() and (header.suffix == ".rpl" or path.name.encode() in header.read_bytes()):
+            module: Any = importlib.import_module("dmlink.recordings.formats.rosettasciio")
+            recording: Recording = module.read(header)
+            return recording
+    raise ValueError(
+        f"{path} has no header: a .dm4 (or EMPAD's .xml, or Ripple's .rpl) next to it with its shape; copy "
+        "that, too."
+    )
 
 
 def header_of(path: Path) -> Path | None:
@@ -183,23 +199,23 @@ def header_of(path: Path) -> Path | None:
 
 
 def has_raw(header: Path) -> bool:
-    """Whether the frames of a .dm4 are in a .raw beside it."""
+    """Whether the frames of a .dm4 are in a .raw next to it."""
     return header.with_suffix(".raw").exists()
 
 
 def has_tree(header: Path) -> bool:
-    """Whether the frames of a .dm4 are in a tree of folders beside it: it says so, and Hour_00 is there."""
-    return (header.parent / "Hour_00").is_dir() and bool(_recorded(images(header)[0].tags))
+    """Whether a .dm4's frames are in a tree of folders next to it: it announces frames and Hour_00 exists."""
+    return (header.parent / "Hour_00").is_dir() and bool(announced(images(header)[0].tags))
 
 
 def rate(tags: dict[str, Any]) -> float | None:
-    """Return frames per second: in-situ cameras read out while they expose, so one over the exposure."""
+    """Return frames per second, 1 / exposure, because in-situ cameras read out while they expose."""
     exposure = tags.get("exposure", 0)
     return 1 / exposure if exposure > 0 else None
 
 
-def _recorded(tags: dict[str, Any]) -> int:
-    """Return how many frames the tags announce; 0 where they do not say."""
+def announced(tags: dict[str, Any]) -> int:
+    """Return the number of frames according to the tags; 0 if unknown."""
     insitu = tags.get("In-situ", {})
     recorded = insitu.get("Recorded", {}) if isinstance(insitu, dict) else {}
     n = recorded.get("# Frames", 0) if isinstance(recorded, dict) else 0
@@ -215,12 +231,12 @@ def _parts(header: Path) -> list[Path]:
     missing = next((i for i in range(max(numbered, default=0) + 1) if i not in numbered), None)
     if missing is not None:
         part = header.with_suffix(f".raw_{missing}" if missing else ".raw")
-        raise ValueError(f"{part} is missing, with the frames after it; copy it beside {header.name}.")
+        raise ValueError(f"{part} is missing, so later frames cannot be read; copy it next to {header.name}.")
     return [numbered[i] for i in range(len(numbered))]
 
 
 def _dm_files(folder: Path, below: str, header: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield every .dm4 and .dm3 in a tree as (folders, name), without looking at the files themselves."""
+    """Yield every .dm4 and .dm3 in a tree as (folders, name), without opening the files."""
     names = [entry.name for entry in folder.iterdir()]
     for name in in_natural_order([n for n in names if PERIOD.fullmatch(n)]):
         yield from _dm_files(folder / name, f"{below}{name}/", None)
@@ -229,17 +245,10 @@ def _dm_files(folder: Path, below: str, header: Path | None) -> Iterator[tuple[s
         yield from ((below, name) for name in in_natural_order(frames))
 
 
-def _times(files: list[str]) -> np.ndarray | None:
-    """Return when each frame of a tree was taken, from its folders, in seconds; None outside of a tree."""
+def _times(files: list[str], rate: float | None) -> np.ndarray | None:
+    """Return when each frame of a tree was taken, from its folders, in seconds; None outside of a tree.
+
+    `rate` is from the exposure; the camera may sum frames, so the folders' whole seconds are more reliable.
+    """
     folders = [file.rpartition("/")[0] for file in files]
-    if not folders[0]:
-        return None
-    seconds = {f: sum(PERIODS[p.lower()] * int(n) for p, n in PERIOD.findall(f)) for f in set(folders)}
-    counts = dict.fromkeys(seconds, 0)
-    within = []
-    for folder in folders:
-        within.append(counts[folder])
-        counts[folder] += 1
-    # A second that was not recorded from its beginning, or to its end, has fewer frames than the others.
-    most = max(counts.values())
-    return np.array([seconds[folder] + k / most for folder, k in zip(folders, within, strict=True)])
+    return tree_times(folders, rate) if folders[0] else None

@@ -1,4 +1,4 @@
-"""Packed complex: the half of a Fourier transform that DM keeps of a real image, and the other half."""
+"""Packed complex: completes the half of a real image's Fourier transform that DM saves."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def unpack_old(packed: np.ndarray) -> np.ndarray:
 
 
 def _mirrored(whole: np.ndarray) -> np.ndarray:
-    """Return the conjugate at the opposite frequency: what a real image has there."""
+    """Return the conjugate at the opposite frequency, as in the transform of a real image."""
     h, w = whole.shape
     rows = (2 * (h // 2) - np.arange(h)) % h
     columns = (2 * (w // 2) - np.arange(w)) % w

@@ -9,9 +9,9 @@ import numpy as np
 from dmlink.frame import Axis
 from dmlink.indm.info import TAGS
 from dmlink.recordings.array_stack import ArrayStack, choose
-from dmlink.recordings.dm_tags import Block, read_tags
+from dmlink.recordings.formats.dm_tags import Block, read_tags
+from dmlink.recordings.formats.packed_complex import unpack, unpack_old
 from dmlink.recordings.mapped import MappedFile
-from dmlink.recordings.packed_complex import unpack, unpack_old
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DTYPES = {1: "i2", 2: "f4", 3: "c8", 5: "c8", 6: "u1", 7: "i4", 8: "u1", 9: "i1", 10: "u2", 11: "u4"}
 DTYPES |= {12: "f8", 13: "c16", 14: "?", 23: "u1", 27: "c8", 28: "c16"}
 
-#: Colours lie as blue, green, red, alpha.
+#: Stored as blue, green, red, alpha.
 COLOURS = (8, 23)
 
 #: Half of the Fourier transform of a real image.
@@ -45,7 +45,7 @@ class DmImage:
     shape : tuple of int
         Slowest dimension first, as NumPy counts.
     dtype : numpy.dtype
-        Of the pixels as they lie in the file.
+        Data type of the pixels in the file.
     axes : tuple of Axis
         Calibration of each dimension.
     tags : dict
@@ -58,17 +58,19 @@ class DmImage:
 
     def __init__(self, file: MappedFile, image: dict[str, Any], order: str) -> None:
         try:
-            told = image["ImageData"]
-            self.kind = int(told["DataType"])
-            self.data: Block = told["Data"]
-            self.shape = tuple(int(n) for n in reversed(_values(told["Dimensions"])))
-            dimensions = _values(told.get("Calibrations", {}).get("Dimension", []))
+            data = image["ImageData"]
+            self.kind = int(data["DataType"])
+            self.data: Block = data["Data"]
+            self.shape = tuple(int(n) for n in reversed(_values(data["Dimensions"])))
+            dimensions = _values(data.get("Calibrations", {}).get("Dimension", []))
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{file.path} is not a whole DM image (no {error}); copy it again.") from error
+            raise ValueError(
+                f"{file.path} is not a complete DM image (no {error}); copy it again."
+            ) from error
         if self.kind not in DTYPES or not isinstance(self.data, Block):
             raise ValueError(
-                f"{file.path} holds DM's data type {self.kind}, which dmlink cannot read; "
-                "save it as a number type in DigitalMicrograph."
+                f"{file.path} has DM's data type {self.kind}, which dmlink cannot read; in "
+                "DigitalMicrograph, convert it to integers or reals and save it again."
             )
         self.file = file
         self.name = str(image.get("Name", ""))
@@ -82,7 +84,7 @@ class DmImage:
 
     def array(self) -> np.ndarray:
         """Return the pixels, mapped into memory; colours get a last dimension of red, green, blue."""
-        if self.kind in COLOURS:
+        if self.kind in COLOURS and self.shape:
             return self.file.array((*self.shape, 4), self.dtype, self.data.offset)[..., 2::-1]
         return self.file.array(self.shape, self.dtype, self.data.offset)
 
@@ -96,14 +98,14 @@ class DmImage:
 
 
 class _PackedImage:
-    """Whole Fourier transforms, made from the halves in the file when they are asked for."""
+    """Whole Fourier transforms, computed on demand from the halves in the file."""
 
     def __init__(self, image: DmImage) -> None:
-        *stack, h, w = image.shape
+        *stack, h, w = image.shape if len(image.shape) > 1 else (0, 0)
         old = image.kind == PACKED_OLD
         if len(image.shape) < 2 or (old and (h % 2 or w % 2)):
             raise ValueError(
-                f"{image.file.path} holds packed complex numbers of shape {image.shape}, which dmlink cannot "
+                f"{image.file.path} has packed complex numbers of shape {image.shape}, which dmlink cannot "
                 "unpack; save it as complex in DigitalMicrograph."
             )
         self.shape = image.shape
@@ -114,7 +116,7 @@ class _PackedImage:
         )
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        # Only ever asked for whole pictures: what precedes the last two dimensions.
+        # Only ever indexed by whole images, in the dimensions before the last two.
         index = index if isinstance(index, tuple) else (index,)
         half = self._halves[index[: self._halves.ndim - 2]]
         whole = unpack_old(half) if self._old else unpack(half, self.shape[-1])
@@ -129,7 +131,7 @@ def images(path: Path) -> list[DmImage]:
     order = "<" if file.bytes[word + 3] else ">"
     listed = _values(tags.get("ImageList", []))
     if not listed:
-        raise ValueError(f"{path} holds tags but no image; choose another file.")
+        raise ValueError(f"{path} has tags but no image; choose another file.")
     thumbnails = {t.get("ImageIndex") for t in _values(tags.get("Thumbnails", [])) if isinstance(t, dict)}
     kept = [image for i, image in enumerate(listed) if i not in thumbnails] or listed
     return [DmImage(file, image, order) for image in kept]

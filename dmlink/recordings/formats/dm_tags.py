@@ -1,4 +1,4 @@
-"""The tags of a DM3 or DM4 file, as a tree of plain values; arrays of pixels stay where they are.
+"""DM tags: the tags of a DM3 or DM4 file as a tree of plain values; arrays of pixels stay in the file.
 
 The layout is described by Chris Boothroyd, "Digital Micrograph file format" (2011).
 """
@@ -22,13 +22,13 @@ GROUP, DATA = 20, 21
 #: Longer arrays stay in the file as blocks.
 LONGEST = 4096
 
-#: Deeper than any tag of DM; a damaged file could nest without end.
+#: Deeper than any tag of DM; a damaged file could be nested endlessly.
 DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """An array that was left in the file: where it begins, in bytes, and how many elements of what dtype."""
+    """An array in the file: its offset in bytes, number of elements and dtype."""
 
     offset: int
     count: int
@@ -47,7 +47,8 @@ def read_tags(file: MappedFile) -> dict[str, Any]:
         tags = _Walker(file).tags
     except (struct.error, IndexError, KeyError, OverflowError, MemoryError) as error:
         raise ValueError(
-            f"{file.path} is not a whole DM3 or DM4 file: its tags are cut short or damaged; copy it again."
+            f"{file.path} is not a complete DM3 or DM4 file (its tags are cut short or damaged); copy it "
+            "again."
         ) from error
     if not isinstance(tags, dict):
         raise ValueError(f"{file.path} has no named tags; it is not a DM image.")  # noqa: TRY004
@@ -55,7 +56,7 @@ def read_tags(file: MappedFile) -> dict[str, Any]:
 
 
 class _Walker:
-    """Reads tag after tag; `at` is where in the file it is."""
+    """Reads tag after tag; `at` is its position in the file."""
 
     def __init__(self, file: MappedFile) -> None:
         self.file = file
@@ -90,7 +91,7 @@ class _Walker:
             name = self.buffer[self.at + 3 : self.at + 3 + length].decode("latin-1")
             self.at += 3 + length
             if self.version == 4:
-                self.at += self.word_size  # how long the entry is
+                self.at += self.word_size  # length of the entry
             if kind == GROUP:
                 entries.append((name, self.group(depth + 1)))
             elif kind == DATA:

@@ -1,6 +1,6 @@
-"""Results: what a cell gave for each frame, as tables and images in a folder.
+"""Results: a cell's results for each frame, as tables and images in a folder.
 
-A line of JSON for each frame has numbers, tables, places and texts; profiles and images are OME-Zarr images.
+Each frame has a line of JSON with numbers, tables, points, boxes and texts; profiles and images are OME-Zarr.
 """
 
 # ruff: noqa: PLC0415 - zarr takes 0.3 s, and every worker imports this module
@@ -15,41 +15,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.frame import Axis
-from dmlink.recordings.file_names import FileNames, file_name
-from dmlink.recordings.writing import ROOM, ImageWriter
+from dmlink.indm.results import free_name
+from dmlink.recordings.writing.file_names import FileNames, file_name
+from dmlink.recordings.writing.ome_zarr_writer import ROOM, ImageWriter
+from dmlink.renaming import give_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-Line = dict[str, Any]
+JournalLine = dict[str, Any]
 
 HEADS = "frame", "time"  # the first columns of each table
 TABLE = ".csv", ".parquet"
 
 
 class ResultWriter:
-    """Writes the arrays of results, and tells what else is to be kept of them.
+    """Writes the arrays of results, and returns everything else as lines for the journal.
 
-    Arrays of each shape and type are an image of their own: what a cell gives may change its shape.
+    Each shape and data type of a result becomes a separate image, because a cell's results may change shape.
     """
 
-    def __init__(self, folder: Path, length: int = ROOM, interval: float = 1.0) -> None:
+    def __init__(self, folder: Path, length: int = ROOM, times: Sequence[float] | np.ndarray = ()) -> None:
         self._folder = folder
-        self._interval = interval
+        self._times = times
         self._length = length
         self._images: dict[str, ImageWriter] = {}
 
-    def line(self, at: int, frame: int, time: float, result: Any) -> Line:
-        """Write the arrays of a frame's result as number `at`; return the line that tells of it."""
-        parts = _free(_parts(result, result.name or "result"))
-        told = {name: self._part(at, name, part) for name, part in parts.items()}
-        return {"frame": frame, "time": time, "at": at, "results": told}
+    def line(
+        self, at: int, frame: int, time: float, result: Any, log: dict[str, float] | None = None
+    ) -> JournalLine:
+        """Write the arrays of a frame's result at index `at`; return the line for the journal.
 
-    def close(self, n: int, interval: float) -> None:
-        """Cut the images to `n` frames."""
+        `log` has the numbers of other instruments, which become columns of each table.
+        """
+        parts = _free(_parts(result, result.name or "result"))
+        written = {name: self._part(at, name, part) for name, part in parts.items()}
+        more = {"log": dict(log)} if log else {}
+        return {"frame": frame, "time": time, "at": at, "results": written, **more}
+
+    def close(self, n: int, times: Sequence[float] | np.ndarray) -> None:
+        """Cut the images to `n` frames and write their times."""
         for image in self._images.values():
-            image.close(n, interval)
+            image.close(n, times)
 
     def _part(self, at: int, name: str, part: Any) -> dict[str, Any]:
         if part.kind in {"image", "profile"}:
@@ -67,7 +75,7 @@ class ResultWriter:
                     name=name,
                     about={"kind": part.kind, "value_unit": getattr(part, "value_unit", "")},
                     length=self._length,
-                    interval=self._interval,
+                    times=self._times,
                 )
             self._images[key].write(at, values)
             return {"kind": part.kind, "array": array}
@@ -75,7 +83,7 @@ class ResultWriter:
 
 
 def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the single results in one, with their names."""
+    """Yield the single results within a result, with their names."""
     if result.kind == "several":
         for key, value in result.results.items():
             yield from _parts(value, str(key))
@@ -88,13 +96,10 @@ def _parts(result: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _free(named: Iterable[tuple[str, Any]], *taken: str) -> dict[str, Any]:
-    """Return all that is named as a dict; a name that is taken gets a `'`, as among several results."""
+    """Return the named values as a dict; a name that is taken gets a `'`, as in `Several`."""
     free: dict[str, Any] = {}
     for name, value in named:
-        own = name
-        while own in free or own in taken:
-            own += "'"
-        free[own] = value
+        free[free_name(name, lambda name: name in free or name in taken)] = value
     return free
 
 
@@ -102,32 +107,33 @@ def _columns(part: Any) -> dict[str, list[Any]]:
     """Return a result without pixels as columns."""
     if part.kind == "scalar":
         return {key: [value] for key, value in part.series.items()}
-    if part.kind == "table":
-        return {key: column.tolist() for key, column in part.columns.items()}
     if part.kind == "text":
         return {"text": [part.text]}
-    names = ("y", "x") if part.kind == "points" else ("top", "left", "bottom", "right")
-    places = part.yx if part.kind == "points" else part.tlbr
-    columns = dict(zip(names, places.T.tolist(), strict=True))
-    labels = list(getattr(part, "labels", None) or ())
-    return {**columns, "label": labels} if labels else columns
+    if part.kind == "event":
+        return {"event": [part.text] if part.happened else []}
+    columns = {key: column.tolist() for key, column in part.columns.items()}
+    if part.kind != "table" and "label" in columns:
+        columns["label"] = columns.pop("label")  # the last column in files
+    return columns
 
 
 def _while_written(name: str, array: str) -> str:
-    """Return where an array is until `finish`: before, it is not known what else there will be."""
+    """Return an array's folder name until `finish`, when all names are known."""
     plain = file_name(name)
     alone = plain if plain == name.casefold() else f"{plain} {zlib.crc32(name.encode()):08x}"
     return f"{alone} {array}.ome.zarr"
 
 
-def finish(folder: Path, lines: Callable[[], Iterable[Line]], taken: Iterable[str] = ()) -> None:
-    """Make tables of the lines, and give the images their names; done twice it changes nothing.
+def finish(folder: Path, lines: Callable[[], Iterable[JournalLine]], taken: Iterable[str] = ()) -> None:
+    """Make tables from the lines, and give the images their final names; a second call changes nothing.
 
-    `lines()` yields them in the order of the frames, each time it is called. `taken`: names of other files.
+    `lines()` yields them in frame order each time it is called; `taken` are names of other files.
     """
     tables: dict[str, dict[str, type]] = {}
     arrays: dict[str, dict[str, str]] = {}  # by name: the kind of each array
+    logs: dict[str, None] = {}  # names, in order of appearance
     for line in lines():
+        logs |= dict.fromkeys(line.get("log", ()))
         for name, part in line["results"].items():
             if "array" in part:
                 arrays.setdefault(name, {}).setdefault(part["array"], part["kind"])
@@ -137,15 +143,15 @@ def finish(folder: Path, lines: Callable[[], Iterable[Line]], taken: Iterable[st
                 types[column] = _type([types.get(column), *(type(v) for v in values)])
     names = FileNames(taken)
     for name, types in tables.items():
-        _write_table(folder / f"{names.take(name, TABLE)}.csv", name, types, lines())
+        _write_table(folder / f"{names.take(name, TABLE)}.csv", name, types, list(logs), lines())
     for name, kinds in arrays.items():
-        ends = ["", *(f" {array}" for array in list(kinds)[1:])]  # the first has the name alone
+        ends = ["", *(f" {array}" for array in list(kinds)[1:])]  # the first array has the plain name
         profile = next(iter(kinds.values())) == "profile"
         stem = names.take(name, [*(f"{end}.ome.zarr" for end in ends), *(TABLE if profile else ())])
         for array, end in zip(kinds, ends, strict=True):
             made, wanted = folder / _while_written(name, array), folder / f"{stem}{end}.ome.zarr"
             if made.exists() and not wanted.exists():
-                made.rename(wanted)
+                give_name(made, wanted)
         if profile:
             _write_profiles(folder / f"{stem}.ome.zarr", name, lines())
 
@@ -157,7 +163,13 @@ def _type(types: list[Any]) -> type:
     return found.pop() if len(found) == 1 else str
 
 
-def _write_table(path: Path, name: str, types: dict[str, type], lines: Iterable[Line]) -> None:
+def _write_table(
+    path: Path, name: str, types: dict[str, type], logs: Sequence[str], lines: Iterable[JournalLine]
+) -> None:
+    """Write a table with frame, time, other instruments' numbers and the result's columns."""
+    results = {column: kind for column, kind in types.items() if column not in HEADS}
+    columns_of_logs = [free_name(log, {*HEADS, *results}.__contains__) for log in logs]
+    types = {**{head: types[head] for head in HEADS}, **dict.fromkeys(columns_of_logs, float), **results}
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(types)
@@ -165,14 +177,15 @@ def _write_table(path: Path, name: str, types: dict[str, type], lines: Iterable[
             columns = line["results"].get(name, {}).get("columns")
             if columns is None:
                 continue
-            ordered = [columns.get(column, []) for column in list(types)[2:]]
+            ordered = [columns.get(column, []) for column in results]
+            logged = [line.get("log", {}).get(log, "") for log in logs]
             for row in itertools.zip_longest(*ordered, fillvalue=""):
-                writer.writerow([line["frame"], line["time"], *row])
+                writer.writerow([line["frame"], line["time"], *logged, *row])
     _write_parquet(path, types)
 
 
 def _write_parquet(path: Path, types: dict[str, type]) -> None:
-    """Write the table as Parquet too, where pyarrow is installed."""
+    """Write the table as Parquet too, if pyarrow is installed."""
     try:
         import pyarrow as pa
         from pyarrow import csv as pacsv
@@ -189,8 +202,8 @@ def _write_parquet(path: Path, types: dict[str, type]) -> None:
             writer.write_batch(batch)
 
 
-def _write_profiles(image: Path, name: str, lines: Iterable[Line]) -> None:
-    """Write profiles as a table: a row for each frame, a column for each place on the axis."""
+def _write_profiles(image: Path, name: str, lines: Iterable[JournalLine]) -> None:
+    """Write profiles as a table: a row for each frame, a column for each value of the axis."""
     import zarr
 
     array = zarr.open_array(image / "0", mode="r")

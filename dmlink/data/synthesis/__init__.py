@@ -1,0 +1,1 @@
+"""Synthesis: how each synthetic recording is computed, with its truth."""

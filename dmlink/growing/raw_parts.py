@@ -1,0 +1,269 @@
+"""Gatan in-situ data while they are written: NAME.dm4, and frames in NAME.raw, NAME.raw_1, ..."""
+
+from __future__ import annotations
+
+import math
+import os
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from dmlink.growing.layout import COMPLETE_SECONDS, Layout, Signature, signature
+from dmlink.recordings.formats.dm import images
+from dmlink.recordings.formats.insitu import announced, rate
+from dmlink.recordings.recording import Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dmlink.frame import Axis
+
+#: Bytes at the end of a frame that are looked at: if all are zero, it may not be written yet. Few, or they
+#: would be there before the frame is.
+TAIL = 64
+
+#: Bytes of small frames that are read at once: opening the file costs more than such a frame.
+AHEAD = 256 << 10
+
+#: Bytes that are looked through at once for what comes after zeros, and how often in one look.
+SCAN, SCANS = 8 << 20, 8
+
+
+class Picture(NamedTuple):
+    """What the header tells of each frame."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    y: Axis
+    x: Axis
+    tags: dict[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """Size of a frame."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Part(NamedTuple):
+    """One of the .raw files: its size is final once the next one is there."""
+
+    path: Path
+    size: int
+    signature: Signature | None
+    since: float  # when it was last seen to change
+
+
+class RawParts(Layout):
+    """Frames count that are there, whether the header comes first or last and whatever it announces.
+
+    A part may be preallocated, its unwritten rest being zeros. So a frame whose end is all zeros counts once
+    something follows it, or once the header that came after the frames announces it.
+    """
+
+    def __init__(self, header: Path) -> None:
+        super().__init__(header)
+        self._header: Signature | None = None  # of what was read last
+        self._seen_header: tuple[Signature | None, float] = None, 0.0
+        self._late_header = False  # it came, or was rewritten, when there were frames already
+        self._picture: Picture | None = None
+        self._parts: list[Part] = []
+        self._found = 0  # frames that were found written in the last look
+        self._scanned = 0  # bytes up to which there are only zeros after them
+        self._changed = 0.0
+
+    def look(self, now: float) -> bool:
+        """Look at the header and at the sizes of the parts."""
+        os.stat(self.path.parent)  # noqa: PTH116 - raises if it cannot be reached
+        had_parts = bool(self._parts)
+        changed = self._look_at_parts(now)
+        changed = self._look_at_header(now, late=had_parts) or changed
+        if changed:
+            self._changed = now
+        before = self.whole
+        if self._picture and self._parts:
+            self._count(now)
+        return changed or self.whole > before
+
+    def _look_at_header(self, now: float, *, late: bool) -> bool:
+        seen = signature(self.path)
+        changed = seen != self._seen_header[0]
+        if changed:
+            self._seen_header = seen, now
+        if seen is None or seen == self._header:
+            return changed
+        try:
+            image = images(self.path)[0]
+            y, x = image.axes[-2:]
+            picture = Picture(image.shape[-2:], image.dtype, y, x, image.tags)
+        except (ValueError, OSError, TypeError):  # half-written: it is read again when it has changed
+            return changed
+        if len(picture.shape) == 2 and picture.bytes and signature(self.path) == seen:
+            self._late_header = late
+            self._picture, self._header = picture, seen
+        return True
+
+    def _look_at_parts(self, now: float) -> bool:
+        before = list(self._parts)
+        parts = before[:-1]
+        for k in range(len(parts), len(before) + 1000):
+            path = self.path.with_suffix(f".raw_{k}" if k else ".raw")
+            following = signature(self.path.with_suffix(f".raw_{k + 1}"))  # first: then this one is final
+            seen = signature(path)
+            old = before[k] if k < len(before) else None
+            if seen is None and old is None:
+                break
+            size = seen[0] if seen else old.size if old else 0
+            since = old.since if old and old.signature == seen else now
+            parts.append(Part(path, size, seen, since))
+            if following is None:
+                break
+        for k, part in enumerate(parts[:-1]):  # reading shows what is missing of them
+            if k < len(before) - 1 and (seen := signature(part.path)) != part.signature:
+                parts[k] = part._replace(signature=seen, since=now)
+        self._parts = parts
+        return parts != before
+
+    def _count(self, now: float) -> None:
+        assert self._picture is not None  # noqa: S101 - as looked for
+        size = self._picture.bytes
+        there = sum(part.size for part in self._parts) // size
+        before_last = sum(part.size for part in self._parts[:-1]) // size  # the next part is begun after them
+        found = max(self._found, self.whole, before_last)
+        if found < there and self._written(there - 1):
+            found = there
+        step = 1
+        while found < there:
+            if found + step <= there and self._written(found + step - 1):
+                found, step = found + step, step * 2
+            elif step > 1:
+                step = 1
+            else:
+                break
+        for _ in range(SCANS):
+            further = self._beyond(found * size, there * size) // size if found < there else found
+            if further <= found:
+                break
+            found = further
+        # In a file that has more room a frame may just be written: what the last look has seen is whole.
+        self.whole = max(self.whole, found if found == there else min(found, self._found))
+        self._found = found
+        expected = announced(self._picture.tags)
+        still = now - self._changed >= COMPLETE_SECONDS
+        if still and self._late_header and there >= expected:  # what is black at the end was written, too
+            self.whole = max(self.whole, expected)
+        self.complete = still and self.whole == expected and (self._late_header or found == there)
+
+    def _written(self, i: int) -> bool:
+        """Whether the end of frame `i` is not all zeros."""
+        assert self._picture is not None  # noqa: S101
+        end = (i + 1) * self._picture.bytes
+        start = max(i * self._picture.bytes, end - TAIL)
+        try:
+            return bool(np.any(read(self._parts, start, end - start)))
+        except (OSError, ValueError):
+            return False
+
+    def _beyond(self, start: int, end: int) -> int:
+        """Return where the last byte from `start` on is that is not zero; `start` if none is found now."""
+        at = max(start, self._scanned)
+        if at >= end:
+            at = start  # once more from there: it may have been written since
+        length = min(SCAN, end - at)
+        self._scanned = at + length
+        try:
+            written = read(self._parts, at, length) != 0
+        except (OSError, ValueError):
+            return start
+        if not written.any():
+            return start
+        self._scanned = 0
+        return at + length - 1 - int(np.argmax(written[::-1]))
+
+    def settle(self) -> None:
+        """Count frames that are black at the end if the header announces them."""
+        if self._picture and self._parts:
+            there = sum(part.size for part in self._parts) // self._picture.bytes
+            self.whole = max(self.whole, min(there, announced(self._picture.tags)))
+
+    def recording(self) -> Recording:
+        """Open the frames that are whole."""
+        if self._picture is None or not self.whole:
+            raise ValueError(f"{self.path} has no whole frame yet.")
+        return RawFrames(self.path, self.whole, self._picture, tuple(self._parts))
+
+    def still_for(self, i: int, now: float) -> float:
+        """Return for how long the part that frame `i` ends in has been seen unchanged."""
+        if self._picture is None:
+            return 0.0
+        ends = list(accumulate(part.size for part in self._parts))
+        first, last = i * self._picture.bytes, (i + 1) * self._picture.bytes
+        starts = [0, *ends[:-1]]
+        spans = zip(self._parts, starts, ends, strict=True)
+        touched = [now - part.since for part, start, end in spans if start < last and first < end]
+        return min(touched, default=now - self._changed)
+
+
+class RawFrames(Recording):
+    """The frames of in-situ parts, read without mapping: the writer may still cut the files."""
+
+    def __init__(self, header: Path, n: int, picture: Picture, parts: tuple[Part, ...]) -> None:
+        self._told = header, n, picture, parts
+        self._picture, self._parts = picture, parts
+        self._size = picture.bytes
+        self._ahead: tuple[int, np.ndarray] = 0, np.empty(0, np.uint8)  # the first frame of it, and the bytes
+        h, w = picture.shape
+        super().__init__(
+            header,
+            (n, h, w),
+            picture.dtype,
+            y=picture.y,
+            x=picture.x,
+            fps=rate(picture.tags),
+            tags=picture.tags,
+        )
+
+    def files(self) -> Iterator[Path]:
+        """Yield the header, and .raw, .raw_1, ..."""
+        yield self.path
+        yield from (part.path for part in self._parts)
+
+    def _read(self, i: int) -> np.ndarray:
+        size, picture = self._size, self._picture
+        if 2 * size > AHEAD:
+            return read(self._parts, i * size, size).view(picture.dtype).reshape(picture.shape)
+        first, data = self._ahead  # taken together: another thread may replace them
+        at = (i - first) * size
+        if not 0 <= at < data.size:
+            n = min(AHEAD // size, len(self) - i)
+            try:
+                data = read(self._parts, i * size, n * size)
+            except ValueError:  # of those that follow, some are missing
+                data = read(self._parts, i * size, size)
+            self._ahead, at = (i, data), 0
+        # a copy: whoever keeps one frame shall not keep all
+        return data[at : at + size].copy().view(picture.dtype).reshape(picture.shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RawFrames, self._told
+
+
+def read(parts: tuple[Part, ...] | list[Part], start: int, length: int) -> np.ndarray:
+    """Return bytes of the parts, as if they were one file; a ValueError if some are missing."""
+    data = np.empty(length, np.uint8)
+    done = begins = 0
+    for part in parts:
+        ends = begins + part.size
+        if begins <= start + done < ends and done < length:
+            count = min(ends - start - done, length - done)
+            with part.path.open("rb", buffering=0) as file:
+                file.seek(start + done - begins)
+                while count and (n := file.readinto(data.data[done : done + count])):
+                    done, count = done + n, count - n
+            if count:
+                raise ValueError(f"{part.path} is {count} bytes shorter than it was.")
+        begins = ends
+    if done < length:
+        raise ValueError(f"{parts[-1].path} ends before the frame does.")
+    return data

@@ -1,0 +1,1 @@
+"""Writing: recordings and results as OME-Zarr, and conversion to other formats."""
