@@ -1,0 +1,236 @@
+"""Log file: another instrument's CSV table, read into a link's logs while it grows."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import math
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from dmlink.link.logs import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
+    from dmlink.link.link import Link
+    from dmlink.link.logs import Log
+
+LOOK_SECONDS = 0.5  # how often to check the file
+READ_BYTES = 4 << 20  # per read
+SNIFFED_BYTES = 65536  # of the beginning, to find the delimiter
+BEGIN = 64  # bytes: if the first ones change, the file was replaced
+FORMATS = "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M:%S.%f"
+SINCE_1970 = 1e8  # seconds (1973); a smaller time counts from the instrument's own start
+
+
+class LogFile:
+    """Follows a CSV file that another program writes; returned by `dmlink.log_file`. A context manager.
+
+    Attributes
+    ----------
+    rows : int
+        Rows read into the logs.
+    skipped : int
+        Rows in which the time, or every value, could not be read.
+    offset : float
+        Seconds to add to the file's times; setting it also shifts the rows already read.
+    reason : str
+        Why no rows are read; empty if everything works.
+    """
+
+    def __init__(
+        self, path: Path, add: Callable[[str], Log], time: str, columns: Sequence[str], offset: float
+    ) -> None:
+        self._path = path
+        self._add = add
+        self._time, self._columns = time, list(columns)
+        self._offset = number(offset, "offset")
+        self.rows = self.skipped = 0
+        self.reason = ""
+        self._forget()
+        self._closing = threading.Event()
+        self._again = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dmlink-log-file", daemon=True)
+        self._thread.start()
+
+    @property
+    def offset(self) -> float:  # noqa: D102 - among the attributes
+        return self._offset
+
+    @offset.setter
+    def offset(self, offset: float) -> None:
+        self._offset = number(offset, "offset")
+        self._begin = b"another"  # matches no file, so that it is read again from the start
+        self._again.set()
+
+    def close(self) -> None:
+        """Stop following the file; the values read so far stay."""
+        self._closing.set()
+        self._again.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        reason = f"; {self.reason}" if self.reason else ""
+        return f"<LogFile {self._path.name!r}: {self.rows} rows, {self.skipped} skipped{reason}>"
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                more = self._read()
+            except FileNotFoundError:
+                self.reason, more = f"{self._path} is not there yet.", False
+            except OSError as error:
+                self.reason, more = f"{self._path} cannot be read ({error.strerror or error}).", False
+            if not more:
+                self._again.wait(LOOK_SECONDS)
+                self._again.clear()
+
+    def _read(self) -> bool:
+        """Read new rows; return whether there may be more to read right away."""
+        with self._path.open("rb") as file:
+            begin = file.read(BEGIN)
+            size = file.seek(0, 2)
+            if size < self._done or not begin.startswith(self._begin):
+                self._forget()  # the file was replaced or truncated
+            self._begin = begin
+            file.seek(self._done)
+            data = file.read(READ_BYTES)
+        whole = data[: data.rfind(b"\n") + 1]
+        self._done += len(whole)
+        if whole:
+            self._take(whole.decode("utf-8-sig" if self._head is None else "utf-8", "replace"))
+        return len(data) == READ_BYTES and bool(whole)
+
+    def _forget(self) -> None:
+        self._begin, self._done = b"", 0
+        self._head: list[str] | None = None
+        self._dialect: tuple[str, bool] = (",", False)
+        self.rows = self.skipped = 0
+        for log in getattr(self, "_logs", {}).values():
+            log.clear()
+        self._logs: dict[int, Log] = {}
+
+    def _take(self, text: str) -> None:
+        """Parse whole lines."""
+        if self._head is None:
+            delimiter = _delimiter(text[:SNIFFED_BYTES])
+            self._dialect = delimiter, delimiter != ","
+        delimiter, decimal_comma = self._dialect
+        pairs: dict[int, list[tuple[float, float]]] = {}
+        for row in csv.reader(text.splitlines(), delimiter=delimiter):
+            cells = [cell.strip() for cell in row]
+            if self._head is None:
+                if self._time in cells:
+                    self._take_head(cells)
+                continue
+            if any(cells):
+                self._take_row(cells, pairs, decimal_comma=decimal_comma)
+        for place, values in pairs.items():
+            self._logs[place].extend(values)
+        if self._head is None:
+            self.reason = f"{self._path} has no column {self._time!r} yet."
+
+    def _take_head(self, cells: list[str]) -> None:
+        self._head = cells
+        wanted = self._columns or [cell for cell in cells if cell and cell != self._time]
+        missing = [name for name in wanted if name not in cells]
+        there = ", ".join(repr(cell) for cell in cells)
+        self.reason = f"There is no column {missing[0]!r}; there are: {there}." if missing else ""
+        self._logs = {cells.index(name): self._add(name) for name in wanted if name in cells}
+
+    def _take_row(
+        self, cells: list[str], pairs: dict[int, list[tuple[float, float]]], *, decimal_comma: bool
+    ) -> None:
+        assert self._head is not None  # noqa: S101 - as called
+        place = self._head.index(self._time)
+        time = _time(cells[place], decimal_comma=decimal_comma) if place < len(cells) else None
+        if time is not None and time + self._offset < SINCE_1970:
+            self.reason = (
+                f"The times in {self._path.name} do not count from 1970 ({cells[place]}); set offset= to the "
+                "time of their start in seconds since 1970, as time.time() returns it."
+            )
+            time = None
+        found = False
+        if time is not None:
+            for column in self._logs:
+                value = _number(cells[column], decimal_comma=decimal_comma) if column < len(cells) else None
+                if value is not None:
+                    pairs.setdefault(column, []).append((time + self._offset, value))
+                    found = True
+        self.rows += found
+        self.skipped += not found
+
+
+def log_file(
+    path: str | PathLike[str],
+    link: Link,
+    *,
+    time: str = "time",
+    columns: Sequence[str] = (),
+    offset: float = 0.0,
+) -> LogFile:
+    """Follow a CSV file that another program writes: cells read its columns as `info.log[column]`.
+
+    The delimiter (comma, semicolon, tab) and a decimal comma are detected. Times are seconds since 1970, or
+    date and time, in this computer's time zone unless they give one. The file need not exist yet; if it is
+    replaced or truncated, it is read again from the start.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    link : Link
+    time : str
+        Name of the time column.
+    columns : sequence of str
+        Columns to read; by default all others.
+    offset : float
+        Seconds to add to the file's times if its clock differs from that of the microscope's computer.
+    """
+    if isinstance(columns, str):
+        columns = [columns]
+    return LogFile(Path(path).expanduser(), link.logs.log, time, columns, offset)
+
+
+def _delimiter(text: str) -> str:
+    """Return the column delimiter: the most frequent candidate in the first line that has one."""
+    for line in text.splitlines():
+        counts = {delimiter: line.count(delimiter) for delimiter in (";", "\t", ",")}
+        best = max(counts, key=lambda delimiter: counts[delimiter])
+        if counts[best]:
+            return best
+    return ","
+
+
+def _number(text: str, *, decimal_comma: bool) -> float | None:
+    try:
+        return number(text.replace(",", ".") if decimal_comma else text, "")
+    except ValueError:
+        return None
+
+
+def _time(text: str, *, decimal_comma: bool) -> float | None:
+    """Return seconds since 1970, or a plain number as it is; None if the text is not a time."""
+    plain = _number(text, decimal_comma=decimal_comma)
+    if plain is not None:
+        return None if math.isnan(plain) else plain
+    try:
+        return dt.datetime.fromisoformat(text.replace(",", ".")).timestamp()
+    except ValueError:
+        pass
+    for form in FORMATS:
+        try:
+            return dt.datetime.strptime(text.replace(",", "."), form).astimezone().timestamp()
+        except ValueError:
+            continue
+    return None

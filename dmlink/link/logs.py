@@ -1,0 +1,128 @@
+"""Logs: numbers of other instruments over time, joined to frames."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import threading
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_VALUES = 2_000_000  # per log; a full log loses its oldest half
+
+
+class Log:
+    """The values of one quantity over time.
+
+    Attributes
+    ----------
+    name, unit : str
+        The quantity and its unit.
+    """
+
+    def __init__(self, name: str, unit: str = "") -> None:
+        self.name, self.unit = name, unit
+        self._times, self._values = array("d"), array("d")
+        self._lock = threading.Lock()
+
+    def add(self, time: float, value: float) -> None:
+        """Add a value; times need not be in order."""
+        self.extend([(time, value)])
+
+    def extend(self, pairs: Iterable[tuple[float, float]]) -> None:
+        """Add (time, value) pairs."""
+        with self._lock:
+            newest, in_order = self._times[-1] if self._times else -math.inf, True
+            for time, value in pairs:
+                in_order = in_order and time >= newest
+                newest = max(newest, time)
+                self._times.append(time)
+                self._values.append(value)
+            if not in_order:  # a clock was set back
+                order = np.argsort(self._times, kind="stable")
+                self._times = array("d", np.array(self._times)[order].tobytes())
+                self._values = array("d", np.array(self._values)[order].tobytes())
+            if len(self._times) > MAX_VALUES:
+                half = len(self._times) // 2
+                del self._times[:half], self._values[:half]
+
+    def at(self, time: float) -> float | None:
+        """Return the newest value at that time, or None before the first."""
+        with self._lock:
+            i = bisect.bisect_right(self._times, time)
+            return self._values[i - 1] if i else None
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (times, values), each of shape (n,), sorted by time."""
+        with self._lock:
+            return np.array(self._times), np.array(self._values)
+
+    def clear(self) -> None:
+        """Forget all values."""
+        with self._lock:
+            del self._times[:], self._values[:]
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+
+class Logs:
+    """All logs of a link, by name."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, Log] = {}
+        self._lock = threading.Lock()
+
+    def log(self, name: str, unit: str = "") -> Log:
+        """Return the log with this name; create it if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the name is not a non-empty string, or the unit differs from the log's.
+        """
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"name={name!r}: a log needs a name, such as 'temperature'.")
+        with self._lock:
+            log = self._logs.setdefault(name, Log(name, unit))
+        if unit and unit != log.unit:
+            if log.unit:
+                raise ValueError(f"The log {name!r} is in {log.unit!r}, not {unit!r}; give it another name.")
+            log.unit = unit
+        return log
+
+    def at(self, time: float) -> dict[str, float]:
+        """Return each log's newest value at that time, by name, without logs that start later."""
+        if not self._logs:
+            return {}
+        with self._lock:
+            logs = list(self._logs.values())
+        values = {log.name: log.at(time) for log in logs}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def all(self) -> dict[str, Log]:
+        """Return the logs by name."""
+        with self._lock:
+            return dict(self._logs)
+
+
+def number(value: object, name: str) -> float:
+    """Return a value as a float for a log; NaN is allowed and means that nothing was measured.
+
+    Raises
+    ------
+    ValueError
+        If it is not a number, or infinite.
+    """
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r} is not a number; the log {name!r} needs one.") from None
+    if math.isinf(found):
+        raise ValueError(f"{value!r} is not finite; the log {name!r} needs a finite number, or NaN.")
+    return found

@@ -1,0 +1,5 @@
+"""Logbook: the experiment as one HTML file, for afterwards."""
+
+from dmlink.logbook.report_page import report
+
+__all__ = ["report"]

@@ -1,0 +1,255 @@
+"""Report: the experiment as one HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+import base64
+import io
+import platform
+import time
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL.Image
+
+from dmlink import __version__
+from dmlink.link.logs import Logs
+from dmlink.logbook.strips import long_ago
+from dmlink.logbook.timeline_svg import timeline_svg
+from dmlink.script.arrays import as_text
+from dmlink.script.exporter import script
+from dmlink.session.session import CELL, EVENT, NO_FRAMES, NO_LINK, PARAMETER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+
+    from dmlink.growing.link import FollowedLink
+    from dmlink.link.link import Link
+    from dmlink.session.pictures import Picture
+    from dmlink.session.session import Mark, Program, Session
+
+MOST_BYTES = 20_000_000
+PICTURES_BYTES = 12_000_000  # of them, for pictures
+SCRIPT_BYTES = 200_000  # of a cell's script that are shown
+MOST_EVENTS = 1000
+STRETCH = 0.5, 99.7  # percentiles of the pixels that become black and white
+QUALITY = 80  # of JPEG
+KINDS = {NO_LINK: "No link", NO_FRAMES: "No frames", CELL: "Cell changed", PARAMETER: "Parameter moved"}
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 12px 16px; max-width: 1040px; }
+h1 { font-size: 1.5em; } h2 { font-size: 1.2em; margin-top: 2em; }
+table { border-collapse: collapse; }
+th, td { text-align: left; vertical-align: top; padding: 2px 12px 2px 0; }
+td { overflow-wrap: anywhere; } .wide { overflow-x: auto; }
+svg { width: 100%; min-width: 560px; }
+svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
+svg .row { stroke: currentColor; opacity: 0.25; }
+figure { margin: 12px 0; display: inline-block; vertical-align: top; width: 320px; max-width: 100%; }
+figure img { width: 100%; height: auto; } figcaption { font-size: 13px; overflow-wrap: anywhere; }
+pre { font: 12px/1.4 ui-monospace, monospace; overflow: auto; max-height: 28em; padding: 8px; }
+pre { border: 1px solid #8886; }
+.key i { display: inline-block; width: 12px; height: 12px; margin: 0 4px 0 12px; vertical-align: -1px; }
+"""
+HEAD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title><style>{style}</style></head><body>
+"""
+KEY = (
+    '<p class="key"><i style="background:#e6a100"></i>event <i style="background:#7b1fa2"></i>cell changed '
+    '<i style="background:#00838f"></i>parameter moved <i style="background:#9e9e9e"></i>no frames '
+    '<i style="background:#e57373"></i>no link</p>'
+)
+
+
+def report(
+    path: str | PathLike[str], link: Link | FollowedLink, *, title: str = "", overwrite: bool = False
+) -> Path:
+    """Write what has happened on a link since it was made as one HTML file; return its path.
+
+    It has the timeline, a picture and the results of each event, every cell with its parameters and its
+    script for DigitalMicrograph, versions, and the frames that were seen and lost. It needs no network, holds
+    no script of its own, and has at most 20 MB.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file to write.
+    link : Link or FollowedLink
+        Whose session it is about.
+    title : str
+        By default the name of the view, and the date.
+    overwrite : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If it exists and must not be replaced.
+    """
+    path = Path(path).expanduser()
+    text = page(link, title)
+    with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    return path
+
+
+def page(link: Link | FollowedLink, title: str = "") -> str:
+    """Return the report as HTML, everything in it escaped."""
+    session, newest = link.session, link.newest
+    logs = getattr(link, "logs", None) or Logs()
+    source = newest.source if newest else link.source or "live view"
+    begin = session.began if session.began is not None else time.time()
+    end = max(begin, session.newest if session.newest is not None else begin)
+    title = title or f"{source}, {_date(begin)}"
+    parts = [
+        HEAD.format(title=escape(title), style=STYLE),
+        f"<h1>{escape(title)}</h1>",
+        _table(_facts(link, session, begin, end)),
+        "<h2>Timeline</h2>",
+        f'<div class="wide">{timeline_svg(session, logs, begin, end)}</div>{KEY}',
+        *_events(session, begin),
+        *_gaps(session, begin),
+        *_cells(session, begin),
+        "<h2>Files</h2>",
+        _table({"recordings": _lines(session.recordings), "clips": _lines(session.clips)}),
+    ]
+    return _within("\n".join(parts)) + "\n</body></html>\n"
+
+
+def _facts(link: Link | FollowedLink, session: Session, begin: float, end: float) -> dict[str, str]:
+    newest, stats = link.newest, link.stats
+    facts = {
+        "from": _date(begin),
+        "to": f"{_date(end)} ({long_ago(end - begin)})",
+        "view": newest.source if newest else "",
+        "size": f"{newest.data.shape[0]} x {newest.data.shape[1]} {newest.data.dtype}" if newest else "",
+        "pixel": f"{newest.x.scale:.5g} {newest.x.unit}" if newest and newest.x.unit else "",
+    }
+    facts |= {
+        name: f"{value:.6g}" for name, value in (newest.tags if newest else {}).items() if _plain(value)
+    }
+    facts["frames"] = (
+        f"{stats.received} received, {stats.dropped} dropped, {stats.skipped} skipped, {stats.unsure} unsure"
+    )
+    facts["events"] = str(sum(mark.kind == EVENT for mark in session.marks))
+    facts["versions"] = f"dmlink {__version__}, Python {platform.python_version()}, NumPy {np.__version__}"
+    return facts
+
+
+def _events(session: Session, begin: float) -> list[str]:
+    events = [mark for mark in session.marks if mark.kind == EVENT]
+    if not events:
+        return ["<h2>Events</h2>", "<p>No cell has noticed an event.</p>"]
+    parts = ["<h2>Events</h2>"]
+    room = PICTURES_BYTES
+    without = 0
+    for mark in events[:MOST_EVENTS]:
+        picture = session.pictures.of_frame(mark.frame, mark.begin)
+        image = _image(picture) if picture and room > 0 else ""
+        room -= len(image)
+        without += not image
+        parts.append(_event(session, mark, begin, image))
+    if len(events) > MOST_EVENTS:
+        parts.append(f"<p>{len(events) - MOST_EVENTS} more events are not listed.</p>")
+    if without:
+        parts.append(f"<p>Of {without} events no picture was kept.</p>")
+    return parts
+
+
+def _event(session: Session, mark: Mark, begin: float, image: str) -> str:
+    moments = {name: m for name, m in session.at(mark.begin).items() if m.frame == mark.frame}
+    numbers = ", ".join(f"{escape(name)} = {moment.value:.6g}" for name, moment in moments.items())
+    said = f"<b>{escape(mark.text or 'event')}</b> ({escape(mark.cell)}), frame {mark.frame}, "
+    said += f"{_clock(mark.begin)}, after {long_ago(mark.begin - begin)}"
+    return f"<figure>{image}<figcaption>{said}{'<br>' if numbers else ''}{numbers}</figcaption></figure>"
+
+
+def _gaps(session: Session, begin: float) -> list[str]:
+    marks = [mark for mark in session.marks if mark.kind in KINDS]
+    if not marks:
+        return []
+    rows = "".join(
+        f"<tr><td>{_clock(mark.begin)}</td><td>{long_ago(max(0.0, mark.begin - begin))}</td>"
+        f"<td>{KINDS[mark.kind]}</td><td>{escape(f'{mark.cell} {mark.text}'.strip())}</td></tr>"
+        for mark in marks[:MOST_EVENTS]
+    )
+    more = f"<p>{len(marks) - MOST_EVENTS} more are not listed.</p>" if len(marks) > MOST_EVENTS else ""
+    head = "<tr><th>at</th><th>after</th><th></th><th></th></tr>"
+    return ["<h2>Gaps and changes</h2>", f'<div class="wide"><table>{head}{rows}</table></div>{more}']
+
+
+def _cells(session: Session, begin: float) -> list[str]:
+    parts = ["<h2>Cells</h2>"]
+    for name, programs in session.programs.items():
+        parts.append(f"<h3>{escape(name)}</h3>")
+        for i, program in enumerate(programs):
+            if len(programs) > 1:
+                parts.append(f"<p>Version {i + 1}, from {long_ago(max(0.0, program.time - begin))} on:</p>")
+            parts.append(_table({key: repr(value) for key, value in program.parameters.items()}))
+            text, about = _script(program)
+            parts.append(f"<details><summary>{about}</summary><pre>{escape(text)}</pre></details>")
+    return parts if len(parts) > 1 else [*parts, "<p>No cell has run.</p>"]
+
+
+def _script(program: Program) -> tuple[str, str]:
+    """Return a cell's script for DigitalMicrograph, or else its program, and what it is."""
+    try:
+        if as_text(program.program.arrays) is None:
+            raise ValueError("its arrays are too large for one file")  # noqa: TRY301 - said below
+        text, about = script(program.program), "Its script for DigitalMicrograph"
+    except (SyntaxError, ValueError) as error:
+        text, about = program.source, escape(f"Its program; there is no script, since {error}")
+    if len(text) > SCRIPT_BYTES:
+        return text[:SCRIPT_BYTES], f"{about}: the first {SCRIPT_BYTES // 1000} kB of {len(text) // 1000}"
+    return text, about
+
+
+def _image(picture: Picture) -> str:
+    finite = picture.pixels[np.isfinite(picture.pixels)]
+    low, high = np.percentile(finite, STRETCH) if finite.size else (0.0, 1.0)
+    level = np.nan_to_num((picture.pixels - low) / ((high - low) or 1.0) * 255.0)
+    if picture.pixels.ndim == 3:
+        level = np.nan_to_num(picture.pixels)
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.clip(level, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=QUALITY)
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="frame {picture.frame}" src="data:image/jpeg;base64,{data}">'
+
+
+def _table(facts: Mapping[str, str]) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(str(name))}</th><td>{escape(text)}</td></tr>"
+        for name, text in facts.items()
+        if text
+    )
+    return f"<table>{rows}</table>" if rows else ""
+
+
+def _lines(paths: Iterable[Any]) -> str:
+    return ", ".join(str(path) for path in paths)
+
+
+def _within(text: str) -> str:
+    """Return the page, or as much of it as may be sent."""
+    if len(text.encode()) <= MOST_BYTES - 1000:
+        return text
+    cut = text.encode()[: MOST_BYTES - 1000].decode("utf-8", "ignore")
+    return cut[: cut.rfind("\n")] + "<p>The report was cut here: it would have more than 20 MB.</p>"
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _date(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
+def _clock(when: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(when))

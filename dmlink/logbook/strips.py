@@ -1,0 +1,87 @@
+"""Strips: what a timeline shows of a session between two times, in a number of points that does not grow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from dmlink.session.session import CELL, EVENT, NO_FRAMES, NO_LINK, PARAMETER, Mark
+from dmlink.session.track import extremes_of
+
+if TYPE_CHECKING:
+    from dmlink.link.logs import Logs
+    from dmlink.session.session import Session
+
+MOST_STRIPS = 24
+GAPS = {NO_FRAMES, NO_LINK}
+ORDER = {
+    NO_LINK: 0,
+    NO_FRAMES: 1,
+    EVENT: 2,
+    CELL: 3,
+    PARAMETER: 4,
+}  # what is shown where there is room for one
+
+
+class Strip(NamedTuple):
+    """A curve: its name and unit, times (s) and values of shape (n,), and the limits of what it shows."""
+
+    name: str
+    unit: str
+    times: np.ndarray
+    values: np.ndarray
+    low: float
+    high: float
+
+    @property
+    def levels(self) -> np.ndarray:
+        """The values from 0 at `low` to 1 at `high`."""
+        return (self.values - self.low) / ((self.high - self.low) or 1.0)
+
+
+def strips(session: Session, logs: Logs, begin: float, end: float, points: int) -> list[Strip]:
+    """Return the numbers of all cells and logs, each in at most `points` points that keep every peak."""
+    found = [_strip(track.name, track.unit, *track.envelope(begin, end, points)) for track in session.tracks]
+    for log in logs.all().values():
+        times, values = log.arrays()
+        last = int(np.searchsorted(times, end, "right"))
+        first = max(0, int(np.searchsorted(times, begin, "right")) - 1)  # it holds until the next one
+        times, values = np.maximum(times[first:last], begin), values[first:last]
+        now = min(end, session.newest if session.newest is not None else end)
+        if len(times) and times[-1] < now:
+            times, values = np.append(times, now), np.append(values, values[-1])
+        places = extremes_of(values, points)
+        found.append(_strip(log.name, log.unit, times[places], values[places]))
+    return found[:MOST_STRIPS]
+
+
+def marks(session: Session, begin: float, end: float, columns: int) -> list[Mark]:
+    """Return what has happened in between, at most one mark of each kind in each of so many columns."""
+    width = max((end - begin) / columns, 1e-9)
+    found: dict[tuple[str, int], Mark] = {}
+    for mark in session.marks:
+        if mark.begin <= end and mark.end >= begin:
+            place = mark.kind, int((mark.begin - begin) / width)
+            there = found.get(place)
+            if there is None or mark.end - mark.begin > there.end - there.begin:
+                found[place] = mark
+    return sorted(found.values(), key=lambda mark: (ORDER[mark.kind], mark.begin))
+
+
+def _strip(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> Strip:
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return Strip(name, unit, times, values, low, high)
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Return the unit in which a timeline of that length counts: its seconds, and its name."""
+    return (1.0, "s") if seconds < 300 else (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
+
+
+def long_ago(seconds: float) -> str:
+    """Return a time that has passed as people say it, such as "3 min"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,173 @@
+"""Mechanics: the part of an exported script below the dividing line, joined from files of dmlink.indm."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import textwrap
+from string import Template
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from dmlink import bundle
+from dmlink.indm import memory
+from dmlink.script.result_kinds import KINDS, kinds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dmlink.program.program import Program
+
+# The files of each target, in their order; those of results and of what the cell uses stand between them.
+FIRST = {
+    "live": (
+        "clock",
+        "info",
+        "unmasked",
+        "results",
+        "gms",
+        "whole_frames",
+        "windows",
+        "script.names",
+        "script.cell",
+    ),
+    "batch": ("info", "unmasked", "results", "gms", "recorded", "windows", "script.names", "script.cell"),
+}
+LAST = {"live": "script.live", "batch": "script.batch"}
+RESULT_FILES = {  # what shows each kind of result
+    "Scalar": ("chart", "script.numbers"),
+    "Profile": ("script.profiles",),
+    "Image": ("script.images",),
+    "Points": ("script.marks",),
+    "Boxes": ("script.marks",),
+    "Overlay": ("script.images", "script.marks", "script.overlays"),
+    "Table": ("script.words",),
+    "Text": ("script.words",),
+    "Event": ("script.marks", "script.events"),
+    "Several": (),
+}
+OWN_KINDS = {"Points", "Boxes", "Overlay", "Event"}  # a plain value never becomes one of these
+READS = {
+    "live": ("tags", "line", "rois"),
+    "batch": ("tags",),
+}  # of `info`: read from DM only if the cell uses them
+
+RULE = "-" * 60  # above each heading
+SCRIPT = Template('''\
+def $start($settings):
+    """Run process() in DigitalMicrograph (DM).
+
+    All that this takes stands inside of this function, so that it meets none of your names. "Cell" means what
+    stands above the line: it was a cell of a Jupyter notebook. The parts:
+
+$contents
+    """
+$imports
+    # Python's own, whatever these words mean above
+$builtins
+
+$files
+    # This script
+
+    names = own_names(sys._getframe(), before, {$given})
+    if names is not None:
+$run
+
+
+$start($values)
+''')
+
+
+def mechanics(program: Program, target: str, settings: Mapping[str, str], arrays: str) -> str:
+    """Return the function that runs a program in DigitalMicrograph, and the call of it.
+
+    Parameters
+    ----------
+    settings : mapping of str to str
+        The variables above the line by what they say: "before", "recording", "arrays".
+    arrays : str
+        The arrays as a literal, if they are part of the text; empty otherwise.
+    """
+    tree = ast.parse(program.source)
+    given = sorted(given_names(tree))
+    values = dict(settings) | {what: arrays for what in ["arrays"] if arrays}
+    parts = [bundle.part(name) for name in _files(program, target, tree, with_arrays="arrays" in values)]
+    words = set(re.findall(r"\w+", program.source))
+    reads = [word for word in READS[target] if word in words]
+    body = "\n\n".join(f"{_heading(part.doc)}\n\n{part.body}" for part in parts)
+    arguments = [f'"{program.name}"', "sys._getframe()", "names"]
+    arguments += ["recording"] * (target == "batch")
+    arguments.append("reads=[{}]".format(", ".join(f'"{word}"' for word in reads)))
+    run = [f"process_{'live_view' if target == 'live' else 'recording'}({', '.join(arguments)})"]
+    if "arrays" in values:
+        run.insert(0, "names.update(arrays_of(arrays))")
+    titles = [f"- {part.doc.splitlines()[0]}" for part in parts]
+    imports = bundle.import_lines(
+        [{"sys": {""}}, *({m: n for m, n in part.imports.items() if m != "__future__"} for part in parts)]
+    )
+    return SCRIPT.substitute(
+        start=start_name(program),
+        settings=", ".join(values),
+        contents=indent("\n".join(titles), "    "),
+        imports=indent(imports, "    "),
+        builtins=indent(_builtins(f"{body}\n{imports}"), "    "),
+        files=indent(body, "    "),
+        given=", ".join(f'"{name}": {name}' for name in given),
+        run=indent("\n".join(run), "        "),
+        values=", ".join(f"{what}={value}" for what, value in values.items()),
+    )
+
+
+def start_name(program: Program) -> str:
+    """Return the name of that function: the only one that stands among the program's own."""
+    return free_word("dmlink_live", program)
+
+
+def free_word(word: str, program: Program) -> str:
+    """Return a word that the program does not use, the given one if it can be."""
+    words = set(re.findall(r"\w+", program.source))
+    while word in words:
+        word += "_"
+    return word
+
+
+def given_names(tree: ast.Module) -> set[str]:
+    """Return the names that a program imports from dmlink."""
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    ours = (node for node in imports if (node.module or "").partition(".")[0] == "dmlink")
+    return {alias.name for node in ours for alias in node.names}
+
+
+def _files(program: Program, target: str, tree: ast.Module, *, with_arrays: bool) -> list[str]:
+    """Return the files that the script of a program consists of, in their order."""
+    given = given_names(tree)
+    found = {name: parameter.value for name, parameter in program.parameters.items()}
+    kinds = kinds_of(tree, {name: 0 if value is None else value for name, value in found.items()})
+    kinds = (KINDS - OWN_KINDS if kinds is None else kinds) | (given & KINDS)
+    files = [*FIRST[target]]
+    if any(hasattr(memory, name) for name in given - KINDS):
+        files.append("memory")
+    if with_arrays:
+        files.append("script.arrays")
+    for kind, needed in RESULT_FILES.items():
+        files += [file for file in needed if kind in kinds and file not in files]
+    return [*files, LAST[target]]
+
+
+def _heading(doc: str) -> str:
+    """Return what a file is for, as a comment above it."""
+    lines = [RULE, *doc.splitlines()]
+    return "\n".join(f"# {line}".rstrip() for line in lines)
+
+
+def _builtins(text: str) -> str:
+    """Return the import of the built-in names that a text uses."""
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    own = {name for name in dir(builtins) if _is_pythons(getattr(builtins, name))}  # IPython adds others
+    names = ", ".join(sorted(used & own))
+    return f"from builtins import (\n{indent(textwrap.fill(names, 100), '    ')}\n)"
+
+
+def _is_pythons(builtin: object) -> bool:
+    return getattr(builtin, "__module__", "builtins") in {"builtins", "_io"}

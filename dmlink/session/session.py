@@ -1,0 +1,235 @@
+"""Session: numbers, events, gaps and programs of all cells of a link since it was made."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dmlink.indm.results import Several, free_name
+from dmlink.session.pictures import Pictures
+from dmlink.session.track import Moment, Track
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dmlink.frame import Frame
+
+MEMORY = 180_000_000  # bytes of all numbers; the oldest are reduced to their extremes first
+MOST_TRACKS = 200  # a cell that makes up a name for each frame must not fill the memory
+MOST_MARKS = 20_000
+LONG = 10  # times the usual time from frame to frame, without a frame
+LONG_SECONDS = 2.0  # at least
+USUAL = 0.1  # weight of the newest frame in the usual time
+CHECK = 1000  # numbers after which the memory is looked at
+NO_FRAMES, NO_LINK, EVENT, CELL, PARAMETER = KINDS = "no frames", "no link", "event", "cell", "parameter"
+
+
+class Mark(NamedTuple):
+    """Something on the timeline: kind (one of KINDS), from when to when (s), frame, cell, what it was."""
+
+    kind: str
+    begin: float
+    end: float
+    frame: int
+    cell: str
+    text: str
+
+
+class Program(NamedTuple):
+    """How a cell was from some time on (s): its program's source, its parameters, the program itself."""
+
+    time: float
+    source: str
+    parameters: dict[str, Any]
+    program: Any
+
+
+class Session:
+    """What has happened; the link and its cells write into it, from threads of their own.
+
+    Attributes
+    ----------
+    began : float or None
+        When the first frame was taken (s); None before it.
+    newest : float or None
+        When the newest frame was taken.
+    pictures : Pictures
+        Small ones of the frames in which something has happened, and the cells' newest images.
+    """
+
+    def __init__(self, memory: int = MEMORY) -> None:
+        self.began: float | None = None
+        self.newest: float | None = None
+        self.pictures = Pictures()
+        self._memory = memory
+        self._tracks: dict[tuple[str, str], Track] = {}
+        self._marks: collections.deque[Mark] = collections.deque(maxlen=MOST_MARKS)
+        self._programs: dict[str, list[Program]] = {}
+        self._clips: dict[str, list[Any]] = {}
+        self._recordings: list[Any] = []
+        self._names: dict[int, str] = {}  # of cells, by the number that `enter` has given
+        self._running: set[int] = set()
+        self._numbers = itertools.count()
+        self._clocks: dict[str, float] = {}  # time of the newest number of each cell
+        self._usual: float | None = None  # s from frame to frame
+        self._lost: tuple[float, str] | None = None  # since when there is no link, and why
+        self._added = 0
+        self._lock = threading.RLock()
+
+    # For the link
+
+    def see(self, frame: Frame) -> None:
+        """Take note of a frame that has arrived."""
+        with self._lock:
+            time, last = frame.time, self.newest
+            self.began = time if self.began is None else min(self.began, time)
+            self.newest = time
+            if self._lost:
+                began, why = self._lost
+                self._lost = None
+                self._marks.append(Mark(NO_LINK, min(began, time), time, frame.index, "", why))
+            elif last is not None:
+                step = time - last
+                long = max(LONG_SECONDS, LONG * (self._usual or 0.0))
+                if step > long:
+                    text = f"no frames for {step:.3g} s"
+                    self._marks.append(Mark(NO_FRAMES, last, time, frame.index, "", text))
+                elif step > 0:
+                    usual = self._usual
+                    self._usual = step if usual is None else usual + USUAL * (step - usual)
+
+    def lose(self, why: str) -> None:
+        """Take note that there is no link any more."""
+        with self._lock:
+            if self._lost is None and self.newest is not None:
+                self._lost = self.newest, why
+
+    # For the cells
+
+    def enter(self, name: str) -> int:
+        """Return a number for a cell that begins; if one of its name runs, it has another name here."""
+        with self._lock:
+            number = next(self._numbers)
+            self._names[number] = free_name(name, {self._names[cell] for cell in self._running}.__contains__)
+            self._running.add(number)
+            return number
+
+    def leave(self, cell: int) -> None:
+        """Take note that a cell has ended; the next one of its name goes on with its numbers."""
+        with self._lock:
+            self._running.discard(cell)
+
+    def describe(self, cell: int, program: Any, *, moved: str = "") -> None:
+        """Take note of a cell's program; `moved` says which parameters were moved, if only those were."""
+        with self._lock:
+            name, time = self._names[cell], self.newest or 0.0
+            values = {key: parameter.value for key, parameter in program.parameters.items()}
+            programs = self._programs.setdefault(name, [])
+            if programs and (moved or programs[-1].source != program.source):
+                kind, text = (PARAMETER, moved) if moved else (CELL, "the cell was changed")
+                self._marks.append(Mark(kind, time, time, -1, name, text))
+            if programs and moved:
+                programs[-1] = Program(programs[-1].time, program.source, values, program)
+            else:
+                programs.append(Program(time, program.source, values, program))
+
+    def add(self, cell: int, frame: Frame, result: Any, events: Sequence[str]) -> None:
+        """Take the result of a cell for a frame, and what has happened in it."""
+        with self._lock:
+            name = self._names[cell]
+            time = max(frame.time, self._clocks.get(name, frame.time))  # a clock that goes back stands still
+            self._clocks[name] = time
+            results = result.results.values() if isinstance(result, Several) else [result]
+            for one in results:
+                if one is not None and one.kind == "scalar":
+                    self._add_numbers(name, time, frame.index, one)
+                elif one is not None and one.kind == "image":
+                    self.pictures.keep_image(name, one.name, time, frame.index, one.values)
+            for text in events:
+                self._marks.append(Mark(EVENT, time, time, frame.index, name, text))
+            if events:
+                self.pictures.keep_frame(frame)
+
+    def clip(self, cell: int, paths: Sequence[Any]) -> None:
+        """Take note of the clips that a cell has saved until now."""
+        with self._lock:
+            self._clips[self._names[cell]] = list(paths)
+
+    def note_recording(self, path: Any) -> None:
+        """Take note of a recording of the link's frames."""
+        with self._lock:
+            if path not in self._recordings:
+                self._recordings.append(path)
+
+    def _add_numbers(self, cell: str, time: float, frame: int, result: Any) -> None:
+        for key, value in result.series.items():
+            own = result.name if key == "value" and result.name != "value" else key
+            place = cell, own or "value"
+            track = self._tracks.get(place)
+            if track is None:
+                if len(self._tracks) >= MOST_TRACKS:
+                    continue
+                shown = cell if place[1] in {"value", cell} else f"{cell} {place[1]}"
+                track = self._tracks[place] = Track(shown, result.unit)
+            track.add(time, frame, value)
+            self._added += 1
+        if self._added >= CHECK:
+            self._added = 0
+            self._save_memory()
+
+    def _save_memory(self) -> None:
+        """Reduce the oldest numbers to their extremes until all fit."""
+        while sum(track.bytes for track in self._tracks.values()) > self._memory:
+            whole = [track for track in self._tracks.values() if track.oldest_whole is not None]
+            if not whole:
+                return
+            min(whole, key=lambda track: track.oldest_whole or 0.0).thin()
+
+    # For the timeline and the report
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the numbers take."""
+        with self._lock:
+            return sum(track.bytes for track in self._tracks.values())
+
+    @property
+    def tracks(self) -> list[Track]:
+        """The numbers of all cells."""
+        with self._lock:
+            return list(self._tracks.values())
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Everything that has happened, in the order in which it was noticed; what goes on is the last."""
+        with self._lock:
+            found = list(self._marks)
+            if self._lost and self.newest is not None:
+                began, why = self._lost
+                found.append(Mark(NO_LINK, began, max(began, self.newest), -1, "", why))
+            return found
+
+    @property
+    def programs(self) -> dict[str, list[Program]]:
+        """The programs of each cell, in order of time."""
+        with self._lock:
+            return {name: list(programs) for name, programs in self._programs.items()}
+
+    @property
+    def clips(self) -> list[Any]:
+        """The paths of all clips."""
+        with self._lock:
+            return [path for paths in self._clips.values() for path in paths]
+
+    @property
+    def recordings(self) -> list[Any]:
+        """The paths of the recordings that were made, the newest last."""
+        with self._lock:
+            return list(self._recordings)
+
+    def at(self, time: float) -> dict[str, Moment]:
+        """Return each cell's newest number at that time, by the track's name."""
+        found = {track.name: track.at(time) for track in self.tracks}
+        return {name: moment for name, moment in found.items() if moment is not None}
