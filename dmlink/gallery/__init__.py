@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from dmlink import data
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from dmlink.playback import Replay
 
 __all__ = ["Example", "example", "names", "text"]
 
@@ -24,19 +27,27 @@ class Example(NamedTuple):
     frames: int
     values: dict[str, float]
 
+    def replay(self) -> Replay:
+        """Play the recording as a live view, again and again, in a process of its own."""
+        from dmlink.playback import replay  # noqa: PLC0415 - names and texts need no link
 
-# the others on nanoparticles
-_EXAMPLES = {
+        return replay(self.recording)
+
+
+_EXAMPLES: dict[str, tuple[Callable[[], Path], int, dict[str, float]]] = {
     "denoise": (data.moving_particles, 2, {}),
     "diffraction_profile": (data.ring_pattern, 4, {}),
     "drift": (data.drifting_film, 30, {}),
     "fft_colour_map": (data.crystallites, 2, {}),
     "fft_radial_profile": (data.crystallites, 4, {}),
+    "filtered_view": (data.nanoparticles, 30, {}),
     "focus_astigmatism": (data.thon_rings, 6, {"Cs": 1.2}),
     "kymograph": (data.moving_particles, 60, {}),
     "maximum_fft": (data.crystallites, 2, {}),
     "particle_tracking": (data.moving_particles, 10, {}),
     "phase_change": (data.crystallisation, 80, {}),
+    "roi_statistics": (data.nanoparticles, 30, {}),
+    "running_difference": (data.nanoparticles, 30, {}),
     "template_match": (data.moving_particles, 1, {"x": 68.0, "y": 51.0, "size": 17}),
     "virtual_detector": (data.ring_pattern, 8, {}),
 }
@@ -56,14 +67,27 @@ def text(name: str) -> str:
     ValueError
         If there is no such cell; the message says which there are.
     """
-    if name not in names():
-        has = ", ".join(names()) or "none"
-        raise ValueError(f"There is no cell {name!r} in the gallery; there are: {has}.")
+    _refuse_unknown(name)
     file = resources.files("dmlink").joinpath("gallery", f"{name}.py")
     return file.read_text(encoding="utf-8")
 
 
 def example(name: str) -> Example:
-    """Return a recording of `dmlink.data` that suits the cell `name`; made on first use."""
-    make, frames, values = _EXAMPLES.get(name, (data.nanoparticles, 30, {}))
+    """Return a recording of `dmlink.data` that suits the cell `name`; made on first use.
+
+    `gallery.example(name).replay()` plays it as a live view.
+
+    Raises
+    ------
+    ValueError
+        If there is no such cell; the message says which there are.
+    """
+    _refuse_unknown(name)
+    make, frames, values = _EXAMPLES[name]
     return Example(make(), frames, values)
+
+
+def _refuse_unknown(name: str) -> None:
+    if name not in names():
+        has = ", ".join(names()) or "none"
+        raise ValueError(f"There is no cell {name!r} in the gallery; there are: {has}.")

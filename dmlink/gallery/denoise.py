@@ -1,25 +1,44 @@
-# The frame with less noise and its edges kept: every pixel becomes the mean of those whose surroundings look
-# alike (non-local means: Buades, Coll, Morel, CVPR 2, 60 (2005)). The square root makes the noise of counted
-# electrons the same everywhere (Anscombe, Biometrika 35, 246 (1948)).
-# It invents no detail but can wipe out faint ones: measure in the frames themselves. Large frames are slow.
+# The frame with less noise and its edges kept: what looks alike in many places comes out clearly. It
+# invents no detail, but wipes out what is faint and occurs only once, so measure in the frames themselves.
+#
+# Method. Every pixel becomes the mean of those around it whose surroundings look like its own (non-local
+# means: Buades, Coll, Morel, CVPR 2, 60 (2005)). Before that, the square root makes the noise of counted
+# electrons the same everywhere (Anscombe, Biometrika 35, 246 (1948)), and how strong it is is read from the
+# differences of neighbouring pixels. The time that it takes grows with the square of `search` and with the
+# frame: a second or more for 1024 x 1024 pixels.
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
-strength: (0.1, 3.0, 0.1) = 0.8  # 1: what looks alike within the noise is averaged
+strength: (0.1, 3.0, 0.1) = 0.8  # of the noise; 1: what looks alike within the noise is averaged
 patch: (3, 11, 2) = 5  # px, the surroundings that are compared
-search: (1, 15) = 5  # px, how far around it is looked for what is alike
+search: (1, 15) = 5  # px, how far around a pixel is looked for what is alike
 
-good = np.isfinite(frame)
-image = np.where(good, frame, np.median(frame[good]) if good.any() else 0).astype(np.float32)
-if not good.all():
-    print("%d pixels are not numbers; they count as the median of the others." % (~good).sum())
-low = min(0, image.min())
-root = np.sqrt(image - low + 0.375)
-steps = (root[1:, 1:] - root[:-1, :-1])[::2, ::2]  # of neighbours, which differ by their noise
-noise = 1.48 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2) if steps.size else 0
+ANSCOMBE = 0.375  # 3/8 of a count more: then the roots of few counts, too, have a variance of 1/4
+BIAS = 0.125  # 3/8 - 1/4: the square of a mean root is less than the mean by that variance
+DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
+
+is_number = np.isfinite(frame)
+typical = np.median(frame[is_number]) if is_number.any() else 0
+image = np.where(is_number, frame, typical).astype(np.float32)
+if not is_number.all():
+    print("%d pixels are not numbers; they count as the median of the others." % (~is_number).sum())
+
+zero = min(0, image.min())  # a dark reference that was subtracted leaves negative counts
+root = np.sqrt(image - zero + ANSCOMBE)
+
+# neighbours differ by their noise, and by little else; every second pair has no pixel in common with another
+steps = (root[1:, 1:] - root[:-1, :-1])[::2, ::2]
+noise = 0.0
+if steps.size:
+    noise = DEVIATION * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2)
+
+result = None
 if noise > 0:
     root = denoise_nl_means(root, patch, search, strength * noise, sigma=noise, preserve_range=True)
-elif good.any():
+elif is_number.any():
     print("Left as it is: a frame without noise, or almost without electrons.")
-result = root**2 - (0.125 if noise > 0 else 0.375) + low  # so that the mean stays
-Image(result, info.scale, (info.y.origin, info.x.origin), info.unit) if good.any() else None
+if is_number.any():
+    offset = BIAS if noise > 0 else ANSCOMBE
+    clean = root**2 - offset + zero
+    result = Image(clean, info.scale, (info.y.origin, info.x.origin), info.unit)
+result

@@ -1,42 +1,110 @@
-# A diffraction pattern of rings as a curve: centre found, elliptical distortion taken out, peaks marked with
-# d. The centre lies in the middle half of the ROI. Spots of one crystal, or a wide beam stop, mislead the
-# ellipse. Inversion symmetry, then harmonics 1, 2: Mitchell, Van den Berg, Ultramicroscopy 160, 140 (2016).
+# A diffraction pattern of rings as a curve over the scattering vector, its peaks marked with their spacings
+# d. The spots of one crystal, or a wide beam stop, mislead the search for ellipse and centre, which has to
+# lie in the middle half of the ROI.
+#
+# Method. The centre is where the pattern is most like itself turned by 180 degrees. Then centre and
+# elliptical distortion are refined: they bend rings, sampled over angle and radius, into their first and
+# second harmonics (Mitchell, Van den Berg, Ultramicroscopy 160, 140 (2016)). A peak of the mean over all
+# angles counts as a ring if it stands out from the curve's own standard error.
 import numpy as np
 from scipy import fft, ndimage, signal
 
 ellipse: bool = True  # take the elliptical distortion out
-hide: (0, 50) = 6  # % of the curve at its left end, where the direct beam is
-weakest: (2.0, 50.0, 0.5) = 6.0  # standard errors of the curve by which a peak stands out
+hide: (0, 50) = None  # % of the curve at its left end, where the direct beam is; auto: as far as that reaches
+weakest: (2.0, 50.0, 0.5) = 6.0  # standard errors of the curve, by which a peak stands out
 polar: bool = False  # show the pattern over radius and angle too: rings become straight lines
 
+SMALLEST = 16  # px: a smaller ROI has no rings worth the name
+STEP = 0.5  # px, between samples along a radius
+ANGLES = np.radians(np.arange(360))[:, None]  # anticlockwise from horizontal
+SMOOTHING = (8, 8, 4, 4, 2, 2)  # px: from rings that are far off to rings that are nearly in place
+FARTHEST = 3  # px that the centre may move in one step
+LARGEST = 0.1  # of the radius: a larger ellipse is no distortion of a microscope
+ALIKE = 0.3  # of a pattern's variance is alike in its halves: 0.4 and more in patterns, less in most images
+BEAM = 0.1  # of its height, to which the direct beam has fallen at its end
+
+
+def centre_of(image):
+    """Return where the image is most like itself turned by 180 degrees, y and x in px, and how much, to 1."""
+    root = np.sqrt(image - float(image.min()))  # weak rings count as well as the bright beam
+    root = root - root.mean()
+    likeness = fft.irfft2(fft.rfft2(root) ** 2, root.shape)  # of the two, over twice the centre
+    twice = np.unravel_index(likeness.argmax(), root.shape)
+    centre = []
+    for place, n in zip(twice, root.shape):
+        turns = n * (place < n / 2)  # it is known but for one side of the image: take the middle half
+        centre.append((place + turns) / 2)
+    return centre, likeness.max() / np.square(root).sum()
+
+
+def sampled(image, radius, y, x, cosine, sine):
+    """Return the image over angle and radius, (360, n), along ellipses around (y, x)."""
+    longer = radius * (1 + cosine * np.cos(2 * ANGLES) + sine * np.sin(2 * ANGLES))
+    places = y - longer * np.sin(ANGLES), x + longer * np.cos(ANGLES)
+    return ndimage.map_coordinates(image, places, float, 1)
+
+
+def end_of_beam(curve):
+    """Return the first sample that is not of the direct beam: where it has fallen, or rises again."""
+    fallen = np.flatnonzero(curve < BEAM * curve[0])
+    rises = np.flatnonzero(np.diff(curve) >= 0)
+    return min([len(curve) // 2, *fallen[:1], *rises[:1]])
+
+
 result = None
-if not np.isfinite(frame).all() or np.ptp(frame) == 0 or min(frame.shape) < 16:
+if not np.isfinite(frame).all() or np.ptp(frame) == 0 or min(frame.shape) < SMALLEST:
     print("Left out: some pixels are not numbers, or all are equal, or the ROI is below 16 pixels.")
 else:
-    if not state:
-        root = np.sqrt(frame - float(frame.min()))
-        own = fft.irfft2(fft.rfft2(root - root.mean()) ** 2, frame.shape)  # highest at twice the centre
-        at = [(t + n * (t < n / 2)) / 2 for t, n in zip(np.unravel_index(own.argmax(), own.shape), own.shape)]
-        reach = min(*at, *(n - 1 - a for a, n in zip(at, frame.shape))) - 3
-        state.update(at=[*at, 0, 0], radius=np.arange(0, max(8, reach), 0.5))  # px
-    radius, turn = state["radius"], np.radians(np.arange(360))[:, None]  # anticlockwise from horizontal
-    first, scale, unit = len(radius) * hide // 100, abs(info.scale or 1), info.unit or "px"
-    for soft in (8, 8, 4, 4, 2, 2):  # px of smoothing; each frame goes on from the last
-        y, x, c, s = state["at"]
-        long = radius * (1 + c * np.cos(2 * turn) + s * np.sin(2 * turn))
-        rings = ndimage.map_coordinates(frame, (y - long * np.sin(turn), x + long * np.cos(turn)), float, 1)
-        smooth = ndimage.gaussian_filter1d(rings, 2 * soft, axis=1)
-        slope = np.gradient(smooth.mean(axis=0), radius) * (radius >= radius[first]) + 1e-9
-        one, two = fft.rfft(smooth - smooth.mean(axis=0), axis=0)[1:3] * slope / -180
-        one, two = one.sum() / (slope**2).sum(), (two * radius).sum() / ((slope * radius) ** 2).sum()
-        at = np.add(state["at"], [one.imag, one.real, two.real, -two.imag])
-        state["at"] = np.clip(at, [y - 3, x - 3, *[-0.1 * ellipse] * 2], [y + 3, x + 3, *[0.1 * ellipse] * 2])
+    if "geometry" not in state:
+        centre, alike = centre_of(frame)
+        to_edges = [*centre, *(n - 1 - place for place, n in zip(centre, frame.shape))]
+        reach = max(8, min(to_edges) - FARTHEST)
+        radius = np.arange(0, reach, STEP)  # px
+        curve = sampled(frame, radius, *centre, 0, 0).mean(axis=0)
+        smooth = ndimage.gaussian_filter1d(curve, 2 / STEP)
+        geometry = [*centre, 0, 0]  # y, x of the centre in px, and the ellipse as cosine and sine
+        state.update(geometry=geometry, radius=radius, alike=alike, beam=end_of_beam(smooth))
+
+    radius = state["radius"]
+    first = state["beam"] if hide is None else len(radius) * hide // 100
+    beyond_beam = radius >= radius[first]
+    for width in SMOOTHING:  # each frame goes on from the last
+        y, x, cosine, sine = state["geometry"]
+        rings = sampled(frame, radius, y, x, cosine, sine)
+        smooth = ndimage.gaussian_filter1d(rings, width / STEP, axis=1)
+        mean = smooth.mean(axis=0)
+        slope = np.gradient(mean, radius) * beyond_beam + 1e-9  # counts/px; never nothing at all
+        # a ring that is off by d(angle) px differs from the mean by -slope x d(angle): least squares over
+        # all radii; 180 = 360 / 2 makes amplitudes of the sums over 360 angles
+        first_harmonic, second_harmonic = fft.rfft(smooth - mean, axis=0)[1:3] * slope / -180
+        shift = first_harmonic.sum() / (slope**2).sum()  # px
+        bend = (second_harmonic * radius).sum() / ((slope * radius) ** 2).sum()  # of the radius
+        moved = np.add(state["geometry"], [shift.imag, shift.real, bend.real, -bend.imag])
+        most = LARGEST * ellipse
+        lowest = [y - FARTHEST, x - FARTHEST, -most, -most]
+        highest = [y + FARTHEST, x + FARTHEST, most, most]
+        state["geometry"] = np.clip(moved, lowest, highest)
+
+    error = rings.std(axis=0)[first:] / np.sqrt(len(ANGLES))  # of the mean over all angles
     curve = ndimage.gaussian_filter1d(rings.mean(axis=0), 1.5)[first:]
-    peaks = signal.find_peaks(curve, prominence=weakest * rings.std(axis=0)[first:] / 360**0.5)[0]
-    px = radius[first:][peaks]
-    marks = Points(np.c_[y - px * 0.7, x + px * 0.7], labels=["%.3f" % (1 / q) for q in px * scale])
-    result = {"curve": Profile(curve, scale / 2, first * scale / 2, unit, "counts")}
-    table = {"radius (px)": px, "q (%s)" % unit: px * scale, "d = 1/q": 1 / (px * scale)}
-    result.update(rings=Table(table), marks=marks, distortion=Scalar(100 * np.hypot(c, s), "%"))
-    result.update({"polar": Image(rings)} if polar else {})
+    peaks = signal.find_peaks(curve, prominence=weakest * error)[0]
+    ring_radius = radius[first:][peaks]  # px
+
+    unit = info.unit or "px"
+    scale = abs(info.scale or 1)
+    q = ring_radius * scale
+    aside = ring_radius * 0.7  # marks stand on the rings, up to the right: 0.7 = cos 45 degrees
+    table = {"radius (px)": ring_radius, "q (%s)" % unit: q, "d = 1/q": 1 / q}
+    result = {
+        "curve": Profile(curve, scale * STEP, first * scale * STEP, unit, "counts"),
+        "rings": Table(table),
+        "marks": Points(np.c_[y - aside, x + aside], labels=["%.3f" % d for d in 1 / q]),
+        "distortion": Scalar(100 * np.hypot(cosine, sine), "%"),
+    }
+    if polar:
+        result["polar"] = Image(rings)
+    if hide is None and state["alike"] < ALIKE:
+        print("No rings: is this a diffraction pattern? Its halves are not alike. If it is one, set hide.")
+    elif not len(peaks):
+        print("No rings: is this a diffraction pattern? If they are faint, lower weakest.")
 result

@@ -1,41 +1,108 @@
-# How far the picture has drifted since the first frame, and the average of the frames put back into place.
-# Phase correlation (Kuglin, Hines, Proc. Int. Conf. Cybernetics and Society, 163 (1975)), half way to plain
-# correlation. It misleads where what is seen moves for itself, or less than the camera's own pattern stays.
+# How far the picture has drifted since the first frame, and the frames put back into place: their fading
+# average, and the sum of all. It misleads where what is seen moves for itself, or is less than the camera's
+# own pattern, which stays.
+#
+# Method. Phase correlation (Kuglin, Hines, Proc. Int. Conf. Cybernetics and Society, 163 (1975)), half way
+# to plain correlation, gives the shift from the first frame to a fraction of a pixel. Beyond half of the
+# field, or after a few frames that have nothing in common with it, the newest frame takes its place. Into
+# the sum frames go as they are, shifted by whole pixels and divided by how many frames have seen each:
+# nothing is interpolated or sharpened, so its noise falls as the square root of their number.
 import numpy as np
 from scipy import fft, ndimage
 
-sigma: (1.0, 10.0, 0.5) = 3.0  # px, the finest that is compared: more for noisier frames
-frames: (1, 200) = 20  # in the average, which fades: p = (N - 1) / (N + 1)
+sigma: (1.0, 10.0, 0.5) = 3.0  # px, of the finest that is compared: more for noisier frames
+frames: (1, 200) = 20  # frames, in the average, which fades: p = (N - 1) / (N + 1)
+limit: (1, 100) = 25  # % of the field; each time it has drifted so far is an event
 
-good, average = np.isfinite(frame), state.setdefault("average", RunningAverage(frames))
-average.n, shape, half = frames, frame.shape, np.divide(frame.shape, 2)
-image = np.where(good, frame, np.median(frame[good]) if good.any() else 0).astype(np.float32)
-clipped = np.clip(image, *np.float32(np.percentile(image[::3, ::3], (0.1, 99.9))))  # hot pixels do not drift
-clipped -= clipped.mean()
-fade = np.outer(*(np.hanning(n + 2)[1:-1].astype(np.float32) for n in shape))  # no edges
+CERTAIN = 7  # standard deviations of the correlation, by which the peak of a common picture stands out
+PATIENCE = 5  # frames that may have nothing in common with the reference
+HOT = 0.1  # % of the pixels that are brighter, and as many that are darker, than what is compared
+
+is_number = np.isfinite(frame)
+shape, half = frame.shape, np.divide(frame.shape, 2)
+typical = np.median(frame[is_number]) if is_number.any() else 0
+image = np.where(is_number, frame, typical).astype(np.float32)
+
+average = state.setdefault("average", RunningAverage(frames))
+average.n = frames
 if state.get("sigma") != sigma:
     q = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1]))  # 1/px
-    state.update(sigma=sigma, limit=np.float32(np.exp(-2 * (np.pi * q * sigma) ** 2)))
+    blur = np.float32(np.exp(-2 * (np.pi * q * sigma) ** 2))  # of a Gaussian, that finer detail is lost to
+    rows, columns = (np.hanning(n + 2)[1:-1].astype(np.float32) for n in shape)
+    state.update(sigma=sigma, blur=blur, fade=np.outer(rows, columns))  # no edges
+
+low, high = np.float32(np.percentile(image[::3, ::3], (HOT, 100 - HOT)))
+clipped = np.clip(image, low, high)  # hot pixels do not drift
+clipped -= clipped.mean()
 if "reference" not in state:
-    state.update(reference=fft.rfft2(clipped * fade), there=np.zeros(2), drift=np.zeros(2), lost=0)
-back = np.round(state["there"] - state["drift"]).astype(int)  # where it was in the frame before
-cross = fft.rfft2(np.roll(clipped, back, (0, 1)) * fade) * state["reference"].conj()
-weight = state["limit"] / np.sqrt(np.maximum(np.abs(cross), 1e-30))  # strong and weak detail count more alike
-likeness = fft.irfft2(cross * weight, shape)
-y, x = np.unravel_index(likeness.argmax(), shape)
-lines = [likeness[np.arange(y - 1, y + 2) % shape[0], x], likeness[y, np.arange(x - 1, x + 2) % shape[1]]]
-known = likeness[y, x] > 7 * likeness.std() and np.min(lines) > 0
-state["lost"] = 0 if known else state["lost"] + 1
-if known:
-    a, b, c = np.log(np.transpose(lines))
-    shift = np.array([y, x]) + (a - c) / np.minimum(a + c - 2 * b, -1e-9) / 2
-    state["drift"] = state["there"] + (shift - back + half) % shape - half
+    reference = fft.rfft2(clipped * state["fade"])
+    nowhere = np.zeros(2)  # y, x in px
+    state.update(reference=reference, reference_at=nowhere, drift=nowhere, lost=0, passed=0)
+    state.update(total=np.zeros(shape, np.float32), seen=np.zeros(shape, np.float32), n=0)
+
+
+def peak_of(likeness):
+    """Return where it is highest, (y, x) in px, by a Gaussian through three pixels; None if unclear."""
+    y, x = np.unravel_index(likeness.argmax(), shape)
+    above_below = likeness[np.arange(y - 1, y + 2) % shape[0], x]
+    left_right = likeness[y, np.arange(x - 1, x + 2) % shape[1]]
+    lines = [above_below, left_right]
+    if not (likeness[y, x] > CERTAIN * likeness.std() and np.min(lines) > 0):
+        return None
+    before, top, after = np.log(np.transpose(lines))  # the logarithm of a Gaussian is a parabola
+    return np.array([y, x]) + (before - after) / np.minimum(before + after - 2 * top, -1e-9) / 2
+
+
+def add_to_sum(drift):
+    """Add the frame to the sum, shifted back by whole pixels."""
+    dy, dx = np.round(drift).astype(int)
+    height, width = shape
+    in_first = np.s_[max(0, -dy) : max(0, height - dy), max(0, -dx) : max(0, width - dx)]
+    in_this = np.s_[max(0, dy) : max(0, height + dy), max(0, dx) : max(0, width + dx)]
+    state["total"][in_first] += np.where(is_number, image, 0)[in_this]
+    state["seen"][in_first] += is_number[in_this]
+    state["n"] += 1
+
+
+# where it was in the frame before: what comes is near, and no edge of the field lies between
+back = np.round(state["reference_at"] - state["drift"]).astype(int)
+moved_back = np.roll(clipped, back, (0, 1))
+cross = fft.rfft2(moved_back * state["fade"]) * state["reference"].conj()
+weight = state["blur"] / np.sqrt(np.maximum(np.abs(cross), 1e-30))  # strong and weak detail count more alike
+shift = peak_of(fft.irfft2(cross * weight, shape))
+
+result = None
+if shift is None:
+    state["lost"] += 1
+    print("Left out: nothing in common with the first frame; a blanked beam?")
+else:
+    state["lost"] = 0
+    state["drift"] = state["reference_at"] + (shift - back + half) % shape - half
     average.add(ndimage.shift(image, -state["drift"], order=1, cval=image.mean()))
-if state["lost"] > 5 or np.any(np.abs(state["drift"] - state["there"]) > half / 2):
-    state.update(
-        reference=fft.rfft2(clipped * fade), there=state["drift"]
-    )  # what follows is compared with this
-print("Left out: nothing in common with the first frame; a blanked beam?") if not known else None
-drift = dict(zip(("y", "x"), state["drift"] * (info.y.scale, info.x.scale)))
-corrected = Image(average.average, info.scale, (info.y.origin, info.x.origin), info.unit) if known else None
-{"drift": Scalar(drift, info.unit or "px"), "corrected": corrected} if known else None
+    add_to_sum(state["drift"])
+
+is_far = np.any(np.abs(state["drift"] - state["reference_at"]) > half / 2)
+if state["lost"] > PATIENCE or is_far:  # what follows is compared with this frame
+    state.update(reference=fft.rfft2(clipped * state["fade"]), reference_at=state["drift"])
+
+if shift is not None:
+    unit = info.unit or "px"
+    y, x = state["drift"] * (info.y.scale, info.x.scale)
+    origin = info.y.origin, info.x.origin
+    mean = state["total"] / np.maximum(state["seen"], 1)
+    shared = 100 * np.mean(state["seen"] == state["n"])
+
+    part = 100 * np.max(np.abs(state["drift"]) / shape)  # % of the field
+    passed = int(part // limit)
+    is_farther = passed > state["passed"]
+    state["passed"] = max(passed, state["passed"])
+
+    result = {
+        "drift": Scalar({"y": y, "x": x}, unit),
+        "corrected": Image(average.average, info.scale, origin, info.unit),
+        "sum": Image(mean, info.scale, origin, info.unit),
+        "in the sum": Scalar(state["n"], "frames"),
+        "shared": Scalar(shared, "% of the field"),
+        "far": Event("it has drifted by %d %% of the field" % part, when=is_farther),
+    }
+result

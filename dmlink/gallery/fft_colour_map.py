@@ -1,42 +1,120 @@
-# Where crystals are and how they lie: the strongest spot in the Fourier transform of small windows over the
-# ROI. Hue: direction of its reciprocal vector (red: horizontal, green: 60 degrees anticlockwise, blue: 120)
-# or spacing (red: coarse, blue: fine). Brightness: how far it stands out. Where crystals share a window, the
-# strongest shows. After Miller et al., Microsc. Microanal. (2022): window, logarithm of power, Gaussian.
+# Where crystals are and how they lie: each place has the colour that the wheel has at its strongest spot,
+# by the direction of its reciprocal vector or by its spacing, and is the brighter the further the spot
+# stands out. Where crystals share a window only the strongest shows, and a grating of the camera looks like
+# one.
+#
+# Method. Small windows all over the ROI are faded out towards their edges and Fourier transformed; the
+# logarithm of the power is smoothed by a Gaussian, and its highest place outside of the middle is the spot,
+# found to a fraction of a pixel by a parabola. The window, the logarithm and the Gaussian are those of
+# Miller et al., Microsc. Microanal. (2022). How far a spot stands out is ln(its power / that of the rest).
 import numpy as np
 import scipy.fft
 
 hue: ["direction", "spacing"] = "direction"  # what the colour tells
 size: [16, 32, 64, 128, 256] = 128  # px, side of a window
-spacing: (8, 128, 8) = 32  # px from window to window
-mask: (2, 50) = 10  # % of the way to the edge of the transform that is left out round its centre
-weakest: (0.0, 8.0, 0.25) = 2.0  # what is black: ln(power of the spot / rest); noise alone reaches 2
+spacing: (8, 128, 8) = 32  # px, from window to window
+mask: (2, 50) = 10  # % of the way to the edge of the transform, that is left out round its centre
+weakest: (0.0, 8.0, 0.25) = 2.0  # ln(power of the spot / rest), that is black; noise alone reaches 2
 
-good, image = np.isfinite(frame), frame.astype(np.float32)
-if not good.all():
-    print("%d pixels are not numbers: the mean of the others is put there." % (~good).sum())
-    image[~good] = frame[good].mean() if good.any() else 0
-(h, w), n, image = image.shape, min(size, max(2, min(image.shape) // 2 * 2)), image - image.mean()
-fx, fy, fade = scipy.fft.rfftfreq(n), scipy.fft.fftfreq(n), np.float32(np.hanning(n + 1)[:n])
-rows, near, found = (h - n) // spacing + 1, np.hypot(fx[:, None], fy) * 2 <= max(mask / 100, 3 / n), []
-floor = 1e-11 * n**2 * np.square(image).mean() + 1e-30  # what rounding may leave of an empty window
-smooth = lambda u, v, w, x, y: 0.0545 * (u + y) + 0.2442 * (v + x) + 0.4026 * w  # a Gaussian
-shift = lambda a, peak, b: np.clip((b - a) / 2 / np.maximum(2 * peak - a - b, 1e-3), -0.5, 0.5)
-for left in range(0, (w - n + 1) * (rows > 0), spacing):  # windows above each other have lines in common
-    lines = scipy.fft.rfft(image.T[left : left + n] * fade[:, None], axis=0)
-    parts = np.lib.stride_tricks.as_strided(lines, (len(fx), rows, n), (h * 8, spacing * 8, 8)) * fade
-    power = np.log(np.abs(scipy.fft.fft(parts, overwrite_x=True)) ** 2 + floor)
-    power.swapaxes(1, 2)[near] = rest = power.mean(axis=0).mean(axis=1)
-    wide = np.concatenate([power[1::-1], power, power[:-3:-1]])
-    power = smooth(*[wide[i : i + len(fx)] for i in range(5)])
-    wide = np.concatenate([power[:, :, -2:], power, power[:, :, :2]], axis=2)
-    power = smooth(*[wide[:, :, i : i + n] for i in range(5)])
-    k, (x, y) = np.arange(rows), np.unravel_index([p.argmax() for p in power.swapaxes(0, 1)], near.shape)
-    before, peak, after = [power[i, k, y] for i in (abs(x - 1), x, (x + 1) % len(fx))]
-    up = -fy[y] - shift(power[x, k, y - 1], peak, power[x, k, (y + 1) % n]) / n
-    found.append([peak - rest, up, fx[x] + shift(before, peak, after) / n])
-strength, up, right = np.array(found or [[[0.0]] * 3]).transpose(1, 2, 0)
-shade = np.arctan2(up, right) / np.pi % 1 if hue == "direction" else np.hypot(up, right).clip(0, 0.5) * 4 / 3
-bright = np.clip((strength - weakest) / max(strength.max() - weakest, 1), 0, 1)
-colour = np.clip(np.abs((shade[..., None] * 6 + [0, 4, 2]) % 6 - 3) - 1, 0, 1) * bright[..., None]
-origin = [axis.origin + axis.scale * (n - spacing) / 2 for axis in (info.y, info.x)]
-Image(np.uint8(255 * colour + 0.5), info.scale * spacing, origin, info.unit)
+GAUSSIAN = 0.0545, 0.2442, 0.4026  # of one pixel: two pixels off, one pixel off, and in the middle
+CENTRE = 3  # px, of the transform, that the window itself spreads the mean over
+ROUNDING = 1e-11  # of the power, that may be left of an empty window
+WHEEL = 64  # px, side of the picture of the wheel
+
+
+def smoothed(wide):
+    """Return the Gaussian's means over (window, x, y), without the two places at each end of x and y.
+
+    All windows are one long row: neighbours along x are a line of y apart, neighbours along y one place.
+    """
+    row = wide.ravel()
+    far, near, middle = GAUSSIAN
+    for step in (wide.shape[2], 1):
+        n = len(row) - 4 * step
+        means = (row[:n] + row[4 * step :]) * far
+        means += (row[step : n + step] + row[3 * step : n + 3 * step]) * near
+        means += row[2 * step : n + 2 * step] * middle
+        row = means
+    row = np.pad(row, (0, wide.size - len(row)))
+    return row.reshape(wide.shape)[:, :-4, :-4]
+
+
+def vertex(before, peak, after):
+    """Return where a parabola through three values is highest, from the middle one, in px."""
+    return np.clip((after - before) / 2 / np.maximum(2 * peak - before - after, 1e-3), -0.5, 0.5)
+
+
+def coloured(up, right, bright):
+    """Return the colours (h, w, 3) of reciprocal vectors in 1/px: red, then green, then blue."""
+    if hue == "direction":
+        turn = np.arctan2(up, right) / np.pi % 1  # red: horizontal; green, blue: 60, 120 degrees on
+    else:
+        turn = np.hypot(up, right).clip(0, 0.5) * 4 / 3  # red: coarse; blue: two pixels
+    thirds = [0, 4, 2]  # sixths of a turn from each colour to red
+    colour = np.clip(np.abs((turn[..., None] * 6 + thirds) % 6 - 3) - 1, 0, 1)
+    return np.uint8(255 * colour * bright[..., None] + 0.5)
+
+
+image = frame.astype(np.float32)
+is_number = np.isfinite(image)
+if not is_number.all():
+    print("%d pixels are not numbers: the mean of the others is put there." % (~is_number).sum())
+    image[~is_number] = image[is_number].mean() if is_number.any() else 0
+
+result = None
+height, width = image.shape
+if min(height, width) < 2:
+    print("Left out: the ROI is one pixel high or wide.")
+else:
+    n = min(size, min(height, width) // 2 * 2)  # even, and no larger than the ROI
+    image = image - image.mean()
+    fade = np.float32(np.hanning(n + 1)[:n])
+    fx = scipy.fft.rfftfreq(n)  # 1/px; the other half is the same
+    fy = scipy.fft.fftfreq(n)
+    is_centre = np.hypot(fx[:, None], fy) * 2 <= max(mask / 100, CENTRE / n)
+    floor = ROUNDING * n**2 * np.square(image).mean() + 1e-30
+
+    rows = (height - n) // spacing + 1  # windows above each other
+    window = np.arange(rows)
+    wide = np.zeros((rows, len(fx) + 4, n + 4), np.float32)  # with the neighbours of what lies at the edges
+    strength, up, right = [], [], []
+    for left in range(0, width - n + 1, spacing):
+        # windows above each other have lines in common: these are transformed once
+        lines = scipy.fft.rfft(image.T[left : left + n] * fade[:, None], axis=0)
+        strides = spacing * lines.itemsize, *lines.strides
+        parts = np.lib.stride_tricks.as_strided(lines, (rows, len(fx), n), strides)
+        parts = np.multiply(parts, fade, order="C")  # what follows is faster in this order
+        spectra = scipy.fft.fft(parts, overwrite_x=True)
+        power = np.square(spectra.real) + np.square(spectra.imag)
+        power = np.log(power + floor, out=power)
+
+        rest = power.reshape(rows, -1).mean(axis=1)
+        power[:, is_centre] = rest[:, None]
+        wide[:, 2:-2, 2:-2] = power
+        wide[:, :, :2], wide[:, :, -2:] = wide[:, :, -4:-2], wide[:, :, 2:4]  # along y it repeats
+        wide[:, :2], wide[:, -2:] = wide[:, 3:1:-1], wide[:, -3:-5:-1]  # along x it is mirrored
+        spots = smoothed(wide)
+        x, y = np.unravel_index(spots.reshape(rows, -1).argmax(axis=1), is_centre.shape)
+        peak = spots[window, x, y]
+        before_x = spots[window, abs(x - 1), y]
+        after_x = spots[window, (x + 1) % len(fx), y]
+        before_y = spots[window, x, y - 1]
+        after_y = spots[window, x, (y + 1) % n]
+        strength.append(peak - rest)
+        right.append(fx[x] + vertex(before_x, peak, after_x) / n)
+        up.append(-fy[y] - vertex(before_y, peak, after_y) / n)
+
+    strength, up, right = np.transpose([strength, up, right], (0, 2, 1))  # (row, column) each
+    bright = np.clip((strength - weakest) / max(strength.max() - weakest, 1), 0, 1)
+    middle = (n - spacing) / 2  # px, from where its pixel on the map begins to where a window does
+    origin = [axis.origin + axis.scale * middle for axis in (info.y, info.x)]
+    colours = Image(coloured(up, right, bright), info.scale * spacing, origin, info.unit)
+
+    step = 1 / WHEEL  # 1/px
+    q = np.arange(-WHEEL // 2, WHEEL // 2) * step
+    is_on_wheel = (np.hypot(q[:, None], q) <= 0.5) & (np.hypot(q[:, None], q) * 2 > mask / 100)
+    colours_of_q = coloured(-q[:, None], q, is_on_wheel)
+    pixel = abs(info.scale or 1)
+    wheel = Image(colours_of_q, step / pixel, q[0] / pixel, "1/" + (info.unit or "px"))
+    result = {"map": colours, "wheel": wheel}
+result

@@ -1,7 +1,11 @@
-# Which spacings the ROI contains: the rings of its Fourier transform as a curve. "mean" is the average around
+# Which spacings the ROI contains: the rings of its Fourier transform as a curve, "mean" the average around
 # a ring (amorphous material, Thon rings), "spots" what its strongest place is above that (crystals). A
-# grating of the camera looks like a crystal. After Miller et al., Microsc. Microanal. (2022), who take 256
-# directions, here all pixels; scaled so that white noise of standard deviation 1 has a mean of 0.89.
+# grating of the camera looks like a crystal, and uneven light like the coarsest of spacings.
+#
+# Method. The ROI is faded out towards its edges and Fourier transformed; mean and maximum of the magnitude
+# are taken over the pixels of each ring. So does the live script of Miller et al., Microsc. Microanal.
+# (2022), which takes 256 directions where this takes all pixels. It is scaled so that white noise of
+# standard deviation 1 has a mean of 0.89, half the square root of pi, whatever the size of the ROI.
 import numpy as np
 import scipy.fft
 from scipy.ndimage import median_filter
@@ -11,34 +15,53 @@ hide: (0, 50) = 2  # % of the curve at its left end, where slow changes of brigh
 hann: bool = True  # fade the ROI out towards its edges: no cross, at a little less resolution
 
 image = frame.astype(np.float32)
-good = np.isfinite(image)
-if not good.all():
-    print("%d pixels are not numbers: the mean of the others is put there." % (~good).sum())
-    image[~good] = image[good].mean() if good.any() else 0
-blank = np.ptp(image) == 0
-if blank:
-    print("Left out: all pixels are equal.")
+is_number = np.isfinite(image)
+if not is_number.all():
+    print("%d pixels are not numbers: the mean of the others is put there." % (~is_number).sum())
+    image[~is_number] = image[is_number].mean() if is_number.any() else 0
 
-image -= image.mean()
-weight = [np.float32(np.hanning(n + 2)[1:-1] if hann else np.ones(n)) for n in image.shape]
-image *= weight[0][:, None]
-image *= weight[1] / np.sqrt(np.square(weight[0]).sum() * np.square(weight[1]).sum())
-size = [scipy.fft.next_fast_len(n, real=True) for n in image.shape]
-strength = np.abs(scipy.fft.rfft2(image, size, workers=2)).ravel()
 
-settings = (width, info.y.scale, info.x.scale)
-if state.get("settings") != settings:  # which pixels lie on which ring
-    dy, dx = abs(info.y.scale or 1), abs(info.x.scale or 1)
-    q = np.hypot(scipy.fft.fftfreq(size[0], dy)[:, None], scipy.fft.rfftfreq(size[1], dx))
-    step = width * max(1 / (size[0] * dy), 1 / (size[1] * dx))
+def window(n):
+    """Return by how much each of n pixels in a row or column counts."""
+    return np.float32(np.hanning(n + 2)[1:-1] if hann else np.ones(n))
+
+
+def rings_of(shape, dy, dx):
+    """Return the width of a ring, the pixels of the transform ordered by ring, and where each begins."""
+    q = np.hypot(scipy.fft.fftfreq(shape[0], dy)[:, None], scipy.fft.rfftfreq(shape[1], dx))
+    step = width * max(1 / (shape[0] * dy), 1 / (shape[1] * dx))
     ring = np.rint(q / step).astype(np.int32).ravel()
-    inside = np.flatnonzero(ring <= 0.5 / max(dy, dx) / step)
-    inside = inside[np.argsort(ring[inside], kind="stable")]
-    state.update(settings=settings, step=step, order=inside)
-    state["start"] = np.flatnonzero(np.diff(ring[inside], prepend=-1))
-sorted_strength, start = strength[state["order"]], state["start"]
-mean = np.add.reduceat(sorted_strength, start) / np.diff(start, append=len(sorted_strength))
-spots = np.maximum.reduceat(sorted_strength, start) - median_filter(mean, 3)
-first, unit, step = min(len(mean) * hide // 100, len(mean) - 1), "1/" + (info.unit or "px"), state["step"]
-curves = {"mean": mean[first:], "spots": spots[first:]}
-None if blank else {name: Profile(c, step, first * step, unit, "counts") for name, c in curves.items()}
+    highest = 0.5 / max(dy, dx)  # of all directions: half the sampling
+    inside = np.flatnonzero(ring <= highest / step)
+    order = inside[np.argsort(ring[inside], kind="stable")]
+    return step, order, np.flatnonzero(np.diff(ring[order], prepend=-1))
+
+
+result = None
+if np.ptp(image) == 0:
+    print("Left out: all pixels are equal.")
+else:
+    rows, columns = (window(n) for n in image.shape)
+    image -= image.mean()
+    image *= rows[:, None]
+    image *= columns / np.sqrt(np.square(rows).sum() * np.square(columns).sum())  # noise stays as strong
+    shape = [scipy.fft.next_fast_len(n, real=True) for n in image.shape]  # with zeros added: faster
+    magnitude = np.abs(scipy.fft.rfft2(image, shape, workers=2)).ravel()
+
+    settings = width, info.y.scale, info.x.scale
+    if state.get("settings") != settings:
+        rings = rings_of(shape, abs(info.y.scale or 1), abs(info.x.scale or 1))
+        state.update(settings=settings, rings=rings)
+    step, order, begins = state["rings"]
+    ordered = magnitude[order]
+    mean = np.add.reduceat(ordered, begins) / np.diff(begins, append=len(ordered))
+    strongest = np.maximum.reduceat(ordered, begins)
+    spots = strongest - median_filter(mean, 3)
+
+    first = min(len(mean) * hide // 100, len(mean) - 1)
+    unit = "1/" + (info.unit or "px")
+    result = {
+        "mean": Profile(mean[first:], step, first * step, unit, "counts"),
+        "spots": Profile(spots[first:], step, first * step, unit, "counts"),
+    }
+result

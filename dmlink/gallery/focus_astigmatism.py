@@ -1,42 +1,108 @@
-# How far out of focus the image is, and its astigmatism: the Thon rings of amorphous film, in 18 sectors, are
-# noise + envelope x sin^2 chi, chi = pi lambda df q^2 - pi/2 Cs lambda^3 q^4; fitted from best of many df:
-# Rohou, Grigorieff, J. Struct. Biol. 192, 216 (2015). Crystals, drift mislead; without Cs overfocus does too.
+# How far out of focus the image is, and its astigmatism, from the Thon rings of an amorphous film; "match"
+# is 1 where the rings are as they should be. Crystals and drift mislead it, and a wrong Cs makes the
+# defocus wrong, overfocus above all.
+#
+# Method. The spectrum of the film, in 18 sectors, is noise + envelope x sin^2 chi, where chi = pi lambda df
+# q^2 - pi/2 Cs lambda^3 q^4 is the phase by which the lens shifts each spatial frequency q at defocus df
+# (Rohou, Grigorieff, J. Struct. Biol. 192, 216 (2015)). Many defoci are tried on the mean of all sectors;
+# the four that fit best are refined by least squares, together with astigmatism, noise and envelope.
 import numpy as np
 from scipy import fft, ndimage, optimize
 
 kilovolt: (0, 1000) = 0  # kV; 0: as the microscope says, 300 if it does not
 Cs: (0.0, 5.0, 0.01) = 1.0  # mm, spherical aberration of the objective lens
 largest: (20, 5000, 10) = 300  # nm, defoci from a twentieth of this to this are tried, over and under
-coarse: (0.1, 5.0, 0.1) = 0.8  # 1/nm, the spectrum from ...
-fine: (0.5, 20.0, 0.1) = 4.5  # 1/nm, ... to this is used: up to where rings are seen
+coarse: (0.1, 5.0, 0.1) = None  # 1/nm, the spectrum is used from here; auto: 0.18 of where it ends
+fine: (0.5, 20.0, 0.1) = None  # 1/nm, to here: up to where rings are seen; auto: 4.5, or what pixels allow
 
-pixel = abs(info.scale) * {"nm": 1, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}.get(info.unit, 0)  # nm
-rings, result = int(np.clip((fine - coarse) * min(frame.shape) * pixel, 0, 400)), None
-if rings < 16 or fine * pixel > 0.5 or not np.isfinite(frame).all() or np.ptp(frame) == 0:
+NM = {"nm": 1, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}  # nm in each unit
+SECTORS = 18  # of half a turn: ten degrees each
+MOST_RINGS, FEWEST_RINGS = 400, 16  # that the spectrum is divided into
+FINEST = 4.5  # 1/nm: few films and cameras show rings beyond
+SAMPLED = 0.45  # of the sampling, 1/px: near half of it there is little but noise
+BEGINS = 0.18  # of where it ends: below, the film's thickness shows rather than the lens
+WELL = 0.4  # match from which on a defocus is given
+MM = 1e6  # nm
+
+pixel = abs(info.scale) * NM.get(info.unit, 0)  # nm
+end = fine or (min(FINEST, SAMPLED / pixel) if pixel else FINEST)
+begin = coarse or BEGINS * end
+rings = int(np.clip((end - begin) * min(frame.shape) * pixel, 0, MOST_RINGS))
+
+high_tension = kilovolt * 1e3 or info.tags.get("high_tension", 3e5)  # V
+wavelength = 1.22643 / np.sqrt(high_tension + 0.978476e-6 * high_tension**2)  # nm, of a relativistic electron
+
+
+def boxes():
+    """Return in which box each pixel of the transform lies, sector by ring; the last box is the rest."""
+    fy, fx = np.meshgrid(*[fft.fftfreq(n, pixel) for n in frame.shape], indexing="ij")
+    ring = (np.hypot(fy, fx) - begin) / (end - begin) * rings
+    turn = np.arctan2(-fy, fx) / np.pi % 1  # of half a turn
+    box = np.int32(turn * SECTORS) % SECTORS * rings + np.int32(ring)
+    return np.where(ring // rings == 0, box, SECTORS * rings).ravel()
+
+
+def fitted(seen, sure):
+    """Return defocus, astigmatism and so on that fit the spectrum best, and how well, up to 1.
+
+    `seen` is ln(power), (sector, ring); `sure` how much each of its boxes counts in the fit.
+    """
+    q = np.linspace(begin, end, 2 * rings + 1)[1::2]  # 1/nm, in the middle of each ring
+    twice = 2 * np.pi / SECTORS * (np.arange(SECTORS) + 0.5)  # the angle of each sector, doubled
+    sides = [twice**0, np.cos(twice), np.sin(twice)]  # nm of defocus that each parameter makes in a sector
+    slow = np.vander(q / q.mean() - 1, 5)  # smooth curves: a polynomial of the fourth degree
+
+    def chi(defocus):
+        return np.pi * wavelength * q**2 * (defocus[:, None] - Cs * (MM / 2) * (wavelength * q) ** 2)
+
+    def model(p):
+        noise, envelope = np.exp(p[3]), np.exp(slow[:, 1:] @ p[4:])
+        return np.log(noise + envelope * np.sin(chi(p[:3] @ sides)) ** 2)
+
+    def flat(curves):
+        """Return curves less what a smooth curve can follow."""
+        followed = np.linalg.lstsq(slow, curves.T, rcond=None)[0]
+        return curves - (slow @ followed).T
+
+    def off(p):
+        return (model(p) - seen).ravel() * sure
+
+    tried = np.linspace(-largest, largest, 2 * int(2 + largest * 16 * wavelength * end**2))  # 1/16 of a ring
+    likeness = flat(-np.cos(2 * chi(tried))) @ flat(seen).sum(axis=0)  # sin^2 chi = (1 - cos 2 chi) / 2
+    likeness = likeness * (np.abs(tried) >= largest / 20)
+    is_peak = likeness == ndimage.maximum_filter1d(likeness, 3)
+    best = tried[np.argsort(-likeness * is_peak)[:4]]
+    low = seen.mean() - 2  # a noise to begin with: e^2 times below the mean
+    fits = []
+    for defocus in best:
+        first = [defocus, 0, 0, low, 0, 0, 0, low + 2]
+        fits.append(optimize.leastsq(off, first, full_output=1, maxfev=250)[0])
+    p = min(fits, key=lambda p: sum(off(p) ** 2))
+    return p, np.corrcoef(flat(seen).flat, flat(model(p)).flat)[0, 1]
+
+
+result = None
+if rings < FEWEST_RINGS or end * pixel > 0.5 or not np.isfinite(frame).all() or np.ptp(frame) == 0:
     print("Left out: this needs an image in nm with that part of the spectrum, all numbers, not all equal.")
 else:
-    if state.get("used") != (coarse, fine):  # which pixel of the spectrum lies in which sector of which ring
-        fy, fx = np.meshgrid(*[fft.fftfreq(n, pixel) for n in frame.shape], indexing="ij")
-        ring, turn = (np.hypot(fy, fx) - coarse) / (fine - coarse) * rings, np.arctan2(-fy, fx) / np.pi % 1
-        box = np.where(ring // rings == 0, np.int32(turn * 18) % 18 * rings + np.int32(ring), 18 * rings)
-        state.update(used=(coarse, fine), box=box.ravel(), sure=np.bincount(box.ravel())[:-1].clip(1) ** 0.5)
-    power = np.abs(fft.fft2((frame - frame.mean()) * np.outer(*map(np.hanning, frame.shape)))).ravel() ** 2
-    seen = np.log(np.bincount(state["box"], power)[:-1] / state["sure"] ** 2 + 1e-9).reshape(18, rings)
-    q, turn = np.linspace(coarse, fine, 2 * rings + 1)[1::2], np.pi / 9 * (np.arange(18) + 0.5)
-    volt, sides = kilovolt * 1e3 or info.tags.get("high_tension", 3e5), [turn**0, np.cos(turn), np.sin(turn)]
-    wave, slow = 1.22643 / np.sqrt(volt + 0.978476e-6 * volt**2), np.vander(q / q.mean() - 1, 5)  # nm
-    chi = lambda df: np.pi * wave * q**2 * (df[:, None] - Cs * 5e5 * (wave * q) ** 2)
-    model = lambda p: np.log(np.exp(p[3]) + np.exp(slow[:, 1:] @ p[4:]) * np.sin(chi(p[:3] @ sides)) ** 2)
-    flat = lambda curves: curves - (slow @ np.linalg.lstsq(slow, curves.T, rcond=None)[0]).T
-    tried = np.linspace(-largest, largest, 2 * int(2 + largest * 16 * wave * fine**2))
-    like = flat(-np.cos(2 * chi(tried))) @ flat(seen).sum(axis=0) * (np.abs(tried) >= largest / 20)
-    df, low = tried[np.argsort(-like * (like == ndimage.maximum_filter1d(like, 3)))[:4]], seen.mean() - 2
-    off = lambda p: (model(p) - seen).ravel() * state["sure"]
-    fits = [optimize.leastsq(off, [d, 0, 0, low, 0, 0, 0, low + 2], full_output=1, maxfev=250)[0] for d in df]
-    p = min(fits, key=lambda p: sum(off(p) ** 2))
-    result = {"match": Scalar(np.corrcoef(flat(seen).flat, flat(model(p)).flat)[0, 1])}  # 1: all agrees
-    if result["match"].value > 0.4 and largest / 20 < abs(p[0]) < largest:
-        result["defocus"] = Scalar({"defocus": p[0], "astigmatism": 2 * np.hypot(*p[1:3])}, "nm")  # max - min
-        result["direction"] = Scalar(np.degrees(np.arctan2(p[2], p[1])) / 2 % 180, "degrees anticlockwise")
-    print("No defocus of %g to %g nm has such rings." % (largest / 20, largest)) if len(result) < 2 else None
+    settings = begin, end
+    if state.get("settings") != settings:
+        box = boxes()
+        sure = np.sqrt(np.bincount(box)[:-1].clip(1))  # a mean of n pixels is off by 1 / sqrt(n)
+        state.update(settings=settings, box=box, sure=sure)
+    fade = np.outer(*map(np.hanning, frame.shape))
+    power = np.abs(fft.fft2((frame - frame.mean()) * fade)).ravel() ** 2
+    sums = np.bincount(state["box"], power)[:-1]
+    seen = np.log(sums / state["sure"] ** 2 + 1e-9).reshape(SECTORS, rings)
+    (defocus, cosine, sine, *_), match = fitted(seen, state["sure"])
+
+    result = {"match": Scalar(match)}
+    if match > WELL and largest / 20 < abs(defocus) < largest:
+        astigmatism = 2 * np.hypot(cosine, sine)  # from the smallest to the largest defocus
+        direction = np.degrees(np.arctan2(sine, cosine)) / 2 % 180  # of the largest
+        result["defocus"] = Scalar({"defocus": defocus, "astigmatism": astigmatism}, "nm")
+        result["direction"] = Scalar(direction, "degrees anticlockwise")
+    else:
+        tried = largest / 20, largest
+        print("No defocus of %g to %g nm has such rings: try another `largest`, or look at a film." % tried)
 result

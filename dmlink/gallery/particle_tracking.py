@@ -1,42 +1,159 @@
-# Particles, with numbers and tails over the live view; how many, how large, how fast. Found as peaks of a
-# difference of Gaussians, linked by the least sum of squared distances from where each is expected: Crocker,
-# Grier, J. Colloid Interface Sci. 179, 298 (1996). Two that touch are one for so long.
+# Particles, with their numbers and tails over the live view; how many there are, how large and how fast.
+# Two that touch are one for so long, and where particles lie everywhere none stands out from the others.
+#
+# Method. Particles are peaks of a difference of two Gaussians that fits their size, and are linked by the
+# least sum of squared distances from where each is expected: Crocker, Grier, J. Colloid Interface Sci. 179,
+# 298 (1996). The size is the one for which the picture is the most lopsided: noise is as often bright as
+# dark, particles are not. How much a particle has to stand out is a little more than noise ever does in a
+# frame of this many pixels.
 import numpy as np
 from scipy import fft, optimize
 
-diameter: (3, 99, 2) = 11  # px, about that of a particle
-contrast: (0.5, 50.0, 0.5) = 8.0  # of a particle, in units of the noise that is left at its size
+diameter: (3, 99, 2) = None  # px, about that of a particle; auto: found in the first frame that has some
+contrast: (0.5, 50.0, 0.5) = None  # of a particle, in units of the noise that is left at its size
 dark: bool = True  # particles are darker than what is around them
-reach: (1, 50) = 10  # px from where one is expected to where it is found, at most
-memory: (0, 50) = 10  # frames for which one may not be found
+reach: (1, 50) = 10  # px, from where one is expected to where it is found, at most
+memory: (0, 50) = 10  # frames, for which one may not be found
 
-d, good, unit, image = diameter, np.isfinite(frame), info.unit or "px", frame.astype(np.float32)
-image[~good] = 0 if good.all() or not good.any() else np.median(frame[good])
-low, high = np.float32(np.percentile(image[::3, ::3], (0.1, 99.9)))  # beyond them are dead and hot pixels
+SIZES = 5, 7, 9, 11, 15, 21, 29, 41, 57, 79  # px, that are tried: each 1.4 times the one before
+USUAL = 11, 8.0  # diameter and contrast while no size stands out
+AGAIN = 10  # frames until sizes are tried again
+LOPSIDED = 4  # standard errors of the skewness, from which on it is not noise ...
+COUNTED = 0.4  # ... unless it is less than this: so lopsided is the noise of few electrons
+MARGIN = 0.7  # units of the noise above what it reaches itself
+DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
+FAINTEST = 1e-4  # of the range of the frame: below is rounding
+MOST = 1000  # particles: linking takes time
+CERTAIN = 3  # frames in which a new particle was found: it is no noise
+AT_FIRST = 5  # frames, whose particles have been there before
+HOT = 0.1  # % of the pixels that are brighter, and as many that are darker, than any particle
+
+is_number = np.isfinite(frame)
+height, width = frame.shape
+image = frame.astype(np.float32)
+image[~is_number] = 0 if is_number.all() or not is_number.any() else np.median(frame[is_number])
+low, high = np.float32(np.percentile(image[::3, ::3], (HOT, 100 - HOT)))  # beyond are dead and hot pixels
 image = (np.clip(image, low, high) - low) * (-1 if dark else 1)
-image = np.pad(image, [(d, fft.next_fast_len(n + 2 * d, True) - n - d) for n in image.shape], "reflect")
+
+
+def padded(d):
+    """Return the image with a margin of d px, mirrored, and so that it is quickly transformed."""
+    margins = [(d, fft.next_fast_len(n + 2 * d, True) - n - d) for n in image.shape]
+    return np.pad(image, margins, "reflect")
+
+
+def band_of(shape, d):
+    """Return the transform of the difference of Gaussians that is highest on discs of d px."""
+    q = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])) * 2 * np.pi * d
+    return np.float32(np.exp(-0.045 * q**2) - np.exp(-0.115 * q**2))  # sigmas of 0.30 d and 0.48 d
+
+
+def sizes_that_stand_out():
+    """Return how lopsided the picture is at each diameter in px, where it is more so than noise.
+
+    Positive: by what is to be followed; negative: by what is bright instead of dark, or the other way round.
+    """
+    sizes = [d for d in SIZES if d <= min(frame.shape) / 3]
+    if np.median(image) == 0:
+        return {}  # single electrons on nothing: lopsided without any particle
+    margin = max(sizes, default=0)
+    wide = padded(margin)
+    transform = fft.rfft2(wide)
+    skewness = {}
+    for d in sizes:
+        seen = fft.irfft2(transform * band_of(wide.shape, d), wide.shape)
+        seen = seen[margin : margin + height, margin : margin + width]
+        spread = seen.std()
+        lopsided = np.mean((seen / max(spread, 1e-30)) ** 3)
+        error = np.sqrt(6 / (frame.size / d**2))  # of Gaussian noise with so many independent places
+        if spread > FAINTEST * (high - low) and abs(lopsided) > max(COUNTED, LOPSIDED * error):
+            skewness[d] = lopsided
+    return skewness
+
+
+if (diameter is None or contrast is None) and "size" not in state and state.get("wait", 0) <= 0:
+    skewness = sizes_that_stand_out()
+    state["wait"] = AGAIN
+    found = max(skewness, key=skewness.get, default=None)
+    if found and skewness[found] > 0:
+        noise_reaches = np.sqrt(2 * np.log(frame.size / found**2))  # the largest of so many places
+        state["size"] = found, noise_reaches + MARGIN
+        print("Looked for: particles of about %d px that stand out by %.1f times the noise." % state["size"])
+    elif found:
+        there, not_there = ("bright", "dark") if dark else ("dark", "bright")
+        print("What is %s stands out, what is %s does not: set dark to %s?" % (there, not_there, not dark))
+state["wait"] = state.get("wait", 0) - 1
+size, standing_out = state.get("size", USUAL)
+d = diameter or size
+least_contrast = contrast or standing_out
+
+image = padded(d)
 if state.get("diameter") != d:
-    q = np.hypot(fft.fftfreq(image.shape[0])[:, None], fft.rfftfreq(image.shape[1])) * 2 * np.pi * d
-    state.update(diameter=d, first=info, band=np.float32(np.exp(-0.045 * q**2) - np.exp(-0.115 * q**2)))
+    state.update(diameter=d, first=info, band=band_of(image.shape, d))
 seen = fft.irfft2(fft.rfft2(image) * state["band"], image.shape)
-least = max(1.48 * contrast * np.median(np.abs(seen[::3, ::3])), 1e-4 * (high - low))
-y, x = np.array(np.nonzero(seen[d : d + frame.shape[0], d : d + frame.shape[1]] > least)) + d
-near = np.array([seen[y + i, x + j] for i in (-1, 0, 1) for j in (-1, 0, 1)])
-peak = sorted(np.flatnonzero(near.argmax(axis=0) == 4), key=lambda i: -near[4, i])[:1000]  # it takes time
-y, x, (_, up, _, left, top, right, _, down, _) = y[peak], x[peak], near[:, peak]
-sub = [(up - down) / (up + down - 2 * top), (left - right) / (left + right - 2 * top)]  # of a parabola
-yx = np.transpose([y, x]) - d + np.transpose(sub) / 2
+noise = np.median(np.abs(seen[::3, ::3]))
+least = max(DEVIATION * least_contrast * noise, FAINTEST * (high - low))
+
+# peaks: pixels above the least that are higher than their eight neighbours
+y, x = np.array(np.nonzero(seen[d : d + height, d : d + width] > least)) + d
+neighbours = np.array([seen[y + i, x + j] for i in (-1, 0, 1) for j in (-1, 0, 1)])
+is_peak = neighbours.argmax(axis=0) == 4
+peaks = sorted(np.flatnonzero(is_peak), key=lambda i: -neighbours[4, i])[:MOST]
+y, x = y[peaks], x[peaks]
+_, up, _, left, top, right, _, down, _ = neighbours[:, peaks]
+vertex = [(up - down) / (up + down - 2 * top), (left - right) / (left + right - 2 * top)]  # of parabolas
+yx = np.transpose([y, x]) - d + np.transpose(vertex) / 2
 if not len(yx):
     print("Nothing stands out: a flat frame, or, where particles are everywhere, too high a contrast.")
+
 tracks = state.setdefault("tracks", Tracks(optimize.linear_sum_assignment))
-which, span = tracks.add(yx, info.index, reach, memory), np.arange(-d, d + 1)
-about, patch = np.hypot(span[:, None], span), image[y[:, None, None] + span[:, None], x[:, None, None] + span]
-half = (np.median(patch[:, about > 0.8 * d], axis=1) + patch[:, about < 2].mean(axis=1)) / 2
-width = 2 * np.sqrt((patch > half[:, None, None])[:, about <= d].sum(axis=1) / np.pi)  # at half the height
-frames, seconds = info.index - state["first"].index, info.time - state["first"].time
-speed = np.hypot(*tracks.velocity[which].T) * (frames / seconds if seconds > 0 else 1)
-marks = Points(yx, labels=tracks.ids[which].tolist(), tails=[tracks.tails[i] for i in which])
-known = width, speed[speed > 0]  # not of those that were not there before
-size, pace = (float(np.mean(v)) * info.scale if len(v) else np.nan for v in known)
-numbers = Scalar(len(yx)), Scalar(size, unit), Scalar(pace, unit + ("/s" if seconds > 0 else "/frame"))
-dict(zip(("particles", "count", "diameter", "speed"), (marks, *numbers)))
+which = tracks.add(yx, info.index, reach, memory)
+
+# how wide each is at half of its height: the area of the pixels that are brighter
+across = np.arange(-d, d + 1)
+distance = np.hypot(across[:, None], across)
+patches = image[y[:, None, None] + across[:, None], x[:, None, None] + across]
+around = np.median(patches[:, distance > 0.8 * d], axis=1)
+half = (around + patches[:, distance < 2].mean(axis=1)) / 2
+areas = (patches > half[:, None, None])[:, distance <= d].sum(axis=1)
+widths = 2 * np.sqrt(areas / np.pi)  # px
+
+frames = info.index - state["first"].index
+seconds = info.time - state["first"].time
+speeds = np.hypot(*tracks.velocity[which].T) * (frames / seconds if seconds > 0 else 1)
+speeds = speeds[speeds > 0]  # not of those that were not there before
+
+# what has come and gone away from the edges, through which particles come and go all the time
+state["frames"] = state.get("frames", 0) + 1
+known = state.setdefault("known", {})  # number: where it was last
+numbered = zip(tracks.ids.tolist(), tracks.tails)
+inside = {number: tail for number, tail in numbered if len(tail) >= CERTAIN}
+
+
+def is_clear(place):
+    """Return whether a place is not at an edge, and a step away from it."""
+    return min(*place, *np.subtract(frame.shape, place)) > d + reach
+
+
+new = [number for number, tail in inside.items() if number not in known and is_clear(tail[0])]
+gone = [number for number, place in known.items() if number not in inside and is_clear(place)]
+known.clear()
+known.update({number: tail[-1] for number, tail in inside.items()})
+if state["frames"] <= AT_FIRST:
+    new = []
+happened = []
+for what, numbers in (("new", new), ("gone", gone)):
+    if numbers:
+        happened.append("%s: %s" % (what, ", ".join(map(str, numbers))))
+
+unit = info.unit or "px"
+size = np.mean(widths) * info.scale if len(widths) else np.nan
+speed = np.mean(speeds) * info.scale if len(speeds) else np.nan
+tails = [tracks.tails[i] for i in which]
+{
+    "particles": Points(yx, labels=tracks.ids[which].tolist(), tails=tails),
+    "count": Scalar(len(yx)),
+    "diameter": Scalar(size, unit),
+    "speed": Scalar(speed, unit + ("/s" if seconds > 0 else "/frame")),
+    "come and gone": Event("; ".join(happened), when=len(happened) > 0),
+}

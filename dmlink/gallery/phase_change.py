@@ -1,42 +1,104 @@
-# When a structure appears or goes: a ring, or a spot, of the Fourier transform, less what lies beside it and
-# relative to the dose: neither drift nor dose change it; tilt and focus do. The first frames are the
-# reference. "sure" sums up how far off the frames are; at 1 it is a change (Page, Biometrika 41, 100 (1954)).
+# When a structure appears or goes: how strong a ring, or a spot, of the Fourier transform is, and at "sure"
+# = 1 the certainty that it has changed. Neither drift nor dose change it, but tilt and focus do.
+#
+# Method. The mean power on the ring, less that beside it, is taken relative to the square of the dose. The
+# first frames are the reference: each later one is off by so many of their standard deviations. These are
+# summed up until they are a change, from the frame on in which the sum last was zero (Page, Biometrika 41,
+# 100 (1954)). Without a given spacing all rings are watched at once, and the one that changes first is
+# shown.
 import numpy as np
 import scipy.fft
 
-spacing: (0.05, 10.0, 0.005) = 0.235  # in the unit of the image: the lattice planes to watch
+spacing: (0.05, 10.0, 0.005) = None  # in the unit of the image: the lattice planes to watch; auto: all
 width: (1, 30) = 6  # % of the ring's radius
-direction: (0, 180) = 0  # degrees anticlockwise from horizontal, of the spot
-opening: (5, 90, 5) = 90  # degrees to either side of it; 90: the whole ring
-reference: (5, 200) = 20  # frames that are the reference
-certain: (4.0, 40.0, 1.0) = 12.0  # standard deviations in sum that are a change; more: fewer false ones
+direction: (0, 180) = 0  # degrees, anticlockwise from horizontal, of the spot
+opening: (5, 90, 5) = 90  # degrees, to either side of it; 90: the whole ring
+reference: (5, 200) = 20  # frames, that are the reference
+certain: (4.0, 40.0, 1.0) = 12.0  # standard deviations, that are a change in sum; more: fewer false ones
 
-settings = (spacing, width, direction, opening, reference)
-if state.get("settings") != settings:  # which pixels belong to the ring, and which lie beside it
-    fy = scipy.fft.fftfreq(frame.shape[0], abs(info.y.scale or 1))[:, None]
-    fx = scipy.fft.rfftfreq(frame.shape[1], abs(info.x.scale or 1))  # the other half is the same
+SLACK = 1.0  # standard deviation, that each frame may be off: noise alone then sums up to nothing
+MOST = 5  # standard deviations, that one frame adds: no single frame is a change
+FEWEST = 4  # pixels of the transform that a mean is taken of
+FINEST = 2.2  # px, of the rings that are watched without a given spacing: up to the edge of the transform
+COARSEST = 16  # parts of the ROI: beyond that is how unevenly it is lit
+
+
+def rings_of(shape, spacings):
+    """Return which pixels of the transform lie on each ring, and which beside it."""
+    fy = scipy.fft.fftfreq(shape[0], abs(info.y.scale or 1))[:, None]
+    fx = scipy.fft.rfftfreq(shape[1], abs(info.x.scale or 1))  # the other half is the same
     turn = (np.degrees(np.arctan2(-fy, fx)) - direction + 90) % 180 - 90
-    off = np.where((np.abs(turn) > opening) | (fx == 0) & (fy < 0), 9, np.hypot(fy, fx) * spacing - 1)
-    ring, beside = np.abs(off) < width / 200, (np.abs(off) > width / 100) & (np.abs(off) < width / 40)
+    outside = (np.abs(turn) > opening) | (fx == 0) & (fy < 0)  # each pair of equal pixels counts once
+    on, beside = [], []
+    for one in spacings:
+        off = np.where(outside, 9, np.hypot(fy, fx) * one - 1)  # of the radius, by which a pixel is off
+        off = np.abs(off)
+        on.append(np.flatnonzero(off < width / 200))
+        beside.append(np.flatnonzero((off > width / 100) & (off < width / 40)))
+    return on, beside
+
+
+settings = spacing, width, direction, opening, reference
+if state.get("settings") != settings:
+    spacings = [spacing]
+    if spacing is None:
+        pixel = abs(info.scale or 1)
+        coarsest = min(frame.shape) / COARSEST
+        steps = np.log(max(coarsest, FINEST) / FINEST) / np.log(1 + width / 100)  # from ring to ring
+        spacings = pixel * FINEST * (1 + width / 100) ** np.arange(int(steps) + 1)
+    on, beside = rings_of(frame.shape, spacings)
+    known = [k for k in range(len(spacings)) if min(len(on[k]), len(beside[k])) >= FEWEST]
     state.clear()
-    state.update(settings=settings, ring=np.flatnonzero(ring), beside=np.flatnonzero(beside), past=[])
-    state.update(sums=[0.0, 0.0], began=[None, None], first=info.time, change=None)
-ring, beside, past, sums, began = [state[key] for key in ("ring", "beside", "past", "sums", "began")]
-mean, result = frame.mean(dtype=float), None
-if not 0 < mean < np.inf or min(len(ring), len(beside)) < 4:
+    state.update(settings=settings, spacings=[spacings[k] for k in known], past=[], first=info.time)
+    state.update(on=[on[k] for k in known], beside=[beside[k] for k in known])
+    state.update(sums=np.zeros((2, len(known))), began={}, change=None)
+
+result = None
+mean = frame.mean(dtype=float)
+if not 0 < mean < np.inf or not state["on"]:
     print("Left out: no counts, or no such ring in the Fourier transform of this ROI: see spacing and width.")
 else:
     fade = np.float32(np.outer(*[np.hanning(n) for n in frame.shape]) / mean)
-    power = np.abs(scipy.fft.rfft2((frame - np.float32(mean)) * fade)).ravel() ** 2 / frame.size
-    noise, now = power[beside].mean(), power[ring].mean() - power[beside].mean()
-    past += [now] * (len(past) < reference)
-    off = (now - np.mean(past)) / (np.hypot(noise * np.sqrt(2 / len(ring)), np.std(past)) + 1e-12)
-    for i, sign in enumerate((1, -1) if len(past) == reference else ()):
-        sums[i] = max(0, sums[i] + min(sign * off - 1, 5))  # at most 5: no single frame is a change
-        began[i] = None if sums[i] == 0 else began[i] or (info.index, info.time - state["first"])
-        state["change"] = state["change"] or (began[i] if sums[i] >= certain else None)
-    result = {"ring": Scalar({"now": now * 1e6, "reference": np.mean(past) * 1e6}, "ppm of the dose^2")}
-    result["sure"] = Scalar(max(sums) / certain)
+    transform = scipy.fft.rfft2((frame - np.float32(mean)) * fade)
+    power = np.abs(transform).ravel() ** 2 / frame.size
+    noise = np.array([power[pixels].mean() for pixels in state["beside"]])
+    now = np.array([power[pixels].mean() for pixels in state["on"]]) - noise
+
+    if len(state["past"]) < reference:
+        state["past"].append(now)
+    past = np.stack(state["past"], axis=1)  # (ring, frame)
+    usual = past.mean(axis=1)
+    # the power of one pixel has a standard deviation as large as its mean; sqrt(2): so has the reference
+    counted = noise * np.sqrt([2 / len(pixels) for pixels in state["on"]])
+    off = (now - usual) / (np.hypot(counted, past.std(axis=1)) + 1e-12)
+
+    sums, began, is_new = state["sums"], state["began"], False
+    if len(state["past"]) == reference:
+        for i, sign in enumerate((1, -1)):  # stronger, weaker
+            sums[i] = np.maximum(0, sums[i] + np.minimum(sign * off - SLACK, MOST))
+            for k in range(len(off)):
+                if sums[i, k] == 0:
+                    began.pop((i, k), None)
+                else:
+                    began.setdefault((i, k), (info.index, info.time - state["first"]))
+            k = sums[i].argmax()
+            if not state["change"] and sums[i, k] >= certain:
+                state["change"] = (*began[i, k], k)
+                is_new = True
+
+    strongest = sums.max(axis=0).argmax()
+    shown = state["change"][2] if state["change"] else strongest
+    unit = info.unit or "px"
+    ring = {"now": now[shown] * 1e6, "reference": usual[shown] * 1e6}
+    result = {
+        "ring": Scalar(ring, "ppm of the dose^2"),
+        "sure": Scalar(sums.max() / certain),
+        "spacing": Scalar(state["spacings"][shown], unit),
+    }
+    since = ""
     if state["change"]:
-        result["change"] = Text("since frame %d, %.2f s after the first" % state["change"])
+        since = "since frame %d, %.2f s after the first" % state["change"][:2]
+        result["change"] = Text(since)
+    change = "a change at %.3g %s, %s" % (state["spacings"][shown], unit, since)
+    result["event"] = Event(change, when=is_new)
 result

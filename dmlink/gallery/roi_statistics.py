@@ -1,33 +1,53 @@
-# What the pixels in the ROI count: mean, standard deviation, minimum, maximum and sum of every frame, and the
-# dose rate where the gain is known. Dark current and X-rays count as electrons; a camera that saturates, or
-# counts single electrons that coincide, shows a dose rate that is too low.
-# Dose rate = counts / (counts per electron x exposure x area): Egerton, Li, Malac, Micron 35, 399 (2004).
+# What the pixels of the ROI count in every frame: mean, standard deviation, minimum, maximum and sum, and
+# the dose rate where the gain is known. Dark current and X-rays count as electrons, and a camera that
+# saturates, or that counts single electrons which coincide, shows a dose rate that is too low.
+#
+# Method. Plain statistics of all pixels that are numbers. The dose rate is the mean divided by counts per
+# electron, exposure time and the area of a pixel (Egerton, Li, Malac, Micron 35, 399 (2004)). An event says
+# when the mean leaves the limits around that of the first frames, and when it is back.
 import numpy as np
 
 gain: float = 0.0  # counts per electron, from the camera's calibration; 0: not known
-exposure: float = 0.0  # s a frame; 0: as the microscope says
+exposure: float = 0.0  # s, of a frame; 0: as the microscope says
+limit: (1, 100) = 20  # %, how far the mean may be from that of the first frames
 
-good = np.isfinite(frame)
-values = frame[good].astype(float)
-result = None
+FIRST = 10  # frames that show what is usual: half a second of most live views
+NM = {"nm": 1.0, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}  # nm in each unit
+ANGSTROM2 = 100  # square angstroms in a square nanometre
+
+is_number = np.isfinite(frame)
+values = frame[is_number].astype(float)
 if values.size < frame.size:
     print("%d of %d pixels are not numbers and left out." % (frame.size - values.size, frame.size))
+
+result = None
 if values.size:
-    low, high = values.min(), values.max()
-    top = np.iinfo(frame.dtype).max if frame.dtype.kind in "iu" else np.inf
-    saturated = np.count_nonzero(values == top)
-    if saturated:
-        print("%d pixels are saturated (%g counts): mean and dose rate are too low." % (saturated, top))
-    counts = {"mean": values.mean(), "std": values.std(), "min": low, "max": high}
-    result = {"per pixel": Scalar(counts, "counts"), "sum": Scalar(values.sum(), "counts")}
+    mean, low, high = values.mean(), values.min(), values.max()
+    full = np.iinfo(frame.dtype).max if frame.dtype.kind in "iu" else np.inf
+    if high == full:
+        print("Some pixels are saturated (%g counts): mean and dose rate are too low." % full)
+
+    before = state.setdefault("first means", [])
+    if len(before) < FIRST:
+        before.append(mean)
+    usual = np.mean(before)
+    is_off = abs(mean - usual) > limit / 100 * abs(usual)
+    was_off = state.get("off", False)
+    state["off"] = is_off
+    happening = "the mean is %.4g counts, usual are %.4g" % (mean, usual)
+
+    result = {
+        "per pixel": Scalar({"mean": mean, "std": values.std(), "min": low, "max": high}, "counts"),
+        "sum": Scalar(values.sum(), "counts"),
+        "limit": Event(happening, when=is_off != was_off),
+    }
 
 seconds = exposure or info.tags.get("exposure", 0.0)
 if result and gain > 0 and seconds > 0:
-    rate = values.mean() / gain / seconds  # electrons per pixel and second
+    rate = mean / gain / seconds  # electrons per pixel and second
     result["dose rate"] = Scalar(rate, "e/px/s")
-    to_nm = {"nm": 1.0, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}.get(info.unit)
-    if to_nm:
-        area = abs(info.x.scale * info.y.scale) * to_nm**2 * 100  # square angstroms of a pixel
+    if info.unit in NM:
+        area = abs(info.x.scale * info.y.scale) * NM[info.unit] ** 2 * ANGSTROM2  # of a pixel
         result["dose rate on the sample"] = Scalar(rate / area, "e/A^2/s")
 elif result and gain > 0:
     print("No dose rate: the microscope does not say the exposure; set it here.")

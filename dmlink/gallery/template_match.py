@@ -1,35 +1,93 @@
-# Where in the frame it looks as in a chosen square of the first frame: markers with the likeness, 1 for the
-# same. Normalised cross-correlation: Lewis, Vision Interface, 120 (1995), by skimage.feature.match_template.
-# It does not see what is turned or of another size, and finds noise if the square holds nothing else.
+# Where in the frame it looks as in a chosen rectangle: markers with the likeness, 1 for the same. It does
+# not see what is turned or of another size, and finds noise if the rectangle holds nothing else.
+#
+# Method. Normalised cross-correlation (Lewis, Vision Interface, 120 (1995)), by
+# skimage.feature.match_template: how alike two images are, whatever their brightness and contrast. The
+# template is taken from the ROI that is named `template` (in DigitalMicrograph, whose rectangles have no
+# names, the second one), and without one from a square; again whenever that is moved. A parabola through
+# its neighbours gives each place to a fraction of a pixel.
 import numpy as np
 from skimage.feature import match_template, peak_local_max
 
-x: (0.0, 100.0, 0.5) = 50.0  # % of the width, the middle of the square
-y: (0.0, 100.0, 0.5) = 50.0  # % of the height; a moved square is taken from the newest frame
+x: (0.0, 100.0, 0.5) = None  # % of the width, the middle of the square if there is no such ROI; auto: 50
+y: (0.0, 100.0, 0.5) = None  # % of the height, its middle
 size: (5, 255, 2) = 33  # px, its side
-likeness: (0.05, 1.0, 0.05) = 0.6  # that is marked, at least
+likeness: (0.05, 1.0, 0.05) = None  # that is marked, at least; auto: what stands out from the rest
 
-good = np.isfinite(frame)
-image = np.where(good, frame, np.median(frame[good]) if good.any() else 0).astype(float)
+STANDS_OUT = 6  # standard deviations of the likeness all over the frame
+DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
+SURE = 0.3, 0.8  # an automatic likeness lies between: less is noise, and noise leaves no more
+MOST = 500  # marks
+
+is_number = np.isfinite(frame)
+typical = np.median(frame[is_number]) if is_number.any() else 0
+image = np.where(is_number, frame, typical).astype(float)
 image = np.float32((image - image.mean()) / (image.std() or 1))
-side = min(size, *(n - (n + 1) % 2 for n in image.shape))  # odd, and within the frame
-if state.get("taken") != (x, y, size):
-    centre = np.round(np.subtract(image.shape, 1) * [y / 100, x / 100]).astype(int)
-    corner = np.clip(centre - side // 2, 0, np.subtract(image.shape, side))
-    template = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side].copy()
-    state.update(taken=(x, y, size), template=template)
+height, width = frame.shape
+
+
+def odd(n):
+    """Return n, or one less: a template of odd sides has a pixel in its middle."""
+    return n - (n + 1) % 2
+
+
+def square():
+    """Return top, left, bottom and right of the square."""
+    side = min(size, odd(height), odd(width))
+    middle = [50 if v is None else v for v in (y, x)]
+    centre = np.round(np.subtract(frame.shape, 1) * np.divide(middle, 100)).astype(int)
+    top, left = np.clip(centre - side // 2, 0, np.subtract(frame.shape, side))
+    return top, left, top + side, left + side
+
+
+def rectangle(roi):
+    """Return top, left, bottom and right of the part of a ROI that lies in the frame."""
+    top, bottom = np.clip(roi[::2], 0, height)
+    left, right = np.clip(roi[1::2], 0, width)
+    return top, left, top + odd(bottom - top), left + odd(right - left)
+
+
+roi = info.rois.get("template") or info.rois.get("roi 2")
+place = tuple(int(side) for side in (rectangle(roi) if roi else square()))
+if not roi and x is None and y is None:
+    print("What is in the middle is looked for: draw a ROI named template around what you want, or set x, y.")
+if state.get("place") != place:
+    top, left, bottom, right = place
+    state.update(place=place, template=image[top:bottom, left:right].copy())
+template = state["template"]
+
+
+def neighbours(match, found, axis):
+    """Return the likeness one pixel before and after each place along an axis."""
+    step = np.eye(2, dtype=int)[axis]
+    return match[tuple((found - step).T)], match[tuple((found + step).T)]
+
 
 result = None
-if side < 3 or np.ptp(state["template"]) == 0:
+if min(template.shape) < 3 or np.ptp(template) == 0:
     print("There is nothing in the square to look for: move it.")
-    state.pop("taken")
+    state.pop("place")
 else:
-    match = np.pad(match_template(image, state["template"], pad_input=True), 1, constant_values=-1)
+    match = match_template(image, template, pad_input=True)
+    least = likeness
+    if likeness is None:
+        some = match[::3, ::3]  # as many as a median needs
+        usual = np.median(some)
+        deviation = DEVIATION * np.median(np.abs(some - usual))
+        least = np.clip(usual + STANDS_OUT * deviation, *SURE)
+    match = np.pad(match, 1, constant_values=-1)  # every place has neighbours
     match = np.clip(np.where(np.isfinite(match), match, 0), -1, 1)
-    found = peak_local_max(match, min_distance=side // 2, threshold_abs=likeness, num_peaks=500)
+    apart = min(template.shape) // 2
+    found = peak_local_max(match, min_distance=apart, threshold_abs=least, num_peaks=MOST)
     top = match[tuple(found.T)]
-    lines = [[match[tuple((found + d * np.eye(2, dtype=int)[i]).T)] for d in (-1, 1)] for i in (0, 1)]
-    offset = [(a - b) / np.minimum(a + b - 2 * top, -1e-9) / 2 for a, b in lines]  # of a parabola
-    marks = Points(found - 1 + np.transpose(offset), labels=["%.2f" % value for value in top])
-    result = {"matches": marks, "count": Scalar(len(top)), "best": Scalar(match.max())}
+    offset = []
+    for axis in (0, 1):
+        before, after = neighbours(match, found, axis)
+        offset.append((before - after) / np.minimum(before + after - 2 * top, -1e-9) / 2)
+    places = found - 1 + np.transpose(offset)
+    result = {
+        "matches": Points(places, labels=["%.2f" % value for value in top]),
+        "count": Scalar(len(top)),
+        "best": Scalar(match.max()),
+    }
 result

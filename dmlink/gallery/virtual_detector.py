@@ -1,42 +1,102 @@
-# A bright-field and a dark-field detector in a diffraction pattern: the counts inside a disc, and between two
-# circles, of every frame. The boxes over the live view show where they are. The centre is found once, as the
-# middle of the brightest disc, and kept, so that a beam that wanders off is seen; reset to find it anew.
-# Where the pattern is clipped (saturated, beam stop) the sums are too low. Method: Cowley, Spence,
-# Ultramicroscopy 3, 433 (1979).
+# A bright-field and a dark-field detector in a diffraction pattern: the counts inside a disc, and between
+# two circles, of every frame; boxes over the live view show where they are. Where the pattern is clipped
+# (saturated, behind a beam stop, beyond the frame) the sums are too low.
+#
+# Method. As in a scanning microscope, a detector sums the counts of a region of the pattern (Cowley,
+# Spence, Ultramicroscopy 3, 433 (1979)). The centre is the middle of the brightest disc; it is found once
+# and kept, so that a beam that wanders off is seen, and anew when the contrast becomes three times as
+# large: the beam was blanked before. The bright-field detector is half as large again as that disc, the
+# dark-field detector reaches from twice that radius to the edge of the frame.
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy import ndimage
 
-bright: (1.0, 500.0, 0.5) = 12.0  # px, radius of the disc
-inner: (0.0, 1000.0, 0.5) = 24.0  # px, from this radius ...
-outer: (1.0, 2000.0, 0.5) = 80.0  # px, ... to this one reaches the dark-field detector
-centre_y: float = -1.0  # px from the top; -1: find it
-centre_x: float = -1.0  # px from the left; -1: find it
+bright: (1.0, 500.0, 0.5) = None  # px, radius of the bright-field detector
+inner: (0.0, 1000.0, 0.5) = None  # px, from this radius on reaches the dark-field detector
+outer: (1.0, 2000.0, 0.5) = None  # px, to this radius it reaches
+centre_y: float = -1.0  # px, from the top; -1: find it
+centre_x: float = -1.0  # px, from the left; -1: find it
 
-good = np.isfinite(frame)
-counts = np.where(good, frame, 0).astype(float)
-if not good.all():
-    print("%d pixels are not numbers, and not counted." % (~good).sum())
-row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
-if "centre" not in state and np.ptp(counts) > 0:
-    smooth = gaussian_filter(np.float32(counts), min(bright, max(frame.shape) / 8) / 3)
-    weight = np.clip(smooth - (smooth.max() + np.median(smooth)) / 2, 0, None)
-    at = np.unravel_index(smooth.argmax(), smooth.shape)
-    weight[np.hypot(row - at[0], column - at[1]) > 2 * bright] = 0
-    weight[at] += 1e-9
-    state["centre"] = (weight * row).sum() / weight.sum(), (weight * column).sum() / weight.sum()
-y, x = state.get("centre", (-1, -1))
-y, x = centre_y if centre_y >= 0 else y, centre_x if centre_x >= 0 else x
-settings = (y, x, bright, inner, outer)
-if state.get("settings") != settings:  # which pixels belong to which detector
-    radius = np.hypot(row - y, column - x)
-    masks = {"bright field": radius <= bright, "dark field": (radius >= inner) & (radius <= outer)}
-    state.update(settings=settings, masks={k: np.flatnonzero(mask) for k, mask in masks.items()})
-sums = {name: counts.ravel()[pixels].sum() for name, pixels in state["masks"].items()}
+AROUND = 1.5  # radii of the disc: its edge is soft, and the centre is found to a pixel or so
+CLEAR = 2.0  # radii of the bright-field detector: the direct beam adds nothing there
+LIT = 3  # times the contrast: the frame before was of a blanked beam
+BLANKED = 10  # times less contrast: now the beam is
+STANDS_OUT = 2  # times the median: less has the brightest place of most images, more that of patterns
+LENGTHS = "nm", "um", "\u00b5m", "A", "pm", "m", "mm"  # units of images, not of diffraction patterns
+
+is_number = np.isfinite(frame)
+counts = np.where(is_number, frame, 0).astype(float)
+if not is_number.all():
+    print("%d pixels are not numbers, and not counted." % (~is_number).sum())
 if frame.dtype.kind in "iu" and frame.max() == np.iinfo(frame.dtype).max:
     print("Some pixels are saturated: sums that contain them are too low.")
+row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
+
+
+def disc_of(image):
+    """Return the radius in px of the brightest disc, and whether it stands out as a direct beam does."""
+    smooth = ndimage.gaussian_filter(np.float32(image), 2)
+    top, usual = smooth.max(), np.median(smooth)
+    parts, _ = ndimage.label(smooth > (top + usual) / 2)
+    brightest = parts.flat[smooth.argmax()]
+    area = (parts == brightest).sum()
+    return np.sqrt(area / np.pi), top > STANDS_OUT * usual and info.unit not in LENGTHS
+
+
+def centre_of(image, radius):
+    """Return the middle (y, x) in px of the brightest disc of about that radius."""
+    smooth = ndimage.gaussian_filter(np.float32(image), min(radius, max(image.shape) / 8) / 3)
+    half = (smooth.max() + np.median(smooth)) / 2
+    weight = np.clip(smooth - half, 0, None)
+    at = np.unravel_index(smooth.argmax(), smooth.shape)
+    weight[np.hypot(row - at[0], column - at[1]) > 2 * radius] = 0
+    weight[at] += 1e-9  # never nothing at all
+    return (weight * row).sum() / weight.sum(), (weight * column).sum() / weight.sum()
+
+
+contrast = counts.std()
+if contrast > LIT * state.get("contrast", 0) and np.ptp(counts) > 0:
+    disc, is_beam = disc_of(counts)
+    found = round(2 * AROUND * disc) / 2  # in steps of half a pixel
+    centre = centre_of(counts, bright or found)
+    state.update(contrast=contrast, radius=found, centre=centre, is_beam=is_beam)
+
+y, x = state.get("centre", (-1, -1))
+y = centre_y if centre_y >= 0 else y
+x = centre_x if centre_x >= 0 else x
+to_edge = min(y, x, frame.shape[0] - 1 - y, frame.shape[1] - 1 - x)
+disc_radius = bright or state.get("radius", 0)
+first = inner if inner is not None else CLEAR * disc_radius
+last = outer or to_edge
+
+result = None
 if y < 0 or x < 0:
     print("No centre: all pixels are equal. Set it, or wait for a pattern.")
-elif min(y, x, frame.shape[0] - 1 - y, frame.shape[1] - 1 - x) < outer:
-    print("The dark-field detector reaches beyond the frame: its sum lacks what is there.")
-boxes = Boxes([(y - r, x - r, y + r, x + r) for r in (bright, inner, outer)], labels=["BF", "DF", "DF"])
-{"sums": Scalar(sums, "counts"), "detectors": boxes} if y >= 0 and x >= 0 else None
+elif not disc_radius:
+    print("No direct beam: all pixels are equal. Set bright, or wait for a pattern.")
+else:
+    if bright is None and not state["is_beam"]:
+        print("No direct beam: is this a diffraction pattern? If it is one, set bright, or the centre.")
+    if to_edge < last:
+        print("The dark-field detector reaches beyond the frame: its sum lacks what is there.")
+    settings = y, x, disc_radius, first, last
+    if state.get("settings") != settings:  # which pixels belong to which detector
+        radius = np.hypot(row - y, column - x)
+        bright_field = np.flatnonzero(radius <= disc_radius)
+        dark_field = np.flatnonzero((radius >= first) & (radius <= last))
+        state.update(settings=settings, bright_field=bright_field, dark_field=dark_field)
+
+    flat = counts.ravel()
+    sums = {
+        "bright field": flat[state["bright_field"]].sum(),
+        "dark field": flat[state["dark_field"]].sum(),
+    }
+    was_blanked = state.get("blanked", False)
+    state["blanked"] = contrast < state.get("contrast", 0) / BLANKED
+
+    circles = [(y - r, x - r, y + r, x + r) for r in (disc_radius, first, last)]
+    result = {
+        "sums": Scalar(sums, "counts"),
+        "detectors": Boxes(circles, labels=["BF", "DF", "DF"]),
+        "beam": Event("the beam is blanked", when=state["blanked"] and not was_blanked),
+    }
+result
