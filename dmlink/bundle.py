@@ -3,10 +3,42 @@
 from __future__ import annotations
 
 import ast
-import re
 from importlib import resources
 from textwrap import indent
 from typing import Any, NamedTuple
+
+_WITHOUT_NUMPY = (
+    "try:",
+    "    import numpy",
+    "except ImportError:",
+    '    print("dmlink: GMS has no NumPy here; add it to the environment GMS_VENV_PYTHON.")',
+    "    return",
+)
+_WITHOUT_CALLS = (
+    "import DigitalMicrograph",
+    "gone = [name for name in {0} if not hasattr(DigitalMicrograph, name)]",
+    "if gone:",
+    '    print("dmlink: this GMS cannot be streamed from, it has no", ", ".join(gone) + ". Please send us "',
+    '          "what the self-test writes (dmlink companion --self-test).")',
+    "    return",
+)
+NEEDED = (
+    "Py_ScriptObject",
+    "IsScriptOnMainThread",
+    "ExecuteScriptString",
+    "GetPersistentTagGroup",
+    "FindImageByID",
+)
+"""Without these calls of DigitalMicrograph nothing can be streamed; for all others there is a way out."""
+
+_START = """\
+import types as dmlink_types
+
+dmlink_types.FunctionType(  # its global names are its own: scripts share theirs, a variable `len` among them
+    {0}.__code__,
+    {{"dmlink_shared": globals(), **{{n: v for n, v in globals().copy().items() if n[:2] == "__"}}}},
+)()
+"""
 
 
 class Part(NamedTuple):
@@ -18,19 +50,26 @@ class Part(NamedTuple):
 
 
 COMPANION = (
-    "clock", "info", "protocol", "packing", "results", "gms", "changes", "region", "rois", "view", "views",
-    "camera", "client", "window", "showing", "door", "companion",
+    "companion.settings",
+    "clock", "info", "protocol", "packing", "unmasked", "results", "gms", "whole_frames", "windows", "chart",
+    "companion.region", "companion.rois", "companion.view", "companion.views", "companion.camera",
+    "companion.client", "companion.window", "companion.showing", "companion.door", "companion.greeting",
+    "companion.companion",
+)  # fmt: skip
+SELFTEST = (
+    "info", "gms", "questions", "selftest.calls", "selftest.answers", "selftest.events", "selftest.images",
+    "selftest.surroundings", "selftest.selftest",
 )  # fmt: skip
 
 
 def companion(port: int | None = None, **constants: Any) -> str:
     """Return the companion as the text of one script for DigitalMicrograph; it listens at `port` if it can.
 
-    `constants` are those at the top of dmlink/indm/companion.py and the other modules, such as
-    `HOST="0.0.0.0", EXPOSE=True` or `FEED="camera"`.
+    `constants` are those of dmlink/indm/companion/settings.py, such as `HOST="0.0.0.0", EXPOSE=True` or
+    `FEED="camera"`, and of the other modules.
 
-    All of it stands inside of one function: DM's scripts share their global names, and a class of another
-    script must not take the place of one of ours while we run.
+    All of it stands inside of one function that has global names of its own: DM's scripts share theirs, and
+    nothing of another script may take the place of ours while we run, not even a variable `len`.
 
     Raises
     ------
@@ -39,31 +78,57 @@ def companion(port: int | None = None, **constants: Any) -> str:
     """
     if port is not None:
         constants["PORT"] = int(port)
-    return _function("dmlink_companion", COMPANION, constants)
+    return _function("dmlink_companion", _parts(COMPANION, constants), NEEDED)
 
 
-def selftest() -> str:
-    """Return the script that asks a real DigitalMicrograph what nobody has published."""
-    return _function("dmlink_selftest", ("info", "gms", "selftest"), {})
+def selftest(**constants: Any) -> str:
+    """Return the script that asks a real DigitalMicrograph what nobody has published.
+
+    `constants` are those at the top of the modules in dmlink/indm/selftest, such as `ASK=False`.
+
+    Raises
+    ------
+    ValueError
+        If there is no constant of that name.
+    """
+    return _function("dmlink_selftest", _parts(SELFTEST, constants))
 
 
-def _function(function: str, names: tuple[str, ...], constants: dict[str, Any]) -> str:
-    """Return modules as one script with one function that it calls; the docstring is the last one's."""
-    parts = [part(name) for name in names]
+def with_constants(module: Part, constants: dict[str, Any]) -> Part:
+    """Return a module with these values for its constants; what is found is taken out of `constants`."""
+    lines = module.body.splitlines()
+    for node in ast.parse(module.body).body:
+        name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
+        if isinstance(node, ast.Assign) and node.lineno == node.end_lineno and name in constants:
+            line, value = lines[node.lineno - 1], repr(constants.pop(name))
+            lines[node.lineno - 1] = f"{name} = {value}{line[node.value.end_col_offset :]}"
+    return module._replace(body="\n".join(lines) + "\n")
+
+
+def _parts(names: tuple[str, ...], constants: dict[str, Any]) -> list[Part]:
+    parts = [with_constants(part(name), constants) for name in names]
+    if constants:
+        raise ValueError(f"The script has no constant {', '.join(constants)}.")
+    return parts
+
+
+def _function(function: str, parts: list[Part], needed: tuple[str, ...] = ()) -> str:
+    """Return modules as one script with one function that it calls; the docstring is the last one's.
+
+    `needed` are functions of DigitalMicrograph without which it does not begin.
+    """
     body = "\n\n".join(f"# {p.doc.splitlines()[0]}\n\n{p.body}" for p in parts)
-    for name, value in constants.items():
-        body, n = re.subn(rf"^{name} = [^#\n]*", f"{name} = {value!r}  ", body, flags=re.MULTILINE)
-        if n != 1:
-            raise ValueError(f"The companion has no constant {name}.")
-    return (
-        f'"""{parts[-1].doc}"""\n\n{import_lines([p.imports for p in parts])}\n\n'
-        f"def {function}():\n{indent(body, '    ')}\n\n{function}()\n"
-    )
+    first, *imports = import_lines([p.imports for p in parts]).splitlines()
+    checks = [*_WITHOUT_NUMPY, *(line.format(needed) for line in _WITHOUT_CALLS if needed)]
+    within = indent("\n".join([*checks, *imports, "", body]), "    ")
+    head = f'"""{parts[-1].doc}"""\n\n{first}\n\n\n'
+    return f"{head}def {function}():\n{within}\n\n{_START.format(function)}"
 
 
 def part(name: str) -> Part:
-    """Take a module of dmlink.indm apart."""
-    text = resources.files("dmlink.indm").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    """Take the module dmlink.indm.NAME apart."""
+    folder, _, module = f"indm.{name}".rpartition(".")
+    text = resources.files(f"dmlink.{folder}").joinpath(f"{module}.py").read_text(encoding="utf-8")
     tree = ast.parse(text)
     lines = text.splitlines()
     imports: dict[str, set[str]] = {}

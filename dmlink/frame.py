@@ -1,11 +1,11 @@
-"""Frame and Roi: plain immutable values that travel from the microscope to the cells."""
+"""Frame and Roi: plain immutable values, passed from the microscope to the cells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dmlink.indm.info import Axis, Info
+from dmlink.indm.info import Axis, Info, ascii_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,7 @@ __all__ = ["Axis", "Frame", "Info", "Line", "Roi"]
 
 
 class Roi(NamedTuple):
-    """A rectangle of pixels, as DigitalMicrograph gives it: `bottom` and `right` are exclusive."""
+    """A rectangle of pixels in DigitalMicrograph's order; `bottom` and `right` are exclusive."""
 
     top: int
     left: int
@@ -26,8 +26,13 @@ class Roi(NamedTuple):
         """(height, width) in pixels."""
         return self.bottom - self.top, self.right - self.left
 
+    def seen_from(self, other: Roi | None) -> Roi:
+        """Return this rectangle in pixels of `other`, or of the source if that is None."""
+        top, left = other[:2] if other else (0, 0)
+        return Roi(self.top - top, self.left - left, self.bottom - top, self.right - left)
+
     def clamped(self, shape: tuple[int, int]) -> Roi:
-        """Return the part inside an image of `shape` (h, w): at least one pixel, at its edge if need be."""
+        """Return the part inside an image of `shape` (h, w), at least one pixel (at its edge if outside)."""
         top, left = (min(max(0, int(v)), n - 1) for v, n in zip(self[:2], shape, strict=True))
         bottom = min(max(top + 1, int(self.bottom)), shape[0])
         right = min(max(left + 1, int(self.right)), shape[1])
@@ -35,7 +40,7 @@ class Roi(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line from one place to another, in pixels of a frame."""
+    """A line from one point to another, in pixels of a frame."""
 
     y0: float
     x0: float
@@ -52,23 +57,27 @@ class Frame:
     data : numpy.ndarray
         The pixels, shape (h, w), read-only, in the data type of the source.
     index : int
-        Number of the frame at its source; gaps are frames that were dropped on the way.
+        Number of the frame in its source; a gap means that frames are missing.
     time : float
         When the frame was taken (recording) or copied (live), in seconds.
     y, x : Axis
         Calibration of the rows and of the columns.
     roi : Roi or None
-        Where in the source the pixels come from; None for the whole image.
+        The part of the source that the pixels are from; None for the whole image.
     source : str
         Name of the image or of the recording.
     tags : dict
         Exposure, binning and the like.
     dropped : int
-        Frames of the source between the previous frame received and this one.
+        Number of source frames between the previous frame received and this one.
     block : str
-        Name of the shared memory that holds the pixels, for workers; empty for ordinary memory.
+        Name of the shared-memory slot that holds the pixels, for workers; empty for ordinary memory.
     line : Line or None
-        The first line that is drawn on the live view, in pixels of this frame; None if there is none.
+        The first line drawn on the live view, in pixels of this frame; None without a line.
+    log : dict
+        The newest number in each of the link's logs at `time`, by name.
+    rois : dict
+        The live view's ROIs by name, each a Roi in pixels of this frame; it can extend beyond the frame.
     """
 
     data: np.ndarray
@@ -82,12 +91,33 @@ class Frame:
     dropped: int = 0
     block: str = ""
     line: Line | None = None
+    log: dict[str, float] = field(default_factory=dict)
+    rois: dict[str, Roi] = field(default_factory=dict)
 
     @property
     def info(self) -> Info:
-        """What a cell is told about this frame."""
-        line = tuple(self.line) if self.line else None  # as in an exported script, where there is no Line
-        return Info(self.index, self.time, self.x, self.y, self.roi, self.source, self.tags, line)
+        """The frame's `info`, as cells get it."""
+        line = tuple(self.line) if self.line else None  # as in an exported script, which has no Line
+        # Exported scripts spell units in ASCII; this way a cell sees the same unit wherever it runs.
+        y, x = (axis._replace(unit=ascii_text(axis.unit)) for axis in (self.y, self.x))
+        rois = {name: (roi.top, roi.left, roi.bottom, roi.right) for name, roi in self.rois.items()}
+        return Info(self.index, self.time, x, y, self.roi, self.source, self.tags, line, self.log, rois)
+
+    def to_hyperspy(self) -> Any:
+        """Return the frame as a HyperSpy signal (h, w) with calibrated axes.
+
+        Raises
+        ------
+        ImportError
+            If HyperSpy is not installed.
+        """
+        from dmlink.exchange import hyperspy_signal, signal_axis  # noqa: PLC0415 - only if needed
+
+        axes = [
+            signal_axis(name, a, n)
+            for name, a, n in zip("yx", (self.y, self.x), self.data.shape, strict=True)
+        ]
+        return hyperspy_signal(self.data, axes, f"{self.source} {self.index}".strip())
 
     def __repr__(self) -> str:
         h, w = self.data.shape[:2]
@@ -95,7 +125,7 @@ class Frame:
         return f"<Frame {self.index} of {self.source!r}: {h} x {w} {self.data.dtype}{pixel}>"
 
     def _repr_html_(self) -> str:
-        from dmlink.summary import pixel_size, summary  # noqa: PLC0415 - workers make frames, and need no pictures
+        from dmlink.summary import pixel_size, summary  # noqa: PLC0415 - workers do not need it
 
         h, w = self.data.shape[:2]
         facts = {

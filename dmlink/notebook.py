@@ -1,4 +1,4 @@
-"""The one door to the widgets: `view`, `dashboard`, and what `%load_ext dmlink` loads."""
+"""Notebook: all that uses the widgets: `view`, `dashboard` and `%load_ext dmlink`."""
 
 from __future__ import annotations
 
@@ -6,48 +6,56 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from dmlink.link import Link, connect
+from dmlink.growing import Following
+from dmlink.link.link import Link, connect
 
 if TYPE_CHECKING:
-    from dmlink_widgets.dashboard import Dashboard
-    from dmlink_widgets.live_view import LiveView
+    from dmlink_widgets.panels.dashboard import Dashboard
+    from dmlink_widgets.panels.live_view import LiveView
+    from dmlink_widgets.panels.timeline_panel import TimelinePanel
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dmlink.replay import Replay
+    from dmlink.playback import Replay
 
 
-def view(link: Link | Replay, *, size: int = 512) -> LiveView:
-    """Return the live view of a link, to be shown in a notebook.
+def view(link: Link | Replay | Following, *, size: int = 512, dock: bool = False) -> LiveView:
+    """Return a link's live view as a notebook widget.
 
     Parameters
     ----------
-    link : Link or Replay
-        Where the frames come from; a replay has its controls under the image.
+    link : Link, Replay or Following
+        Where the frames come from; a replay gets controls below the image, a growing recording its counts.
     size : int
-        Pixels on the screen of the longer side of the image.
+        Length of the image's longer side in screen pixels.
+    dock : bool
+        Show it in a pane next to the notebook (JupyterLab only; otherwise it stays under its cell).
     """
-    from dmlink_widgets.live_view import LiveView  # noqa: PLC0415 - a script without a notebook needs none of it
+    from dmlink_widgets.panels.live_view import LiveView  # noqa: PLC0415 - scripts without a notebook lack it
 
     if isinstance(link, Link):
-        return LiveView(link, size)
-    from dmlink_widgets.replay_bar import ReplayBar  # noqa: PLC0415
+        return LiveView(link, size, dock=dock)
+    if isinstance(link, Following):
+        from dmlink_widgets.panels.follow_bar import FollowBar  # noqa: PLC0415
 
-    return LiveView(link.link, size, [ReplayBar(link)])
+        return LiveView(link.link, size, [FollowBar(link)], dock=dock)
+    from dmlink_widgets.panels.replay_bar import ReplayBar  # noqa: PLC0415
+
+    return LiveView(link.link, size, [ReplayBar(link)], dock=dock)
 
 
-def dashboard(link: Link | Replay | None = None, *, size: int = 512) -> Dashboard:
-    """Return link panel, live view and the panels of all live cells in columns, to be shown in a notebook.
+def dashboard(link: Link | Replay | Following | None = None, *, size: int = 512) -> Dashboard:
+    """Return a notebook widget with the link panel, the live view and all live cells' panels in columns.
 
-    Cells that are started later appear in it.
+    Cells started later appear in it too.
 
     Parameters
     ----------
-    link : Link or Replay, optional
-        Where the frames come from; by default the last companion on this computer.
+    link : Link, Replay or Following, optional
+        Where the frames come from; by default, this computer's last companion.
     size : int
-        Pixels on the screen of the longer side of the live image.
+        Length of the live image's longer side in screen pixels.
     """
-    from dmlink_widgets.dashboard import Dashboard  # noqa: PLC0415
+    from dmlink_widgets.panels.dashboard import Dashboard  # noqa: PLC0415
 
     link = connect() if link is None else link
     if isinstance(link, Link):
@@ -55,20 +63,37 @@ def dashboard(link: Link | Replay | None = None, *, size: int = 512) -> Dashboar
     return Dashboard(link.link, size, link)
 
 
+def timeline(link: Link | Replay | Following) -> TimelinePanel:
+    """Return what has happened on a link since it was made, over time, to be shown in a notebook.
+
+    Numbers of all cells, logs, events, gaps. Dragging shows the nearest frame that is still there, in the
+    views of this link.
+
+    Parameters
+    ----------
+    link : Link, Replay or Following
+        Where the frames come from.
+    """
+    from dmlink_widgets.panels.timeline_panel import TimelinePanel, writer  # noqa: PLC0415
+
+    of = link if isinstance(link, Link) else link.link
+    return TimelinePanel(of, writer(of))
+
+
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add `%%live` and `%live` to a notebook."""
     from dmlink_widgets.magics import LiveMagics  # noqa: PLC0415
 
-    from dmlink.engine import engine  # noqa: PLC0415
+    from dmlink.engine.pool import engine  # noqa: PLC0415
 
-    engine.warm()  # while the user still writes the first cell
+    engine.warm()  # ready by the time the user has written the first cell
     if too_old := _jupyterlab_too_old():
         print(too_old)  # noqa: T201 - where the user looks
     shell.register_magics(LiveMagics)
 
 
 def _jupyterlab_too_old() -> str:
-    """Return what to do if the JupyterLab of this environment cannot show the widgets; nothing if it can."""
+    """Return what to do if this environment's JupyterLab is too old for the widgets; empty if it is not."""
     try:
         found = version("jupyterlab")
     except PackageNotFoundError:  # JupyterLab runs elsewhere
@@ -76,6 +101,6 @@ def _jupyterlab_too_old() -> str:
     if int(found.split(".")[0]) >= 4:
         return ""
     return (
-        f"JupyterLab {found} cannot show dmlink's live view and panels; it has to be 4.4 or later. "
+        f"JupyterLab {found} cannot show dmlink's live view and panels, which need 4.4 or later. "
         f'In a terminal: {sys.executable} -m pip install "jupyterlab>=4.4". Then start JupyterLab again.'
     )

@@ -1,4 +1,4 @@
-"""Frames in shared memory: blocks that are used in turn, so that workers see a frame without a copy."""
+"""Ring: reusable slots of shared memory for frames, so that workers get a frame without copying it."""
 
 from __future__ import annotations
 
@@ -7,113 +7,155 @@ import contextlib
 import functools
 import os
 import shutil
+import sys
 import threading
 import weakref
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-MAX_BYTES = 1 << 30  # of one ring; beyond it frames live in ordinary memory and workers get copies
-POSIX_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written to
+BLOCK_BYTES = 16 << 20  # size of a block shared by small frames; a ring has at most 64 of them open
+ALIGNMENT = 64  # bytes: a cache line
+MAX_BYTES = 1 << 30  # per ring, plus what is reserved; beyond it, workers get copies of frames
+KEPT = 32  # calls before an unused block is closed; a ring uses its blocks in turn
+POSIX_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only its free space is checked
 
 Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
 class Block(SharedMemory):
-    """A block of shared memory; arrays may outlive our interest in it."""
+    """A block of shared memory, which arrays may use even after `close`."""
 
     def __init__(
         self, name: str | None = None, *, create: bool = False, size: int = 0, **options: Any
     ) -> None:
         super().__init__(name, create, size, **options)
-        # The mapping needs no descriptor; `close` would close it only once nobody shows the memory any more.
+        # The mapping needs no descriptor, and `close` would keep it open as long as an array uses the memory.
         descriptor = getattr(self, "_fd", -1)
         if descriptor >= 0:
             os.close(descriptor)
             self._fd = -1
 
     def __del__(self) -> None:
-        """Close quietly: what still shows the memory keeps it mapped."""
-        try:  # noqa: SIM105 - at Python's end modules such as contextlib may be gone already
+        """Close quietly; arrays that still use the memory keep it mapped."""
+        try:  # noqa: SIM105 - while Python exits, modules such as contextlib may be gone already
             self.close()
         except (BufferError, OSError):
             pass
 
 
-class Ring:
-    """Hands out memory; a block is free again when the last array that shows it is gone.
+class Slot(NamedTuple):
+    """A place for one frame in a block."""
 
-    Python's own references are the lease: whoever holds a frame holds its pixels, and nobody has to give
-    anything back.
+    block: Block
+    offset: int  # bytes
+
+    def __str__(self) -> str:
+        """Return the name with which a worker attaches it."""
+        return f"{self.block.name}+{self.offset}"
+
+
+class Ring:
+    """Hands out slots of shared memory; a slot is free again when the last array that uses it is gone.
+
+    Python's references are the lease: holding a frame holds its pixels, and nothing has to be returned
+    explicitly. Small frames share a block, because each block costs a mapping and a file descriptor.
     """
 
     def __init__(self) -> None:
-        self._free: list[Block] = []
-        self._lent: dict[Block, weakref.ref[Bytes]] = {}  # with the array that shows it
-        self._returned: collections.deque[Block] = collections.deque()  # by arrays that have died
-        self._bytes = 0
+        self._free: dict[Block, list[Slot]] = {}  # the free slots of every block
+        self._slot_size = 0  # bytes of each of these slots
+        self._lent: dict[Slot, weakref.ref[Bytes]] = {}  # the array that uses each lent slot
+        self._shown: collections.Counter[Block] = collections.Counter()  # number of lent slots per block
+        self._max_bytes = MAX_BYTES
+        self._returned: collections.deque[Slot] = collections.deque()  # by arrays that are gone
         self._closed = False
         self._lock = threading.Lock()
 
     def take(self, size: int) -> tuple[Bytes, str]:
-        """Return (writable array of `size` bytes, name of its block, empty for ordinary memory)."""
+        """Return (writable array of `size` bytes, name of its slot: empty for ordinary memory)."""
         with self._lock:
             self._take_back()
-            block = self._reuse(size) or self._new(size)
-            if block is None:
+            if not size <= self._slot_size <= 2 * size + 65536:
+                self._change_size(size)
+            slot = self._free_slot()
+            if slot is None:
                 return np.empty(size, np.uint8), ""
-            array: Bytes = np.frombuffer(_buffer(block), np.uint8, size)
-            self._lent[block] = weakref.ref(array, functools.partial(self._release, block))
-        return array, block.name
+            array: Bytes = np.frombuffer(_buffer(slot.block), np.uint8, size, slot.offset)
+            self._lent[slot] = weakref.ref(array, functools.partial(self._release, slot))
+            self._shown[slot.block] += 1
+        return array, str(slot)
 
-    @property
-    def lent(self) -> int:
-        """How many blocks are shown by arrays now."""
+    def reserve(self, size: int) -> None:
+        """Allow `size` more bytes for frames that are kept; a negative size undoes it."""
         with self._lock:
-            self._take_back()
-            return len(self._lent)
+            self._max_bytes += size
+            if size < 0:
+                self._take_back()
+                for block in [block for block in self._free if block not in self._shown]:
+                    del self._free[block]
+                    _dispose(block)
 
     def close(self) -> None:
-        """Give the memory back to the system; what is still shown stays mapped until it is not."""
+        """Give the memory back to the system; what arrays still use stays mapped until they are gone."""
         with self._lock:
             self._closed = True
-            for block in (*self._free, *self._lent):
+            for block in {*self._free, *self._shown}:
                 _dispose(block)
             self._free.clear()
             self._lent.clear()
+            self._shown.clear()
             self._returned.clear()
 
-    def _reuse(self, size: int) -> Block | None:
-        for block in reversed(self._free):  # the one used last may still be in the processor's cache
-            if size <= block.size <= 2 * size + 65536:
-                self._free.remove(block)
-                return block
-        while self._free:  # of another size: the camera has been set up anew
-            block = self._free.pop()
-            self._bytes -= block.size
-            _dispose(block)
-        return None
+    def _change_size(self, size: int) -> None:
+        """Free blocks of the old frame size; those still used by an array follow when it is gone."""
+        self._slot_size = -(-size // ALIGNMENT) * ALIGNMENT
+        for block in self._free:
+            if block not in self._shown:
+                _dispose(block)
+        self._free = {}
 
-    def _new(self, size: int) -> Block | None:
-        if self._closed or self._bytes + size > MAX_BYTES or not _room_for(size):
+    def _free_slot(self) -> Slot | None:
+        for slots in reversed(self._free.values()):
+            if slots:
+                return slots.pop()  # the last one used, as it may still be in the processor's cache
+        block = self._new_block()
+        if block is None:
             return None
-        block = Block(create=True, size=size)
-        self._bytes += block.size
-        return block
+        offsets = range(0, block.size - self._slot_size + 1, self._slot_size)
+        self._free[block] = [Slot(block, offset) for offset in reversed(offsets)]
+        return self._free[block].pop()
+
+    def _new_block(self) -> Block | None:
+        size = self._slot_size * max(1, BLOCK_BYTES // self._slot_size)
+        used = sum(block.size for block in {*self._free, *self._shown})
+        if used + size > self._max_bytes:
+            size = self._slot_size
+        if self._closed or used + size > self._max_bytes or not _room_for(size):
+            return None
+        return Block(create=True, size=size)
 
     def _take_back(self) -> None:
         while self._returned:
-            block = self._returned.popleft()
-            self._lent.pop(block, None)
-            self._free.append(block)
+            slot = self._returned.popleft()
+            if self._lent.pop(slot, None) is None:
+                continue
+            self._shown[slot.block] -= 1
+            if not self._shown[slot.block]:
+                del self._shown[slot.block]
+            if slot.block in self._free:
+                self._free[slot.block].append(slot)
+            elif slot.block not in self._shown:
+                _dispose(slot.block)  # its size is no longer used
 
-    def _release(self, block: Block, _array: weakref.ref[Bytes]) -> None:
-        # Called while an array dies, wherever the garbage collector happens to run: nothing here may wait for
-        # a lock. The array's hold on the memory ends just after this.
+    def _release(self, slot: Slot, _array: weakref.ref[Bytes]) -> None:
+        # Called while an array is destroyed, in whatever thread the garbage collector runs, so it must not
+        # wait for a lock. The array releases the memory just after this.
         if not self._closed:
-            self._returned.append(block)
+            self._returned.append(slot)
 
 
 def _buffer(block: Block) -> memoryview[int]:
@@ -122,14 +164,76 @@ def _buffer(block: Block) -> memoryview[int]:
 
 
 def _dispose(block: Block) -> None:
-    with contextlib.suppress(FileNotFoundError):  # somebody has tidied up
+    with contextlib.suppress(FileNotFoundError):  # something else removed it
         block.unlink()
     with contextlib.suppress(BufferError):
         block.close()
 
 
 def _room_for(size: int) -> bool:
-    """Tell whether the system has the memory: a container with a small /dev/shm would kill us later."""
+    """Return whether the system has the memory: writing to a full /dev/shm in a container would kill us."""
     if not POSIX_SHARED_MEMORY.is_dir():
         return True
     return shutil.disk_usage(POSIX_SHARED_MEMORY).free > 2 * size
+
+
+class Attachments:
+    """Blocks opened by name, kept open while they are asked for or used by an array."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, Block] = {}
+        self._used: dict[str, int] = {}  # number of the last call that asked for each block
+        self._calls = 0
+        self._arrays: list[tuple[str, weakref.ref[Bytes]]] = []
+
+    def array(self, name: str, size: int) -> Bytes:
+        """Return the first `size` bytes of the slot called `name`, writable."""
+        block, _, offset = name.partition("+")
+        self._calls += 1
+        if block not in self._blocks:
+            self._blocks[block] = _attach(block)
+        self._used[block] = self._calls
+        self._forget()
+        array: Bytes = np.frombuffer(_buffer(self._blocks[block]), np.uint8, size, int(offset or 0))
+        self._arrays.append((name, weakref.ref(array)))
+        return array
+
+    def has(self, name: str) -> bool:
+        """Return whether the block of the slot called `name` is open."""
+        return name.partition("+")[0] in self._blocks
+
+    def shown(self) -> set[str]:
+        """Return the names of the slots that an array, or a view of one, still uses."""
+        self._arrays = [(name, array) for name, array in self._arrays if array() is not None]
+        return {name for name, _ in self._arrays}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blocks that are open now."""
+        return sum(block.size for block in self._blocks.values())
+
+    def _forget(self) -> None:
+        """Close blocks that are no longer asked for: their ring is gone, or its frame size has changed."""
+        old = {name for name, call in self._used.items() if call <= self._calls - KEPT}
+        for name in old - {slot.partition("+")[0] for slot in self.shown()} if old else ():
+            self._blocks.pop(name).close()
+            del self._used[name]
+
+
+class _Attached(Block):
+    """A block that belongs to the kernel."""
+
+    def unlink(self) -> None:
+        """Do nothing: Python would remove the block if there is too little memory to map it."""
+
+
+def _attach(name: str) -> Block:
+    if sys.version_info >= (3, 13):
+        return _Attached(name, track=False)
+    # Before Python 3.13, a process that opens a block removes it on exit, although the kernel still uses it.
+    register: Any = resource_tracker.register
+    resource_tracker.register = lambda *_: None
+    try:
+        return _Attached(name)
+    finally:
+        resource_tracker.register = register

@@ -1,4 +1,4 @@
-"""Summary: what a notebook shows of an object: a few facts and a thumbnail, a few kilobytes of HTML."""
+"""Summary: an object's HTML in a notebook: a few facts and a thumbnail, a few kilobytes in all."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ STRETCH = 1.0, 99.5  # percentiles of the pixels that become black and white
 
 
 def summary(heading: str, facts: Mapping[str, str], pixels: Any = None) -> str:
-    """Return HTML, everything in it escaped.
+    """Return HTML with all texts escaped.
 
     Parameters
     ----------
     heading : str
-        What it is.
     facts : mapping
-        What is known of it, by name; those with an empty text are left out.
+        Facts by name; empty ones are left out.
     pixels : numpy.ndarray, optional
-        Shape (h, w): shown small beside the facts.
+        Shape (h, w), shown as a thumbnail.
     """
     rows = "".join(
         f'<tr><th style="text-align: left">{html.escape(name)}</th>'
-        f'<td style="text-align: left">{html.escape(said)}</td></tr>'
-        for name, said in facts.items()
-        if said
+        f'<td style="text-align: left">{html.escape(text)}</td></tr>'
+        for name, text in facts.items()
+        if text
     )
     picture = ""
     if pixels is not None and pixels.size:
@@ -48,12 +47,12 @@ def summary(heading: str, facts: Mapping[str, str], pixels: Any = None) -> str:
 
 
 def pixel_size(axis: Axis) -> str:
-    """Return the size of a pixel with its unit; an empty text if it is not calibrated."""
+    """Return the pixel size with its unit; empty if uncalibrated."""
     return f"{axis.scale:.4g} {axis.unit}" if axis.unit else ""
 
 
 def size(count: float) -> str:
-    """Return a number of bytes as people say it, in three digits."""
+    """Return a number of bytes for people to read, with three digits."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.3g} {unit}"
@@ -62,7 +61,7 @@ def size(count: float) -> str:
 
 
 def thumbnail(pixels: Any) -> bytes:
-    """Return pixels of shape (h, w), any numeric type, as a small PNG; of complex numbers the magnitude."""
+    """Return pixels of shape (h, w) and any numeric type as a small PNG; for complex ones, the magnitude."""
     step = max(1, -(-max(pixels.shape) // THUMBNAIL))
     sample = np.asarray(pixels[::step, ::step])
     with np.errstate(over="ignore", invalid="ignore"):

@@ -25,7 +25,7 @@ COMMANDS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command that is named; return its exit code: 0, 1 (it failed) or 2 (not understood)."""
+    """Run a command and return its exit code: 0, 1 (it failed) or 2 (invalid arguments)."""
     parser = argparse.ArgumentParser(
         prog="dmlink", description="Live analysis of an electron microscope's frames."
     )
@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """Return what went wrong in one line; the system's own errors come as a number and a name."""
+    """Return an error as one line; those of the system have a number, a text and a file name."""
     if isinstance(error, OSError) and error.filename is not None:
-        advice = " Choose another name, or --overwrite it." if isinstance(error, FileExistsError) else ""
+        advice = " Choose another name, or use --overwrite." if isinstance(error, FileExistsError) else ""
         return f"{error.filename}: {error.strerror}.{advice}"
     return " ".join(str(error).split())

@@ -12,9 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-import dmlink
+from dmlink import __version__
 
 if TYPE_CHECKING:
     import argparse
@@ -28,18 +26,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("bench", help="measure how fast dmlink is on this computer")
     parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(names()) or 'none'}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file if it exists")
     parser.add_argument("--quick", action="store_true", help="a taste: fewer runs and sizes")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the tables."""
-    tell(options.name, options.json, quick=options.quick)
+    tell(options.name, options.json, overwrite=options.overwrite, quick=options.quick)
     return 0
 
 
-def tell(name: str, file: Path | None, **options: Any) -> None:
-    """Run a benchmark with these options; print its tables, and write its figures into a file."""
+def tell(name: str, file: Path | None, *, overwrite: bool = False, **options: Any) -> None:
+    """Run a benchmark with these options; print its tables, and write its figures into a file.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and must not be replaced.
+    """
+    if file and file.exists() and file.stat().st_size and not overwrite:  # empty: it was interrupted
+        raise FileExistsError(f"{file} exists. Choose another name, or move it away (bench: --overwrite).")
     if file:
         file.touch()  # better now than after hours
     report = measure(name, **options)
@@ -79,12 +86,14 @@ def lines(report: dict[str, Any]) -> list[str]:
 
 def machine() -> str:
     """Return what the figures depend on: cores, system, versions."""
+    import numpy as np
+
     system = f"{platform.system()} {platform.release()}"
     with contextlib.suppress(OSError):  # it is no Linux
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {system}, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}, dmlink {dmlink.__version__}"
+        f"NumPy {np.__version__}, dmlink {__version__}"
     )
 
 

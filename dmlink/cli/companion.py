@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmlink import bundle
+from dmlink import __version__
+from dmlink.cli.menu import add_menu, menu_path, write_menu
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import PurePath
+
+    from dmlink.dm_menu import Item
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,28 +40,43 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="write a script that asks your DigitalMicrograph what nobody has published",
     )
+    add_menu(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the script."""
+    from dmlink import bundle
+
     path: Path = options.output or Path("dm_selftest.py" if options.self_test else "dm_companion.py")
+    menu = menu_path(options, path)
     with path.open("w" if options.overwrite else "x", encoding="utf-8", newline="\n") as file:
         file.write(
-            bundle.selftest() if options.self_test else bundle.companion(options.port, **_set(options))
+            bundle.selftest(DMLINK=__version__)
+            if options.self_test
+            else bundle.companion(options.port, **_set(options))
         )
-    told = "send what it prints to us" if options.self_test else "copy the dmlink:// line that it prints"
+    told = (
+        "send us the file that it writes" if options.self_test else "copy the dmlink:// line that it prints"
+    )
     print(
         f"{path} is written. In DigitalMicrograph: start the live view, open {path.name} in a script window"
     )
     print(f"(File > Open), tick 'Execute on background thread', execute, and {told}.")
+    write_menu(options, menu, path, lambda place: _items(place, self_test=options.self_test))
     if options.host:
         print(f"Whoever reaches {options.host} and knows the token can see the live view and move its ROIs.")
     return 0
 
 
+def _items(place: PurePath, *, self_test: bool) -> list[Item]:
+    from dmlink.dm_menu import start, stop
+
+    return [start("Self-test", place)] if self_test else [start("Start", place), stop()]
+
+
 def _set(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the companion's constants that the options change."""
+    """Return the companion's settings that the options change."""
     host = {"HOST": options.host, "EXPOSE": True} if options.host else {}
     packing = {"COMPRESS": True} if options.compress else {}
     return host | packing | ({"FEED": "camera", "CAMERA_EXPOSURE": options.camera} if options.camera else {})

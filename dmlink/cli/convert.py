@@ -1,12 +1,12 @@
-"""`dmlink convert`: a recording as a file that other programs open."""
+"""`dmlink convert`: writes a recording as a file for other programs."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmlink import recordings
-from dmlink.recordings.convert import WRITERS, convert
+from dmlink.cli.choice import add_choice
 
 if TYPE_CHECKING:
     import argparse
@@ -17,13 +17,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("convert", help="write a recording as TIFF, MRC, HDF5 or NumPy")
     parser.add_argument("recording", type=Path)
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help=f"a new file with one of {', '.join(WRITERS)}"
+        *("-o", "--output"),
+        type=Path,
+        required=True,
+        help="the new file: .tif, .tiff, .mrc, .hspy, .hdf5, .h5 or .npy",
     )
+    add_choice(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert."""
-    with recordings.open(options.recording) as recording:
-        print(f"{convert(recording, options.output)}: {len(recording)} frames")
+    """Convert the recording."""
+    from dmlink import recordings
+    from dmlink.recordings.writing.convert import left_behind, write, write_logs
+
+    with recordings.open(options.recording, axis=options.axis, item=options.item) as recording:
+        print(f"{write(recording, options.output.expanduser())}: {len(recording)} frames")
+        if logs := write_logs(recording, options.output.expanduser()):
+            print(f"{logs}: what other instruments have measured")
+        for line in (*recording.notes, *left_behind(recording, options.output)):
+            print(line, file=sys.stderr)
     return 0

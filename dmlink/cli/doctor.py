@@ -1,12 +1,11 @@
-"""`dmlink doctor`: says why no frames come."""
+"""`dmlink doctor`: says why no frames come, and what a report of the self-test means."""
 
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from dmlink.diagnosis import examine
+from dmlink import __version__
 
 if TYPE_CHECKING:
     import argparse
@@ -14,17 +13,57 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("doctor", help="find out why no frames come")
-    parser.add_argument("endpoint", nargs="?", help="dmlink://...; default: the last companion here")
+    parser = subparsers.add_parser("doctor", help="find out why no frames come, or what a GMS can do")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        help="dmlink://..., or - to read it from standard input; default: the last companion here. Or files "
+        "that the self-test has written, gms-report.json",
+    )
     parser.add_argument("--roi", help="ask about this rectangle of the live view")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print each finding; the exit code is 0 if frames come."""
-    print(f"dmlink {version('dmlink')}, Python {platform.python_version()}, {platform.platform()}")
-    for ok, text in examine(options.endpoint, options.roi):
+    """Print each finding; the exit code is 0 if frames come, or can."""
+    print(f"dmlink {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    reports = [what for what in options.what if what.lower().endswith(".json")]
+    if reports:
+        if len(reports) < len(options.what):
+            raise ValueError("Give an endpoint, or reports of the self-test, not both.")
+        return max([_explain(path) for path in reports])
+    if len(options.what) > 1:
+        raise ValueError(f"{len(options.what)} endpoints: give one.")
+    given = options.what[0] if options.what else None
+    return _examine(input().strip() if given == "-" else given, options.roi)
+
+
+def _examine(endpoint: str | None, roi: str | None) -> int:
+    from dmlink.link.diagnosis import examine
+
+    for ok, text in examine(endpoint, roi):
         print("  ok  " if ok else "FAULT ", text, flush=True)
         if not ok:
             return 1
     return 0
+
+
+def _explain(path: str) -> int:
+    from dmlink.gms_report import read_report
+
+    report = read_report(path)
+    gms, python = (
+        ".".join(map(str, version)) or "of unknown version" for version in (report.gms, report.python)
+    )
+    thread = "on the main thread" if report.main_thread else "in the background"
+    print(
+        f"{path}: GMS {gms}, Python {python}, NumPy {report.numpy or 'unknown'}, {report.system}, "
+        f"asked {thread}"
+    )
+    for sentence in report.sentences():
+        print("      ", sentence)
+    for doubt in report.doubts:
+        print("DOUBT ", doubt)
+    if report.fault:
+        print("FAULT ", report.fault)
+    return int(bool(report.fault))

@@ -1,11 +1,12 @@
-"""`dmlink process`: a live cell over a whole recording."""
+"""`dmlink process`: runs a live cell on a whole recording."""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dmlink.batch import process
+from dmlink.cli.choice import add_choice
 
 if TYPE_CHECKING:
     import argparse
@@ -15,14 +16,69 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command."""
     parser = subparsers.add_parser("process", help="run a live cell on every frame of a recording")
     parser.add_argument("recording", type=Path)
-    parser.add_argument("cell", help="CELL.py, or NOTEBOOK.ipynb:NAME")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="a folder for what the cell gives")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster; default: all cores here")
+    parser.add_argument(
+        "cell",
+        help="CELL.py, or NOTEBOOK.ipynb:NAME, of which only imports, functions, classes and constants are "
+        "executed",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a new folder for the results")
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set a parameter, such as n=5, log=True, window=hann, or diameter=None for an automatic one",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster; default: all cores of this computer"
+    )
+    parser.add_argument("--follow", action="store_true", help="process the recording while it is written")
+    parser.add_argument(
+        "--idle",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="with --follow: end after this many seconds without a new frame (30)",
+    )
+    add_choice(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Process; interrupted, it goes on when it is called again."""
-    out = process(options.recording, options.cell, options.output, options.scheduler)
+    """Process the recording; call it again after an interruption to continue."""
+    from dmlink import recordings
+    from dmlink.batch import process, process_growing
+
+    if options.follow:
+        if options.axis is not None or options.item is not None:
+            raise ValueError("--follow processes every frame in order; leave --axis and --item out.")
+        out = process_growing(
+            options.recording,
+            options.cell,
+            options.output,
+            options.scheduler,
+            parameters=_values(options.set),
+            idle=options.idle,
+        )
+        print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+        return 0
+    with recordings.open(options.recording, axis=options.axis, item=options.item) as recording:
+        out = process(
+            recording, options.cell, options.output, options.scheduler, parameters=_values(options.set)
+        )
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     return 0
+
+
+def _values(settings: list[str]) -> dict[str, Any]:
+    """Return the values of NAME=VALUE: numbers, True, False and None as in Python, anything else as text."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equal, value = setting.partition("=")
+        if not equal or not name.strip():
+            raise ValueError(f"--set {setting}: write NAME=VALUE.")
+        try:
+            values[name.strip()] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            values[name.strip()] = value.strip()
+    return values

@@ -1,4 +1,4 @@
-"""`dmlink record`: write every frame of the live view to disk."""
+"""`dmlink record`: writes every frame of the live view to disk."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmlink.link import connect
+from dmlink.cli.endpoint import add_endpoint
 
 if TYPE_CHECKING:
     import argparse
 
-    from dmlink.recorder import Recorder
+    from dmlink.recordings.writing.recorder import Recorder
 
 TELL_SECONDS = 1.0
 
@@ -19,17 +19,19 @@ TELL_SECONDS = 1.0
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser("record", help="write every frame of the live view to disk (OME-Zarr)")
-    parser.add_argument("endpoint", nargs="?", help="dmlink://...; default: the last companion here")
+    add_endpoint(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the recording; .ome.zarr is added")
-    parser.add_argument("--roi", help="only this rectangle")
-    parser.add_argument("--frames", type=int, help="end after so many; default: Ctrl+C ends it")
-    parser.add_argument("--seconds", type=float, help="end after so long")
-    parser.add_argument("--overwrite", action="store_true", help="replace a recording of dmlink's")
+    parser.add_argument("--roi", help="record only this ROI")
+    parser.add_argument("--frames", type=int, help="stop after this many frames; default: at Ctrl+C")
+    parser.add_argument("--seconds", type=float, help="stop after this many seconds")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing dmlink recording")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Record until it ends, or is interrupted."""
+    """Record until it ends or is interrupted."""
+    from dmlink.link import connect
+
     with connect(options.endpoint, roi=options.roi) as link:
         recorder = link.record(
             options.output,

@@ -1,32 +1,32 @@
-"""`dmlink view`: a glimpse of the live view in the terminal, a line per second."""
+"""`dmlink view`: shows the live view's numbers in the terminal, one line per second."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dmlink.link import connect
+from dmlink.cli.endpoint import add_endpoint
 
 if TYPE_CHECKING:
     import argparse
 
     from dmlink.frame import Frame
-    from dmlink.link import Link
+    from dmlink.link.link import Link
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("view", help="look at the live view in the terminal")
-    parser.add_argument("endpoint", nargs="?", help="dmlink://...; default: the last companion here")
-    parser.add_argument("--roi", help="look at this rectangle only")
-    parser.add_argument("--lines", type=int, help="end after so many lines")
+    parser = subparsers.add_parser("view", help="print the live view's numbers in the terminal")
+    add_endpoint(parser)
+    parser.add_argument("--roi", help="use only this ROI")
+    parser.add_argument("--lines", type=int, help="stop after this many lines")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what comes."""
+    """Print a line per second."""
+    from dmlink.link import connect
+
     with connect(options.endpoint, roi=options.roi) as link:
         print(link)
         printed, due = 0, 0.0
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
             try:
                 frame = link.next(timeout=5.0)
             except TimeoutError as error:
-                print(error, "`dmlink doctor` looks for the reason.", flush=True)
+                print(error, "Run `dmlink doctor` to find out why.", flush=True)
                 printed += 1
                 continue
             if time.monotonic() >= due:
@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def line(frame: Frame, link: Link) -> str:
-    """Return a frame in a line: number, shape, values, and how it came here."""
+    """Return a frame as a line: number, shape, values, rate, dropped frames and age."""
     stats, data = link.stats, frame.data
-    values = f"{np.min(data):g} .. {np.max(data):g}, mean {np.mean(data):.4g}"
+    values = f"{data.min():g} .. {data.max():g}, mean {data.mean():.4g}"
     pixel = f"{frame.x.scale:.4g} {frame.x.unit}/px" if frame.x.unit else "not calibrated"
     shape = " x ".join(str(n) for n in data.shape)
     return (

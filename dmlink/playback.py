@@ -1,4 +1,4 @@
-"""Replay: a recording through the live path, played by a simulated microscope in a process of its own."""
+"""Replay: a recording played as a live view by a simulated microscope, in its own process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from dmlink import recordings
-from dmlink.link import Link
+from dmlink.engine import preload
+from dmlink.link.link import Link
 from dmlink.recordings import Recording
 
 if TYPE_CHECKING:
@@ -19,36 +20,36 @@ if TYPE_CHECKING:
 
     from dmlink.simulator.player import Status
 
-FPS = 20.0  # of a recording that does not say how fast it was
+FPS = 20.0  # for a recording without a frame rate
 ENDING_SECONDS = 5.0
 
 
 class Replay:
-    """A recording that plays as a live view; made by `dmlink.replay`. A context manager.
+    """A recording that plays as a live view; returned by `dmlink.replay`. A context manager.
 
-    It does not lose frames: each one waits until it has been copied for the links, and until links with
-    mode="lossless" have been sent it. Frames of `link` are counted on when the recording begins again.
+    It loses no frames: each one stays until it has been copied for all links and sent to those with
+    mode="lossless". Frame numbers of `link` keep growing when the recording starts again.
 
     Attributes
     ----------
     link : Link
-        The newest frame, as from a microscope. For every frame: `dmlink.connect(replay.link.endpoint,
-        mode="lossless")`.
+        The link to it, which takes the newest frame, as from a microscope. To get every frame, use
+        `dmlink.connect(replay.link.endpoint, mode="lossless")`.
     recording : Recording
-        What is played.
+        The recording that is played.
     """
 
     def __init__(self, recording: Recording, fps: float | None = None, loop: bool = True) -> None:
         self.recording = recording
         if fps is not None and not fps > 0:
-            raise ValueError(f"fps={fps}: give a number of frames per second above zero.")
+            raise ValueError(f"fps={fps}: frames per second must be greater than 0.")
         self._asking = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "from dmlink.simulator.player import main; main()"],
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, *preload.arguments("from dmlink.simulator.player import main; main()")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=os.name == "posix",  # an interrupt is for the kernel
+            start_new_session=os.name == "posix",  # interrupts are for the kernel only
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         try:
@@ -59,19 +60,19 @@ class Replay:
         self.play()
 
     def play(self) -> None:
-        """Go on; from the beginning if it has come to the end."""
+        """Play on, or from the start if it is at the end."""
         self._ask("play")
 
     def pause(self) -> None:
-        """Stay at this frame."""
+        """Pause at the present frame."""
         self._ask("pause")
 
     def step(self, n: int = 1) -> None:
-        """Pause, and show the frame `n` further on (back if negative); the frames between are left out."""
+        """Pause and jump `n` frames ahead (back if negative)."""
         self._ask("step", int(n))
 
     def seek(self, index: int) -> None:
-        """Show frame `index` of the recording, and go on from there unless paused.
+        """Jump to frame `index` of the recording and play on from there unless paused.
 
         Raises
         ------
@@ -82,17 +83,17 @@ class Replay:
 
     @property
     def playing(self) -> bool:
-        """Whether it goes on by itself: neither paused nor at its end."""
+        """Whether it is playing: neither paused nor at its end."""
         return self._ask().playing
 
     @property
     def position(self) -> int:
-        """Number in the recording of the frame that is shown."""
+        """Index of the present frame in the recording."""
         return self._ask().position
 
     @property
     def time(self) -> float:
-        """When the frame that is shown was recorded, in seconds."""
+        """When the present frame was recorded, in seconds."""
         return float(self.recording.times[self.position])
 
     @property
@@ -103,12 +104,12 @@ class Replay:
     @speed.setter
     def speed(self, speed: float | None) -> None:
         if speed is not None and not speed > 0:
-            raise ValueError(f"speed={speed}: give a number above zero, or None for as fast as possible.")
+            raise ValueError(f"speed={speed}: it must be greater than 0, or None for as fast as possible.")
         self._ask("set", speed, self.loop)
 
     @property
     def loop(self) -> bool:
-        """Whether it begins again at the end; can be set."""
+        """Whether it starts again at the end; can be set."""
         return self._ask().loop
 
     @loop.setter
@@ -119,7 +120,7 @@ class Replay:
         return len(self.recording)
 
     def close(self) -> None:
-        """End the link and the process; the recording stays open."""
+        """Close the link and end the process; the recording stays open."""
         self.link.close()
         self._end()
 
@@ -159,7 +160,7 @@ class Replay:
         return value
 
     def _end(self) -> None:
-        """End the process: it does so by itself when its pipe is closed, also if this process is killed."""
+        """End the process, which exits by itself when its pipe closes, even if this process is killed."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 with contextlib.suppress(OSError):
@@ -172,26 +173,26 @@ class Replay:
 
 
 def replay(recording: Recording | str | PathLike[str], fps: float | None = None, loop: bool = True) -> Replay:
-    """Play a recording as a live view, in a process of its own.
+    """Play a recording as a live view, in its own process.
 
     Parameters
     ----------
     recording : Recording or path
-        What `dmlink.open` has opened, or can open.
+        A recording, or anything that `dmlink.open` can open.
     fps : float, optional
-        Frames per second; by default as recorded, else 20.
+        Frames per second; by default as recorded, or 20 if that is unknown.
     loop : bool
-        Whether it begins again at its end; frame numbers of the link keep growing.
+        Whether it starts again at the end; the link's frame numbers keep growing.
 
     Returns
     -------
     Replay
-        It plays already, and ends with this process at the latest.
+        Already playing; it ends with this process at the latest.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `dmlink.open`.
+        As from `dmlink.open`.
     """
     if not isinstance(recording, Recording):
         recording = recordings.open(recording)

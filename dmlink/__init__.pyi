@@ -1,0 +1,43 @@
+from .batch import process as process
+from .cell import LiveCell as LiveCell
+from .cell import read_script as read_script
+from .comparison import check as check
+from .frame import Axis as Axis
+from .frame import Frame as Frame
+from .frame import Info as Info
+from .frame import Roi as Roi
+from .growing import Following as Following
+from .growing import follow as follow
+from .indm.memory import FrameCounter as FrameCounter
+from .indm.memory import LastFrames as LastFrames
+from .indm.memory import Reference as Reference
+from .indm.memory import RunningAverage as RunningAverage
+from .indm.memory import Tracks as Tracks
+from .indm.results import Boxes as Boxes
+from .indm.results import Event as Event
+from .indm.results import Image as Image
+from .indm.results import Overlay as Overlay
+from .indm.results import Points as Points
+from .indm.results import Profile as Profile
+from .indm.results import Scalar as Scalar
+from .indm.results import Several as Several
+from .indm.results import Table as Table
+from .indm.results import Text as Text
+from .link import Link as Link
+from .link import connect as connect
+from .link.dose import log_dose as log_dose
+from .link.log_file import log_file as log_file
+from .link.lookback import Lookback as Lookback
+from .logbook import report as report
+from .notebook import dashboard as dashboard
+from .notebook import load_ipython_extension as load_ipython_extension
+from .notebook import timeline as timeline
+from .notebook import view as view
+from .playback import Replay as Replay
+from .playback import replay as replay
+from .recordings import Recording as Recording
+from .recordings import open as open  # noqa: A004 - dmlink.open is what it says
+from .recordings.writing.recorder import Recorder as Recorder
+from .script import export as export
+
+__version__: str
