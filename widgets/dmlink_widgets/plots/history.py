@@ -1,10 +1,8 @@
-"""History: the numbers that a cell has given, over time."""
+"""History: the numbers that a cell has returned, over time."""
 
 from __future__ import annotations
 
 import collections
-import csv
-import io
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_SERIES = 24  # names; a cell that invents one for each frame must not fill the memory
+MAX_SERIES = 24  # names; a cell that makes up one for each frame must not fill the memory
 
 
 class History:
@@ -30,7 +28,7 @@ class History:
 
     @property
     def length(self) -> int:
-        """Results that are kept; a shorter one forgets the oldest."""
+        """Results that are kept; setting it to a smaller number forgets the oldest."""
         return self._length
 
     @length.setter
@@ -43,7 +41,7 @@ class History:
             self._series = {n: collections.deque(v, maxlen=length) for n, v in self._series.items()}
 
     def add(self, time: float, values: Mapping[str, float]) -> None:
-        """Remember the numbers of a frame taken at `time` (s); a clock set back begins anew."""
+        """Add the numbers of a frame taken at `time` (s); a clock that was set back clears the history."""
         with self._lock:
             if self._times and time < self._times[-1]:
                 self._clear()
@@ -56,17 +54,13 @@ class History:
                 numbers.append(values.get(name, np.nan))
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget everything."""
         with self._lock:
             self._clear()
 
-    def _clear(self) -> None:
-        self._times.clear()
-        self._series.clear()
-
     @property
     def names(self) -> list[str]:
-        """Of the series."""
+        """Names of the series."""
         with self._lock:
             return list(self._series)
 
@@ -76,16 +70,6 @@ class History:
         with self._lock:
             return np.array(self._times), {name: np.array(v) for name, v in self._series.items()}
 
-    def csv(self) -> bytes:
-        """Return it as a table with a line for each frame."""
-        times, series = self.now
-        return table({"time (s)": times, **series})
-
-
-def table(columns: Mapping[str, np.ndarray]) -> bytes:
-    """Return columns of shape (n,) as CSV (UTF-8), their names in the first line."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True))
-    return text.getvalue().encode()
+    def _clear(self) -> None:
+        self._times.clear()
+        self._series.clear()

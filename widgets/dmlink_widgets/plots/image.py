@@ -1,4 +1,4 @@
-"""ImageResult: an image with axes in its units, its contrast to be chosen."""
+"""ImagePlot: an image over axes in its units, with adjustable contrast."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ import ipywidgets
 import numpy as np
 import tifffile
 
-from dmlink_widgets import picture, text
-from dmlink_widgets.contrast_controls import ContrastControls
-from dmlink_widgets.image_figure import ImageFigure
-from dmlink_widgets.toolbar import button, toggle, toolbar
+from dmlink_widgets.controls import html_text
+from dmlink_widgets.controls.contrast_controls import ContrastControls
+from dmlink_widgets.controls.toolbar import button, toggle, toolbar
+from dmlink_widgets.drawing import picture
+from dmlink_widgets.drawing.image_figure import ImageFigure
+from dmlink_widgets.plots.plot import Plot, array_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import PIL.Image
+
     from dmlink.indm.results import Image
 
 SIZE = 384  # px on the screen
-SMALLEST_SCALE = 1e-6  # of a pixel, that TIFF's fractions can say
+SMALLEST_SCALE = 1e-6  # of a pixel, that TIFF's fractions can express
 
 
-class ImageResult:
-    """The image that a cell gives, as the live view shows its own: zoomed, read, its contrast chosen."""
+class ImagePlot(Plot):
+    """The newest image, zoomed, measured and adjusted like the live view."""
 
     def __init__(self, changed: Callable[[], None], size: int = SIZE) -> None:
         self.figure = ImageFigure(size, changed, description="image")
@@ -37,10 +41,7 @@ class ImageResult:
             button("expand", "Show the whole image (double-click)", self.figure.show_all),
             self._limits,
         )
-        self.widget = ipywidgets.VBox([bar, self.contrast.widget, self.figure.widget])
-
-    def take(self, time: float, result: Image) -> None:
-        """Nothing to remember: only the newest is shown."""
+        self.widget = ipywidgets.VBox([bar, self.figure.widget, self.contrast.widget])
 
     def draw(self, result: Image, *, small: bool, lossless: bool = False) -> None:
         """Draw the image."""
@@ -50,25 +51,33 @@ class ImageResult:
             result.values, result.y, result.x, self.contrast.contrast, small=small, lossless=lossless
         )
         self._adjust.disabled = result.values.ndim == 3
-
-    def write(self) -> None:
-        """Say which values are shown, and how often they occur."""
-        if self._result is None:
-            return
-        self.contrast.draw(self.figure)
         low, high = self.figure.limits
-        self._limits.value = "" if self._adjust.disabled else text.status(f"{low:.5g} to {high:.5g}")
+        self._limits.value = "" if self._adjust.disabled else html_text.message(f"{low:.5g} to {high:.5g}")
+
+    def draw_status(self) -> None:
+        """Show the histogram."""
+        if self._result is not None:
+            self.contrast.draw(self.figure)
+
+    def picture(self) -> PIL.Image.Image:
+        """Return the image with its axes."""
+        return self.figure.picture()
 
     def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return what can be saved, by the end of the file's name."""
+        """Return the values as TIFF and NumPy's format, and the picture as PNG."""
         return {".tif": self._tiff, ".png": self._png, ".npy": lambda: array_file(self._pixels)}
+
+    def close(self) -> None:
+        """Close its widgets."""
+        self.figure.close()
+        super().close()
 
     @property
     def _pixels(self) -> Any:
         return np.empty((0, 0)) if self._result is None else np.asarray(self._result.values)
 
     def _tiff(self) -> bytes:
-        """Return the values as they are; ImageJ and DigitalMicrograph read the calibration."""
+        """Return the unchanged values; ImageJ and DigitalMicrograph read the calibration."""
         file = io.BytesIO()
         pixels = self._pixels
         pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
@@ -82,17 +91,10 @@ class ImageResult:
         return file.getvalue()
 
     def _png(self) -> bytes:
-        """Return what is seen, in the image's own pixels."""
+        """Return the picture, in the image's own pixels."""
         pixels = self._pixels
-        return picture.encoded(pixels, max(pixels.shape[:2]), self.contrast.contrast, lossless=True)[0]
+        return picture.render(pixels, max(pixels.shape[:2]), self.contrast.contrast, lossless=True)[0]
 
     def _open_contrast(self, opened: bool) -> None:
         self.contrast.widget.reveal(opened)
         self.contrast.draw(self.figure)
-
-
-def array_file(array: np.ndarray) -> bytes:
-    """Return an array as NumPy's file format."""
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()

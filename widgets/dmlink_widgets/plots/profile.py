@@ -7,29 +7,33 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from dmlink.indm.info import Axis
-from dmlink_widgets.colour import COLOURS
-from dmlink_widgets.contrast_controls import ContrastControls
-from dmlink_widgets.curve_figure import CurveFigure
-from dmlink_widgets.figure import PLOT_AREA, POINTS, SMALL_POINTS, drawable, envelope, finite, label
-from dmlink_widgets.image_figure import ImageFigure
-from dmlink_widgets.plots.history import table
-from dmlink_widgets.plots.image import array_file
+from dmlink.frame import Axis
+from dmlink_widgets.controls.contrast_controls import ContrastControls
+from dmlink_widgets.controls.toolbar import toggle
+from dmlink_widgets.drawing.axes import label
+from dmlink_widgets.drawing.colour import COLOURS
+from dmlink_widgets.drawing.curve_figure import CurveFigure
+from dmlink_widgets.drawing.image_figure import ImageFigure
+from dmlink_widgets.drawing.ranges import PLOT_AREA, axis_or_pixels
+from dmlink_widgets.drawing.samples import POINTS, SMALL_POINTS, envelope, finite
+from dmlink_widgets.plots.plot import MARK, MOST_MARKS, Plot, array_file, csv_file
 from dmlink_widgets.plots.waterfall import Waterfall
-from dmlink_widgets.toolbar import toggle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import PIL.Image
+
     from dmlink.indm.results import Profile
 
-HELD = "#9e9e9e"  # the curve that the others are compared with
-ROWS = 256  # curves of a waterfall, at most
+HELD_COLOUR = "#9e9e9e"
+ROWS = 256  # of a waterfall, at most
+MARK_PART = 20  # of the width of a waterfall that the mark of an event takes
 WIDTHS = {"Log": "72px", "Hold": "76px", "Waterfall": "104px"}
 
 
-class ProfilePlot:
-    """The newest curve, and one to compare it with; or one row for each frame, the newest below."""
+class ProfilePlot(Plot):
+    """The newest curve with one to compare it with, or a row for each frame, the newest at the bottom."""
 
     def __init__(
         self,
@@ -50,39 +54,73 @@ class ProfilePlot:
             (PLOT_AREA["y"], PLOT_AREA["x"]), changed, description="waterfall", scale_bar=False
         )
         self._log = _toggle("Log", "Logarithmic scale; values that are not positive are left out")
-        self._hold = _toggle("Hold", "Keep this curve, to compare the next ones with it")
-        self._fall = _toggle("Waterfall", "One row for each frame, the newest below")
+        self._hold = _toggle("Hold", "Keep this curve to compare the next ones with it")
+        self._fall = _toggle("Waterfall", "Show a row for each frame, the newest at the bottom")
         self._fall.value = waterfall
-        self._log.observe(self._rescaled, "value")
-        self._hold.observe(self._kept, "value")
-        self._fall.observe(self._turned, "value")
+        self._log.observe(self._set_log, "value")
+        self._hold.observe(self._set_hold, "value")
+        self._fall.observe(self._set_waterfall, "value")
         self.contrast = ContrastControls(changed)
         self._adjust = toggle("adjust", "Contrast and colours of the waterfall", lambda _: self._arrange())
         bar = ipywidgets.HBox([self._log, self._hold, self._fall, self._adjust])
         bar.add_class("dmlink-tools")
         self._shown = ipywidgets.Box()
-        self.widget = ipywidgets.VBox([bar, self.contrast.widget, self._shown])
+        self.widget = ipywidgets.VBox([bar, self._shown, self.contrast.widget])
         self._arrange()
 
-    def take(self, time: float, result: Profile) -> None:
-        """Remember a row of the waterfall."""
-        self.waterfall.add(time, result.values, drawable(result.x))
+    def remember(self, time: float, result: Profile) -> None:
+        """Add a row to the waterfall."""
+        self.waterfall.add(time, result.values, axis_or_pixels(result.x))
+
+    def mark(self, time: float) -> None:
+        """Mark the row of this frame at its beginning from now on."""
+        self.waterfall.mark(time)
 
     def draw(self, result: Profile, *, small: bool, lossless: bool = False) -> None:
         """Draw the curve, or the waterfall."""
         self._newest = result
         if self._fall.value:
             self._draw_waterfall(small=small, lossless=lossless)
-            return
-        along = drawable(result.x)
-        shown = [(HELD, self._held)] if self._held else []
-        values = [(colour, p.x, self._drawable(p)) for colour, p in [*shown, (self._colour, result)]]
-        end = along.origin + along.scale * max(1, len(result.values) - 1)
-        self.figure.x.set(*sorted((along.origin, end)))
-        self.figure.y.cover(np.concatenate([y for _, _, y in values]))
+        else:
+            self._draw_curves(result, small=small)
+
+    def draw_status(self) -> None:
+        """Show the histogram of the waterfall."""
+        self.contrast.draw(self.image)
+
+    def picture(self) -> PIL.Image.Image:
+        """Return the curves, or the waterfall."""
+        return self.image.picture() if self._fall.value else self.figure.picture()
+
+    def files(self) -> dict[str, Callable[[], bytes]]:
+        """Return the curve as CSV and in NumPy's format, and the rows of the waterfall."""
+        return {
+            ".csv": self._csv,
+            ".npy": lambda: array_file(np.asarray(self._newest.values) if self._newest else np.empty(0)),
+            "-waterfall.npy": lambda: array_file(self.waterfall.rows),
+        }
+
+    def close(self) -> None:
+        """Close its widgets, also those of the figure that is not shown."""
+        self.figure.close()
+        self.image.close()
+        super().close()
+
+    def _draw_curves(self, result: Profile, *, small: bool) -> None:
+        axis = axis_or_pixels(result.x)
+        profiles = [*([(HELD_COLOUR, self._held)] if self._held else []), (self._colour, result)]
+        values = [self._drawable(profile) for _, profile in profiles]
+        end = axis.origin + axis.scale * max(1, len(result.values) - 1)
+        self.figure.x.set(*sorted((axis.origin, end)))
+        self.figure.y.cover(np.concatenate(values))
         n = SMALL_POINTS if small else POINTS
-        self.figure.draw([(colour, *_curve(drawable(x), y, n)) for colour, x, y in values])
-        self.figure.name(along.unit or "pixels", label(result.name, result.value_unit))
+        self.figure.draw(
+            [
+                (colour, *_curve(axis_or_pixels(profile.x), y, n))
+                for (colour, profile), y in zip(profiles, values, strict=True)
+            ]
+        )
+        self.figure.label(axis.unit or "pixels", label(result.name, result.value_unit))
 
     def _draw_waterfall(self, *, small: bool, lossless: bool) -> None:
         rows, x, interval = self.waterfall.rows, self.waterfall.axis, self.waterfall.interval
@@ -90,28 +128,19 @@ class ProfilePlot:
         if self._log.value:
             rows = np.log10(rows, where=rows > 0, out=np.full(rows.shape, np.nan))
         if rows.size:
-            contrast, empty = self.contrast.contrast, self._rows - len(rows)  # so that nothing grows
-            self.image.draw(rows, y, x, contrast, small=small, lossless=lossless, empty=empty)
-
-    def write(self) -> None:
-        """Say how often the values of the waterfall occur."""
-        self.contrast.draw(self.image)
-
-    def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return what can be saved, by the end of the file's name."""
-        return {
-            ".csv": self._csv,
-            ".npy": lambda: array_file(np.asarray(self._newest.values) if self._newest else np.empty(0)),
-            "-waterfall.npy": lambda: array_file(self.waterfall.rows),
-        }
+            empty = self._rows - len(rows)  # so that the image keeps its size
+            self.image.draw(rows, y, x, self.contrast.contrast, small=small, lossless=lossless, empty=empty)
+            width = max(1, rows.shape[1] // MARK_PART)  # all of the row would hide it
+            lines = [[empty + i, 0, empty + i + 1, width] for i in self.waterfall.marked[-MOST_MARKS:]]
+            self.image.overlay.marks = [{"colour": MARK, "boxes": lines, "name": "event"}] if lines else []
 
     def _csv(self) -> bytes:
         if self._newest is None:
             return b""
-        along, values = self._newest.x, self._newest.values
-        return table(
+        axis, values = self._newest.x, self._newest.values
+        return csv_file(
             {
-                label("x", along.unit or "pixels"): along.values(len(values)),
+                label("x", axis.unit or "pixels"): axis.values(len(values)),
                 label(self._newest.name or "value", self._newest.value_unit): values,
             }
         )
@@ -120,15 +149,15 @@ class ProfilePlot:
         values = finite(result.values)
         return np.where(values > 0, values, np.nan) if self._log.value else values
 
-    def _rescaled(self, change: dict[str, Any]) -> None:
-        self.figure.take_log(change["new"])
+    def _set_log(self, change: dict[str, Any]) -> None:
+        self.figure.set_log(change["new"])
         self._changed()
 
-    def _kept(self, change: dict[str, Any]) -> None:
+    def _set_hold(self, change: dict[str, Any]) -> None:
         self._held = self._newest if change["new"] else None
         self._changed()
 
-    def _turned(self, _: dict[str, Any]) -> None:
+    def _set_waterfall(self, _: dict[str, Any]) -> None:
         self._arrange()
         self._changed()
 
@@ -140,7 +169,7 @@ class ProfilePlot:
 
 
 def _curve(axis: Axis, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (x, y) of at most `n` points that look like all values."""
+    """Return (x, y) of at most `n` points that keep all peaks."""
     indices, y = envelope(values, n)
     return axis.origin + axis.scale * indices, y
 

@@ -2,84 +2,117 @@
 
 from __future__ import annotations
 
+import collections
 import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
 
-from dmlink_widgets.colour import COLOURS
-from dmlink_widgets.curve_figure import CurveFigure
-from dmlink_widgets.figure import POINTS, SMALL_POINTS, envelope, finite, label, nice
+from dmlink_widgets.drawing import prints
+from dmlink_widgets.drawing.axes import label
+from dmlink_widgets.drawing.colour import COLOURS
+from dmlink_widgets.drawing.curve_figure import CurveFigure
+from dmlink_widgets.drawing.ranges import nice
+from dmlink_widgets.drawing.samples import POINTS, SMALL_POINTS, envelope, finite
 from dmlink_widgets.plots.history import History
+from dmlink_widgets.plots.plot import MARK, MOST_MARKS, Plot, csv_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import PIL.Image
+
     from dmlink.indm.results import Scalar
 
 LENGTH = 600  # results that are kept
+PAUSE = 10  # times the usual step from result to result
+SHORTEST_GAP = 0.01  # of the time axis, that is visible
 LONGEST = 1_000_000
 
 
-class StripChart:
-    """The last numbers of a cell; every result is taken, also those that are not drawn one by one."""
+class StripChart(Plot):
+    """The last numbers of a cell; it keeps every result, also those that are not drawn one by one."""
 
     def __init__(self, changed: Callable[[], None], colour: str = COLOURS[0], length: int = LENGTH) -> None:
         self.history = History(length)
+        self._marks: collections.deque[float] = collections.deque(maxlen=MOST_MARKS)
         self._colours = [colour, *(c for c in COLOURS if c != colour)]
         self.figure = CurveFigure()
         self._legend = ipywidgets.HTML()
         self._clear = ipywidgets.Button(
-            description="Clear", icon="eraser", tooltip="Begin a new curve", layout={"width": "84px"}
+            description="Clear", icon="eraser", tooltip="Clear the chart", layout={"width": "84px"}
         )
         self._changed = changed
         self._newest: Scalar | None = None
-        self._clear.on_click(self._emptied)
+        self._clear.on_click(self._clear_history)
         self._length = ipywidgets.BoundedIntText(
-            length, min=2, max=LONGEST, tooltip="Results that are kept", layout={"width": "92px"}
+            length, min=2, max=LONGEST, tooltip="Number of results to keep", layout={"width": "92px"}
         )
-        self._length.observe(self._cut, "value")
+        self._length.observe(self._set_length, "value")
         bar = ipywidgets.HBox([self._legend, self._clear, ipywidgets.Label("last"), self._length])
         bar.add_class("dmlink-tools")
         self.widget = ipywidgets.VBox([bar, self.figure.widget])
 
-    def take(self, time: float, result: Scalar) -> None:
-        """Remember a result of a frame taken at `time` (s)."""
+    def remember(self, time: float, result: Scalar) -> None:
+        """Add the numbers to the history."""
         self.history.add(time, result.series)
 
+    def mark(self, time: float) -> None:
+        """Draw a vertical line at this time from now on."""
+        self._marks.append(time)
+
     def draw(self, result: Scalar, *, small: bool, lossless: bool = False) -> None:  # noqa: ARG002 - it is exact
-        """Draw the history; 0 is now."""
+        """Draw the history; time 0 is that of the newest result."""
         times, series = self.history.now
         self._newest = result
-        self.figure.name("time (s)", label("" if result.name == "value" else result.name, result.unit))
+        self._show_numbers(result)
+        self.figure.label("time (s)", label("" if result.name == "value" else result.name, result.unit))
         values = finite(np.array([*series.values()])) if len(times) else np.empty((1, 0))
-        ago = times - times[-1] if len(times) else times
+        x = times - times[-1] if len(times) else times
         self.figure.y.cover(values)
-        if len(times) < 2:  # one point is no line
+        if len(times) < 2:  # one point is no curve
             self.figure.draw([])
             return
-        self.figure.x.set(-_span(-ago[0]), 0.0)
+        self.figure.x.set(-_span(-x[0]), 0.0)
         n = max(2, (SMALL_POINTS if small else POINTS) // len(values))
-        drawn = [envelope(row, n) for row in values]
-        colours = self._colours * len(drawn)
-        self.figure.draw([(c, ago[indices], y) for c, (indices, y) in zip(colours, drawn, strict=False)])
+        pauses = _pauses(times)
+        curves = [_broken(x, *envelope(row, n), pauses) for row in values]
+        lines = [(c, *curve) for c, curve in zip(self._colours * len(curves), curves, strict=False)]
+        ends = np.array(self.figure.y.limits)
+        marks = [(MARK, np.full(2, t - times[-1]), ends) for t in self._marks if times[0] <= t <= times[-1]]
+        self.figure.draw([*marks, *lines])
 
-    def write(self) -> None:
-        """Write the newest numbers."""
-        if self._newest is not None:
-            names = self.history.names or self._newest.series
-            self._legend.value = legend(self._newest, list(zip(names, self._colours * 4, strict=False)))
+    def _show_numbers(self, result: Scalar) -> None:
+        names = self.history.names or result.series
+        self._legend.value = legend(result, list(zip(names, self._colours * 4, strict=False)))
+
+    def picture(self) -> PIL.Image.Image:
+        """Return the curves, and the newest numbers."""
+        newest = self._newest
+        numbers = (
+            [f"{name} {value:.6g} {newest.unit}" for name, value in newest.series.items()] if newest else []
+        )
+        return prints.below([prints.text_figure(["   ".join(numbers)]), self.figure.picture()])
 
     def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return what can be saved, by the end of the file's name."""
-        return {".csv": self.history.csv}
+        """Return the history as CSV, with a line for each frame."""
+        return {".csv": self._csv}
 
-    def _cut(self, change: dict[str, Any]) -> None:
+    def close(self) -> None:
+        """Close its widgets."""
+        self.figure.close()
+        super().close()
+
+    def _csv(self) -> bytes:
+        times, series = self.history.now
+        return csv_file({"time (s)": times, **series})
+
+    def _set_length(self, change: dict[str, Any]) -> None:
         self.history.length = int(change["new"])
         self._changed()
 
-    def _emptied(self, _: Any) -> None:
+    def _clear_history(self, _: Any) -> None:
         self.history.clear()
         self._changed()
 
@@ -89,15 +122,30 @@ def legend(result: Scalar, colours: list[tuple[str, str]]) -> str:
     parts = []
     for name, colour in colours:
         value = result.series.get(name, np.nan)
-        said = f"{name} " if len(colours) > 1 or name != "value" else ""
+        shown_name = f"{name} " if len(colours) > 1 or name != "value" else ""
         mark = f'<i style="background: {colour}"></i>' if len(colours) > 1 else ""
-        whole = float(value).is_integer() and abs(value) < 1e9  # a count is no measured number
+        whole = float(value).is_integer() and abs(value) < 1e9  # a count has no decimals
         digits = f"{value:11.0f}" if whole else f"{value:#11.6g}"
-        number = f"{html.escape(said)}<b>{digits}</b> {html.escape(result.unit)}"
+        number = f"{html.escape(shown_name)}<b>{digits}</b> {html.escape(result.unit)}"
         parts.append(f"<span>{mark}{number}</span>")
     return f'<span class="dmlink-legend">{"".join(parts)}</span>'
 
 
+def _pauses(times: np.ndarray) -> np.ndarray:
+    """Return how many stretches without a result there were before each time, shape (n,)."""
+    steps = np.diff(times)
+    long = max(PAUSE * float(np.median(steps)), SHORTEST_GAP * float(times[-1] - times[0]))
+    return np.concatenate([[0], np.cumsum(steps > long)])
+
+
+def _broken(
+    x: np.ndarray, indices: np.ndarray, y: np.ndarray, pauses: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (x, y) of a curve at these indices, with a gap at each pause."""
+    gaps = np.flatnonzero(np.diff(pauses[indices])) + 1
+    return np.insert(x[indices], gaps, np.nan), np.insert(y, gaps, np.nan)
+
+
 def _span(seconds: float) -> float:
-    """Return how much time the axis shows: round, so that it stands while the curve grows."""
+    """Return the length of the time axis: a round number, so that it does not change with every result."""
     return nice(max(seconds, 1e-3))

@@ -1,4 +1,4 @@
-"""Waterfall: the last profiles of a cell, one row for each."""
+"""Waterfall: the last profiles of a cell, one in each row."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 
-from dmlink.indm.info import Axis
+from dmlink.frame import Axis
 
-STEP = 0.1  # change of the time between two rows that is worth another axis
-WIDEST = 4096  # values of a row; of longer profiles every second, third ... is kept
+STEP = 0.1  # relative change of the interval that is worth another axis
+WIDEST = 4096  # values of a row; of longer profiles every second, third ... value is kept
 
 
 class Waterfall:
@@ -20,26 +20,40 @@ class Waterfall:
         self._lock = threading.Lock()
         self._rows: collections.deque[np.ndarray] = collections.deque(maxlen=height)
         self._times: collections.deque[float] = collections.deque(maxlen=height)
-        self._like = 0, Axis()  # length of a row, and its axis
+        self._marks: collections.deque[float] = collections.deque(maxlen=height)
+        self._layout = 0, Axis()  # length of a row, and its axis
         self._interval = 0.0
 
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
-        """Add a profile, shape (n,), of a frame taken at `time` (s); another axis begins anew."""
+        """Add a profile, shape (n,), of a frame taken at `time` (s); another axis clears the waterfall."""
         step = max(1, len(values) // WIDEST)
         row = np.asarray(values[::step], dtype=np.float32)
-        like = len(row), axis._replace(scale=axis.scale * step)
+        layout = len(row), axis._replace(scale=axis.scale * step)
         with self._lock:
-            if like != self._like or (self._times and time < self._times[-1]):
+            if layout != self._layout or (self._times and time < self._times[-1]):
                 self._rows.clear()
                 self._times.clear()
-                self._like = like
+                self._marks.clear()
+                self._layout = layout
             self._rows.append(row)
             self._times.append(time)
 
+    def mark(self, time: float) -> None:
+        """Mark the row of the frame taken at `time` (s), as long as it is there."""
+        with self._lock:
+            self._marks.append(time)
+
+    @property
+    def marked(self) -> list[int]:
+        """The numbers of the rows that are marked, the oldest row being 0."""
+        with self._lock:
+            marks = set(self._marks)
+            return [i for i, time in enumerate(self._times) if time in marks]
+
     @property
     def axis(self) -> Axis:
-        """The axis of a row, of the values that are kept."""
-        return self._like[1]
+        """The axis of the values that are kept of a row."""
+        return self._layout[1]
 
     @property
     def rows(self) -> np.ndarray:
@@ -49,7 +63,7 @@ class Waterfall:
 
     @property
     def interval(self) -> float:
-        """Time between two rows, in s: the mean, which is followed in steps, so that an axis stands."""
+        """Mean time between two rows, in s; it changes in steps, so that an axis can follow it calmly."""
         with self._lock:
             n = len(self._times)
             mean = (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else 0.0

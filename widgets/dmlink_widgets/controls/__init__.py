@@ -1,0 +1,1 @@
+"""Controls: what sets a view or a cell, and the texts beside it."""

@@ -1,0 +1,39 @@
+"""Keys: one letter for each tool of a panel that has the focus.
+
+docs/howto/measure-on-the-live-view.md lists them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """A key and what it does; `target` is the class of the button that it presses, "" for the image's own."""
+
+    key: str
+    does: str
+    target: str = ""
+
+
+KEYS = (
+    Key("Space", "Pause, and go on", "dmlink-pause"),
+    Key("r", "Draw an ROI", "dmlink-draw"),
+    Key("l", "Draw the line whose profile is shown", "dmlink-draw-line"),
+    Key("d", "Measure a distance", "dmlink-draw-ruler"),
+    Key("e", "Draw an ellipse", "dmlink-draw-ellipse"),
+    Key("o", "Draw a ring", "dmlink-draw-ring"),
+    Key("p", "Draw a polygon: a click for each corner, double-click at the end", "dmlink-draw-polygon"),
+    Key("f", "Power spectrum (FFT); a click in it measures a spacing", "dmlink-spectrum"),
+    Key("c", "Contrast and colours", "dmlink-contrast"),
+    Key("s", "Statistics of the ROIs", "dmlink-statistics"),
+    Key("k", "Copy the picture", "dmlink-copy"),
+    Key("Ctrl+Z", "Undo the last change of an ROI, a measurement, the contrast", "dmlink-undo"),
+    Key("?", "Show these keys", "dmlink-keys"),
+    Key("Escape", "Leave a tool; select nothing"),
+    Key("Delete", "Remove what is selected"),
+    Key("Arrows", "Move what is selected by a pixel, with Shift by ten"),
+    Key("+ - 0", "Zoom in, out, and see all of it"),
+    Key("Ctrl+wheel", "Zoom where the pointer is"),
+    Key("Shift", "held at the end of a drawing keeps its tool"),
+)

@@ -1,0 +1,120 @@
+// Reports to the kernel what this browser has painted, and whether the panel is visible.
+
+// The panels in this page: a set of elements for each fence's name, since one can be shown in several places. Every
+// fence loads its own copy of this file, so they are kept on the page.
+const panels = (globalThis[Symbol.for("dmlink.panels")] ??= new Map());
+// The last round received. The next one waits until it is painted: a round is shown as a whole, and none is painted
+// only to be painted over in the same animation frame.
+const LAST = Symbol.for("dmlink.last");
+const MOST_WAITING = 4; // rounds; more wait only if a faster browser shows the same panels and sets the pace
+const send = (model, message) => {
+  try {
+    model.send(message);
+  } catch {} // the kernel is gone or restarting: nobody waits for this
+};
+
+// Each answer makes JupyterLab swap the tab's icon to that of a busy kernel and back, and load two images. While panels
+// are shown, the icon of an idle kernel stays, hidden from the code that swaps it.
+const holdIcon = () => {
+  const [busy, idle] = ["busy", "idle"].map((state) => document.querySelector(`link.${state}.favicon`));
+  if (!busy || !idle) return; // not JupyterLab
+  busy.rel = "";
+  idle.rel = "icon";
+  idle.parentNode.append(idle); // browsers notice a new link, not a changed one
+  for (const icon of [busy, idle]) icon.classList.replace("favicon", "dmlink-favicon");
+};
+const letIconGo = () => {
+  for (const icon of document.querySelectorAll("link.dmlink-favicon")) icon.classList.replace("dmlink-favicon", "favicon");
+};
+
+const enter = (name, panel) => {
+  if (!panels.size) holdIcon();
+  panels.set(name, (panels.get(name) ?? new Set()).add(panel));
+};
+const leave = (name, panel) => {
+  panels.get(name)?.delete(panel);
+  if (!panels.get(name)?.size) panels.delete(name);
+  if (!panels.size) letIconGo();
+};
+
+// A round holds what has changed in all widgets drawn in it.
+const take = ({ widget_manager }, widgets, buffers) =>
+  Promise.all(
+    widgets.map(async ({ id, state, buffers: places }) => {
+      for (const [name, i] of Object.entries(places)) state[name] = buffers[i];
+      try {
+        (await widget_manager.get_model(id)).set_state(state);
+      } catch {} // closed meanwhile
+    }),
+  );
+
+// Decode the pictures, then show the whole round in one animation frame.
+const show = async (model, { drawn, widgets }, buffers) => {
+  const begun = performance.now();
+  await take(model, widgets, buffers);
+  const painted = Object.fromEntries(Object.entries(drawn).filter(([name]) => panels.has(name)));
+  const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
+  const places = shown.flatMap((panel) => [...panel.querySelectorAll(".dmlink-drawn")]);
+  await Promise.all(places.map((place) => place.decoded));
+  await new Promise(requestAnimationFrame);
+  for (const place of places) place.paint();
+  const took = (performance.now() - begun) / 1e3;
+  if (shown.length) setTimeout(() => send(model, { painted, took })); // right after this frame
+};
+
+export default {
+  initialize({ model }) {
+    let waiting = 0;
+    model.on("msg:custom", (round, buffers) => {
+      if (!round.drawn) return;
+      const before = globalThis[LAST] ?? Promise.resolve();
+      waiting += 1;
+      globalThis[LAST] = before
+        .then(() => (waiting > MOST_WAITING ? take(model, round.widgets, buffers) : show(model, round, buffers)))
+        .catch(console.error)
+        .finally(() => (waiting -= 1));
+    });
+  },
+
+  render({ model, el }) {
+    const name = model.get("name");
+    const id = Math.random().toString(36).slice(2);
+    let onScreen = false;
+    let gone = false;
+
+    let fresh = true; // the kernel does not know of this view yet
+    const report = () => {
+      send(model, { view: id, visible: onScreen && !document.hidden, fresh });
+      fresh = false;
+    };
+    const reportGone = () => send(model, { view: id, gone: true }); // with its page, which may come back
+    const reportRemoved = () => send(model, { view: id, gone: true, removed: true });
+    const answerWho = ({ who }) => who && !fresh && report();
+    const observer = new IntersectionObserver((entries) => {
+      onScreen = entries[entries.length - 1].isIntersecting;
+      report();
+    });
+    let panel = null; // until it is in the page
+    const observe = () => {
+      panel = el.closest(".dmlink-paced");
+      if (panel) {
+        enter(name, panel);
+        observer.observe(panel);
+      } else if (!gone) requestAnimationFrame(observe);
+    };
+    observe();
+    document.addEventListener("visibilitychange", report);
+    window.addEventListener("pagehide", reportGone);
+    model.on("msg:custom", answerWho);
+
+    return () => {
+      gone = true;
+      leave(name, panel);
+      observer.disconnect();
+      document.removeEventListener("visibilitychange", report);
+      window.removeEventListener("pagehide", reportGone);
+      model.off("msg:custom", answerWho);
+      reportRemoved();
+    };
+  },
+};

@@ -1,0 +1,159 @@
+"""Painter: draws all panels of the kernel, on one thread, in rounds that the page paints in one go."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dmlink_widgets.pacing.round import Round
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.frame import Frame
+    from dmlink_widgets.pacing.fence import Fence
+
+# Panels that were drawn together last time wait this long for each other, about a frame: the page paints them
+# in one go. Painting one after the other would cost it as much each time.
+GATHER_SECONDS = 0.03
+STATUS_SECONDS = 1.0  # between two updates of the status: calm to read, and work for the page
+
+
+class Drawable(Protocol):
+    """What a Painter draws."""
+
+    def draw(self, *, small: bool) -> Frame | None:
+        """Bring the widgets up to date, in as few bytes as possible if `small`; return the frame shown."""
+
+    def draw_status(self) -> None:
+        """Bring numbers and messages up to date."""
+
+
+class Painter:
+    """Draws each panel that has changed, as soon as its fence allows it."""
+
+    def __init__(self) -> None:
+        self._panels: weakref.WeakKeyDictionary[Drawable, Fence] = weakref.WeakKeyDictionary()
+        self._changed: weakref.WeakSet[Drawable] = weakref.WeakSet()
+        self._together: weakref.WeakSet[Drawable] = weakref.WeakSet()  # drawn in the last round
+        self._condition = threading.Condition()
+        self._drawing = threading.Lock()  # one panel is drawn at a time
+        self._thread: threading.Thread | None = None
+
+    def add(self, panel: Drawable, fence: Fence) -> None:
+        """Draw this panel from now on whenever it has changed."""
+        fence.on_answer = self.wake
+        with self._condition:
+            self._panels[panel] = fence
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="dmlink-painter", daemon=True)
+                self._thread.start()
+
+    def remove(self, panel: Drawable) -> None:
+        """Stop drawing this panel."""
+        with self._condition:
+            self._panels.pop(panel, None)
+
+    def changed(self, panel: Drawable) -> None:
+        """Draw this panel as soon as its browser is ready for it; can be called from any thread."""
+        with self._condition:
+            self._changed.add(panel)
+            self._condition.notify_all()
+
+    def draw_now(self, panel: Drawable) -> None:
+        """Draw a panel whether anybody sees it or not; what it draws is sent at once."""
+        with self._drawing:
+            panel.draw(small=False)
+
+    def wake(self) -> None:
+        """Look again at what may be drawn."""
+        with self._condition:
+            self._condition.notify_all()
+
+    def _run(self) -> None:
+        next_status = 0.0
+        while True:
+            with self._condition:
+                if self._condition.wait_for(self._ready, timeout=self._patience()):
+                    self._condition.wait_for(self._gathered, timeout=GATHER_SECONDS)
+                now = time.perf_counter()
+                todo = self._allowed(now)
+                if todo:
+                    self._together = weakref.WeakSet(panel for panel, _, _ in todo)
+                visible = [(p, f) for p, f in self._panels.items() if f.visible and now >= next_status]
+            if now >= next_status:
+                next_status = now + STATUS_SECONDS
+            if todo:
+                self._draw(todo)
+            self._draw_status(visible, now)
+            del todo, visible  # they would keep a closed panel alive
+
+    def _draw(self, todo: list[tuple[Drawable, Fence, bool]]) -> None:
+        drawn = {}
+        with self._drawing, Round() as together:
+            for panel, fence, small in todo:
+                with self._condition:  # not sooner: what changes while others are drawn is drawn with this
+                    self._changed.discard(panel)
+                frame = _call_within(fence, panel.draw, small=small)
+                drawn[fence.name] = fence.count_drawing(time.perf_counter(), frame)
+        # One fence carries the message for all in its page. A widget that took the page more than two seconds
+        # to begin never hears anything (anywidget), so the one that has answered most recently is asked.
+        carrier = min((fence for _, fence, _ in todo), key=lambda fence: fence.rounds_carried)
+        carrier.rounds_carried += 1
+
+        def send() -> None:
+            widgets, buffers = together.message()
+            carrier.send({"drawn": drawn, "widgets": widgets}, buffers)
+
+        _call_within(carrier, send)
+
+    def _draw_status(self, visible: list[tuple[Drawable, Fence]], now: float) -> None:
+        """Bring the status of these panels up to date, and check that their page is still there."""
+        for panel, fence in visible:
+            fence.read_rate(now)
+            _call_within(fence, panel.draw_status)
+            if fence.is_lost(now):
+                fence.give_up()
+            elif fence.needs_probe(now):
+                self.changed(panel)
+
+    def _patience(self) -> float:
+        """Return how long nothing can be drawn unless something happens (s)."""
+        now = time.perf_counter()
+        fences = [fence for panel in self._changed if (fence := self._panels.get(panel))]
+        waits = [fence.next_time - now for fence in fences if fence.visible and fence.next_time > now]
+        return min([STATUS_SECONDS / 4, *waits])
+
+    def _ready(self) -> bool:
+        return bool(self._allowed(time.perf_counter()))
+
+    def _gathered(self) -> bool:
+        ready = {panel for panel, _, _ in self._allowed(time.perf_counter())}
+        others = [self._panels.get(panel) for panel in self._together if panel not in ready]
+        return not any(fence.visible for fence in others if fence)
+
+    def _allowed(self, now: float) -> list[tuple[Drawable, Fence, bool]]:
+        allowed = []
+        for panel in list(self._changed):
+            fence = self._panels.get(panel)
+            may, small = fence.allows(now) if fence else (False, False)
+            if fence and may:
+                allowed.append((panel, fence, small))
+        return allowed
+
+
+def _call_within(fence: Fence, call: Callable[..., Frame | None], **arguments: Any) -> Frame | None:
+    """Call within the context in which the fence is answered; an error is printed and ends nothing else."""
+    try:
+        if fence.context:
+            return fence.context.run(call, **arguments)
+        return call(**arguments)
+    except Exception:  # noqa: BLE001 - one panel that fails must not end all the others
+        traceback.print_exc()
+        return None
+
+
+painter = Painter()

@@ -1,0 +1,62 @@
+"""Round: what is drawn together goes to the page as one message.
+
+Each message costs the server, JupyterLab and the page about as much as painting a curve does, and seven
+panels would send ten at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from dmlink_widgets.page_widget import PageWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_thread = threading.local()  # the painter draws a round while the main thread handles the user's input
+
+
+class Round:
+    """While entered, collects what RoundWidgets would send from this thread."""
+
+    def __init__(self) -> None:
+        self._changed: dict[RoundWidget, set[str]] = {}
+
+    def __enter__(self) -> Self:
+        _thread.round = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _thread.round = None
+
+    def add(self, widget: RoundWidget, names: Iterable[str]) -> None:
+        """Note that these traits have changed."""
+        self._changed.setdefault(widget, set()).update(names)
+
+    def message(self) -> tuple[list[dict[str, Any]], list[bytes]]:
+        """Return (the new state of each widget, as fence.js takes it; the buffers that it refers to)."""
+        widgets: list[dict[str, Any]] = []
+        buffers: list[bytes] = []
+        for widget, names in self._changed.items():
+            if widget.comm is None:  # closed meanwhile
+                continue
+            state = widget.get_state(names)
+            binary = {name: value for name, value in state.items() if isinstance(value, bytes)}
+            places = {name: len(buffers) + i for i, name in enumerate(binary)}
+            buffers += binary.values()
+            plain = {name: value for name, value in state.items() if name not in binary}
+            widgets.append({"id": widget.model_id, "state": plain, "buffers": places})
+        return widgets, buffers
+
+
+class RoundWidget(PageWidget):
+    """A widget that sends its state with the round in which it is drawn."""
+
+    def send_state(self, key: str | Iterable[str] | None = None) -> None:
+        """Send the traits of these names, all without any; within a round they go with it."""
+        now: Round | None = getattr(_thread, "round", None)
+        if now is None or key is None:
+            super().send_state(key)
+        else:
+            now.add(self, [key] if isinstance(key, str) else key)

@@ -1,0 +1,39 @@
+// Stands before the code of each widget, which it loads once for all widgets of a kind: a page keeps a module for ever.
+// And anywidget passes no message on to a widget whose code the page was slow to load (2 s): such a widget gets its
+// messages and its state all the same, and is rendered once it does.
+const modules = (globalThis[Symbol.for("dmlink.modules")] ??= new Map()); // by their text
+let heard = null;
+
+const load = (text) => {
+  if (!modules.has(text)) {
+    const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    const loaded = import(url).then((module) => module.default);
+    loaded.catch(() => modules.delete(text)); // the next widget tries again
+    modules.set(text, loaded);
+  }
+  return modules.get(text);
+};
+
+const hear = async (model) => {
+  const whole = await model.widget_manager.get_model(model.get("id"));
+  try {
+    await whole._handle_comm_msg({ content: { data: { method: "" } } }); // waits until the widget is ready
+  } catch {
+    const inherited = Object.getPrototypeOf(whole.constructor.prototype)._handle_comm_msg;
+    whole.comm.on_msg((message) => inherited.call(whole, message));
+    whole.comm.send({ method: "request_state" }, whole.callbacks());
+  }
+};
+
+export default {
+  async initialize(context) {
+    heard = hear(context.model).catch(console.error);
+    const widget = await load(context.model.get("code"));
+    return widget.initialize?.(context);
+  },
+  async render(context) {
+    await heard;
+    const widget = await load(context.model.get("code"));
+    return widget.render?.(context);
+  },
+};

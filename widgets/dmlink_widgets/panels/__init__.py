@@ -1,0 +1,1 @@
+"""Panels: what a notebook shows of a link, a cell or a replay."""

@@ -1,0 +1,26 @@
+// Gives the notebook a picture of a panel, as the kernel draws it. JupyterLab's part is in widgets/labextensions.
+const panels = (globalThis[Symbol.for("dmlink.pictures")] ??= new Map());
+
+const base64 = (bytes) => {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(text);
+};
+
+export default {
+  initialize({ model }) {
+    const id = model.get("panel");
+    let waiting = []; // those who have asked
+    model.on("msg:custom", ({ text }, [{ buffer, byteOffset, byteLength }]) => {
+      const png = base64(new Uint8Array(buffer, byteOffset, byteLength));
+      const picture = { "image/png": png, "text/plain": text };
+      for (const answer of waiting.splice(0)) answer(picture);
+      document.dispatchEvent(new CustomEvent("dmlink-picture", { detail: { id, picture } }));
+    });
+    panels.set(id, () => new Promise((resolve) => {
+      waiting.push(resolve);
+      model.send({ wanted: true });
+    }));
+    return () => panels.delete(id);
+  },
+};

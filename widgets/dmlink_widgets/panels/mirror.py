@@ -1,0 +1,51 @@
+"""Mirror: shows a cell's results in DigitalMicrograph, as fast as it can draw them there."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dmlink.cell.live_cell import LiveCell
+
+
+class Mirror:
+    """Sends each result of a cell to its link, while `on`.
+
+    Attributes
+    ----------
+    trouble : str
+        Why the last result could not be shown; empty if it could.
+    """
+
+    def __init__(self, cell: LiveCell) -> None:
+        self._cell = cell
+        self._on = False
+        self.trouble = ""
+
+    @property
+    def on(self) -> bool:
+        """Whether results are shown; setting it to False closes their window."""
+        return self._on
+
+    @on.setter
+    def on(self, value: bool) -> None:
+        was_on, self._on = self._on, value
+        self.trouble = ""
+        link = self._cell.link
+        if value and self._cell.latest:
+            self.show(self._cell.latest[1])
+        elif was_on and link and not link.closed:
+            with contextlib.suppress(OSError):  # DigitalMicrograph is gone, and the window with it
+                link.hide(self._cell.name)
+
+    def show(self, result: Any) -> None:
+        """Show a result; DigitalMicrograph skips those that arrive faster than it draws."""
+        link = self._cell.link
+        if not self._on or link is None:
+            return
+        try:
+            link.show(self._cell.name, result)
+            self.trouble = ""
+        except (OSError, TypeError, ValueError) as error:
+            self.trouble = f"DigitalMicrograph cannot show this result: {error}"

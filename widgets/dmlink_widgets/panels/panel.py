@@ -1,0 +1,125 @@
+"""Panel: the base of all panels: a box of widgets that the painter keeps up to date until it is closed."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import traitlets
+
+from dmlink_widgets import widget_tree
+from dmlink_widgets.controls.keys import KEYS
+from dmlink_widgets.pacing.fence import Fence
+from dmlink_widgets.pacing.painter import painter
+from dmlink_widgets.pacing.round import RoundWidget
+from dmlink_widgets.page_widget import PageWidget
+from dmlink_widgets.panels.kept_picture import KeptPicture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.frame import Frame
+    from dmlink_widgets.drawing.prints import Print
+
+
+class Style(PageWidget):
+    """Brings along the style sheet, the keys and the pane beside the notebook; shows nothing."""
+
+    _code = (pathlib.Path(__file__).parent / "panel.js").read_text("utf-8")
+    _css = (pathlib.Path(__file__).parent / "panel.css").read_text("utf-8")
+
+    panel = traitlets.Unicode().tag(sync=True)  # model id of the panel's widget
+    key_map: Any = traitlets.List([list(key) for key in KEYS]).tag(sync=True)
+    dock = traitlets.Bool(False).tag(sync=True)  # whether the page is to dock it when it shows it first
+
+
+class Panel:
+    """A box of widgets. Subclasses `fill` it, and draw.
+
+    Parameters
+    ----------
+    age_of : callable
+        Returns how old a frame is now, in seconds; None if that is unknown.
+    dock : bool
+        Whether JupyterLab shows it in a pane beside the notebook.
+
+    Attributes
+    ----------
+    widget : ipywidgets.VBox
+        What the notebook shows.
+    fence : Fence
+        Knows what the browser has painted of it.
+    kept : KeptPicture
+        The picture of it that is kept in the notebook.
+    """
+
+    def __init__(self, age_of: Callable[[Frame], float | None], *, dock: bool = False) -> None:
+        self.fence = Fence(age_of, self.in_page)
+        self.fence.on_view = self._send_all
+        self.widget = ipywidgets.VBox()
+        self._style = Style(panel=self.widget.model_id, dock=dock)
+        self.kept = KeptPicture(self.widget.model_id, self._redrawn)
+        self.widget.add_class("dmlink-panel")
+        self.widget.add_class("dmlink-paced")
+
+    def fill(self, children: list[Any]) -> None:
+        """Show these widgets; they are drawn as soon as a page has them."""
+        self.widget.children = [*children, self.fence, self.kept, self._style]
+
+    def in_page(self, there: bool) -> None:
+        """Start drawing, as a page shows the panel now; or stop, as none does any more."""
+        if there:
+            painter.add(self, self.fence)
+            painter.changed(self)
+        else:
+            painter.remove(self)
+
+    def changed(self) -> None:
+        """Draw the panel as soon as its browser is ready for it; can be called from any thread."""
+        painter.changed(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called."""
+        return self.widget.comm is None
+
+    def close(self) -> None:
+        """Stop drawing, and close all widgets within the box.
+
+        A subclass closes what it has made besides, such as a figure that is not shown.
+        """
+        painter.remove(self)
+        widget_tree.close(self.widget)
+
+    def draw(self, *, small: bool) -> Frame | None:  # noqa: ARG002 - a status is small
+        """Bring the figures up to date, in few bytes if `small`; return the frame that they show."""
+        self.draw_status()
+        return None
+
+    def draw_status(self) -> None:
+        """Bring numbers and messages up to date."""
+        raise NotImplementedError
+
+    def printed(self) -> Print:
+        """Return what is kept in the notebook of what was drawn last."""
+        raise NotImplementedError
+
+    def copy(self, text: str = "", png: bytes = b"") -> None:
+        """Let the page put a text or a picture onto the user's clipboard."""
+        self._style.send({"copy": text}, [png] if png else [])
+
+    def _send_all(self) -> None:
+        """Send the whole state of what is drawn: a page that has just come may have missed a part of it."""
+        for widget in widget_tree.parts(self.widget):
+            if isinstance(widget, RoundWidget):
+                widget.send_state()
+
+    def _redrawn(self) -> Print:
+        """Draw what is there now, whether anybody sees it or not, and print it."""
+        if not self.closed:
+            painter.draw_now(self)
+        return self.printed()
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        return {**self.widget._repr_mimebundle_(**keywords), **self.kept.bundle()}

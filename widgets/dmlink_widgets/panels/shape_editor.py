@@ -1,0 +1,191 @@
+"""ShapeEditor: the lines, rulers and masks that are drawn over an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dmlink_widgets.drawing.tool_overlay import ToolOverlay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dmlink_widgets.controls.undo import Undo
+    from dmlink_widgets.measuring.lengths import Point
+
+COLOURS = {"line": "#ffd400", "ruler": "#00e5ff", "spot": "#00e5ff"}
+MASK_COLOUR = "#ff6ec7"
+LINE = 0  # id of the one line
+MOST = 200  # shapes; more would only cover the image
+POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # those of a polygon are 3 or more
+MOST_POINTS = 1000  # of a polygon
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A shape over an image, as ToolOverlay draws it."""
+
+    id: int
+    kind: str
+    points: tuple[Point, ...]
+    width: float = 1.0
+    name: str = ""
+    label: str = ""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the page gets."""
+        colour = COLOURS.get(self.kind, MASK_COLOUR)
+        points = [list(point) for point in self.points]
+        return {**vars(self), "points": points, "colour": colour}
+
+
+class ShapeEditor:
+    """Keeps shapes that are drawn in the page; there is one line at most.
+
+    Parameters
+    ----------
+    undo : Undo
+        Takes back what is changed here.
+    changed : callable
+        Called with the kind of what has been changed.
+
+    Attributes
+    ----------
+    overlay : ToolOverlay
+        Shows the shapes.
+    placed : callable
+        Called with (point) before a "spot" is kept; returns where it is to be.
+    """
+
+    def __init__(self, undo: Undo, changed: Callable[[str], None], tool: str = "") -> None:
+        self._undo = undo
+        self._changed = changed
+        self._shapes: dict[int, Shape] = {}
+        self._next = LINE + 1
+        self.placed: Callable[[Point], Point] = lambda point: point
+        self.overlay = ToolOverlay(self._take_action, tool=tool)
+        self.overlay.observe(self._move, "moved")
+
+    def of(self, *kinds: str) -> list[Shape]:
+        """Return the shapes of these kinds, the oldest first."""
+        return [shape for shape in list(self._shapes.values()) if shape.kind in kinds]
+
+    @property
+    def line(self) -> Shape | None:
+        """The line, if there is one."""
+        return self._shapes.get(LINE)
+
+    def draw(self, kind: str) -> None:
+        """Let the next press in the page draw a shape of this kind; "" for none."""
+        self.overlay.tool = kind
+
+    def add(self, kind: str, points: Sequence[Point]) -> None:
+        """Add a shape; a new line takes the place of the one before.
+
+        Raises
+        ------
+        ValueError
+            If there are too many, or these points make none.
+        """
+        places = _checked(kind, points)
+        if kind == "line":
+            return self.set_line(places)
+        if len(self._shapes) >= MOST:
+            raise ValueError(f"There are {MOST} shapes already; remove some first.")
+        number, self._next = self._next, self._next + 1
+        names = {shape.name for shape in self._shapes.values()}
+        name = next(str(i) for i in range(1, MOST + 2) if str(i) not in names)
+        self._set(number, Shape(number, kind, places, name=name))
+        self._undo.add(kind, lambda: self._set(number, None))
+        self.overlay.selected = number
+        return None
+
+    def set_line(self, points: Sequence[Point] | None) -> None:
+        """Place the line, or take it away."""
+        before = self.line
+        width = before.width if before else 1.0
+        after = Shape(LINE, "line", _checked("line", points), width) if points else None
+        self._set(LINE, after)
+        self._undo.add("the line", lambda: self._set(LINE, before), "line")
+
+    def show_line(self, points: Sequence[Point] | None) -> None:
+        """Show the line where somebody else has placed it."""
+        before = self.line
+        width = before.width if before else 1.0
+        self._set(LINE, Shape(LINE, "line", tuple(points), width) if points else None, quiet=True)
+
+    def set_width(self, width: float) -> None:
+        """Let the line be so many pixels wide."""
+        if self.line:
+            self._set(LINE, replace(self.line, width=width), quiet=True)
+
+    def label(self, labels: dict[int, str]) -> None:
+        """Write these texts beside the shapes of these ids."""
+        for number, text in labels.items():
+            shape = self._shapes.get(number)
+            if shape and shape.label != text:
+                self._shapes[number] = replace(shape, label=text)
+        self.show()
+
+    def remove(self, *kinds: str) -> None:
+        """Remove all shapes of these kinds."""
+        gone = self.of(*kinds)
+        for shape in gone:
+            self._set(shape.id, None)
+
+        def back() -> None:
+            for shape in gone:
+                self._set(shape.id, shape)
+
+        if gone:
+            self._undo.add("removed measurements", back)
+
+    def show(self) -> None:
+        """Bring the page up to date."""
+        self.overlay.shapes = [shape.state for shape in list(self._shapes.values())]
+
+    def _set(self, number: int, shape: Shape | None, *, quiet: bool = False) -> None:
+        before = self._shapes.pop(number, None) if shape is None else self._shapes.get(number)
+        if shape is not None:
+            self._shapes[number] = shape
+        self.show()
+        if not quiet and (shape or before):
+            self._changed((shape or before).kind)  # type: ignore[union-attr]
+
+    def _take_action(self, message: dict[str, Any]) -> None:
+        if "drawn" in message:
+            kind, points = str(message["drawn"]["kind"]), _tuples(message["drawn"]["points"])
+            self.add(kind, [self.placed(points[0])] if kind == "spot" else points)
+            self._undo.settle()
+        elif "removed" in message:
+            number = int(message["removed"])
+            before = self._shapes.get(number)
+            if before:
+                self._set(number, None)
+                self._undo.add(before.kind, lambda: self._set(number, before))
+        elif "released" in message:
+            self._move_to(int(message["released"]), _tuples(message["points"]))
+            self._undo.settle()
+
+    def _move(self, change: dict[str, Any]) -> None:
+        self._move_to(int(change["new"]["id"]), _tuples(change["new"]["points"]))
+
+    def _move_to(self, number: int, points: tuple[Point, ...]) -> None:
+        before = self._shapes.get(number)
+        if before is None or before.points == points:  # removed meanwhile; there already
+            return
+        self._set(number, replace(before, points=points))
+        self._undo.add(before.kind, lambda: self._set(number, before), ("moved", number))
+
+
+def _tuples(points: Any) -> tuple[Point, ...]:
+    return tuple((float(y), float(x)) for y, x in points[:MOST_POINTS])
+
+
+def _checked(kind: str, points: Sequence[Point]) -> tuple[Point, ...]:
+    wanted = POINTS.get(kind)
+    enough = len(points) == wanted if wanted else kind == "polygon" and len(points) > 2
+    if not enough:
+        raise ValueError(f"{len(points)} points make no {kind}.")
+    return tuple((float(y), float(x)) for y, x in points)

@@ -1,0 +1,131 @@
+"""StatisticsPanel: numbers about the ROIs of a live view, renewed every second and saved over time."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from dmlink.recordings.writing.file_names import file_name, open_new
+from dmlink_widgets.controls import html_text
+from dmlink_widgets.controls.toolbar import Section, button
+from dmlink_widgets.measuring.masks import KINDS, mask
+from dmlink_widgets.measuring.statistics import Statistics, statistics
+from dmlink_widgets.plots.plot import csv_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.frame import Frame, Roi
+    from dmlink_widgets.panels.shape_editor import ShapeEditor
+
+WHOLE = "image"
+KEPT = 36_000  # rows: an hour of ten ROIs
+SEEN = 3  # rows of the table's height
+MOST_FILES = 10_000
+
+
+class StatisticsPanel:
+    """A row for the whole image, for each ROI and each mask.
+
+    Parameters
+    ----------
+    rois : callable
+        Returns the ROIs by name.
+    shapes : ShapeEditor
+        Has the masks.
+    masks : ipywidgets.DOMWidget
+        Buttons with which masks are drawn.
+    report : callable
+        Called with a line for the user.
+
+    Attributes
+    ----------
+    section : Section
+        What the notebook shows.
+    """
+
+    def __init__(
+        self,
+        rois: Callable[[], dict[str, Roi]],
+        shapes: ShapeEditor,
+        masks: ipywidgets.DOMWidget,
+        report: Callable[[str], None],
+    ) -> None:
+        self._rois, self._shapes, self._report = rois, shapes, report
+        self._kept: collections.deque[tuple[Any, ...]] = collections.deque(maxlen=KEPT)
+        self._measuring: threading.Thread | None = None
+        self._measured = -1  # index of the frame
+        self._source = ""
+        self._table = ipywidgets.HTML()
+        bar = ipywidgets.HBox(
+            [
+                button("save", "Save the numbers over time as CSV beside this notebook", self.save),
+                button("trash", "Clear the recorded values", self._kept.clear),
+                masks,
+            ]
+        )
+        self.section = Section([self._table, bar])
+
+    def draw_status(self, frame: Frame) -> None:
+        """Measure a frame on a thread of its own: a large one takes a while, and pictures would wait."""
+        busy = self._measuring is not None and self._measuring.is_alive()
+        if not self.section.opened or busy or not frame.data.size:
+            return
+        self._measuring = threading.Thread(
+            target=self._measure, args=(frame,), name="dmlink-statistics", daemon=True
+        )
+        self._measuring.start()
+
+    def save(self) -> None:
+        """Save what was measured since the table was opened."""
+        rows = list(self._kept)
+        names = "frame", "time (s)", "ROI", *Statistics._fields
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        stem = file_name(f"{self._source or 'view'}-statistics")
+        try:
+            with open_new(Path(f"{stem}_{i:03d}.csv") for i in range(1, MOST_FILES)) as file:
+                file.write(csv_file(columns))
+        except OSError as error:
+            self._report(str(error))
+        else:
+            self._report(f"Saved {file.name}")
+
+    def _measure(self, frame: Frame) -> None:
+        self._source = frame.source
+        found = {
+            name: statistics(values, frame.y, frame.x, frame.tags.get("exposure"))
+            for name, values in self._parts(frame)
+        }
+        if frame.index != self._measured:
+            self._measured = frame.index
+            self._kept.extend((frame.index, frame.time, name, *numbers) for name, numbers in found.items())
+        unit = next(iter(found.values())).area_unit
+        columns = {
+            "ROI": list(found),
+            "mean": [s.mean for s in found.values()],
+            "std": [s.std for s in found.values()],
+            "min": [s.minimum for s in found.values()],
+            "max": [s.maximum for s in found.values()],
+            "sum": [s.sum for s in found.values()],
+            f"area ({unit})": [s.area for s in found.values()],
+            "per s": [s.per_second for s in found.values()],
+        }
+        if all(s.per_second != s.per_second for s in found.values()):  # no exposure is known
+            del columns["per s"]
+        self._table.value = html_text.table(columns, f"frame {frame.index}", SEEN)
+
+    def _parts(self, frame: Frame) -> list[tuple[str, Any]]:
+        """Return the values of each part, by name."""
+        parts = [(WHOLE, frame.data)]
+        if frame.roi is None:
+            for name, roi in self._rois().items():
+                top, left, bottom, right = roi.clamped(frame.data.shape)
+                parts.append((name, frame.data[top:bottom, left:right]))
+        for shape in self._shapes.of(*KINDS):
+            inside = mask(shape.kind, shape.points, frame.data.shape[:2])
+            parts.append((f"{shape.kind} {shape.name}", frame.data[inside]))
+        return parts

@@ -1,0 +1,54 @@
+"""ToolButtons: the buttons of what can be drawn over an image; one is down at a time."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from dmlink_widgets.controls.toolbar import toggle
+
+if TYPE_CHECKING:
+    from dmlink_widgets.panels.shape_editor import ShapeEditor
+
+ICONS = {
+    "line": ("minus", "Draw a line; its profile is shown (l)"),
+    "ruler": ("arrows-h", "Measure a distance and its angle (d)"),
+    "ellipse": ("circle-o", "Draw an ellipse (e)"),
+    "ring": ("dot-circle-o", "Draw a ring from its middle (o)"),
+    "polygon": ("star-o", "Draw a polygon: click its corners, double-click at the end (p)"),
+}
+
+
+class ToolButtons:
+    """Toggles for each shape; each follows the tool that is in use.
+
+    Attributes
+    ----------
+    line, ruler : ipywidgets.ToggleButton
+        Those buttons.
+    masks : ipywidgets.HBox
+        The buttons of ellipse, ring and polygon.
+    """
+
+    def __init__(self, shapes: ShapeEditor) -> None:
+        self._shapes = shapes
+        self._buttons = {
+            kind: toggle(icon, tip, functools.partial(self._press, kind), f"dmlink-draw-{kind}")
+            for kind, (icon, tip) in ICONS.items()
+        }
+        self.line, self.ruler = self._buttons["line"], self._buttons["ruler"]
+        masks = [self._buttons[kind] for kind in ("ellipse", "ring", "polygon")]
+        self.masks = ipywidgets.HBox([ipywidgets.Label("masks"), *masks])
+        shapes.overlay.observe(self._follow, "tool")
+
+    def _press(self, kind: str, down: bool) -> None:
+        if down:
+            self._shapes.draw(kind)
+        elif self._shapes.overlay.tool == kind:
+            self._shapes.draw("")
+
+    def _follow(self, change: dict[str, Any]) -> None:
+        for kind, made in self._buttons.items():
+            made.value = kind == change["new"]

@@ -1,0 +1,47 @@
+"""EventPlot: what has happened last; the panel lists all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from dmlink_widgets.controls import html_text
+from dmlink_widgets.drawing import prints
+from dmlink_widgets.plots.plot import Plot, csv_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import PIL.Image
+
+    from dmlink.indm.results import Event
+
+NOTHING = "nothing has happened yet"
+
+
+class EventPlot(Plot):
+    """The last event; it stays until another one."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._texts: list[str] = []
+        self.widget = ipywidgets.HTML(html_text.preformatted(NOTHING))
+
+    def remember(self, time: float, result: Event) -> None:
+        """Keep an event."""
+        if result.happened:
+            self._times.append(time)
+            self._texts.append(result.text)
+
+    def draw(self, result: Any, *, small: bool, lossless: bool = False) -> None:  # noqa: ARG002 - it is small
+        """Show the last event."""
+        self.widget.value = html_text.preformatted(self._texts[-1] if self._texts else NOTHING)
+
+    def picture(self) -> PIL.Image.Image:
+        """Return the last event."""
+        return prints.text_figure([self._texts[-1] if self._texts else NOTHING])
+
+    def files(self) -> dict[str, Callable[[], bytes]]:
+        """Return the events as CSV."""
+        return {".csv": lambda: csv_file({"time (s)": self._times, "event": self._texts})}

@@ -1,0 +1,129 @@
+"""PlotGrid: a plot for each of several results, in columns of one width."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from dmlink.recordings.writing.file_names import FileNames
+from dmlink_widgets import widget_tree
+from dmlink_widgets.controls import html_text
+from dmlink_widgets.drawing import prints
+from dmlink_widgets.drawing.image_figure import on_screen
+from dmlink_widgets.drawing.ranges import MARGIN, PLOT_SIZE
+from dmlink_widgets.plots.image import SIZE
+from dmlink_widgets.plots.plot import Plot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import PIL.Image
+
+    from dmlink.indm.results import Several
+
+
+class PlotGrid(Plot):
+    """Plots in as many columns as the page has room for.
+
+    Parameters
+    ----------
+    plot_for : callable
+        Returns a new plot for a single result.
+
+    Attributes
+    ----------
+    plots : dict of str to Plot
+        The plots that are shown, by the name of their result.
+    """
+
+    def __init__(self, plot_for: Callable[[Any], Plot]) -> None:
+        self._plot_for = plot_for
+        self.plots: dict[str, Plot] = {}
+        self._made: dict[tuple[str, str], Plot] = {}  # by name and kind
+        self._titles: dict[str, ipywidgets.HTML] = {}
+        self._lock = threading.Lock()
+        self.widget = ipywidgets.GridBox(layout={"grid_gap": "8px 16px"})
+
+    def remember(self, time: float, result: Several) -> None:
+        """Let each plot remember its result."""
+        self._arrange(result)
+        for name, single in result.results.items():
+            self.plots[name].remember(time, single)
+
+    def mark(self, time: float) -> None:
+        """Let each plot mark that something has happened."""
+        for plot in list(self.plots.values()):
+            plot.mark(time)
+
+    def draw(self, result: Several, *, small: bool, lossless: bool = False) -> None:
+        """Draw each plot; one whose result is missing this time stays as it is, and says so."""
+        self._arrange(result)
+        for name, title in list(self._titles.items()):
+            title.value = html_text.subtitle(name if name in result.results else f"{name} (an earlier frame)")
+        for name, single in result.results.items():
+            self.plots[name].draw(single, small=small, lossless=lossless)
+
+    def draw_status(self) -> None:
+        """Bring the numbers and texts of each plot up to date."""
+        for plot in list(self.plots.values()):
+            plot.draw_status()
+
+    def picture(self) -> PIL.Image.Image:
+        """Return all plots, in two columns."""
+        plots = [prints.below([prints.text_figure([n]), p.picture()]) for n, p in list(self.plots.items())]
+        return prints.below([prints.beside(plots[i : i + 2]) for i in range(0, len(plots), 2)])
+
+    def files(self) -> dict[str, Callable[[], bytes]]:
+        """Return the files of each plot, with the name of its result."""
+        names, files = FileNames(), {}
+        for name, plot in self.plots.items():
+            stem = names.take(name)
+            files.update({f"-{stem}{end}": make for end, make in plot.files().items()})
+        return files
+
+    def close(self) -> None:
+        """Close its widgets, also those of plots that are not shown now."""
+        with self._lock:
+            super().close()
+            self._close_plots()
+
+    def _arrange(self, result: Several) -> None:
+        """Make missing plots, and show those of the present kinds; called on two threads."""
+        with self._lock:
+            before = dict(self.plots)
+            for name, single in result.results.items():
+                key = name, single.kind
+                self.plots[name] = self._made.get(key) or self._plot_for(single)
+                self._made[key] = self.plots[name]
+            if self.widget.comm is None:  # closed meanwhile
+                self._close_plots()
+            elif self.plots != before:
+                self._show(result)
+
+    def _close_plots(self) -> None:
+        for plot in self._made.values():
+            plot.close()
+
+    def _show(self, result: Several) -> None:
+        width = max(_width(single) for single in result.results.values())
+        columns = f"repeat(auto-fill, minmax(min(100%, {width}px), max-content))"
+        self.widget.layout.grid_template_columns = columns
+        before = self.widget.children
+        self._titles = {name: ipywidgets.HTML(html_text.subtitle(name)) for name in self.plots}
+        self.widget.children = [
+            ipywidgets.VBox([self._titles[name], plot.widget]) for name, plot in self.plots.items()
+        ]
+        for box in before:
+            title, _ = box.children
+            box.children = ()
+            widget_tree.close(box, title)
+
+
+def _width(result: Any) -> int:
+    """Return how wide a result is on the screen, in px."""
+    image = getattr(result, "image", result)
+    if image.kind != "image":
+        return PLOT_SIZE[0]
+    return on_screen(SIZE, *image.values.shape[:2])[1] + MARGIN["left"] + MARGIN["right"]

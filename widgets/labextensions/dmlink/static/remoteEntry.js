@@ -1,0 +1,145 @@
+// JupyterLab's part of dmlink: the pictures in a notebook, and panels in a pane beside it. Written as JupyterLab loads it:
+// there is no build step.
+//
+// An output of dmlink is a widget and a PNG. This puts a new PNG into it whenever the notebook is saved, or the kernel
+// sends one, and shows it where there is no widget: no kernel, another kernel, or a closed panel.
+(() => {
+  const VIEW = "application/vnd.jupyter.widget-view+json";
+  const PNG = "image/png";
+  const ENDED = ["dead", "terminating", "restarting", "autorestarting"];
+  const PATIENCE_MS = 4000; // a kernel that is busy answers late, and the notebook has to be saved
+
+  // By the id of a panel's model: asks the kernel for its picture. kept_picture.js adds to it.
+  const panels = (globalThis[Symbol.for("dmlink.pictures")] ??= new Map());
+
+  const outputs = function* (context) {
+    for (const cell of context.model.cells) {
+      if (cell.type !== "code") continue;
+      for (let i = 0; i < cell.outputs.length; i++) {
+        const output = cell.outputs.get(i);
+        const id = output.data[VIEW]?.model_id;
+        if (id && output.data[PNG]) yield [id, output];
+      }
+    }
+  };
+
+  const keep = (context, id, picture) => {
+    for (const [shown, output] of outputs(context)) {
+      if (shown === id && output.data[PNG] !== picture[PNG]) output.setData({ data: { ...output.data, ...picture } });
+    }
+  };
+
+  const keepAll = async (context) => {
+    const ids = new Set([...outputs(context)].map(([id]) => id));
+    const asked = [...ids].filter((id) => panels.has(id));
+    const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+    const answers = asked.map(async (id) => {
+      const picture = await Promise.race([panels.get(id)(), late]);
+      if (picture) keep(context, id, picture);
+    });
+    await Promise.allSettled(answers);
+  };
+
+  const shown = (model) => {
+    const box = document.createElement("div");
+    box.className = "dmlink-kept";
+    const image = box.appendChild(document.createElement("img"));
+    image.src = `data:${PNG};base64,${model.data[PNG]}`;
+    image.alt = String(model.data["text/plain"] ?? "");
+    Object.assign(image.style, { display: "block", maxWidth: "100%" });
+    const note = box.appendChild(document.createElement("div"));
+    note.textContent = "Kept picture. Run the cell to see it live.";
+    Object.assign(note.style, { font: "12px/20px sans-serif", color: "var(--jp-ui-font-color2)" });
+    return box;
+  };
+
+  // ipywidgets' renderer says "Loading widget..." or "model not found" where it has no widget: there the picture stands.
+  const withPicture = (renderer) => {
+    const render = renderer.renderModel.bind(renderer);
+    let now = null; // the output
+    const look = () => {
+      if (!now || renderer.isDisposed || renderer.widgets.length || renderer.node.querySelector(".dmlink-kept")) return;
+      renderer.node.replaceChildren(shown(now));
+      renderer.removeClass("jupyter-widgets"); // an error of ipywidgets, in a frame
+      renderer.show();
+    };
+    renderer.renderModel = async (model) => {
+      const id = model.data[VIEW].model_id;
+      const again = now && id === now.data[VIEW].model_id && renderer.widgets.length;
+      now = model.data[PNG] ? model : null;
+      if (again) return; // only the picture is new
+      if (now) new MutationObserver(look).observe(renderer.node, { childList: true });
+      if (!now || id) await render(model);
+      look();
+    };
+    return renderer;
+  };
+
+  // A panel in a pane beside its notebook. The output keeps its place and says where the panel is; what is shown there is a
+  // second view of the same widget.
+  const docked = new Map(); // the pane by the id of the panel's model
+  const dock = (app, notebook, { id, title, panel }) => {
+    if (docked.has(id)) return app.shell.activateById(docked.get(id).id);
+    const pane = notebook.content.rendermime.createRenderer(VIEW);
+    pane.id = `dmlink-${id}`;
+    Object.assign(pane.title, { label: title, closable: true, caption: `${title}, of ${notebook.title.label}` });
+    pane.addClass("dmlink-pane");
+    Object.assign(pane.node.style, { overflow: "auto", padding: "4px 12px", background: "var(--jp-layout-color1)" });
+    pane.renderModel({ data: { [VIEW]: { version_major: 2, version_minor: 0, model_id: id } }, metadata: {}, trusted: true });
+    const place = panel.parentElement;
+    const note = document.createElement("button");
+    note.className = "dmlink-undock";
+    note.textContent = `${title} is shown beside the notebook. Bring it back`;
+    Object.assign(note.style, { font: "13px/24px sans-serif", padding: "0 10px", margin: "4px 0", cursor: "pointer" });
+    note.onclick = () => pane.dispose();
+    panel.style.display = "none";
+    place.append(note);
+    docked.set(id, pane);
+    const closed = () => {
+      docked.delete(id);
+      note.remove();
+      panel.style.display = "";
+    };
+    pane.disposed.connect(closed);
+    notebook.disposed.connect(() => pane.dispose());
+    app.shell.add(pane, "main", { mode: "split-right", ref: notebook.id });
+  };
+
+  const plugin = {
+    id: "dmlink:pictures",
+    autoStart: true,
+    activate: (app) => {
+      if (app.name === "JupyterLab") globalThis[Symbol.for("dmlink.docks")] = true; // Notebook 7 has one pane only
+      app.docRegistry.addWidgetExtension("Notebook", {
+        createNew: (notebook, context) => {
+          const { node, content: { rendermime } } = notebook;
+          const create = rendermime.createRenderer.bind(rendermime);
+          rendermime.createRenderer = (type) => (type === VIEW ? withPicture(create(type)) : create(type));
+          const save = context.save.bind(context);
+          context.save = async (...options) => {
+            await keepAll(context);
+            return save(...options);
+          };
+          const sent = ({ detail: { id, picture } }) => keep(context, id, picture);
+          document.addEventListener("dmlink-picture", sent);
+          const asked = ({ detail }) => node.contains(detail.panel) && dock(app, notebook, detail);
+          document.addEventListener("dmlink-dock", asked);
+          context.disposed.connect(() => {
+            document.removeEventListener("dmlink-picture", sent);
+            document.removeEventListener("dmlink-dock", asked);
+          });
+          // ipywidgets marks its views when a kernel restarts, but not when it ends
+          context.sessionContext.statusChanged.connect((_, status) => {
+            if (!ENDED.includes(status)) return;
+            for (const panel of node.querySelectorAll(".dmlink-panel")) panel.classList.add("jupyter-widgets-disconnected");
+          });
+        },
+      });
+    },
+  };
+
+  (window._JUPYTERLAB ??= {}).dmlink = {
+    init: () => {},
+    get: async () => () => ({ __esModule: true, default: plugin }),
+  };
+})();
