@@ -1,10 +1,61 @@
-"""What all tests need: a home that is not the user's, and IPythons that leave nothing behind."""
+"""What all tests need: a home that is not the user's, IPythons that leave nothing behind; which tests run."""
 
+import collections
 import sys
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from representatives import representatives
 from traitlets.config import Config
+from xdist.scheduler import LoadScopeScheduling
+
+#: What takes longest begins first, in this order: then no process ends long after the others.
+BROWSER = "tests/pages/test_browser"  # one file and the next
+LONGEST = (BROWSER, "tests/pages", "tests/project/test_docs.py")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--exhaustive", action="store_true", help="run every combination, not only representatives"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Put the longest files first, and leave out what is marked `exhaustive` unless it is asked for."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(beginning) for beginning in LONGEST])
+    if not config.getoption("exhaustive"):
+        left_out = unrepresentative(items)
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests run in one process, and those of all pages in one: there they share a browser."""
+
+    def _split_scope(self, nodeid):
+        file = nodeid.partition("::")[0]
+        return BROWSER if file.startswith(BROWSER) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Give out files in the order in which they were collected."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def unrepresentative(items):
+    """Return those that are marked `exhaustive`; of those with `cover=`, all but the representatives."""
+    left_out, products = set(), collections.defaultdict(list)
+    for item in items:
+        for mark in item.iter_markers("exhaustive"):
+            if cover := mark.kwargs.get("cover"):
+                products[item.path, item.originalname, cover].append(item)
+            else:
+                left_out.add(item)
+    for (*_, cover), product in products.items():
+        kept = representatives([item.callspec.params for item in product], cover)
+        left_out |= {item for i, item in enumerate(product) if i not in kept}
+    return left_out
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,7 +33,7 @@ KILOBYTES_64 = 1 << 16
     ],
     ids=["1x1", "nan", "inf", "constant", "1e9 counts", "bool", "complex", "8192"],
 )
-def test_any_pixels_have_a_small_thumbnail(pixels):
+def test_any_pixels_have_a_thumbnail(pixels):
     picture = PIL.Image.open(io.BytesIO(thumbnail(pixels)))
     assert max(picture.size) <= THUMBNAIL
     html = Frame(pixels, source=NASTY, x=Axis(0.0, 0.5, NASTY))._repr_html_()
@@ -41,11 +41,11 @@ def test_any_pixels_have_a_small_thumbnail(pixels):
     assert "<img src=x" not in html
 
 
-def test_frame_without_pixels_is_shown_without_a_thumbnail():
+def test_empty_frame_has_no_thumbnail():
     assert "<img" not in Frame(np.zeros((0, 5)))._repr_html_()
 
 
-def test_link_cell_and_recording_show_what_they_are_but_no_token(tmp_path):
+def test_summary_hides_the_token(tmp_path):
     with linked() as (dm, link):
         until(link, lambda: link.newest)
         token = dm.endpoint.split("token=")[1]
@@ -63,7 +63,7 @@ def test_link_cell_and_recording_show_what_they_are_but_no_token(tmp_path):
     assert "0.5 nm" in recording._repr_html_()
 
 
-def test_dmlink_itself_imports_no_widgets():
+def test_dmlink_imports_no_widgets():
     code = "import sys, dmlink; print([m for m in ('ipywidgets', 'bqplot', 'anywidget') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

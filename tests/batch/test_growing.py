@@ -1,0 +1,111 @@
+"""Processing while a recording is written: it ends with the results of the finished one."""
+
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from growing_writer import command, frame, path_of
+
+import dmlink
+from dmlink.batch import process, process_growing, processing, workers
+from dmlink.cli import main
+
+FRAMES = 30
+
+
+@pytest.fixture(scope="module")
+def client():
+    with workers.local(2) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(processing, "BLOCK_FRAMES", 8)
+
+
+def same(one, other):
+    """Check that two folders of results are the same, row for row and pixel for pixel."""
+    names = sorted(path.name for path in one.iterdir())
+    assert names == sorted(path.name for path in other.iterdir())
+    for name in names:
+        if name.endswith(".csv"):
+            assert (one / name).read_text() == (other / name).read_text()
+        if name.endswith(".zarr"):
+            with dmlink.open(one / name) as here, dmlink.open(other / name) as there:
+                np.testing.assert_array_equal(np.asarray(here), np.asarray(there))
+                assert (here.times.tolist(), here.x) == (there.times.tolist(), there.x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("raw", "{'mean': float(frame.mean()), 'corner': frame[:8, :8] * 1.0}"),
+        ("tiff", "state['sum'] = state.get('sum', 0) + int(frame.sum())\nstate['sum']"),
+        ("tree", "frame.mean() + info.time"),
+    ],
+)
+def test_it_equals_the_finished_recording(kind, text, tmp_path, client):
+    (tmp_path / "set").mkdir()
+    path = path_of(kind, tmp_path / "set")
+    cell = dmlink.LiveCell(text, name="cell")
+    writer = subprocess.Popen(command(kind, tmp_path / "set", 3, FRAMES), stdout=subprocess.DEVNULL)
+    while not any((tmp_path / "set").iterdir()):
+        assert writer.poll() is None
+        time.sleep(0.01)
+    followed = process_growing(path, cell, tmp_path / "followed", client, idle=10.0, progress=False)
+    assert writer.wait(120) == 0
+    same(followed, process(path, cell, tmp_path / "afterwards", client, progress=False))
+
+
+def test_interruption_can_be_continued(tmp_path, client, monkeypatch):
+    folder, out = tmp_path / "set", tmp_path / "out"
+    folder.mkdir()
+    for i in range(20):
+        tifffile.imwrite(folder / f"{i}.tif", frame(i), photometric="minisblack")
+    cell = dmlink.LiveCell("float(frame.mean())", name="mean")
+    blocks = []
+    whole = processing.run_blocks
+
+    def cut(job, file, workers, bar, todo):
+        blocks.append([frames.start for frames in todo])
+        whole(job, file, workers, bar, todo[:1])
+        if len(blocks) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("dmlink.batch.growing.run_blocks", cut)
+    with pytest.raises(KeyboardInterrupt):
+        process_growing(folder, cell, out, client, idle=2.0, progress=False)
+    process_growing(folder, cell, out, client, idle=2.0, progress=False)
+    assert blocks == [[0, 8], [8]]
+    same(out, process(folder, cell, tmp_path / "other", client, progress=False))
+    with pytest.raises(FileExistsError, match="complete"):
+        process_growing(folder, cell, out, client, idle=2.0, progress=False)
+
+
+def test_another_job_is_refused(tmp_path, client):
+    tifffile.imwrite(tmp_path / "0.tif", frame(0))
+    (tmp_path / "out").mkdir()
+    cell = dmlink.LiveCell("float(frame.mean())")
+    with pytest.raises(FileExistsError, match="another job"):
+        process_growing(tmp_path, cell, tmp_path / "out", client, progress=False)
+
+
+def test_the_command_follows(tmp_path, capsys):
+    folder = tmp_path / "set"
+    (tmp_path / "cell.py").write_text("float(frame.mean())")
+
+    def write():
+        folder.mkdir()
+        for i in range(3):
+            tifffile.imwrite(folder / f"{i}.tif", frame(i), photometric="minisblack")
+
+    timer = threading.Timer(0.5, write)
+    timer.start()
+    words = ["process", str(folder), str(tmp_path / "cell.py"), "-o", str(tmp_path / "out")]
+    assert main([*words, "--follow", "--idle", "15"]) == 0
+    assert "cell.csv" in capsys.readouterr().out
+    assert len((tmp_path / "out" / "cell.csv").read_text().splitlines()) == 4

@@ -1,0 +1,363 @@
+"""What clips promise: the seconds around each event, every frame once and as it was, within a budget."""
+
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from disks import small_disk
+from growing_writer import until as wait_for
+from microscopes import PATIENCE, Noise, leaving_no_blocks, linked, until
+
+import dmlink
+from dmlink.cell import clips as clipping
+from dmlink.cell.clip_budget import ClipBudget, budget_of
+from dmlink.cell.clips import Clips
+from dmlink.frame import Frame
+from dmlink.indm.results import Scalar
+from dmlink.link.delivery import Delivery
+from dmlink.link.endpoint import Endpoint
+from dmlink.link.lookback import Lookback
+from dmlink.link.status import Status
+from dmlink.recordings.writing import frame_writer as clip_disk
+from dmlink.recordings.writing.recorder import recorder_of
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(monkeypatch, tmp_path):
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path / "home"))
+    with leaving_no_blocks(monkeypatch):
+        yield
+
+
+class Watched:
+    """A lossless link, with clips of a cell that gives the mean of each frame."""
+
+    def __init__(self, link, folder, before=0.2, after=0.1, memory=1_000_000_000):
+        lookback = link.lookback(clipping.seconds(before, after), memory)
+        self.clips = Clips(lookback, folder, "mean", before, after, lambda: recorder_of(link))
+        self.frames = []
+        self._link = link
+
+    def take(self, n, *events):
+        """Take `n` frames; in the last one these events happen."""
+        for i in range(n):
+            frame = self._link.next(60)
+            self.frames.append(frame)
+            result = Scalar(frame.data.mean())
+            self.clips.add(frame, result, "the program", events if i == n - 1 else ())
+        return frame
+
+    def take_until(self, condition):
+        end = time.monotonic() + PATIENCE
+        while not (value := condition()):
+            assert time.monotonic() < end, (
+                f"not within {PATIENCE} s: {self.clips.finished} {self.clips.reason}"
+            )
+            self.take(1)
+        return value
+
+
+@pytest.fixture
+def watched(tmp_path):
+    with linked(Noise(), mode="lossless") as (_, link):
+        watched = Watched(link, tmp_path / "clips")
+        yield watched
+        watched.clips.close()
+
+
+def indices(path):
+    with dmlink.open(path) as clip:
+        return [frame.tags["source_index"] for frame in clip]
+
+
+def between(frames, begin, end):
+    return [frame.index for frame in frames if begin <= frame.time <= end]
+
+
+def test_clip_has_the_seconds_around(watched, tmp_path):
+    watched.take(50)
+    event = watched.take(1, "it nucleates")
+    watched.take_until(lambda: watched.clips.finished)
+    (path,) = watched.clips.finished
+    assert path == tmp_path / "clips" / f"mean {event.index}.ome.zarr"
+    assert indices(path) == between(watched.frames, event.time - 0.2, event.time + 0.1)
+    with dmlink.open(path) as clip:
+        for frame in clip:
+            (source,) = [one for one in watched.frames if one.index == frame.tags["source_index"]]
+            assert (frame.data == source.data).all()
+    lines = (path / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"frame": event.index, "time": event.time, "text": "it nucleates"}
+    ]
+    assert (path / "cells" / "mean" / "program.py").read_text() == "the program"
+    table = np.genfromtxt(path / "cells" / "mean" / "result.csv", delimiter=",", names=True)
+    assert table["frame"].tolist() == indices(path)
+    assert watched.clips.reason == ""
+
+
+def test_overlapping_clips_are_one(tmp_path):
+    with linked(Noise(), mode="lossless") as (_, link):
+        watched = Watched(link, tmp_path / "clips", before=60)
+        watched.take(30)
+        first = watched.take(1, "one")
+        watched.take_until(lambda: watched.frames[-1].time > first.time + 0.2)
+        second = watched.take(1, "two")  # its clip begins before the end of the first one's
+        watched.take_until(lambda: watched.frames[-1].time > second.time + 0.1)
+        watched.clips.close()
+        (path,) = watched.clips.finished
+        assert indices(path) == between(watched.frames, first.time - 60, second.time + 0.1)
+        assert len((path / "events.jsonl").read_text().splitlines()) == 2
+
+
+def test_later_event_has_its_own_clip(watched):
+    watched.take(30)
+    first = watched.take(1, "one")
+    watched.take_until(lambda: watched.frames[-1].time > first.time + 0.6)
+    second = watched.take(1, "two")
+    watched.take_until(lambda: len(watched.clips.finished) == 2)
+    assert not set(indices(watched.clips.finished[0])) & set(indices(watched.clips.finished[1]))
+    assert watched.clips.finished[1].name == f"mean {second.index}.ome.zarr"
+
+
+def test_event_on_every_frame_is_one_clip(watched):
+    for _ in range(60):
+        watched.take(1, "again", "and again")
+    watched.clips.close()
+    (path,) = watched.clips.finished
+    assert indices(path)[:60] == [frame.index for frame in watched.frames]
+    assert len((path / "events.jsonl").read_text().splitlines()) == 120
+
+
+def test_used_up_budget_ends_clips(tmp_path):
+    with linked(Noise(), mode="lossless") as (_, link):
+        budget_of(tmp_path / "clips").total = 60_000
+        watched = Watched(link, tmp_path / "clips", after=1000)
+        watched.take(20)
+        watched.take(1, "one")
+        watched.take_until(lambda: watched.clips.reason)
+        assert "have used up their space on disk" in watched.clips.reason
+        watched.take(1, "two")
+        watched.clips.close()
+        (path,) = watched.clips.finished
+        assert indices(path)
+        pixels = sum(file.stat().st_size for file in (path / "0" / "c").rglob("*") if file.is_file())
+        assert pixels <= 60_000 + watched.frames[0].data.nbytes
+        again = Watched(link, tmp_path / "clips")
+        again.take(1, "three")
+        again.clips.close()
+        assert again.clips.finished == ()
+        assert "no clip was begun" in again.clips.reason
+
+
+def test_names_do_not_collide(tmp_path):
+    with linked(Noise(), mode="lossless") as (_, link):
+        one, two = (Watched(link, tmp_path / "clips") for _ in range(2))
+        frame = one.take(1, "one")
+        two.clips.add(frame, None, "the program", ["two"])
+        one.clips.close()
+        two.clips.close()
+        names = [watched.clips.finished[0].name for watched in (one, two)]
+        assert sorted(names) == [f"mean {frame.index}'.ome.zarr", f"mean {frame.index}.ome.zarr"]
+
+
+def test_unwritable_folder_is_reported(tmp_path):
+    (tmp_path / "clips").write_text("a file")
+    with linked(Noise(), mode="lossless") as (_, link):
+        watched = Watched(link, tmp_path / "clips")
+        watched.take(1, "one")
+        until(link, lambda: watched.clips.reason)
+        watched.clips.close()
+        assert "Writing failed" in watched.clips.reason
+
+
+def test_ten_thousand_events_a_second(watched):
+    watched.take(20)
+    frame = watched.take(1, *(f"{i}" for i in range(10_000)))
+    watched.take_until(lambda: watched.clips.finished)
+    (path,) = watched.clips.finished
+    lines = [json.loads(line) for line in (path / "events.jsonl").read_text().splitlines()]
+    assert [(line["frame"], line["text"]) for line in lines] == [(frame.index, f"{i}") for i in range(10_000)]
+    assert indices(path) == between(watched.frames, frame.time - 0.2, frame.time + 0.1)
+
+
+def test_full_disk_keeps_written_frames(tmp_path):
+    with (
+        small_disk(tmp_path / "disk", f"{clip_disk.RESERVE + 200_000}") as disk,
+        linked(Noise(), mode="lossless") as (_, link),
+    ):
+        watched = Watched(link, disk / "clips", before=0.2, after=1000)
+        watched.take(20)
+        watched.take(1, "it")
+        watched.take_until(lambda: watched.clips.reason)
+        assert re.search(r"disk is (nearly )?full.*mean \d+.ome.zarr has \d+ frames", watched.clips.reason)
+        (path,) = watched.clips.finished
+        assert indices(path) == [frame.index for frame in watched.frames if frame.index in set(indices(path))]
+        watched.clips.close()
+
+
+def test_memory_below_one_frame_says_so(tmp_path):
+    with linked(Noise(), mode="lossless") as (_, link):
+        watched = Watched(link, tmp_path / "clips", memory=5000)
+        watched.take(10)
+        watched.take(1, "it")
+        watched.take_until(lambda: watched.clips.finished)
+        watched.clips.close()
+        assert "A frame takes 0.01" in watched.clips.reason
+
+
+def test_new_shape_ends_clip(tmp_path):
+    with linked(Noise(8, (64, 64)), mode="lossless") as (dm, link):
+        watched = Watched(link, tmp_path / "clips", before=0.2, after=1000)
+        watched.take(20)
+        before = watched.take(1, "it")
+        watched.take_until(lambda: watched.clips.writing and watched.clips.writing[1] > 25)
+        dm.restart_view(binning=2)
+        watched.take_until(lambda: watched.frames[-1].data.shape != (64, 64))
+        watched.take_until(lambda: watched.clips.finished)
+        assert re.search(r"view changed from Gold.* to .*; mean .* has \d+ frames", watched.clips.reason)
+        watched.take(3, "another")
+        watched.clips.close()
+        assert len(watched.clips.finished) == 2
+        taken = {frame.index: frame.data for frame in watched.frames}
+        for path, shape in zip(watched.clips.finished, [(64, 64), (32, 32)], strict=True):
+            with dmlink.open(path) as clip:
+                assert clip.shape[1:] == shape
+                came = [frame for frame in clip if frame.tags["source_index"] in taken]
+                assert came
+                assert all((frame.data == taken[frame.tags["source_index"]]).all() for frame in came)
+        assert before.index in indices(watched.clips.finished[0])
+
+
+def test_new_name_ends_clip(tmp_path):
+    delivery = Delivery(Status(Endpoint("127.0.0.1", 1, "t")), lossless=True)
+    clips = Clips(Lookback(delivery, 60, 10**8), tmp_path / "clips", "mean", 60, 60)
+    for i, name in enumerate(["Gold"] * 5 + ["Silver"] * 5):
+        frame = Frame(np.full((8, 8), i, np.uint8), i, 0.1 * i, source=name)
+        delivery.put(frame, 0.001)
+        clips.add(frame, None, "the program", ["it"] if i in (3, 8) else [])
+        if i == 4:
+            wait_for(lambda: clips.writing and clips.writing[1] == 5)
+    clips.close()
+    gold, silver = clips.finished
+    assert (indices(gold), indices(silver)) == ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9])
+    assert "The view changed from Gold (8 x 8 uint8) to Silver (8 x 8 uint8); mean 3" in clips.reason
+
+
+def recorded(link, folder):
+    """Record, and wait until there is something."""
+    recorder = link.record(folder / "all")
+    until(link, lambda: recorder.frames > 5)
+    return recorder
+
+
+def test_clip_of_a_running_recording_is_a_reference(watched, tmp_path):
+    with recorded(watched._link, tmp_path) as recorder:
+        watched.take_until(lambda: watched.frames and watched.frames[-1].time - 0.2 > recorder.times[0])
+        first = watched.take(1, "one")
+        watched.take(3)
+        second = watched.take(1, "two")
+        watched.take_until(lambda: watched.clips.finished)
+    (path,) = watched.clips.finished
+    assert path.name == f"mean {first.index}.clip"
+    assert indices(path) == between(watched.frames, first.time - 0.2, second.time + 0.1)
+    assert not [file for file in path.rglob("*") if file.suffix == ".zarr"]
+    with dmlink.open(path) as clip:
+        for frame in clip:
+            (source,) = [one for one in watched.frames if one.index == frame.tags["source_index"]]
+            assert (frame.data == source.data).all()
+        again = pickle.loads(pickle.dumps(clip))  # noqa: S301 - ours
+        assert np.array_equal(np.asarray(again), np.asarray(clip))
+    assert len((path / "events.jsonl").read_text().splitlines()) == 2
+    assert (path / "cells" / "mean" / "result.csv").is_file()
+    (tmp_path / "moved").mkdir()
+    for one in (tmp_path / "clips", recorder.path):
+        one.rename(tmp_path / "moved" / one.name)
+    moved = tmp_path / "moved" / "clips" / path.name
+    assert len(dmlink.open(moved)) == len(again)
+    (tmp_path / "moved" / recorder.path.name).rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="which is missing; put that recording back"):
+        dmlink.open(moved)
+
+
+def test_recording_that_ends_leaves_the_rest_to_a_clip(tmp_path):
+    with linked(Noise(), mode="lossless") as (_, link):
+        watched = Watched(link, tmp_path / "clips", before=0.2, after=1.0)
+        recorder = recorded(link, tmp_path)
+        watched.take_until(lambda: watched.frames and watched.frames[-1].time - 0.2 > recorder.times[0])
+        event = watched.take(1, "it")
+        watched.take(10)
+        until(link, lambda: watched.clips.writing)
+        recorder.stop()
+        watched.take_until(lambda: len(watched.clips.finished) == 2)
+        watched.clips.close()
+        one, rest = watched.clips.finished
+        assert (one.suffix, rest.suffix) == (".clip", ".zarr")
+        assert indices(one) + indices(rest) == between(watched.frames, event.time - 0.2, event.time + 1.0)
+
+
+def test_recording_that_began_later_is_not_referred_to(tmp_path):
+    with linked(Noise(), mode="lossless") as (_, link):
+        watched = Watched(link, tmp_path / "clips", before=60)
+        watched.take(20)
+        with recorded(link, tmp_path):
+            watched.take(20)
+            event = watched.take(1, "it")
+            watched.take_until(lambda: watched.frames[-1].time > event.time + 0.1)
+            watched.clips.close()
+        (path,) = watched.clips.finished
+        assert path.suffix == ".zarr"
+        assert indices(path) == between(watched.frames, 0, event.time + 0.1)
+
+
+def test_budget_is_the_folders(tmp_path):
+    one, two = budget_of(tmp_path / "clips"), budget_of(tmp_path / "clips")
+    assert one is two
+    assert one.total == 10_000_000_000
+    one.total = 5e6
+    (tmp_path / "clips" / "a").write_bytes(bytes(1000))
+    assert ClipBudget(tmp_path / "clips").total == 5_000_000
+    assert ClipBudget(tmp_path / "clips").used >= 1000
+    with pytest.raises(ValueError, match="may use 0 or more bytes"):
+        one.total = float("nan")
+    (tmp_path / "clips" / "budget.json").write_text("[")
+    assert ClipBudget(tmp_path / "clips").total == 10_000_000_000
+
+
+KILLED = """
+import sys
+import dmlink
+from dmlink.cell.clip_budget import ClipBudget, budget_of
+from dmlink.cell.clips import Clips
+from dmlink.indm.results import Scalar
+link = dmlink.connect(sys.argv[1], mode="lossless")
+clips = Clips(link.lookback(1000), __import__("pathlib").Path(sys.argv[2]), "mean", 1000, 1000)
+for i, frame in enumerate(link):
+    clips.add(frame, Scalar(frame.data.mean()), "the program", ["it"] if i == 10 else [])
+    if clips._clip:
+        print(clips._clip.frames, flush=True)
+"""
+
+
+def test_killed_kernel_keeps_written_frames(tmp_path):
+    recording = Noise()
+    with linked(recording) as (dm, _):
+        command = [sys.executable, "-c", KILLED, dm.endpoint, str(tmp_path / "clips")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            written = 0
+            while written < 30:
+                written = int(process.stdout.readline())
+            os.kill(process.pid, signal.SIGKILL)
+            rest = process.stdout.read().split()
+        written = int(rest[-1]) if rest else written
+    (path,) = (tmp_path / "clips").iterdir()
+    with dmlink.open(path) as clip:
+        assert len(clip) >= written
+        for frame in clip:
+            assert (recording.stack == frame.data).all(axis=(1, 2)).any()

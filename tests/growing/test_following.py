@@ -1,0 +1,356 @@
+"""Following: a growing recording, every frame once, in order, as it is once it is finished."""
+
+import json
+import os
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from growing_writer import KINDS, command, frame, path_of, until
+
+import dmlink
+from dmlink import recordings
+from dmlink.growing import growth, layout, raw_parts
+from dmlink.simulator.dm.gatan_files import write_dm4, write_in_situ_raw
+
+FRAMES = 20
+EXPOSURE = "Acquisition:Parameters:High Level:Exposure (s)"
+COUNT = "In-situ:Recorded:# Frames"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up what cannot be read after less time."""
+    monkeypatch.setattr(growth, "GIVE_UP_SECONDS", 2.0)
+    monkeypatch.setattr(growth, "TRY_SECONDS", 1.0)
+
+
+def tiff(path, pixels):
+    """Write a TIFF file that appears as a whole."""
+    part = path.with_suffix(".part")
+    tifffile.imwrite(part, pixels, photometric="minisblack")
+    part.rename(path)
+
+
+def take(source, n, timeout=60):
+    return [source.next(timeout) for _ in range(n)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_frame_comes_once(kind, tmp_path, impatient):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    path = path_of(kind, folder)
+    writer = subprocess.Popen(command(kind, folder, 1, FRAMES), stdout=subprocess.PIPE, text=True)
+    with dmlink.follow(path, idle=None) as source:
+        told = json.loads(writer.communicate(timeout=120)[0])
+        wanted = [i for i in range(FRAMES) if i not in told["spoilt"]]
+        source.idle = 3.0
+        got = list(source)
+    assert [f.index for f in got] == wanted, told
+    assert sorted(source.bad) == told["spoilt"]
+    for f in got:
+        np.testing.assert_array_equal(f.data, frame(f.index), f"frame {f.index}, {told}")
+    with recordings.open(path) as finished:
+        assert len(finished) == FRAMES
+        for f in got:
+            same = finished[f.index]
+            assert (f.y, f.x, f.source, f.tags) == (same.y, same.x, same.source, same.tags)
+            assert kind == "tree" or f.time == pytest.approx(same.time)
+
+
+def test_the_path_may_not_be_there(tmp_path):
+    folder = tmp_path / "later"
+    with dmlink.follow(folder) as source:
+        with pytest.raises(TimeoutError, match="waiting"):
+            source.next(0.2)
+        assert "nothing at" in source.reason
+        folder.mkdir()
+        until(lambda: "yet that tells" in source.reason)
+        tiff(folder / "0.tif", frame(0))
+        assert source.next(30).index == 0
+
+
+def test_a_header_may_come_last(tmp_path):
+    (tmp_path / "a.raw").write_bytes(frame(0).tobytes() + frame(1).tobytes())
+    with dmlink.follow(tmp_path) as source:
+        with pytest.raises(TimeoutError):
+            source.next(0.3)
+        write_dm4(tmp_path / "a.dm4", frame(0), tags={COUNT: 2})
+        got = [f.data for f in source]
+        assert len(got) == 2
+        assert source.finished
+        np.testing.assert_array_equal(got[1], frame(1))
+
+
+def test_a_stale_header_hides_nothing(tmp_path):
+    write_in_situ_raw(tmp_path / "a.dm4", np.stack([frame(i) for i in range(4)]), exposure=0.1)
+    with dmlink.follow(tmp_path / "a.dm4") as source:
+        take(source, 4)
+        with (tmp_path / "a.raw").open("ab") as file:
+            file.write(frame(4).tobytes())
+        until(lambda: source.written == 5)  # it counted as finished: as many as were announced
+        assert source.next(60).index == 4
+        assert len(recordings.open(tmp_path / "a.dm4")) == 4
+        assert len(source.recording()) == 5
+
+
+def test_room_without_pixels_is_no_frame(tmp_path):
+    size = frame(0).nbytes
+    write_dm4(tmp_path / "a.dm4", frame(0), tags={EXPOSURE: 0.1, COUNT: 9})
+    with (tmp_path / "a.raw").open("wb", buffering=0) as file, dmlink.follow(tmp_path, idle=None) as source:
+        file.truncate(9 * size)
+        file.write(frame(0).tobytes())
+        assert source.next(60).index == 0
+        file.write(frame(1).tobytes()[: size // 2])
+        with pytest.raises(TimeoutError):
+            source.next(0.5)
+        file.write(frame(1).tobytes()[size // 2 :])
+        np.testing.assert_array_equal(source.next(60).data, frame(1))
+        assert not source.finished
+        file.seek(5 * size)
+        file.write(frame(6).tobytes())  # and so those before it are black
+        black = take(source, 4)
+        assert not any(f.data.any() for f in black[:3])
+        np.testing.assert_array_equal(black[3].data, frame(6))
+
+
+def test_paused_is_not_finished(tmp_path):
+    tiff(tmp_path / "0.tif", frame(0))
+    with dmlink.follow(tmp_path, idle=None) as source:
+        source.next(60)
+        until(lambda: source.state == "paused")
+        assert not source.finished
+        source.idle = 0.1
+        until(lambda: source.finished)
+        with pytest.raises(EOFError, match="all 1 frames"):
+            source.next()
+        source.idle = 60.0
+        tiff(tmp_path / "1.tif", frame(1))
+        until(lambda: source.written == 2)
+        assert source.next(60).index == 1
+        assert not source.finished
+
+
+def test_bad_frames_are_told_by_number(tmp_path, impatient):
+    for i in range(5):
+        tiff(tmp_path / f"{i}.tif", frame(i) if i != 3 else frame(i)[:9])
+    os.truncate(tmp_path / "1.tif", 300)
+    with dmlink.follow(tmp_path, idle=1.0) as source:
+        assert [f.index for f in source] == [0, 2, 4]
+        assert sorted(source.bad) == [1, 3]
+        assert "1.tif" in source.bad[1]
+        assert "3.tif is (9, 40)" in source.bad[3]
+        assert source.seen == source.written == 5
+        assert source.reason.startswith("2 frames cannot be had, 3 the last")
+
+
+def test_a_bad_first_frame_stops_nothing(tmp_path, monkeypatch, impatient):
+    monkeypatch.setattr("dmlink.growing.files.GIVE_UP_SECONDS", 1.0)
+    for i in range(3):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    os.truncate(tmp_path / "0.tif", 300)
+    with dmlink.follow(tmp_path, idle=2.0) as source:
+        assert [f.index for f in source] == [1, 2]
+        assert sorted(source.bad) == [0]
+
+
+def test_a_file_in_the_gap_is_waited_for(tmp_path):
+    tiff(tmp_path / "x_0.tif", frame(0))
+    tiff(tmp_path / "x_1.tif", frame(1))
+    with dmlink.follow(tmp_path) as source:
+        take(source, 2)
+        tiff(tmp_path / "x_3.tif", frame(3))
+        time.sleep(2 * layout.STILL_SECONDS)
+        tiff(tmp_path / "x_2.tif", frame(2))
+        for i in (2, 3):
+            np.testing.assert_array_equal(source.next(60).data, frame(i))
+
+
+def test_a_file_that_comes_too_late_comes_last(tmp_path):
+    for i in (0, 1, 5):
+        tiff(tmp_path / f"x_{i}.tif", frame(i))
+    with dmlink.follow(tmp_path, idle=None) as source:
+        take(source, 3)
+        tiff(tmp_path / "x_3.tif", frame(3))
+        late = source.next(60)
+        assert late.index == 3
+        np.testing.assert_array_equal(late.data, frame(3))
+        assert "x_3.tif" in source.reason
+
+
+def test_a_disk_that_goes_away_comes_back(tmp_path):
+    folder, away = tmp_path / "share", tmp_path / "away"
+    folder.mkdir()
+    for i in range(3):
+        tiff(folder / f"{i}.tif", frame(i))
+    with dmlink.follow(folder, idle=None) as source:
+        take(source, 1)
+        folder.rename(away)
+        until(lambda: source.state == "away")
+        assert "any more" in source.reason
+        tiff(away / "3.tif", frame(3))
+        away.rename(folder)
+        assert [f.index for f in take(source, 3)] == [1, 2, 3]
+        assert not source.bad
+
+
+def test_newest_first_and_the_others_after(tmp_path):
+    for i in range(6):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path, newest_first=True) as source:
+        until(lambda: source.written == 6)
+        assert [f.index for f in take(source, 3)] == [5, 0, 1]
+        tiff(tmp_path / "6.tif", frame(6))
+        until(lambda: source.written == 7)
+        assert [f.index for f in take(source, 4)] == [6, 2, 3, 4]
+        cell = dmlink.LiveCell("state['n'] = state.get('n', 0) + 1\nstate['n']")
+        with pytest.raises(ValueError, match="without newest_first"):
+            cell.start(source.link)
+
+
+def test_counts_say_how_far_behind(tmp_path):
+    for i in range(4):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path) as source:
+        until(lambda: source.written == 4)
+        source.next(60)
+        assert (source.seen, source.written, source.behind) == (1, 4, 3)
+        assert source.lag > 0
+        take(source, 3)
+        assert (source.behind, source.lag) == (0, 0.0)
+        assert "4 of 4 frames seen" in repr(source)
+
+
+@pytest.mark.parametrize("mode", ["latest", "lossless"])
+def test_live_cells_take_every_frame(tmp_path, mode):
+    for i in range(9):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    text = "state['seen'] = [*state.get('seen', []), info.index]\nlen(state['seen']) + info.index"
+    with dmlink.follow(tmp_path, idle=None) as source:
+        cell = dmlink.LiveCell(text, mode=mode).start(source.link)
+        until(lambda: cell.latest and cell.latest[0] == 8)
+        tiff(tmp_path / "9.tif", frame(9))
+        until(lambda: cell.latest[0] == 9)
+        assert cell.latest[1].value == 10 + 9
+        assert (cell.stats.received, cell.stats.dropped) == (10, 0)
+        until(lambda: source.behind == 0)
+        cell.stop()
+
+
+def test_a_rectangle_is_kept_here(tmp_path):
+    tiff(tmp_path / "0.tif", frame(0))
+    with dmlink.follow(tmp_path) as source:
+        link = source.link
+        link.set_roi("spot", dmlink.Roi(2, 3, 12, 9))
+        part = link.part("spot")
+        np.testing.assert_array_equal(part.next(60).data, frame(0)[2:12, 3:9])
+        with pytest.raises(ValueError, match="no ROI 'other'"):
+            link.part("other")
+
+
+def test_a_growing_recording_can_be_recorded(tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(5):
+        tiff(tmp_path / "in" / f"{i}.tif", frame(i))
+    with (
+        dmlink.follow(tmp_path / "in") as source,
+        source.link.record(tmp_path / "out", max_frames=5) as recorder,
+    ):
+        assert recorder.wait(60)
+    with recordings.open(tmp_path / "out.ome.zarr") as copy:
+        np.testing.assert_array_equal(np.asarray(copy), np.stack([frame(i) for i in range(5)]))
+
+
+def test_following_ends_when_closed(tmp_path):
+    source = dmlink.follow(tmp_path)
+    link = source.link
+    source.close()
+    with pytest.raises(ConnectionError, match="closed"):
+        source.next()
+    with pytest.raises(ConnectionError, match="closed"):
+        link.next()
+    assert (source.state, link.state, link.closed) == ("closed", "closed", True)
+
+
+@pytest.mark.parametrize("fault", ["cut", "deleted"])
+def test_frames_of_a_lost_part_are_told(tmp_path, impatient, monkeypatch, fault):
+    monkeypatch.setattr(raw_parts, "AHEAD", 0)  # or those that are lost were read before
+    size = frame(0).nbytes
+    frames = np.stack([frame(i) for i in range(12)])
+    write_in_situ_raw(tmp_path / "a.dm4", frames, exposure=0.1, part_bytes=4 * size + 100)
+    with dmlink.follow(tmp_path / "a.dm4", idle=3.0) as source:
+        take(source, 1)
+        part = tmp_path / "a.raw_1"
+        if fault == "cut":
+            os.truncate(part, 2 * size)
+        else:
+            part.unlink()
+        lost = list(range(6, 9)) if fault == "cut" else list(range(4, 9))
+        assert [f.index for f in source] == [i for i in range(1, 12) if i not in lost]
+        assert sorted(source.bad) == lost
+        assert "a.raw_1" in source.reason
+
+
+def test_a_file_that_is_gone_is_told(tmp_path, impatient):
+    for i in range(4):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path, idle=3.0) as source:
+        until(lambda: source.written == 4)
+        (tmp_path / "2.tif").unlink()
+        assert [f.index for f in source] == [0, 1, 3]
+        assert list(source.bad) == [2]
+
+
+def test_two_followers_and_a_clock_that_is_wrong(tmp_path):
+    with dmlink.follow(tmp_path, idle=None) as one, dmlink.follow(tmp_path, idle=None) as other:
+        for i in range(6):
+            tiff(tmp_path / f"{i}.tif", frame(i))
+            hours = 3600 * (i - 3)  # the writer's computer is behind, then ahead
+            os.utime(tmp_path / f"{i}.tif", (time.time() + hours,) * 2)
+        for source in (one, other):
+            assert [f.index for f in take(source, 6)] == list(range(6))
+            assert not source.bad
+
+
+def test_a_file_locked_by_its_writer_is_waited_for(tmp_path, monkeypatch):
+    locked, opened = {"0.raw"}, raw_parts.read
+
+    def read(parts, start, length):
+        if locked & {part.path.name for part in parts}:
+            raise PermissionError(13, "The process cannot access the file")  # as Windows says it
+        return opened(parts, start, length)
+
+    monkeypatch.setattr(raw_parts, "read", read)
+    write_in_situ_raw(tmp_path / "0.dm4", np.stack([frame(i) for i in range(3)]), exposure=0.1)
+    with dmlink.follow(tmp_path / "0.dm4", idle=None) as source:
+        with pytest.raises(TimeoutError):
+            source.next(0.5)
+        locked.clear()
+        np.testing.assert_array_equal([f.data for f in take(source, 3)], [frame(i) for i in range(3)])
+        assert not source.bad
+
+
+def test_small_frames_read_together_are_the_same(tmp_path, impatient):
+    frames = np.arange(300 * 12 * 10, dtype=np.uint16).reshape(300, 12, 10)
+    write_in_situ_raw(tmp_path / "a.dm4", frames, exposure=0.1, part_bytes=50_001)
+    with dmlink.follow(tmp_path / "a.dm4") as source:
+        got = [f.data for f in source]
+        assert got[5].base is None or got[5].base.nbytes == got[5].nbytes  # none keeps the others
+        np.testing.assert_array_equal(got, frames)
+        recording = source.recording()
+        np.testing.assert_array_equal(recording[250].data, frames[250])
+        np.testing.assert_array_equal(recording[3].data, frames[3])
+
+
+@pytest.mark.exhaustive
+def test_a_hundred_thousand_files_at_the_start(tmp_path):
+    whole = tmp_path / "000000.tif"
+    tiff(whole, frame(0))
+    for i in range(1, 100_000):
+        os.link(whole, tmp_path / f"{i:06}.tif")
+    with dmlink.follow(tmp_path, idle=None) as source:
+        until(lambda: source.written == 100_000, 300)
+        assert take(source, 1000)[-1].index == 999

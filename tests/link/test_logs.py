@@ -1,0 +1,165 @@
+"""What logs promise: the newest number of another instrument at a frame's time, wherever the frame goes."""
+
+import datetime as dt
+import os
+
+import numpy as np
+import pytest
+from microscopes import Noise, linked, until
+
+import dmlink
+from dmlink.link.logs import Log
+
+START = 1_700_000_000.0  # seconds since 1970
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch, tmp_path):
+    monkeypatch.setenv("DMLINK_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def link():
+    with linked(Noise()) as (_, link):
+        yield link
+
+
+def followed(link, condition):
+    """Wait for what a log file has read."""
+    return until(link, condition)
+
+
+def test_newest_value_counts():
+    log = Log("T", "C")
+    log.extend([(1, 10), (3, 30), (2, 20)])  # a clock that goes back
+    assert [log.at(t) for t in (0.9, 1, 1.9, 2, 3, 99)] == [None, 10, 10, 20, 30, 30]
+    assert [array.tolist() for array in log.arrays()] == [[1, 2, 3], [10, 20, 30]]
+
+
+def test_frames_carry_logged_numbers(link):
+    assert link.next(60).info.log == {}
+    link.log("temperature", 300, "C", time=START)
+    link.log("pressure", 2.5)
+    frame = until(link, lambda: (f := link.next(60)) and "pressure" in f.log and f)
+    assert frame.info.log == {"temperature": 300.0, "pressure": 2.5}
+    link.log("later", 1, time=frame.time + 1e6)
+    assert "later" not in link.next(60).log
+    assert link.logs.all()["temperature"].unit == "C"
+
+
+def test_cells_and_recordings_have_logs(link, tmp_path):
+    link.log("temperature", 300, time=START)
+    cell = dmlink.LiveCell("info.log.get('temperature', -1.0)", "t")
+    cell.start(link)
+    try:
+        until(link, lambda: cell.latest and cell.latest[1].value == 300)
+        with link.record(tmp_path / "gold", max_frames=3) as recorder:
+            recorder.wait(60)
+        with dmlink.open(recorder.path) as recording:
+            assert [frame.log for frame in recording] == [{"temperature": 300.0}] * 3
+            assert [cell.run(frame).value for frame in recording] == [300.0] * 3
+    finally:
+        cell.stop()
+    part = link.part(None, "lossless")
+    assert part.next(60).log == {"temperature": 300.0}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"value": "hot"}, {"value": None}, {"value": float("inf")}, {"name": ""}, {"time": "now"}]
+)
+def test_non_numbers_are_refused(link, wrong):
+    with pytest.raises(ValueError, match=r"not a number; the log|not finite; the log|needs a name"):
+        link.log(**{"name": "T", "value": 1.0, **wrong})
+
+
+def test_log_keeps_its_unit(link):
+    link.log("T", 1, "C")
+    link.log("T", 2)
+    with pytest.raises(ValueError, match="'T' is in 'C', not 'K'"):
+        link.log("T", 3, "K")
+
+
+def test_table_is_followed_while_it_grows(link, tmp_path):
+    path = tmp_path / "furnace.csv"
+    with dmlink.log_file(path, link, columns="T") as followed_file:
+        followed(link, lambda: "is not there yet" in followed_file.reason)
+        with path.open("w") as file:
+            file.write("# furnace 7\ntime,T,p\n1700000000,20.5,1\n1700000001,21.5,")
+            file.flush()
+            followed(link, lambda: followed_file.rows == 1)
+            file.write("1\n1700000002,22.5,1\n")
+            file.flush()
+            followed(link, lambda: followed_file.rows == 3)
+        assert followed_file.reason == ""
+        assert list(link.logs.all()) == ["T"]
+        times, values = link.logs.all()["T"].arrays()
+        assert (times - START).tolist() == [0, 1, 2]
+        assert values.tolist() == [20.5, 21.5, 22.5]
+        assert link.logs.at(START + 1.9) == {"T": 21.5}
+
+
+def test_semicolons_commas_and_dates(link, tmp_path):
+    path = tmp_path / "gas.csv"
+    day = dt.datetime.fromtimestamp(START).astimezone()
+    later = (day + dt.timedelta(seconds=1)).isoformat()
+    rows = f"Zeit;T [°C];p\n{day:%d.%m.%Y %H:%M:%S},5;20,5;1\n{later};21,5;\n"
+    path.write_text(rows, encoding="latin-1")
+    with dmlink.log_file(path, link, time="Zeit") as followed_file:
+        followed(link, lambda: followed_file.rows == 2)
+        logs = link.logs.all()
+        assert [log.arrays()[1].tolist() for log in logs.values()] == [[20.5, 21.5], [1]]
+        first = logs["p"].arrays()[0][0]
+        assert first == pytest.approx(START + 0.5)
+
+
+def test_bad_rows_are_counted(link, tmp_path):
+    path = tmp_path / "log.csv"
+    rows = ["1700000000,1", "", "yesterday,2", "1700000001,off", "1700000002", "nan,3", "1700000003,4"]
+    path.write_text("time,T\n" + "\n".join(rows) + "\n")
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: followed_file.rows == 2)
+        assert followed_file.skipped == 4
+        assert link.logs.all()["T"].arrays()[1].tolist() == [1, 4]
+
+
+def test_replaced_table_is_reread(link, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("time,T\n" + "".join(f"{START + i},{i}\n" for i in range(50)))
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: followed_file.rows == 50)
+        other = tmp_path / "other.csv"
+        other.write_text("time,T,p\n" + "".join(f"{START + i},{-i},0\n" for i in range(80)))
+        os.replace(other, path)  # noqa: PTH105
+        followed(link, lambda: followed_file.rows == 80)
+        assert link.logs.all()["T"].arrays()[1].tolist() == [-i for i in range(80)]
+        path.write_text(f"time,T,p\n{START},7,0\n")
+        followed(link, lambda: followed_file.rows == 1)
+        assert link.logs.all()["T"].arrays()[1].tolist() == [7]
+
+
+def test_times_from_a_start_need_an_offset(link, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("time,T\n0.5,1\n1.5,2\n")
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: "set offset=" in followed_file.reason)
+        followed_file.offset = START
+        followed(link, lambda: followed_file.rows == 2)
+        followed_file.offset = START + 10
+        followed(link, lambda: link.logs.at(START + 11) == {"T": 1.0})
+        assert np.allclose(link.logs.all()["T"].arrays()[0], [START + 10.5, START + 11.5])
+
+
+def test_missing_column_is_named(link, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("time,T\n1700000000,1\n")
+    with dmlink.log_file(path, link, columns=["p"]) as followed_file:
+        followed(link, lambda: followed_file.reason == "There is no column 'p'; there are: 'time', 'T'.")
+
+
+@pytest.mark.exhaustive
+def test_million_rows_are_read(link, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("time,T\n" + "".join(f"{START + i / 10},{i}\n" for i in range(10**6)))
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: followed_file.rows == 10**6)
+        assert link.logs.at(START + 99_999.9) == {"T": 999_999.0}

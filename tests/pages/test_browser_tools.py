@@ -1,0 +1,212 @@
+"""The tools of the live view in a user's hands, by mouse and by key."""
+
+from __future__ import annotations
+
+import re
+
+import browser
+import pytest
+from browser import panel
+from microscopes import until
+
+import dmlink
+
+pytestmark = pytest.mark.browser
+
+CELLS = [
+    """%load_ext dmlink
+import dmlink
+link = dmlink.connect()
+link.set_roi('roi', dmlink.Roi(300, 300, 400, 400))""",
+    "view = dmlink.view(link)\nview",
+    "%%live along\nText(str(info.line))",
+]
+READY = "(node) => node.querySelector('.dmlink-overlay svg').classList.contains('dmlink-drawing')"
+
+
+@pytest.fixture(scope="module")
+def lab(jupyter):
+    """Give (page, view, a link of our own)."""
+    with (
+        jupyter.microscope() as endpoint,
+        jupyter.window(1600, 1200) as page,
+        dmlink.connect(endpoint) as link,
+    ):
+        browser.write_notebook(jupyter.folder / "tools.ipynb", CELLS)
+        browser.open_notebook(page, jupyter.address, "tools.ipynb")
+        browser.run_all(page)
+        yield page, panel(page, "nanoparticles"), link
+
+
+def line_in(link):
+    """Return the line that the newest frame has."""
+    return link.next(60).line
+
+
+def at(view, y, x):
+    """Return where a place of the image (512 x 512) is on the screen."""
+    box = view.locator(".dmlink-overlay svg").first.bounding_box()
+    scale = box["width"] / 512
+    return box["x"] + x * scale, box["y"] + y * scale
+
+
+def drag(page, view, start, end):
+    page.mouse.move(*at(view, *start))
+    page.mouse.down()
+    page.mouse.move(*at(view, *end), steps=4)
+    page.mouse.up()
+
+
+def take(page, view, tool, *, key=None):
+    """Take a tool by its key, or by its button; the image is ready for it then."""
+    if key:
+        page.mouse.click(*at(view, 500, 8))  # nothing is there; the image gets the focus
+        page.keyboard.press(key)
+    else:
+        view.locator(f"button.dmlink-draw-{tool}").click()
+    page.wait_for_function(READY, arg=view.element_handle())
+
+
+def rows(view, head):
+    """Return the rows of the table with this column, as lists of words."""
+    table = view.locator(".dmlink-table", has=view.page.locator(f"th:text-is('{head}')"))
+    return [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
+
+
+@pytest.mark.parametrize("key", ["l", None])
+def test_line_and_its_profile(lab, key):
+    page, view, link = lab
+    take(page, view, "line", key=key)
+    y = 100 if key else 150
+    drag(page, view, (y, 60), (y, 260))
+    until(link, lambda: (line := line_in(link)) and abs(line.y0 - (y - 0.5)) < 2)
+    view.locator(".dmlink-side path.dmlink-curve[d^=M]").wait_for()
+    view.locator(
+        ".dmlink-tool-line text", has_text=re.compile(r"^(9\.9|10(\.\d+)?) nm|10\.\d+ nm")
+    ).wait_for()
+    words = re.compile(rf"\(({y - 3}|{y - 2}|{y - 1}|{y}|{y + 1})\.")
+    panel(page, "along").locator(".dmlink-preformatted", has_text=words).wait_for()
+    view.scroll_into_view_if_needed()
+
+
+def test_moved_line_is_moved_everywhere(lab):
+    page, view, link = lab
+    drag(page, view, (150, 160), (180, 160))
+    until(link, lambda: abs(line_in(link).y0 - 179.5) < 3)
+    before = line_in(link)
+    page.keyboard.press("Shift+ArrowDown")
+    until(link, lambda: abs(line_in(link).y0 - before.y0 - 10) < 0.1)
+    page.keyboard.press("Control+z")
+    until(link, lambda: abs(line_in(link).y0 - before.y0) < 0.1)
+    page.keyboard.press("Delete")
+    until(link, lambda: line_in(link) is None)
+    view.locator(".dmlink-tool-line").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("key", ["d", None])
+def test_ruler_measures_in_nm(lab, key):
+    page, view, _ = lab
+    before = view.locator(".dmlink-tool-ruler").count()
+    take(page, view, "ruler", key=key)
+    drag(page, view, (440, 100), (340, 100))
+    view.locator(".dmlink-tool-ruler").nth(before).wait_for()
+    page.wait_for_function(
+        "n => document.querySelectorAll('.dmlink-side tbody tr').length === n", arg=before + 1
+    )
+    row = rows(view, "turn (deg)")[before]
+    assert row[1] == "distance"
+    assert float(row[2]) == pytest.approx(5.0, abs=0.2)
+    assert row[3] == "nm"
+    assert float(row[5]) == pytest.approx(90, abs=2)
+    page.keyboard.press("Delete")
+    page.wait_for_function("n => document.querySelectorAll('.dmlink-tool-ruler').length === n", arg=before)
+
+
+def test_click_in_the_spectrum_gives_a_spacing(lab):
+    page, view, _ = lab
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("f")
+    canvas = view.locator("canvas[aria-label='Power spectrum'][data-painted]")
+    canvas.wait_for()
+    box = canvas.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4)
+    label = view.locator(".dmlink-tool-spot text", has_text=re.compile(r"d 0\.\d+ nm"))
+    label.wait_for()
+    assert [row for row in rows(view, "turn (deg)") if row[1] == "spacing"]
+    page.keyboard.press("Delete")
+    label.wait_for(state="detached")
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("f")
+    canvas.wait_for(state="hidden")
+
+
+def test_statistics_and_masks(lab):
+    page, view, _ = lab
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("s")
+    take(page, view, "ellipse")
+    drag(page, view, (20, 20), (80, 120))
+    take(page, view, "ring", key="o")
+    drag(page, view, (200, 100), (200, 150))
+    take(page, view, "polygon", key="p")
+    for place in ((300, 50), (300, 120), (360, 120)):
+        page.mouse.click(*at(view, *place))
+    page.keyboard.press("Enter")
+    for name in ("image", "roi", "ellipse", "ring", "polygon"):
+        view.locator(".dmlink-table td", has_text=re.compile(rf"^{name}")).wait_for()
+    for _ in range(3):
+        page.keyboard.press("Control+z")
+    for name in ("ellipse", "ring", "polygon"):
+        view.locator(".dmlink-table td", has_text=re.compile(rf"^{name}")).wait_for(state="detached")
+    page.keyboard.press("s")
+
+
+def test_contrast_by_preset_and_undone(lab):
+    page, view, _ = lab
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("c")
+    bar = view.locator(".dmlink-histogram").first
+    white, other = (
+        bar.locator(f"stop:last-of-type{which}")
+        for which in ("[stop-color='#ffffff']", ":not([stop-color='#ffffff'])")
+    )
+    white.wait_for(state="attached")
+    view.locator("select[title^='Contrast that suits']").first.select_option("diffraction")
+    other.wait_for(state="attached")
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("Control+z")
+    white.wait_for(state="attached")
+    page.keyboard.press("c")
+
+
+def test_key_map_is_shown_and_keys_stay_out_of_fields(lab):
+    page, view, _ = lab
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("?")
+    keys = view.get_by_role("dialog", name="Keys")
+    keys.wait_for()
+    assert "Measure a distance" in keys.inner_text()
+    page.keyboard.press("?")
+    keys.wait_for(state="detached")
+    view.locator("button[title^=More]").click()
+    view.locator("button[title='Edit ROIs by number']").click()
+    view.locator("[aria-label='ROI roi'] .dmlink-roi-body").click()
+    field = view.locator("input[placeholder='select an ROI']")
+    field.fill("")
+    field.press_sequentially("ld s?")
+    assert field.input_value() == "ld s?"
+    assert keys.count() == 0
+    assert not page.evaluate(READY.replace("(node)", "node"), view.element_handle())
+    field.fill("roi")
+    view.locator("button[title='Edit ROIs by number']").click()
+    view.locator("button[title^=More]").click()
+
+
+def test_copied_picture_is_a_png_on_the_clipboard(lab):
+    page, view, _ = lab
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("k")
+    view.locator(".dmlink-message", has_text="Copied the picture").wait_for()
+    size = "async () => (await (await navigator.clipboard.read())[0].getType('image/png')).size"
+    assert page.evaluate(size) > 10_000

@@ -1,0 +1,19 @@
+"""Other people's packages do in the simulator what docs/dm-api.md says."""
+
+import conformance
+import pytest
+
+
+@pytest.mark.exhaustive
+def test_packages_match_notes():
+    """Note it anew with python tests/checks/conformance.py --write."""
+    try:
+        rows = conformance.run()
+    except OSError as error:
+        pytest.skip(f"no package index: {error}")
+    assert rows == conformance.noted()
+
+
+def test_every_check_is_noted():
+    checks = [(check.package.replace("==", " "), check.what) for check in conformance.checks()]
+    assert [row[:2] for row in conformance.noted()] == checks

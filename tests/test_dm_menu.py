@@ -1,0 +1,143 @@
+"""The menu: a .s beside the script, which the simulated DigitalMicrograph runs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from microscopes import PATIENCE, Noise, microscope
+
+import dmlink
+from dmlink.cli import main
+from dmlink.dm_menu import at, menu_script, start, stop
+
+FOLDERS = ["plain", "with spaces", "Müller & Größe", "it's 'quoted'", 'a\\b "c"', "100 %s {0}"]
+
+
+def add(dm, path):
+    """Execute a .s, as a script window does."""
+    text = path.read_text("ascii")
+    dm.run_script(f"DM.ExecuteScriptString({text!r})").join(PATIENCE)
+
+
+def lines(dm, part):
+    return [line for line in dm.results_window if part in line]
+
+
+def wait(dm, part, n=1):
+    """Wait until the Results window has so many lines with `part`; return them."""
+    for _ in range(int(PATIENCE / 0.05)):
+        if len(lines(dm, part)) >= n:
+            break
+        dm._results.wait_for("no such line", 0.05, lambda: False)
+    assert len(lines(dm, part)) >= n, dm.results_window
+    return lines(dm, part)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_menu_starts_and_stops_the_companion(tmp_path, folder, capsys):
+    (tmp_path / folder).mkdir()
+    script = tmp_path / folder / "dm_companion.py"
+    assert main(["companion", "--menu", "--port", "0", "-o", str(script)]) == 0
+    assert "has not been tried in a real GMS" in capsys.readouterr().out
+    with microscope(companion=False) as dm:
+        add(dm, script.with_suffix(".s"))
+        assert dm.menu == [("dmlink", "Start"), ("dmlink", "Stop")]
+        dm.choose("dmlink", "Start")
+        (endpoint,) = wait(dm, "dmlink://")
+        with dmlink.connect(endpoint) as link:
+            assert Noise().has(link.next(PATIENCE))
+            dm.choose("dmlink", "Stop")
+            wait(dm, "the companion ends")
+            assert dm._scripts.value("dmlink_companion_running").stopped.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("python_strings", ["shared", "own"])
+def test_start_twice_leaves_one_companion(tmp_path, python_strings):
+    script = tmp_path / "dm_companion.py"
+    main(["companion", "--menu", "--port", "0", "-o", str(script)])
+    with microscope(companion=False, python_strings=python_strings) as dm:
+        add(dm, script.with_suffix(".s"))
+        dm.choose("dmlink", "Start")
+        first = wait(dm, "dmlink://")[0]
+        dm.choose("dmlink", "Start")
+        second = wait(dm, "dmlink://", 2)[1]
+        with dmlink.connect(second) as link:
+            assert Noise().has(link.next(PATIENCE))
+        with pytest.raises(ConnectionError):
+            dmlink.connect(first)
+
+
+def test_start_while_dm_is_busy_comes_afterwards(tmp_path):
+    script = tmp_path / "dm_companion.py"
+    main(["companion", "--menu", "--port", "0", "-o", str(script)])
+    with microscope(companion=False) as dm:
+        add(dm, script.with_suffix(".s"))
+        dm.run_script("go = False").join(PATIENCE)
+        busy = dm.run_script("import time\nwhile not go: time.sleep(0.01)", background=False)
+        dm.choose("dmlink", "Start")
+        assert not lines(dm, "dmlink://")
+        dm.run_script("go = True")
+        busy.join(PATIENCE)
+        assert wait(dm, "dmlink://")
+
+
+def test_stop_without_a_companion_is_said(tmp_path):
+    script = tmp_path / "dm_companion.py"
+    main(["companion", "--menu", "-o", str(script)])
+    with microscope(companion=False) as dm:
+        add(dm, script.with_suffix(".s"))
+        dm.choose("dmlink", "Stop")
+        assert wait(dm, "no companion is found here; press Ctrl+Shift+Q")
+
+
+def test_menu_runs_an_exported_script(tmp_path):
+    cell = tmp_path / "größe.py"
+    cell.write_text("frame.mean()", encoding="utf-8")
+    script = tmp_path / "grösse dm.py"
+    assert main(["export", str(cell), "-o", str(script), "--menu"]) == 0
+    with microscope(companion=False) as dm:
+        add(dm, script.with_suffix(".s"))
+        ((_, label),) = dm.menu
+        assert label.isascii()
+        dm.choose("dmlink", label)
+        dm.wait_until(lambda: [window for window in dm.windows() if window.updates > 2], PATIENCE)
+        dm.close_view()
+
+
+def test_a_script_that_was_moved_is_said(tmp_path):
+    script = tmp_path / "dm_companion.py"
+    main(["companion", "--menu", "-o", str(script)])
+    script.unlink()
+    with microscope(companion=False) as dm:
+        add(dm, script.with_suffix(".s"))
+        dm.choose("dmlink", "Start")
+        assert wait(dm, "cannot be read (No such file or directory). Write the menu again")
+
+
+def test_menu_for_another_computer(tmp_path):
+    script = tmp_path / "dm_companion.py"
+    folder = "C:\\Users\\Jürgen K\\dm scripts"
+    assert main(["companion", "--menu-folder", folder, "-o", str(script)]) == 0
+    text = script.with_suffix(".s").read_bytes()
+    assert text.isascii()
+    assert b"C:/Users/J\\\\\\\\xfcrgen K/dm scripts/dm_companion.py" in text
+    assert str(tmp_path).encode() not in text
+
+
+def test_nothing_is_overwritten_unasked(tmp_path, capsys):
+    script = tmp_path / "dm_companion.py"
+    script.with_suffix(".s").write_text("mine")
+    assert main(["companion", "--menu", "-o", str(script)]) == 1
+    assert not script.exists()
+    assert script.with_suffix(".s").read_text() == "mine"
+    assert "exists" in capsys.readouterr().err.lower()
+    assert main(["companion", "--menu", "--overwrite", "-o", str(script)]) == 0
+    assert "AddScriptToMenu" in script.with_suffix(".s").read_text()
+
+
+def test_it_says_what_is_not_attested():
+    text = menu_script([start("Start", at("C:\\x", "a.py")), stop()])
+    assert "Not tried by us in a real GMS" in text
+    called = set(re.findall(r"\b([A-Z]\w+)\(", re.sub(r"//[^\n]*", "", text)))
+    assert called == {"AddScriptToMenu", "ExecutePythonScriptString"}

@@ -1,0 +1,231 @@
+"""Line, rulers, masks, statistics, undo and pictures of a live view, without a browser."""
+
+from __future__ import annotations
+
+import csv
+import math
+import types
+import xml.etree.ElementTree as ET
+
+import PIL.Image
+import pytest
+from dmlink_widgets.controls.keys import KEYS
+from dmlink_widgets.controls.undo import Undo
+from dmlink_widgets.drawing.contrast import PRESETS
+from dmlink_widgets.panels.live_view import LiveView
+from dmlink_widgets.panels.shape_editor import MOST, ShapeEditor
+from project import ROOT
+from test_live_view import link, say, seen, until, view, wait_for  # noqa: F401 - fixtures of the live view
+
+import dmlink
+from dmlink.frame import Line
+
+
+def draw(view, kind, *points):  # noqa: F811
+    view.shapes.overlay.tool = kind
+    view.shapes._take_action({"drawn": {"kind": kind, "points": [list(p) for p in points]}})
+
+
+def test_line_is_in_the_microscope_and_in_cells(view, link):  # noqa: F811
+    cell = dmlink.LiveCell("Text(str(info.line))", "cell").start(link)
+    draw(view, "line", (10.5, 5.5), (30.5, 62.5))
+    until(link, lambda: link.newest.line == (10, 5, 30, 62))
+    wait_for(view, lambda: cell.latest and cell.latest[1].text == "(10.0, 5.0, 30.0, 62.0)")
+    wait_for(view, lambda: view._line._plot._newest is not None)
+    values = view._line._plot._newest.values
+    assert len(values) == math.ceil(math.hypot(20, 57)) + 1
+    assert view._line._plot._newest.x.unit == "nm"
+    assert "nm" in view.shapes.line.label
+    link.set_line(Line(1, 2, 3, 40))  # another notebook moves it
+    wait_for(view, lambda: view.shapes.line.points == ((1.5, 2.5), (3.5, 40.5)))
+    view.shapes.set_line(None)
+    until(link, lambda: link.newest.line is None)
+    cell.stop()
+
+
+def test_line_does_not_jump_back_while_it_is_dragged(view, link):  # noqa: F811
+    draw(view, "line", (10, 5), (30, 62))
+    for column in range(6, 26):
+        view.shapes.overlay.moved = {"id": 0, "points": [[10.0, float(column)], [30.0, 62.0]]}
+        last = view._frame.index
+        wait_for(view, lambda last=last: view._frame.index > last)
+        assert view.shapes.line.points[0] == (10.0, float(column))
+    until(link, lambda: link.newest.line and link.newest.line.x0 == 24.5)
+    assert view.shapes.line.points[0] == (10.0, 25.0)
+
+
+@pytest.mark.parametrize(
+    "ends", [((3, 3), (3, 3)), ((-500, -500), (-400, -400)), ((0, 0), (64, 96)), ((-9, 50), (99, 50))]
+)
+def test_any_line_is_drawn(view, ends):  # noqa: F811
+    draw(view, "line", *ends)
+    last = view._frame.index
+    wait_for(view, lambda: view._frame.index > last + 2)
+    assert view._error.value == ""
+
+
+def test_rulers_and_spacings_are_a_table(view, tmp_path):  # noqa: F811
+    draw(view, "ruler", (10, 10), (10, 30))
+    draw(view, "ruler", (10, 10), (30, 10))
+    wait_for(view, lambda: len(view._measurements._rows) == 2)
+    first, second = view._measurements._rows
+    assert first[:6] == ("1", "distance", 10.0, "nm", 20.0, 0.0)
+    assert second[-1] == 90.0
+    assert view.shapes.of("ruler")[0].label == "10 nm"
+    view._fft.value = True
+    wait_for(view, lambda: view._spectrum._power is not None)
+    view._spectrum.shapes._take_action({"drawn": {"kind": "spot", "points": [[20, 30]]}})
+    wait_for(view, lambda: len(view._measurements._rows) == 3)
+    assert view._measurements._rows[2][1] == "spacing"
+    view._measurements.save()
+    rows = list(csv.reader((tmp_path / "measurements_001.csv").read_text("utf-8").splitlines()))
+    assert len(rows) == 4
+    view._measurements.clear()
+    wait_for(view, lambda: not view._measurements._rows)
+    assert not view._measurements.section.opened
+
+
+def test_statistics_of_image_rois_and_masks(view, link, tmp_path):  # noqa: F811
+    link.set_roi("one pixel", dmlink.Roi(5, 6, 6, 7))
+    until(link, lambda: "one pixel" in link.rois())
+    draw(view, "ellipse", (0, 0), (20, 20))
+    view._statistics.section.reveal(True)
+    wait_for(
+        view,
+        lambda: all(name in view._statistics._table.value for name in ("image", "one pixel", "ellipse 1")),
+    )
+    view._statistics.save()
+    (file,) = tmp_path.glob("*-statistics_001.csv")
+    rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
+    assert {row["ROI"] for row in rows} == {"image", "one pixel", "ellipse 1"}
+    (one, *_) = [row for row in rows if row["ROI"] == "one pixel"]
+    assert one["pixels"] == "1"
+    assert one["mean"] == one["minimum"] == one["maximum"]
+
+
+def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
+    draw(view, "ruler", (1, 1), (9, 9))
+    for column in (10, 20):  # one drag, whose end overtakes its last place
+        view.shapes.overlay.moved = {"id": 1, "points": [[1, 1], [9, column]]}
+    view.shapes._take_action({"released": 1, "points": [[1, 1], [9, 30]]})
+    view.shapes.overlay.moved = {"id": 1, "points": [[1, 1], [9, 30]]}
+    view._contrast._gamma.value = 2.0
+    view._contrast._gamma.value = 2.5
+    link.set_roi("roi", dmlink.Roi(8, 8, 16, 16))
+    until(link, lambda: "roi" in link.rois())
+    view._overlay.moved = {"name": "roi", "roi": [10, 8, 18, 16]}
+    until(link, lambda: link.rois()["roi"].top == 10)
+    view._take_action({"removed": "roi"})
+    until(link, lambda: link.rois() == {})
+    view._take_back()
+    until(link, lambda: link.rois() == {"roi": (10, 8, 18, 16)})
+    view._take_back()
+    until(link, lambda: link.rois() == {"roi": (8, 8, 16, 16)})
+    view._take_back()
+    assert view._contrast.contrast.gamma == 1.0
+    view._take_back()
+    assert view.shapes.of("ruler")[0].points == ((1.0, 1.0), (9.0, 9.0))
+    view._take_back()
+    assert view.shapes.of("ruler") == []
+    view._take_back()
+    assert "nothing to undo" in view._message.value
+
+
+def test_undo_without_a_link_says_why(view, link):  # noqa: F811
+    view._rois.place("roi", dmlink.Roi(8, 8, 16, 16))
+    link.close()
+    view._take_back()
+    assert "dmlink-error" in view._error.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [("line", [(1, 1)]), ("ruler", []), ("polygon", [(1, 1), (2, 2)]), ("star", [(1, 1), (2, 2)])],
+)
+def test_points_that_make_no_shape_are_refused(kind, points):
+    editor = ShapeEditor(Undo(), lambda _: None)
+    with pytest.raises(ValueError, match=f"make no {kind}"):
+        editor.add(kind, points)
+
+
+def test_shapes_are_bounded_and_have_names_of_their_own():
+    editor = ShapeEditor(Undo(), lambda _: None)
+    for _ in range(MOST):
+        editor.add("ruler", [(0, 0), (1, 1)])
+    assert len({shape.name for shape in editor.of("ruler")}) == MOST
+    with pytest.raises(ValueError, match="remove some first"):
+        editor.add("ruler", [(0, 0), (1, 1)])
+
+
+def test_saved_picture_has_scale_bar_and_marks(view, link, tmp_path):  # noqa: F811
+    draw(view, "ruler", (10, 10), (10, 30))
+    wait_for(view, lambda: view._measurements._rows)
+    view._save_picture()
+    (svg,) = tmp_path.glob("*.svg")
+    texts = [node.text for node in ET.parse(svg).iter() if node.tag.endswith("text")]  # noqa: S314 - our own
+    assert {"10 nm", "1 10 nm"} <= set(texts)
+    (png,) = tmp_path.glob("*.png")
+    assert "Saved" in view._message.value
+    colours = {colour for _, colour in PIL.Image.open(png).getcolors(1 << 20)}
+    assert (0, 229, 255) in colours
+    view._save_picture()
+    assert len(list(tmp_path.glob("*.svg"))) == 2
+
+
+def test_copied_picture_goes_to_the_page(view):  # noqa: F811
+    sent = []
+    view._style.send = lambda message, buffers=None: sent.append((message, buffers))
+    view._copy()
+    (message, (png,)) = sent[0]
+    assert message == {"copy": ""}
+    assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_is_one_step_to_undo(view, name):  # noqa: F811
+    before = view._contrast.contrast
+    view._contrast._preset.value = name
+    assert view._contrast.contrast == PRESETS[name]
+    assert len(PRESETS[name].steps(33)) == 33
+    if PRESETS[name] != before:
+        view._take_back()
+    assert view._contrast.contrast == before
+
+
+def test_spectrum_is_that_of_what_is_zoomed_in(view):  # noqa: F811
+    view._fft.value = True
+    view._overlay.viewport = [0.0, 0.0, 16.0, 16.0]
+    wait_for(view, lambda: view._spectrum._power is not None and view._spectrum._power.shape == (16, 16))
+
+
+def test_view_that_changes_its_shape_keeps_its_tools(view):  # noqa: F811
+    draw(view, "line", (10, 5), (60, 90))
+    draw(view, "ring", (30, 30), (30, 60), (30, 40))
+    view._statistics.section.reveal(True)
+    frame = view._frame
+    small = dmlink.Frame(frame.data[:3, :2], frame.index + 1000, frame.time)
+    view._reader = types.SimpleNamespace(poll=lambda: small)
+    wait_for(view, lambda: view._frame is small)
+    view.draw(small=False)
+    view._statistics._measure(small)
+    assert "ring" in view._statistics._table.value
+
+
+def test_closed_view_leaves_no_widget(link):  # noqa: F811
+    from ipywidgets.widgets.widget import _instances as open_widgets
+
+    before = set(open_widgets)
+    made = LiveView(link)
+    seen(made)
+    draw(made, "line", (10, 5), (30, 62))
+    made._fft.value = True
+    wait_for(made, lambda: made._line._plot._newest is not None)
+    made.close()
+    assert set(open_widgets) - before == set()
+
+
+def test_docs_list_every_key():
+    text = (ROOT / "docs" / "howto" / "measure-on-the-live-view.md").read_text("utf-8")
+    for key in KEYS:
+        assert f"| `{key.key}` | {key.does} |" in text
+    assert len({key.key for key in KEYS}) == len(KEYS)
