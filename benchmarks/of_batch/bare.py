@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from dmlink.program import Program
+    from dmlink.program.program import Program
 
 
 def rate(path: Path, program: Program, processes: int) -> float:

@@ -6,7 +6,7 @@ import contextlib
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dmlink import batch
+from dmlink.batch.workers import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def workers(n: int) -> Iterator[Client]:
     """Give a client of `n` workers."""
-    with batch.local(n) as client:
+    with local(n) as client:
         client.wait_for_workers(n, timeout=30)
         client.run(_imported)
         yield client
 
 
 def _imported() -> None:
-    import_module("dmlink.batch")
+    import_module("dmlink.batch.processing")

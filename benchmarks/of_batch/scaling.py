@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.batch import process
-from dmlink.program import Program
+from dmlink.batch.processing import process
+from dmlink.program.program import Program
 
 from . import bare
 from .cluster import workers

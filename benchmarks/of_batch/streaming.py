@@ -19,9 +19,9 @@ import numpy as np
 import psutil
 
 from dmlink import recordings
-from dmlink.batch import BLOCK_BYTES, process
-from dmlink.program import Program
-from dmlink.simulator.gatan_files import write_in_situ_raw
+from dmlink.batch.processing import BLOCK_BYTES, process
+from dmlink.program.program import Program
+from dmlink.simulator.dm.gatan_files import write_in_situ_raw
 
 from .cluster import workers
 

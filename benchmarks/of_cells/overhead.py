@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.engine import engine
+from dmlink.engine.pool import engine
 from dmlink.frame import Axis, Frame
-from dmlink.program import Program
+from dmlink.program.program import Program
 from dmlink.ring import Ring
 
 from ..of_link import sender, transport
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from dmlink.engine import Worker
+    from dmlink.engine.pool import Worker
 
 SIZE = 1024
 CELLS = {"empty": "None", "mean": "frame.mean()", "image": "frame"}

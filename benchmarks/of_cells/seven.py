@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.engine import engine
-from dmlink.program import Program
+from dmlink.engine.pool import engine
+from dmlink.engine.worker import WARM_BYTES
+from dmlink.program.program import Program
 from dmlink.ring import Ring
-from dmlink.worker import WARM_BYTES
 
 from ..of_link import transport
 from ..of_link.children import answer, child

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 import dmlink
-from dmlink.engine import engine
+from dmlink.engine.pool import engine
 
 from ..of_link.children import answer, child
 from ..of_link.kernel import publish

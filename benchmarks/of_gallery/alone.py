@@ -9,7 +9,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from dmlink import gallery
-from dmlink.program import Instance, Program
+from dmlink.program.instance import Instance
+from dmlink.program.program import Program
 
 from . import peers
 from .frames import info, particles, specimen

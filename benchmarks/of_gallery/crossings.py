@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from dmlink.data.moving_particles import DOSE, image, story
+from dmlink.data.synthesis.moving_particles import DOSE, image, story
 from dmlink.indm.memory import Tracks
 
 from . import alone

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmlink.data.moving_particles import DOSE, image
-from dmlink.indm.info import Axis, Info
+from dmlink.data.synthesis.moving_particles import DOSE, image
+from dmlink.frame import Axis, Info
 
 NM = Axis(0.0, 0.05, "nm")
 

@@ -8,8 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from dmlink import gallery
-from dmlink.engine import engine
-from dmlink.program import Program
+from dmlink.engine.pool import engine
+from dmlink.program.program import Program
 from dmlink.ring import Ring
 
 from ..of_cells.overhead import shared_frame

@@ -55,18 +55,22 @@ def handle(pipe: Connection, frames: int) -> None:
         dm.draw_roi(TOP, LEFT, TOP + SIDE, LEFT + SIDE)
         import DigitalMicrograph as DM  # noqa: N817, PLC0415 - it is there only now
 
-        from dmlink.indm.view import View  # noqa: PLC0415
+        from dmlink.indm.companion.view import View  # noqa: PLC0415
+        from dmlink.indm.whole_frames import WholeFrames  # noqa: PLC0415
 
         image = DM.GetFrontImage()
         np.copyto(image.GetNumArray(), recording.stack[-1])
         view = View(image, wake=lambda: None)
+        for number in range(2 * WholeFrames.SURE):  # until the view is known as a camera's
+            np.copyto(image.GetNumArray(), recording.stack[number % 2])
+            view.observe(image, event=True)
         view.look_for_rois(image)
         region = view.region("roi", lossless=False)
         array, spare = image.GetNumArray(), bytearray(2 * SIDE * SIDE)
 
         def observe(*, wanted: bool) -> None:
             region.wanted = wanted
-            assert view.observe(image)
+            assert view.observe(image, event=True)
 
         ways = {
             "copy": lambda: copy(array, spare),

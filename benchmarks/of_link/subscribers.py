@@ -10,8 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import dmlink
-from dmlink import endpoint as endpoints
 from dmlink.indm import protocol
+from dmlink.link import endpoint as endpoints
 
 from . import microscope
 from .children import answer, child

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.reader import FRESH_SECONDS
+from dmlink.link.readers import FRESH_SECONDS
 
 from .children import answer, child
 from .ways import BARE, LINK, WAYS

@@ -21,8 +21,8 @@ REMOTE_FRAME_BUFFER = """
 import asyncio
 import threading
 import jupyter_rfb
-from dmlink_widgets import picture
-from dmlink_widgets.contrast import Contrast
+from dmlink_widgets.drawing import picture
+from dmlink_widgets.drawing.contrast import Contrast
 
 class View(jupyter_rfb.RemoteFrameBuffer):
     def get_frame(self):
@@ -30,7 +30,7 @@ class View(jupyter_rfb.RemoteFrameBuffer):
             return None
         grey = picture.reduced(link.newest.data, 512)
         contrast = Contrast()
-        return contrast.shown(grey, contrast.limits(grey))
+        return contrast.apply(grey, contrast.limits(grey))
 
 view = View()
 view.css_width, view.css_height, view.resizable = "512px", "512px", False

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +18,7 @@ from . import source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TESTS = Path(__file__).parents[2] / "tests"
+TESTS = Path(__file__).parents[2] / "tests" / "support"
 PATIENCE_MS = 90_000  # a busy machine may take long to begin; it is not what is measured
 WARM_SECONDS = 3.0  # before a measurement begins
 CELL_SECONDS = 1.0  # more for each cell: its process starts meanwhile
@@ -65,7 +62,7 @@ class Laboratory:
             browser.write_notebook(self._folder / name, [first + cell])
             self._displayed = source.displayed(clock)
             self.page.set_viewport_size(screen)
-            browser.open_notebook(self.page, f"{self._address}&reset", name)  # without those before
+            browser.open_notebook(self.page, self._address, name)
             self.page.wait_for_function("() => window.bench")
             browser.run_all(self.page)
             shown = ".dmlink-panel, .renderview-wrapper, .bqplot"
@@ -76,7 +73,8 @@ class Laboratory:
                 yield
             finally:
                 self._keep()
-                self._end_kernels()
+                self.page.goto("about:blank")
+                browser.end_kernels(self._address)
 
     def painted(self, seconds: float) -> dict[str, dict[str, Any]]:
         """Return what is painted meanwhile: for each panel `rate` (1/s) and the age's `p50`, `p95` (ms)."""
@@ -125,16 +123,6 @@ class Laboratory:
             folder = Path(os.environ[PICTURES])
             folder.mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=folder / f"notebook-{self._count}.png")
-
-    def _end_kernels(self) -> None:
-        self.page.goto("about:blank")
-        root, token = re.match(r"(.*)/lab/.*token=(\w+)", self._address).groups()  # type: ignore[union-attr]
-        with urllib.request.urlopen(f"{root}/api/sessions?token={token}") as reply:  # noqa: S310 - our own server
-            found = json.load(reply)
-        for session in found:
-            url = f"{root}/api/sessions/{session['id']}?token={token}"
-            request = urllib.request.Request(url, method="DELETE")  # noqa: S310
-            urllib.request.urlopen(request).close()  # noqa: S310
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.engine import engine
-from dmlink.program import Program
+from dmlink.engine.pool import engine
+from dmlink.program.program import Program
 from dmlink.ring import Ring
 
 from ..of_cells.overhead import shared_frame

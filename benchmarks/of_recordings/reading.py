@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from dmlink import recordings
-from dmlink.simulator.gatan_files import write_dm4, write_in_situ_raw
+from dmlink.simulator.dm.gatan_files import write_dm4, write_in_situ_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable

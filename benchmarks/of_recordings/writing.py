@@ -14,7 +14,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 import dmlink
-from dmlink.recordings.writing import JOURNAL, journal_lines
+from dmlink.recordings.writing.ome_zarr_writer import JOURNAL, journal_lines
 
 from ..of_link import microscope
 from ..of_link.children import answer, child

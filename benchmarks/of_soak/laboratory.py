@@ -178,6 +178,5 @@ def _jupyterlab(page: Page) -> Iterator[str]:
     sys.path.insert(0, str(TESTS))
     import browser  # noqa: PLC0415
 
-    environment = {**page.environment, "JUPYTER_RUNTIME_DIR": str(page.folder / "runtime")}
-    with browser.jupyterlab(page.folder, environment) as address:
+    with browser.jupyterlab(page.folder, page.environment) as address:
         yield address

@@ -14,9 +14,9 @@ import numpy as np
 
 import dmlink
 from dmlink import bundle
-from dmlink import endpoint as endpoints
 from dmlink.data import nanoparticles
 from dmlink.frame import Axis
+from dmlink.link import endpoint as endpoints
 from dmlink.simulator import Microscope
 
 from ..of_link.children import Failure, answer, child

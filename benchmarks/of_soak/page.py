@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from multiprocessing.connection import Connection
 
-TESTS = Path(__file__).parents[2] / "tests"
+TESTS = Path(__file__).parents[2] / "tests" / "support"
 PATIENCE_SECONDS = 300.0
 VIEW = "view = dmlink.view(link, size=384)\nview"
 
@@ -91,7 +91,7 @@ def serve(pipe: Connection, address: str, name: str) -> None:
 
     with browser.chromium(width=1300, height=1500) as page, contextlib.suppress(EOFError):
         page.set_default_timeout(PATIENCE_SECONDS * 1e3)
-        browser.open_notebook(page, f"{address}&reset", name)
+        browser.open_notebook(page, address, name)
         pipe.send(os.getpid())
         at = At(page)
         while True:

@@ -12,11 +12,11 @@ from typing import Any
 
 import IPython
 import psutil
-from dmlink_widgets.live_view import LiveView
+from dmlink_widgets.panels.live_view import LiveView
 
 import dmlink
-from dmlink.cell import live_cells
-from dmlink.engine import engine
+from dmlink.cell.live_cell import live_cells
+from dmlink.engine.pool import engine
 
 _moved = 0  # parameters
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import dmlink
-from dmlink.recordings.writing import JOURNAL, journal_lines
+from dmlink.recordings.writing.ome_zarr_writer import JOURNAL, journal_lines
 
 from .microscope import Source
 

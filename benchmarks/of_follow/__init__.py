@@ -1,0 +1,1 @@
+"""What `dmlink bench follow` measures, a module for each part."""

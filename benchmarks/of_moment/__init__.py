@@ -1,0 +1,1 @@
+"""What `dmlink bench moment` measures, a module for each part."""
