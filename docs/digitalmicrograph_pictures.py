@@ -12,8 +12,8 @@ import numpy as np
 
 from dmlink import recordings
 from dmlink.data import nanoparticles
-from dmlink.export import script
-from dmlink.program import Program
+from dmlink.program.program import Program
+from dmlink.script.exporter import script
 from dmlink.simulator import Microscope
 from dmlink.simulator.picture import draw
 

@@ -1,72 +1,163 @@
-"""Writes gallery.md and its pictures from the cells: `.venv/bin/python docs/gallery_pages.py [NAME ...]`.
+"""Writes gallery.md from the cells.
 
-The pictures show the windows of the simulated DigitalMicrograph in which each exported cell runs.
+.venv/bin/python docs/gallery_pages.py            # the text of all cells
+.venv/bin/python docs/gallery_pages.py matrix     # each cell on each kind of recording, at its defaults
+.venv/bin/python docs/gallery_pages.py cost       # ms a frame, on an otherwise idle computer
+.venv/bin/python docs/gallery_pictures.py [NAME]  # panels in a browser after a hundred frames, both themes
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
+import argparse
+import contextlib
+import io
+import time
 from itertools import islice
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-import PIL.Image
+import numpy as np
 
-from dmlink import LiveCell, gallery, needs, recordings
-from dmlink.check import check
+from dmlink import LiveCell, data, gallery, recordings
+from dmlink.script import requirements
 
 HERE = Path(__file__).parent
-IMAGES = HERE / "images" / "gallery"
-BEGIN, END = "<!-- cells: begin -->\n", "<!-- cells: end -->"
+PAGE = HERE / "gallery.md"
+SIDES, RUNS = (1024, 4096), 3  # px; frames that are measured after one to warm up
+KINDS = {
+    "particles": data.moving_particles,
+    "nanoparticles": data.nanoparticles,
+    "lattice fringes": data.crystallites,
+    "crystallising film": data.crystallisation,
+    "Thon rings": data.thon_rings,
+    "drifting film": data.drifting_film,
+    "diffraction rings": data.ring_pattern,
+}
+# What a cell is made for is known to its author alone: elsewhere its numbers have no meaning.
+MADE_FOR = {
+    "diffraction_profile": {"diffraction rings"},
+    "drift": {"particles", "nanoparticles", "crystallising film", "drifting film", "lattice fringes"},
+    "fft_colour_map": {"nanoparticles", "lattice fringes", "crystallising film"},
+    "focus_astigmatism": {"Thon rings", "nanoparticles"},
+    "particle_tracking": {"particles", "nanoparticles"},
+    "phase_change": {"nanoparticles", "lattice fringes", "crystallising film", "Thon rings", "drifting film"},
+    "virtual_detector": {"diffraction rings"},
+}
 
 
 def main() -> None:
-    """Draw the cells named, or all, and write the page of all."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or gallery.names():
-        print(name, flush=True)  # noqa: T201
-        draw(name)
-    page = (HERE / "gallery.md").read_text("utf-8")
-    before, rest = page.split(BEGIN)
-    sections = "\n".join(section(name) for name in gallery.names())
-    (HERE / "gallery.md").write_text(f"{before}{BEGIN}\n{sections}\n{END}{rest.split(END)[1]}", "utf-8")
+    """Write what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", nargs="?", default="cells", choices=["cells", "matrix", "cost"])
+    options = parser.parse_args()
+    parts = {"cells": cells, "matrix": matrix, "cost": cost}
+    write(options.what, parts[options.what]())
 
 
-def draw(name: str) -> None:
-    """Run the exported cell in the simulated DigitalMicrograph, and take a picture of its windows."""
-    example, cell = gallery.example(name), LiveCell(gallery.text(name), name)
-    cell.set(**example.values)
-    with tempfile.TemporaryDirectory() as folder, recordings.open(example.recording) as recording:
-        script, picture = cell.export(Path(folder, f"{name}.py")), Path(folder, "windows.png")
-        check(script, list(islice(recording, example.frames)), cell, picture)
-        with PIL.Image.open(picture) as windows:
-            windows.quantize(96).save(IMAGES / f"{name}.png", optimize=True)
+def write(part: str, lines: list[str]) -> None:
+    """Put lines in the place of what the page has between the two marks of this part."""
+    begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->"
+    before, rest = PAGE.read_text("utf-8").split(begin)
+    PAGE.write_text(f"{before}{begin}\n" + "\n".join(lines) + f"\n\n{end}{rest.split(end)[1]}", "utf-8")
+
+
+def cells() -> list[str]:
+    """Return the sections of all cells: what one sees, how, a picture, parameters, what it needs."""
+    return "\n".join(section(name) for name in gallery.names()).rstrip().splitlines()
 
 
 def section(name: str) -> str:
-    """Return a cell's part of the page: its head, a picture, its parameters, and what it needs."""
+    """Return a cell's part of the page."""
     text = gallery.text(name)
-    head = " ".join(line[2:] for line in text.split("\nimport")[0].split("\nfrom")[0].splitlines())
-    rows = [
-        f"| `{p.name}` | `{p.value}` | {p.allowed.replace('one of ', '')} | {p.comment} |"
-        for p in LiveCell(text, name).program.parameters.values()
-    ]
+    comment = text.split("\nimport")[0].split("\nfrom")[0].splitlines()
+    seen, method = (" ".join(lines.split()) for lines in "\n".join(row[1:] for row in comment).split("\n\n"))
+    rows = []
+    for parameter in LiveCell(text, name).program.parameters.values():
+        value = "auto" if parameter.value is None else f"`{parameter.value}`"
+        allowed = parameter.allowed.replace("one of ", "").replace(", or None", "")
+        rows.append(f"| `{parameter.name}` | {value} | {allowed} | {parameter.comment} |")
     return "\n".join(
         [
             f"## {name}",
             "",
-            head,
+            seen,
             "",
-            f"![{name}](images/gallery/{name}.png)",
+            *pictures(name),
             "",
-            "| parameter | at first | from, to | |",
+            f"**Method.** {method.removeprefix('Method. ')}",
+            "",
+            "| parameter | at first | from, to | unit, meaning |",
             "|---|---|---|---|",
             *rows,
             "",
-            f"In DigitalMicrograph it needs {needs.packages(text)}.",
+            f"In DigitalMicrograph it needs {requirements.packages(text)}.",
             "",
         ]
     )
+
+
+def pictures(name: str) -> list[str]:
+    """Return the lines that show the pictures that there are of a cell."""
+    there = (HERE / "images" / "gallery").glob(f"{name}[.-]*png")
+    return [f"![{file.stem}](images/gallery/{file.name})" for file in sorted(there)]
+
+
+def matrix() -> list[str]:
+    """Return a table of what each cell does with each kind of recording at its defaults."""
+    lines = [f"| | {' | '.join(KINDS)} |", f"|---{'|---' * len(KINDS)}|"]
+    notes: dict[str, int] = {}
+    for name in gallery.names():
+        row = []
+        for kind, make in KINDS.items():
+            with recordings.open(make()) as recording:
+                result, said = given(name, islice(recording, 24))
+            if said and not (result and kind in MADE_FOR.get(name, KINDS)):
+                number = notes.setdefault(said, len(notes) + 1)
+                row.append(f"says why [{number}]")
+            else:
+                row.append("sensible" if kind in MADE_FOR.get(name, KINDS) else "does not apply")
+        lines.append(f"| `{name}` | {' | '.join(row)} |")
+        print(lines[-1], flush=True)  # noqa: T201
+    return [*lines, "", *(f"{number}. {said}" for said, number in notes.items())]
+
+
+def given(name: str, frames: Any) -> tuple[Any, str]:
+    """Return a cell's last result at its defaults, and the first doubt that it has printed."""
+    cell, printed = LiveCell(gallery.text(name), name), io.StringIO()
+    result = None
+    with contextlib.redirect_stdout(printed):
+        for frame in frames:
+            result = cell.run(frame)
+    lines = [line for line in printed.getvalue().splitlines() if not line.startswith("Looked for:")]
+    return result, lines[-1] if lines else ""
+
+
+def cost() -> list[str]:
+    """Return a table of ms a frame, on frames of the cell's own kind, tiled to size."""
+    lines = ["| | 1024² | 4096² |", "|---|---|---|"]
+    for name in gallery.names():
+        example = gallery.example(name)
+        row = [f"{milliseconds(name, example, side):.0f} ms" for side in SIDES]
+        lines.append(f"| `{name}` | {' | '.join(row)} |")
+        print(lines[-1], flush=True)  # noqa: T201
+    return lines
+
+
+def milliseconds(name: str, example: gallery.Example, side: int) -> float:
+    """Return the median of what a frame of `side` x `side` px costs; its corners are shown around it."""
+    cell = LiveCell(gallery.text(name), name)
+    cell.set(**example.values)
+    times = []
+    with recordings.open(example.recording) as recording, contextlib.redirect_stdout(io.StringIO()):
+        for i in range(RUNS + 1):
+            frame = recording[min(i, len(recording) - 1)]
+            more = side - frame.data.shape[0]
+            large = np.pad(frame.data, (more // 2, more - more // 2), "reflect")
+            begun = time.perf_counter()
+            cell.run(large, frame.info)
+            times.append(1e3 * (time.perf_counter() - begun))
+    return median(times[1:])
 
 
 if __name__ == "__main__":

@@ -9,18 +9,18 @@ from pathlib import Path
 from dmlink.cli.demo import microscope
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 
 import browser  # noqa: E402
 
-WORKS = r"painted +(1[2-9]|2\d)"  # frames per second, on a computer that is not too busy
+WORKS = r"(live|running) . (1[2-9]|2\d)"  # frames per second, on a computer that is not too busy
 CELLS = [
     """%load_ext dmlink
 import dmlink, numpy as np, scipy.fft
 
 link = dmlink.connect()
 link.set_roi("roi", dmlink.Roi(20, 320, 180, 480))
-dmlink.view(link, size=384)""",
+dmlink.view(link, dock=True)""",
     """%%live radial_profile --roi roi
 n_bins: (16, 128, 8) = 64  # points of the profile
 
@@ -41,13 +41,16 @@ def main() -> None:
         with (
             microscope([], folder) as endpoint,
             browser.jupyterlab(folder, {"DMLINK_ENDPOINT": endpoint}) as address,
-            browser.chromium(width=1000, height=1430) as page,
+            browser.chromium(width=1500, height=1000) as page,
         ):
             browser.open_notebook(page, address, "live.ipynb")
             page.click(".jp-SideBar [data-id=filebrowser]")  # without the list of files
             browser.run_all(page)
-            for panel in page.locator(".dmlink-panel").all():
-                panel.locator(f"text=/{WORKS}/").first.wait_for()
+            pane = page.locator(".dmlink-pane")
+            pane.locator("button.dmlink-spectrum").click()
+            page.locator(".jp-Notebook .dmlink-on-roi").click()  # its ROI is selected, and its spectrum shown
+            for place in (".dmlink-pane", ".jp-Notebook"):
+                page.locator(f"{place} .dmlink-light").locator(f"text=/{WORKS}/").first.wait_for()
             page.locator(".jp-Notebook").evaluate("node => { node.scrollTop = 0; }")
             (HERE / "images").mkdir(exist_ok=True)
             page.screenshot(path=HERE / "images" / "notebook.png")
