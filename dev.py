@@ -1,7 +1,8 @@
-"""Everything from a fresh clone, with nothing but Python: `python dev.py demo`, `python dev.py test`.
+"""Everything from a fresh clone, with nothing but Python: `python3 dev.py demo`, `python3 dev.py test`.
 
-Makes `.venv`, installs the project there with the versions of constraints.txt, finds or installs a browser
-for the tests, and runs. Windows, macOS and Linux. More arguments are handed on: `python dev.py test -k link`.
+On Windows `py dev.py demo`. Makes `.venv`, installs there what the command needs, with the versions of
+constraints.txt, finds or installs a browser for the tests, and runs. Windows, macOS and Linux. More arguments
+are handed on: `python3 dev.py test -k link`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
@@ -30,45 +33,84 @@ def main(arguments: list[str]) -> int:
         return 2
     if sys.version_info < NEEDED:
         needed = ".".join(str(n) for n in NEEDED)
-        print(f"dmlink needs Python {needed} or later; this is {sys.version.split()[0]} ({sys.executable}).")
+        print(
+            f"dmlink needs Python {needed} or later; this is {sys.version.split()[0]} ({sys.executable}). "
+            f"Call a later one by its name: `python{needed} dev.py {arguments[0]}`, on Windows "
+            f"`py -{needed} dev.py {arguments[0]}`; python.org has them."
+        )
         return 1
     os.chdir(ROOT)
-    install()
-    return commands[arguments[0]](arguments[1:])
+    try:
+        return commands[arguments[0]](arguments[1:])
+    except KeyboardInterrupt:
+        return 130
 
 
 def demo(arguments: list[str]) -> int:
     """Start a simulated microscope and JupyterLab on it."""
-    return subprocess.run([PYTHON, "-m", "dmlink", "demo", *arguments], check=False).returncode
+    install("demo")
+    return run([PYTHON, "-m", "dmlink", "demo", *arguments])
 
 
 def test(arguments: list[str]) -> int:
-    """Check style, types and behaviour; with arguments, only the tests that they select."""
+    """Check style, types and behaviour, with --exhaustive in full; other arguments select tests alone."""
+    install("test")
     os.environ["DMLINK_BROWSER"] = browser()
-    checks = [] if arguments else [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
-    for check in [*checks, ["pytest", *arguments]]:
+    checks = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
+    if set(arguments) - {"--exhaustive"}:
+        checks.clear()
+    for check in [*checks, ["pytest", "--numprocesses", "auto", *arguments]]:
         print("$", *check, flush=True)
-        code = subprocess.run([PYTHON, "-m", *check], check=False).returncode
+        code = run([PYTHON, "-m", *check])
         if code:
             return code
     return 0
 
 
-def install() -> None:
-    """Make the environment, unless it is there and nothing that it is made from has changed."""
+def install(command: str) -> None:
+    """Install what a command needs, unless it is there and nothing that it is made from has changed."""
     made_from = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
-    stamp = ENVIRONMENT / "made-from"
     digest = hashlib.sha256(made_from + sys.version.encode()).hexdigest()
+    stamp = ENVIRONMENT / f"installed-for-{command}"
     if stamp.exists() and stamp.read_text() == digest and PYTHON.exists():
         return
     print("Installing dmlink into .venv (a few minutes the first time) ...", flush=True)
     if not PYTHON.exists():
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        make_environment()
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    code = subprocess.run([*pip, "--constraint", "constraints.txt", "--editable", ".[test]"], check=False)
-    if code.returncode:
-        sys.exit("The installation failed; what pip said is above. Is the network there?")
-    stamp.write_text(digest)
+    pip += ["--no-compile"]  # takes half of the time; what is used is compiled when it is imported
+    what = {"demo": ".", "test": ".[test]"}[command]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        if run([*pip, "--constraint", "constraints.txt", "--editable", what], stdout=said, stderr=said):
+            said.seek(0)
+            sys.exit(f"{said.read()}\nThe installation failed; what pip said is above. Is the network there?")
+    for served in ("demo", "test") if command == "test" else ("demo",):
+        (ENVIRONMENT / f"installed-for-{served}").write_text(digest)
+
+
+def make_environment() -> None:
+    """Make `.venv` with pip in it; one that is not whole does not stay."""
+    try:
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+    except subprocess.CalledProcessError:
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        sys.exit(
+            f"{sys.executable} cannot install pip into .venv. On Debian and Ubuntu this helps: "
+            "sudo apt install python3-venv"
+        )
+    except BaseException:
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        raise
+
+
+def run(command: list[str | Path], **options: Any) -> int:
+    """Run a command to its end, also after Ctrl+C, which reaches it too; return its exit code."""
+    process = subprocess.Popen(command, **options)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
 
 
 def browser() -> str:
@@ -79,12 +121,12 @@ def browser() -> str:
             return path
     print("No Chromium found; installing one for the tests ...", flush=True)
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "update", "-qq"], check=False)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=False)
+        run(["apt-get", "update", "-qq"])
+        run(["apt-get", "install", "-y", "-qq", "chromium"])
         path = shutil.which("chromium")
         if path:
             return path
-    subprocess.run([PYTHON, "-m", "playwright", "install", "chromium"], check=False)
+    run([PYTHON, "-m", "playwright", "install", "chromium"])
     return ""  # Playwright finds its own
 
 
