@@ -41,8 +41,16 @@ class Strip(NamedTuple):
 
 
 def strips(session: Session, logs: Logs, begin: float, end: float, points: int) -> list[Strip]:
-    """Return the numbers of all cells and logs, each in at most `points` points that keep every peak."""
-    found = [_strip(track.name, track.unit, *track.envelope(begin, end, points)) for track in session.tracks]
+    """Return the numbers of all cells and logs, each in about `points` points that keep every peak.
+
+    A cell's curve is broken, by NaN, where no frames came; a log holds its last number until the next one.
+    """
+    gaps = [mark for mark in marks(session, begin, end, points // 2) if mark.kind in GAPS]
+    middles = np.array(sorted((gap.begin + gap.end) / 2 for gap in gaps))
+    found = [
+        _strip(track.name, track.unit, *_broken(*track.envelope(begin, end, points), middles))
+        for track in session.tracks
+    ]
     for log in logs.all().values():
         times, values = log.arrays()
         last = int(np.searchsorted(times, end, "right"))
@@ -67,6 +75,12 @@ def marks(session: Session, begin: float, end: float, columns: int) -> list[Mark
             if there is None or mark.end - mark.begin > there.end - there.begin:
                 found[place] = mark
     return sorted(found.values(), key=lambda mark: (ORDER[mark.kind], mark.begin))
+
+
+def _broken(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put NaN at the times `at` (s, in order), so that no line is drawn across them."""
+    places = np.searchsorted(times, at)
+    return np.insert(times, places, at), np.insert(values, places, np.nan)
 
 
 def _strip(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> Strip:

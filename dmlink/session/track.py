@@ -9,7 +9,7 @@ import numpy as np
 
 CHUNK = 4096  # numbers in each piece
 BLOCK = 64  # numbers of which only the lowest and the highest are kept for drawing
-DETAIL = 64  # times as many numbers as points that are looked at one by one
+DETAIL = 32  # times as many numbers as points that are looked at one by one
 
 
 class Piece:

@@ -15,11 +15,11 @@ import sys
 import time
 
 import numpy as np
-from dmlink.session.strips import marks, strips
 
 from dmlink.frame import Frame
 from dmlink.indm.results import Scalar
 from dmlink.link.logs import Logs
+from dmlink.logbook.strips import marks, strips
 from dmlink.session import Session
 
 RATE, CELLS, LIMIT = 20, 5, 200_000_000

@@ -136,3 +136,28 @@ def test_files_are_renamed_in_one_place(path):
     # of a path: a text has two arguments, and what is copied with a change has keywords
     renaming = re.findall(r"\.rename\(|\bos\.replace\(|\b(?!self)\w+\.replace\([^,()=\"']+\)", text)
     assert not renaming or path.name == "renaming.py"
+
+
+def test_scripts_import_what_there_is():
+    """Checks, benchmarks and what makes the docs are run seldom: a module that was moved would go unnoticed."""
+    scripts = [path for folder in ("benchmarks", "docs", "tests") for path in (ROOT / folder).rglob("*.py")]
+    missing = [
+        f"{name(path)}: {node.module}.{alias.name}"
+        for path in scripts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dmlink")
+        for alias in node.names
+        if not is_there(node.module, alias.name)
+    ]
+    assert missing == []
+
+
+def is_there(module, attribute):
+    """Return whether a module has that attribute or submodule."""
+    try:
+        if hasattr(import_module(module), attribute):
+            return True
+        import_module(f"{module}.{attribute}")
+    except ModuleNotFoundError as error:
+        return error.name == "DigitalMicrograph"
+    return True
