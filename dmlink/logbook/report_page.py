@@ -36,6 +36,7 @@ SCRIPT_BYTES = 200_000  # of a cell's script that are shown
 MOST_EVENTS = 1000
 STRETCH = 0.5, 99.7  # percentiles of the pixels that become black and white
 QUALITY = 80  # of JPEG
+TAG_UNITS = {"exposure": "s", "magnification": "x", "camera_length": "mm", "high_tension": "V"}
 KINDS = {NO_LINK: "No link", NO_FRAMES: "No frames", CELL: "Cell changed", PARAMETER: "Parameter moved"}
 STYLE = """
 :root { color-scheme: light dark; }
@@ -132,7 +133,9 @@ def _facts(link: Link | FollowedLink, session: Session, begin: float, end: float
         "pixel": f"{newest.x.scale:.5g} {newest.x.unit}" if newest and newest.x.unit else "",
     }
     facts |= {
-        name: f"{value:.6g}" for name, value in (newest.tags if newest else {}).items() if _plain(value)
+        name.replace("_", " "): f"{value:.6g} {TAG_UNITS.get(name, '')}"
+        for name, value in (newest.tags if newest else {}).items()
+        if _plain(value)
     }
     facts["frames"] = (
         f"{stats.received} received, {stats.dropped} dropped, {stats.skipped} skipped, {stats.unsure} unsure"
