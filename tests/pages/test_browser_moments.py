@@ -43,11 +43,10 @@ def moments(jupyter):
 
 def test_click_on_an_event_shows_its_frame(moments):
     shown = panel(moments, "nucleation")
-    line = shown.locator(".dmlink-events-list button").first
-    line.wait_for()
+    key = shown.locator(".dmlink-events-list button").first.get_attribute("data-key")
+    line = shown.locator(f'.dmlink-events-list button[data-key="{key}"]')  # the first one is soon another
     assert "<b>it nucleates</b>" in line.inner_text()
     number = line.locator(".dmlink-events-frame").inner_text()
-    key = line.get_attribute("data-key")
     line.click()
     shown.get_by_text(re.compile(rf"frame {number}, .*<b>it nucleates</b>.*from memory")).wait_for()
     picture = shown.locator("img.widget-image")
