@@ -4,10 +4,17 @@ import collections
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 from IPython.core.interactiveshell import InteractiveShell
 from representatives import representatives
 from traitlets.config import Config
 from xdist.scheduler import LoadScopeScheduling
+
+# The same examples in each run, however slow the computer is; what looks for new ones are the checks.
+settings.register_profile(
+    "any computer", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any computer")
 
 #: What takes longest begins first, in this order: then no process ends long after the others.
 BROWSER = "tests/pages/test_browser"  # one file and the next

@@ -12,7 +12,7 @@ from messages import MESSAGES, CompanionUnderFire, LinkUnderFire, leaving_nothin
 def test_bad_messages_do_no_harm(end, way, tmp_path, monkeypatch):
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, suppress_health_check=list(HealthCheck))
     @given(MESSAGES)
     def fire(messages):
         getattr(target, way)(messages)

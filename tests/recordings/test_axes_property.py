@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmlink import recordings
@@ -80,9 +80,7 @@ RECORDINGS = {
 
 @pytest.mark.parametrize("examples", [60, pytest.param(500, marks=pytest.mark.exhaustive)])
 def test_every_axis_is_kept_or_reported(examples):
-    slow = [HealthCheck.too_slow]
-    run = settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=slow)
-    run(given(**RECORDINGS)(kept_or_said))()
+    settings(max_examples=examples)(given(**RECORDINGS)(kept_or_said))()
 
 
 def kept_or_said(y, x, counted, dtype, through, target):

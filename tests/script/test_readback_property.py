@@ -130,7 +130,7 @@ def test_comments_stay_comments(declared, tmp_path):
 @pytest.mark.parametrize("examples", [20, pytest.param(500, marks=pytest.mark.exhaustive)])
 def test_unchanged_script_is_same_program(examples, tmp_path):
     numbers = itertools.count()
-    run = settings(max_examples=examples, deadline=None, derandomize=True, phases=[Phase.generate])
+    run = settings(max_examples=examples, phases=[Phase.generate])
     run(given(**PROGRAMS)(lambda **cell: comes_back(tmp_path / f"script{next(numbers)}.py", **cell)))()
 
 
