@@ -238,15 +238,17 @@ class Clips:
     def _finish(self) -> None:
         clip, self._clip = self._clip, None
         if clip:
-            self.finished = (*self.finished, clip.path)
-            clip.close()
+            try:
+                clip.close()
+            finally:
+                self.finished = (*self.finished, clip.path)
 
     def _fail(self, error: OSError | ValueError) -> None:
         """Say why nothing more is saved, and finish the clip with what it has."""
         kept = _content(self._clip) if self._clip else "no clip was begun"
-        self._why = why_not(error, kept) if isinstance(error, OSError) else f"{error} {kept}."
         with contextlib.suppress(OSError, ValueError):
             self._finish()
+        self._why = why_not(error, kept) if isinstance(error, OSError) else f"{error} {kept}."
 
 
 def _content(clip: Clip) -> str:
