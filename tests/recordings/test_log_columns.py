@@ -18,9 +18,8 @@ def recording(tmp_path_factory):
         until(link, lambda: recorder.frames > 2)
         link.log("T", 300.0, "C")
         link.log("time", 5.0)
-        until(link, lambda: len(link.next(PATIENCE).log) == 2)
-        now = recorder.frames
-        until(link, lambda: recorder.frames > now + 5)
+        frame = until(link, lambda: len((frame := link.next(PATIENCE)).log) == 2 and frame)
+        until(link, lambda: recorder.times[1] > frame.time + 0.1)
     with dmlink.open(recorder.path) as recording:
         yield recording
 

@@ -35,6 +35,11 @@ def recorded(recorder, n):
     until(recorder._link, lambda: recorder.frames >= n)
 
 
+def reached(recorder, frame):
+    """Wait until what is recorded is from after a frame."""
+    until(recorder._link, lambda: recorder.times[1] > frame.time + 0.1)
+
+
 def pixels(path):
     stack: np.ndarray = zarr.open_array(path / "0", mode="r")[:]
     return stack
@@ -91,11 +96,12 @@ def test_roi_is_recorded_until_resized(tmp_path):
     with linked(fps=100) as (_, link):
         link.set_roi("roi", Roi(4, 6, 20, 30))
         until(link, lambda: "roi" in link.rois())
-        recorder = link.part("roi").record(tmp_path / "part")
+        part = link.part("roi")
+        recorder = part.record(tmp_path / "part")
         recorded(recorder, 3)
         link.set_roi("roi", Roi(5, 8, 21, 32))
-        until(link, lambda: link.rois()["roi"] == Roi(5, 8, 21, 32))
-        recorded(recorder, recorder.frames + 3)
+        moved = until(part, lambda: (frame := part.next(60)).roi == Roi(5, 8, 21, 32) and frame)
+        reached(recorder, moved)
         link.set_roi("roi", Roi(0, 0, 8, 8))
         assert recorder.wait(60)
         assert recorder.state == "failed"
@@ -112,8 +118,7 @@ def test_line_is_recorded(tmp_path):
         with link.record(tmp_path / "line") as recorder:
             recorded(recorder, 3)
             dm.delete_roi(line)
-            until(link, lambda: link.next(60).line is None)
-            recorded(recorder, recorder.frames + 3)
+            reached(recorder, until(link, lambda: (frame := link.next(60)).line is None and frame))
     with dmlink.open(recorder.path) as recording:
         lines = [frame.line for frame in recording]
     assert lines[0] == (20, 5, 30, 62.5)
@@ -136,7 +141,7 @@ def test_cells_are_recorded_with_results(tmp_path):
     text = "Several = None\nimport numpy as np\n{'mean': frame.mean(), 'max': frame.max()}"
     image = dmlink.LiveCell("frame[::2].astype('float32')", name="half")
     numbers = dmlink.LiveCell(text.partition("\n")[2], name="numbers")
-    with linked(fps=50) as (_, link):
+    with linked(fps=50, patient=True) as (_, link):
         image.start(link)
         numbers.start(link)
         until(link, lambda: image.latest and numbers.latest)
@@ -202,8 +207,11 @@ def test_ends_after_frames_or_seconds(tmp_path):
         recorder = link.record(tmp_path / "frames", max_frames=7)
         assert recorder.wait(60)
         assert (recorder.frames, recorder.state) == (7, "stopped")
-        recorder = link.record(tmp_path / "seconds", max_seconds=0.3)
+        recorder = link.record(tmp_path / "seconds", max_seconds=1000)
+        recorded(recorder, 1)
+        recorder._began -= 1000
         assert recorder.wait(60)
+        assert (recorder.state, recorder.reason) == ("stopped", "")
         assert recorder.frames > 0
 
 
@@ -251,12 +259,14 @@ def test_waits_and_finds_moved_companion(tmp_path, monkeypatch):
 
 
 def test_late_frames_are_counted(tmp_path, monkeypatch):
-    write, go = FrameWriter.write, threading.Event()
-    monkeypatch.setattr(FrameWriter, "write", lambda *of: (go.wait(60), write(*of))[1])
+    write, began, go = FrameWriter.write, threading.Event(), threading.Event()
+    monkeypatch.setattr(FrameWriter, "write", lambda *of: (began.set(), go.wait(60), write(*of))[2])
     monkeypatch.setattr("dmlink.recordings.writing.recorder.DRAIN_SECONDS", 0.0)
     with linked(fps=200) as (dm, link):
         recorder = link.record(tmp_path / "gold")
+        assert began.wait(60)
         dm.wait_displayed(20)
+        until(recorder._link, lambda: recorder._reader.waiting)
         stopping = threading.Thread(target=recorder.stop)
         stopping.start()
         until(link, lambda: recorder._stopped is not None)
@@ -279,7 +289,7 @@ def test_full_disk_ends_it_in_order(tmp_path, monkeypatch, reserve):
         "dmlink.recordings.writing.frame_writer.RESERVE", reserve - (1 << 30 if reserve == 0 else 0)
     )
     noise = Noise(n=20, shape=(256, 256))
-    with small_disk(tmp_path / "small", "6m") as disk, linked(noise, fps=300) as (_, link):
+    with small_disk(tmp_path / "small", "6m") as disk, linked(noise, fps=300, patient=True) as (_, link):
         recorder = link.record(disk / "gold")
         assert recorder.wait(60)
         assert recorder.state == "failed"
