@@ -12,7 +12,7 @@ from growing_writer import KINDS, command, frame, path_of, until
 
 import dmlink
 from dmlink import recordings
-from dmlink.growing import growth, layout, raw_parts
+from dmlink.growing import files, growth, layout, raw_parts
 from dmlink.simulator.dm.gatan_files import write_dm4, write_in_situ_raw
 
 FRAMES = 20
@@ -45,9 +45,10 @@ def test_every_frame_comes_once(kind, tmp_path, impatient):
     path = path_of(kind, folder)
     writer = subprocess.Popen(command(kind, folder, 1, FRAMES), stdout=subprocess.PIPE, text=True)
     with dmlink.follow(path, idle=None) as source:
-        told = json.loads(writer.communicate(timeout=120)[0])
+        told = json.loads(writer.communicate(timeout=300)[0])
         wanted = [i for i in range(FRAMES) if i not in told["spoilt"]]
         source.idle = 3.0
+        until(lambda: source.finished)  # all is seen, a header that came last as well
         got = list(source)
     assert [f.index for f in got] == wanted, told
     assert sorted(source.bad) == told["spoilt"]
@@ -70,7 +71,7 @@ def test_the_path_may_not_be_there(tmp_path):
         folder.mkdir()
         until(lambda: "yet that tells" in source.reason)
         tiff(folder / "0.tif", frame(0))
-        assert source.next(30).index == 0
+        assert source.next(60).index == 0
 
 
 def test_a_header_may_come_last(tmp_path):
@@ -157,16 +158,23 @@ def test_a_bad_first_frame_stops_nothing(tmp_path, monkeypatch, impatient):
         assert sorted(source.bad) == [0]
 
 
-def test_a_file_in_the_gap_is_waited_for(tmp_path):
+def test_a_file_in_the_gap_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "GAP_SECONDS", 600.0)
     tiff(tmp_path / "x_0.tif", frame(0))
     tiff(tmp_path / "x_1.tif", frame(1))
     with dmlink.follow(tmp_path) as source:
         take(source, 2)
         tiff(tmp_path / "x_3.tif", frame(3))
-        time.sleep(2 * layout.STILL_SECONDS)
+        until(lambda: stands_still(source, "x_3.tif"))
         tiff(tmp_path / "x_2.tif", frame(2))
         for i in (2, 3):
             np.testing.assert_array_equal(source.next(60).data, frame(i))
+
+
+def stands_still(source, name):
+    """Tell whether a file would have been counted long ago, but for the gap before it."""
+    sight = source._layout._new.get(name)
+    return sight and time.perf_counter() - sight.since > 2 * layout.STILL_SECONDS
 
 
 def test_a_file_that_comes_too_late_comes_last(tmp_path):

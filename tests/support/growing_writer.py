@@ -28,7 +28,7 @@ def frame(i):
     return pixels
 
 
-def until(condition, timeout=60.0):
+def until(condition, timeout=180.0):
     """Wait until the condition holds, and return its value."""
     end = time.monotonic() + timeout
     while not (value := condition()):
