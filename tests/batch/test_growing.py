@@ -56,8 +56,8 @@ def test_it_equals_the_finished_recording(kind, text, tmp_path, client):
     while not any((tmp_path / "set").iterdir()):
         assert writer.poll() is None
         time.sleep(0.01)
-    followed = process_growing(path, cell, tmp_path / "followed", client, idle=10.0, progress=False)
-    assert writer.wait(120) == 0
+    followed = process_growing(path, cell, tmp_path / "followed", client, idle=20.0, progress=False)
+    assert writer.wait(300) == 0
     same(followed, process(path, cell, tmp_path / "afterwards", client, progress=False))
 
 
@@ -106,6 +106,6 @@ def test_the_command_follows(tmp_path, capsys):
     timer = threading.Timer(0.5, write)
     timer.start()
     words = ["process", str(folder), str(tmp_path / "cell.py"), "-o", str(tmp_path / "out")]
-    assert main([*words, "--follow", "--idle", "15"]) == 0
+    assert main([*words, "--follow", "--idle", "20"]) == 0
     assert "cell.csv" in capsys.readouterr().out
     assert len((tmp_path / "out" / "cell.csv").read_text().splitlines()) == 4
