@@ -128,6 +128,7 @@ class LogFile:
             self._dialect = delimiter, delimiter != ","
         delimiter, decimal_comma = self._dialect
         pairs: dict[int, list[tuple[float, float]]] = {}
+        rows = skipped = 0
         for row in csv.reader(text.splitlines(), delimiter=delimiter):
             cells = [cell.strip() for cell in row]
             if self._head is None:
@@ -135,9 +136,12 @@ class LogFile:
                     self._take_head(cells)
                 continue
             if any(cells):
-                self._take_row(cells, pairs, decimal_comma=decimal_comma)
+                found = self._take_row(cells, pairs, decimal_comma=decimal_comma)
+                rows, skipped = rows + found, skipped + (not found)
         for place, values in pairs.items():
             self._logs[place].extend(values)
+        self.skipped += skipped
+        self.rows += rows  # last: what is counted is in the logs
         if self._head is None:
             self.reason = f"{self._path} has no column {self._time!r} yet."
 
@@ -151,7 +155,8 @@ class LogFile:
 
     def _take_row(
         self, cells: list[str], pairs: dict[int, list[tuple[float, float]]], *, decimal_comma: bool
-    ) -> None:
+    ) -> bool:
+        """Add a row's numbers to `pairs`; return whether it has any."""
         assert self._head is not None  # noqa: S101 - as called
         place = self._head.index(self._time)
         time = _time(cells[place], decimal_comma=decimal_comma) if place < len(cells) else None
@@ -168,8 +173,7 @@ class LogFile:
                 if value is not None:
                     pairs.setdefault(column, []).append((time + self._offset, value))
                     found = True
-        self.rows += found
-        self.skipped += not found
+        return found
 
 
 def log_file(
