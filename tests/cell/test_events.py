@@ -36,7 +36,7 @@ def test_something_happens():
 
 
 def test_cell_gives_its_events():
-    with linked(Noise(), mode="lossless") as (_, link):
+    with linked(Noise(), patient=True) as (_, link):
         cell = dmlink.LiveCell(f"frame.mean(), {EVERY_TENTH}", "tenth", mode="lossless").start(link)
         try:
             until(link, lambda: len(cell.events) >= 3)
@@ -50,7 +50,7 @@ def test_cell_gives_its_events():
 
 
 def test_kept_events_become_clips(tmp_path):
-    with linked(Noise(), mode="lossless") as (_, link):
+    with linked(Noise(), patient=True) as (_, link):
         text = 'Event("once", when=info.index == state.setdefault("n", info.index) + 30)'
         options = {"keep": 0.1, "keep_after": 0.05, "clips": tmp_path / "clips"}
         cell = dmlink.LiveCell(text, "once", mode="lossless", **options).start(link)
