@@ -27,7 +27,7 @@ def test_frames_have_times_of_their_own():
         ages = [link.age(frame) for frame in frames]
         times = np.array([frame.time for frame in frames])
         assert (np.diff(times) > 0).all()
-        assert np.median(np.diff(times)) < STEP  # most of them within one step
+        assert (times % STEP != 0).mean() > 0.5  # they are between the steps
         assert np.median(ages) > 0
 
 
@@ -59,7 +59,7 @@ def test_cells_and_links_measure():
         until(link, lambda: cell.stats.processed > 5)
         assert cell.stats.ms_per_frame > 0
         assert cell.stats.age > 0
-        assert link.stats.rate > 0
+        until(link, lambda: link.stats.rate > 0)
         cell.stop()
 
 

@@ -15,6 +15,8 @@ from dmlink.simulator import Microscope
 
 @pytest.fixture
 def microscope(tmp_path, monkeypatch):
+    """Run a microscope that is given time to show its frames."""
+    monkeypatch.setattr("dmlink.link.diagnosis.FRAMES_SECONDS", 60.0)
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     monkeypatch.delenv("DMLINK_ENDPOINT", raising=False)
     np.save(tmp_path / "view.npy", np.random.default_rng(0).integers(0, 99, (30, 32, 32), np.uint16))
@@ -62,7 +64,8 @@ def test_roi_does_not_exist(microscope, capsys):
     assert "'nowhere'" in said
 
 
-def test_view_was_closed(microscope, capsys):
+def test_view_was_closed(microscope, capsys, monkeypatch):
+    monkeypatch.setattr("dmlink.link.diagnosis.FRAMES_SECONDS", 1.0)
     endpoint = microscope.start_companion()
     with dmlink.connect(endpoint) as link:
         microscope.close_view()
@@ -72,7 +75,8 @@ def test_view_was_closed(microscope, capsys):
     assert "closed in DigitalMicrograph" in said
 
 
-def test_image_does_not_change(microscope, capsys):
+def test_image_does_not_change(microscope, capsys, monkeypatch):
+    monkeypatch.setattr("dmlink.link.diagnosis.FRAMES_SECONDS", 5.0)
     endpoint = microscope.start_companion()
     microscope.camera.pause()
     microscope.settle()

@@ -19,7 +19,7 @@ from dmlink.ring import Ring
 from dmlink.simulator import Microscope
 
 SHM = Path("/dev/shm")  # noqa: S108
-PATIENCE = 60.0  # seconds; ends a wait for what never comes, also on a busy computer
+PATIENCE = 180.0  # seconds; ends a wait for what never comes, also on a busy computer
 
 
 class Noise:
