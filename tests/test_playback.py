@@ -106,11 +106,11 @@ def test_loop_counts_on(path):
 
 def test_frames_keep_numbers_at_any_speed(path):
     with paused(path) as replay, dmlink.connect(replay.link.endpoint, mode="lossless") as link:
-        frames = [link.next(30)]
+        frames = [link.next(60)]
         replay.play()
         for speed in [*range(1, 150), None] * 2:
             replay.speed = speed
-            frames.append(link.next(30))
+            frames.append(link.next(60))
     first = frames[0].index
     assert [frame.index for frame in frames] == list(range(first, first + len(frames)))
     expected = [replay.recording[frame.index % N].data[0, 0] for frame in frames]
@@ -126,9 +126,9 @@ def test_first_frame_is_0_though_dm_is_busy(path):
         dm.run_script(hold, background=False).wait_for("busy")
         player = Player(dm, 50, N)
         with dmlink.connect(player.endpoint) as link:
-            first = link.next(30)
+            first = link.next(60)
             player.step(1)
-            second = until(link, lambda: (frame := link.next(30)).index and frame)
+            second = until(link, lambda: (frame := link.next(60)).index and frame)
     assert [(frame.index, frame.data[0, 0]) for frame in (first, second)] == [(0, 0), (1, 1)]
 
 
@@ -221,7 +221,7 @@ def test_replay_ends_with_its_kernel(path):
         watch = os.pidfd_open(pid)
         kernel.send_signal(signal.SIGKILL)
     try:
-        assert select.select([watch], [], [], 10)[0]  # it becomes readable when the process has ended
+        assert select.select([watch], [], [], 180)[0]  # it becomes readable when the process has ended
     finally:
         os.close(watch)
 
@@ -248,18 +248,18 @@ def test_command_refuses_impossible_speed(speed, capsys):
 
 def test_a_replay_keeps_to_unequal_times(path):
     with opened(path) as recording:
-        recording.times = [0.1 * i + 0.9 * (i > 3) for i in range(N)]  # a pause after the fourth frame
+        recording.times = [0.1 * i + 1.9 * (i > 3) for i in range(N)]  # a pause after the fourth frame
         frames = Frames(recording, ["uint16"])
         mean = recording.times[-1] / (N - 1)
-        assert [frames.lasts(i) * mean for i in (0, 3, 4)] == pytest.approx([0.1, 1.0, 0.1])
+        assert [frames.lasts(i) * mean for i in (0, 3, 4)] == pytest.approx([0.1, 2.0, 0.1])
         with dmlink.replay(recording, loop=False) as replay:
             replay.pause()
             replay.seek(0)
             reader = dmlink.connect(replay.link.endpoint, mode="lossless")
             with reader:
-                first = reader.next(10)  # the still that is shown
+                first = reader.next(60)  # the still that is shown
                 replay.play()
-                taken = [first, *(reader.next(20) for _ in range(5))]
+                taken = [first, *(reader.next(60) for _ in range(5))]
         steps = np.diff([frame.time for frame in taken])
         assert steps[3] > 0.4  # a camera that is late catches up by 0.5 s at most
     with opened(path, fps=50) as recording:
