@@ -24,6 +24,11 @@ from dmlink.ring import POSIX_SHARED_MEMORY as SHARED_MEMORY
 from dmlink.ring import Ring
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    monkeypatch.setattr("dmlink.engine.pool.LOAD_SECONDS", 300.0)
+
+
 @pytest.fixture(scope="module")
 def engine():
     engine = Engine()
@@ -36,7 +41,7 @@ def start(engine):
     """Return a function that starts a cell in a worker of its own."""
     workers = []
 
-    def start(cell, timeout=10.0):
+    def start(cell, timeout=60.0):
         worker = engine.worker(timeout)
         workers.append(worker)
         worker.error = worker.load(Program.from_cell(textwrap.dedent(cell), "test"))
@@ -401,7 +406,7 @@ def test_spare_preloads_packages(tmp_path, monkeypatch):
     engine.warm()
     spare = engine._spare
     engine.prepare(Program.from_cell(source.replace("import no_such_package\n", "frame.mean()")))
-    worker = engine.worker(10.0)
+    worker = engine.worker(60.0)
     assert worker is spare
     cell = "import sys\n{name: int(name in sys.modules) for name in ('scipy.ndimage', 'own')}"
     assert worker.load(Program.from_cell(cell)) == ""
@@ -410,9 +415,9 @@ def test_spare_preloads_packages(tmp_path, monkeypatch):
 
 
 def test_failing_import_does_not_break_spare(engine):
-    engine.worker(10.0)
+    engine.worker(60.0)
     engine._spare.prepare({"no_such_package"})
-    worker = engine.worker(10.0)
+    worker = engine.worker(60.0)
     assert worker.load(Program.from_cell("frame.mean()")) == ""
     assert worker.process(full(3), {}).result.value == 3.0
 
@@ -423,7 +428,7 @@ def test_dead_spare_is_not_used():
     dead = engine._spare
     dead.kill()
     dead._process.wait()
-    worker = engine.worker(10.0)
+    worker = engine.worker(60.0)
     assert worker is not dead
     assert worker.load(Program.from_cell("frame.mean()")) == ""
     engine.close()
@@ -435,7 +440,7 @@ def test_dead_spare_is_not_used():
 def test_close_leaves_nothing():
     threads = set(threading.enumerate())
     engine = Engine()
-    worker = engine.worker(10.0)
+    worker = engine.worker(60.0)
     worker.load(Program.from_cell("import numpy as np\nnp.zeros((600, 600))"))
     images = [worker.process(full(1), {}).result for _ in range(3)]
     blocks = [slot.block.name for slot in worker._ring._lent]
@@ -450,7 +455,7 @@ def test_close_leaves_nothing():
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
 def test_subprocesses_end_with_worker(engine):
-    worker = engine.worker(10.0)
+    worker = engine.worker(60.0)
     worker.load(Program.from_cell("import subprocess\nsubprocess.Popen(['sleep', '60']).pid"))
     pid = int(worker.process(full(1), {}).result.value)
     os.kill(pid, 0)
