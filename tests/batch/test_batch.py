@@ -31,6 +31,11 @@ from dmlink.simulator.dm.gatan_files import write_in_situ_raw, write_in_situ_tre
 N = 30
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    monkeypatch.setattr(workers, "SCHEDULER_SECONDS", 120)
+
+
 @pytest.fixture(scope="module")
 def client():
     """Two workers for all tests."""
@@ -202,7 +207,8 @@ def test_resumes_after_kill_with_same_result(path, client, kind, tmp_path):
         text = text.replace("n = 2", "n = state['n'] = state.get('n', 0) + 1")
     (tmp_path / "half.py").write_text(text)
     script = (
-        "import sys\nfrom dmlink.batch import processing\nprocessing.BLOCK_FRAMES = 4\n"
+        "import sys\nfrom dmlink.batch import processing, workers\n"
+        "processing.BLOCK_FRAMES, workers.SCHEDULER_SECONDS = 4, 120\n"
         "processing.process(*sys.argv[1:], progress=False)\n"
     )
     half, address = tmp_path / "half.py", client.scheduler.address
