@@ -709,7 +709,7 @@ def test_lossless_link_survives_new_view(monkeypatch):
     with linked(mode="lossless", constants={"LOSSLESS_BYTES": 12 * frame_bytes}) as (dm, link):
         indexes = [link.next(60).index]
         dm.wait_displayed(40)
-        before = _lost(until(link, lambda: "frames were dropped" in link.reason and link.reason))
+        before = _lost(link)
         dm.restart_view(binning=2)
         dm.wait_displayed(5)
         shapes = []
@@ -720,10 +720,12 @@ def test_lossless_link_survives_new_view(monkeypatch):
         assert indexes == sorted(set(indexes))
         assert shapes == sorted(shapes, reverse=True)  # all of the old view, then those of the new one
         assert shapes.count((48, 64)) >= 12
-        assert _lost(link.reason) >= before
+        assert _lost(link) >= before
 
 
-def _lost(reason):
+def _lost(link):
+    """Wait until the link says how many frames were dropped, and return that."""
+    reason = until(link, lambda: "frames were dropped" in link.reason and link.reason)
     return int(re.match(r"(\d+) frames were dropped", reason)[1])
 
 
