@@ -251,6 +251,7 @@ def test_waits_and_finds_moved_companion(tmp_path, monkeypatch):
         recorded(recorder, 3)
         dm.companion.stop()
         until(recorder._link, lambda: "No companion" in recorder.reason or "stopped" in recorder.reason)
+        dm.companion.join()  # its port is free
         with socket.create_server(("127.0.0.1", endpoints.parse(dm.endpoint).port)):  # taken meanwhile
             dm.endpoint = None
             run_companion(dm)
