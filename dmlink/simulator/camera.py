@@ -123,7 +123,7 @@ class Camera:
             self.ended.clear()
             self._command(_next=index)
 
-    def step(self, timeout: float = 30.0) -> int:
+    def step(self, timeout: float = 120.0) -> int:
         """Write one frame while paused, wait until it is written, and return its number in the recording."""
         if not self._paused:
             raise RuntimeError("step: the camera runs; pause() it first.")

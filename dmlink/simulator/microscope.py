@@ -200,7 +200,7 @@ class Microscope:
         """Return the open windows, front one first."""
         return [snapshot(name, display) for name, display in self._open()]
 
-    def window(self, name: str, timeout: float = 30.0) -> OpenWindow:
+    def window(self, name: str, timeout: float = 120.0) -> OpenWindow:
         """Wait for a window with `name` in its title, and return the front one."""
 
         def found() -> list[tuple[str, Display]]:
@@ -209,7 +209,7 @@ class Microscope:
         return snapshot(*self.wait_until(found, timeout, f"window {name!r}")[0])
 
     def wait_until(
-        self, condition: Callable[[], Any], timeout: float = 30.0, what: str = "such change"
+        self, condition: Callable[[], Any], timeout: float = 120.0, what: str = "such change"
     ) -> Any:
         """Wait until `condition()` is true and return its value.
 
@@ -225,7 +225,7 @@ class Microscope:
                 if document.window and document.window.visible and document.display
             ]
 
-    def wait_displayed(self, frames: int, timeout: float = 30.0) -> int:
+    def wait_displayed(self, frames: int, timeout: float = 120.0) -> int:
         """Wait until `frames` more frames of the live view are displayed; return `displayed`."""
         wanted = self.displayed + frames
         self.wait_until(lambda: self.displayed >= wanted, timeout, f"frame {wanted} on the display")

@@ -65,7 +65,7 @@ class Script:
         """The lines printed so far by the script, by its handlers and by its threads."""
         return self.text.lines
 
-    def wait_for(self, text: str, timeout: float = 30.0) -> str:
+    def wait_for(self, text: str, timeout: float = 120.0) -> str:
         """Wait for a line of output that contains `text`, and return the first one.
 
         Raises

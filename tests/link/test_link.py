@@ -23,6 +23,7 @@ from microscopes import (
     linked,
     microscope,
     run_companion,
+    staying,
     until,
 )
 
@@ -45,7 +46,7 @@ def _nothing_left(monkeypatch):
     monkeypatch.setattr("dmlink.link.link.RETRY_SECONDS", 0.1)
     with leaving_no_blocks(monkeypatch):
         yield
-    assert link_threads() == []
+    assert staying(link_threads) == []
 
 
 # Frames

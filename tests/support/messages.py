@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from hypothesis import strategies as st
-from microscopes import PATIENCE, SHM, Raw, microscope
+from microscopes import PATIENCE, SHM, Raw, microscope, staying
 
 import dmlink
 from dmlink.indm import protocol
@@ -116,9 +116,9 @@ def leaving_nothing():
     before = _open()
     with mock.patch.object(Ring, "_new_block", noting):
         yield
-    more = {what: n for what, n in _open().items() if n > before.get(what, 0)}
+    more = staying(lambda: {what: n for what, n in _open().items() if n > before.get(what, 0)})
     assert not more, f"open now: {more}; before: {before}"
-    assert not [name for name in blocks if name and (SHM / name).exists()]
+    assert not staying(lambda: [name for name in blocks if name and (SHM / name).exists()])
 
 
 def _open():
