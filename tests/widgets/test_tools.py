@@ -131,6 +131,18 @@ def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
     assert "nothing to undo" in view._message.value
 
 
+def test_place_that_comes_after_its_undo_changes_nothing():
+    undo = Undo()
+    editor = ShapeEditor(undo, lambda _: None)
+    editor._take_action({"drawn": {"kind": "line", "points": [[1, 1], [9, 9]]}})
+    editor._take_action({"released": 0, "points": [[1, 1], [9, 30]]})
+    undo.undo()
+    editor.overlay.moved = {"id": 0, "points": [[1, 1], [9, 30]]}
+    assert editor.line.points == ((1.0, 1.0), (9.0, 9.0))
+    editor.overlay.moved = {"id": 0, "points": [[1, 1], [9, 31]]}
+    assert editor.line.points == ((1.0, 1.0), (9.0, 31.0))
+
+
 def test_undo_without_a_link_says_why(view, link):  # noqa: F811
     view._rois.place("roi", dmlink.Roi(8, 8, 16, 16))
     link.close()

@@ -63,6 +63,7 @@ class ShapeEditor:
         self._changed = changed
         self._shapes: dict[int, Shape] = {}
         self._next = LINE + 1
+        self._released: tuple[int, tuple[Point, ...]] | None = None  # where the last drag has ended
         self.placed: Callable[[Point], Point] = lambda point: point
         self.overlay = ToolOverlay(self._take_action, tool=tool)
         self.overlay.observe(self._move, "moved")
@@ -165,11 +166,14 @@ class ShapeEditor:
                 self._set(number, None)
                 self._undo.add(before.kind, lambda: self._set(number, before))
         elif "released" in message:
-            self._move_to(int(message["released"]), _tuples(message["points"]))
+            self._released = int(message["released"]), _tuples(message["points"])
+            self._move_to(*self._released)
             self._undo.settle()
 
     def _move(self, change: dict[str, Any]) -> None:
-        self._move_to(int(change["new"]["id"]), _tuples(change["new"]["points"]))
+        place = int(change["new"]["id"]), _tuples(change["new"]["points"])
+        if place != self._released:  # the end of a drag overtakes its last place, and so may an undo
+            self._move_to(*place)
 
     def _move_to(self, number: int, points: tuple[Point, ...]) -> None:
         before = self._shapes.get(number)
