@@ -253,7 +253,30 @@ def test_new_view_makes_others_answer(fence):
     assert fence.visible
 
 
-def test_silent_widget_harms_no_other(fence):
+def test_panel_that_fails_to_leave_harms_no_other(monkeypatch, capsys):
+    monkeypatch.setattr(fence_module, "LOST_SECONDS", 0.0)
+    monkeypatch.setattr(painter_module, "STATUS_SECONDS", 0.0)
+    told, panel = threading.Semaphore(0), Panel()
+
+    def leave(there):
+        if not there:
+            told.release()
+            raise RuntimeError("it cannot leave")
+
+    fence = Fence(lambda _: None, leave)
+    fence.send = lambda *_: None
+    painter.add(panel, fence)
+    try:
+        for _ in range(2):
+            answer(fence, visible=True)
+            assert told.acquire(timeout=60)
+        assert "it cannot leave" in capsys.readouterr().err
+    finally:
+        painter.remove(panel)
+
+
+def test_silent_widget_harms_no_other(fence, monkeypatch):
+    monkeypatch.setattr(painter_module, "GATHER_SECONDS", 600.0)  # those of a round are drawn together
     panels, deaf, painted = (Panel(), Panel()), Fence(lambda _: None), threading.Semaphore(0)
     asked = []
     deaf.send = lambda *_: asked.append(1)

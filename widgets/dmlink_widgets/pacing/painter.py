@@ -56,6 +56,7 @@ class Painter:
         """Stop drawing this panel."""
         with self._condition:
             self._panels.pop(panel, None)
+            self._condition.notify_all()  # others may wait for it
 
     def changed(self, panel: Drawable) -> None:
         """Draw this panel as soon as its browser is ready for it; can be called from any thread."""
@@ -116,7 +117,7 @@ class Painter:
             fence.read_rate(now)
             _call_within(fence, panel.draw_status)
             if fence.is_lost(now):
-                fence.give_up()
+                _call_within(fence, fence.give_up)
             elif fence.needs_probe(now):
                 self.changed(panel)
 
