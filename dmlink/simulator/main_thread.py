@@ -98,7 +98,7 @@ class MainThread:
         self._thread.join(1)
         if self._thread.is_alive():
             interrupt(self._thread)
-            self._thread.join(3)
+            self._thread.join(30)
         if self._thread.is_alive():
             warnings.warn(
                 f"The thread {self._thread.name} still runs: a handler does not return.", stacklevel=3

@@ -210,7 +210,7 @@ class Scripts:
         """Return the global variable `name` of the scripts; None if there is none."""
         return self._namespace.get(name)
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 30.0) -> None:
         """Stop all scripts and drop their namespace, and with it their listeners."""
         self._environment.close()
         for script in self._scripts:
@@ -224,7 +224,7 @@ class Scripts:
                     stacklevel=3,
                 )
         with contextlib.suppress(RuntimeError, TimeoutError):
-            self._main_thread.call(self._drop_objects, timeout=1)
+            self._main_thread.call(self._drop_objects, timeout=5)
 
     def _drop_objects(self) -> None:
         """Drop the scripts' objects first, because their `__del__` still needs the modules and functions."""

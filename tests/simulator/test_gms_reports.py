@@ -111,7 +111,7 @@ def test_companion_says_what_it_has_found(constants, said):
             dm.settle()
         if "closed" in constants:
             dm.close_view()
-        run = dm.run_script(bundle.companion(0, GREET_SECONDS=0.5))
+        run = dm.run_script(bundle.companion(0, GREET_SECONDS=0.5 if constants else 5.0))
         run.wait_for("dmlink://", PATIENCE)
         line = run.wait_for("dmlink: ", PATIENCE)
         assert len(run.output) == 2

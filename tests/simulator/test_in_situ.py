@@ -67,7 +67,7 @@ def test_it_pauses_and_ends_when_asked(tmp_path, seen):
 def test_full_disk_is_reported_when_followed(tmp_path, seen):
     with (
         small_disk(tmp_path / "disk", "24k") as disk,
-        dmlink.follow(disk, idle=3.0) as source,
+        dmlink.follow(disk, idle=6.0) as source,
         InSitu(seen, disk, 200) as writer,
     ):
         got = [f.data for f in source]

@@ -114,7 +114,8 @@ def test_view_may_vanish_before_any_call(call):
         with dmlink.connect(endpoint) as link:
             link.next(PATIENCE)
             vanishing.dm = dm
-            for i in range(200):
+            reader = link.reader()
+            for i in range(2000):
                 if vanishing.happened.wait(0.05):
                     break
                 with contextlib.suppress(Exception):  # the view may be gone
@@ -124,7 +125,8 @@ def test_view_may_vanish_before_any_call(call):
                     link.show("image", np.eye(5 + i % 2))
                     link.show("colours", np.full((5, 6 + i % 2, 3), 7, np.uint8))
                     link.remove_roi("a")
-                    if i % 4 == 3:
+                    if i % 4 == 3:  # when the companion has seen the one before
+                        until(link, lambda: vanishing.happened.is_set() or reader.poll())
                         dm.restart_view()
             assert vanishing.happened.is_set(), "it is never called"
             dm.restart_view()

@@ -66,6 +66,7 @@ def test_drift_series_finds_the_shifts(tmp_path):
 
 
 def test_rgb_map_is_made_and_updated(dm):
+    dm.wait_displayed(1)
     dm.camera.pause()
     assert "Shown as" in run(dm, "rgb_map").output[0]
     colours = dm.window("Map of Gold").data

@@ -7,7 +7,7 @@ import psutil
 from dmlink.ring import POSIX_SHARED_MEMORY as SHARED_MEMORY
 
 
-def gone(pid, timeout=180.0):
+def gone(pid, timeout=120.0):
     """Wait for the end of a process that need not be our child."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
@@ -20,7 +20,7 @@ def gone(pid, timeout=180.0):
     return False
 
 
-def left(blocks, timeout=180.0):
+def left(blocks, timeout=120.0):
     """Wait until Python's resource tracker has removed blocks of shared memory; return those that stay."""
     end = time.monotonic() + timeout
     while there := [block for block in blocks if (SHARED_MEMORY / block).exists()]:
