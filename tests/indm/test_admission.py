@@ -4,11 +4,11 @@ import contextlib
 import select
 import socket
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from growing_writer import until
 from microscopes import Raw, link_threads, microscope
 
 import dmlink
@@ -225,18 +225,15 @@ def test_random_streams_do_no_harm(unharmed):
 @pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="looks into /proc")
 def test_100_links_leave_nothing(dm):
     dmlink.connect(dm.endpoint).close()
+    until(lambda: link_threads() == [])
     threads, descriptors = threading.active_count(), len(list(DESCRIPTORS.iterdir()))
     for i in range(100):
         with dmlink.connect(dm.endpoint) as link:
             if i % 10 == 0:
                 link.next(60)
-    assert threading.active_count() == threads
-    end = time.monotonic() + 60
-    while (
-        len(list(DESCRIPTORS.iterdir())) > descriptors + 3
-    ):  # the companion has the last ones a little longer
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: threading.active_count() <= threads)
+    # the companion has the last ones a little longer
+    until(lambda: len(list(DESCRIPTORS.iterdir())) <= descriptors + 3)
 
 
 def test_orderly_end_is_announced(dm):

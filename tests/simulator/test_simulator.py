@@ -150,6 +150,7 @@ def test_close_ends_endless_loops():
             LISTENER.replace("self.calls += 1", "print('in')\n        while True: pass")
         ).wait_for("in")
     assert dm_threads() == []
+    del microscope
     gc.collect()  # its listener says farewell, and not later in the output of another test
 
 
