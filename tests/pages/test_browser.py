@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import shutil
 
@@ -29,9 +30,13 @@ def lab(jupyter):
         yield endpoint, page, jupyter.folder
 
 
-def points(shown):
-    """Return how many points the curve of a panel has."""
-    return len(re.findall("[ML]", shown.locator("path.dmlink-curve").first.get_attribute("d")))
+def wait_for_points(shown, n):
+    """Wait until the curve of a panel has so many points."""
+    shown.page.wait_for_function(
+        """([shown, n]) => shown.querySelector('path.dmlink-curve')
+            ?.getAttribute('d')?.split(/[ML]/).length - 1 === n""",
+        arg=[shown.element_handle(), n],
+    )
 
 
 def test_live_image_shows_its_age(lab):
@@ -45,8 +50,7 @@ def test_live_image_shows_its_age(lab):
         })"""
     )
     assert paints == 20
-    status = view.locator(".dmlink-light").inner_text()
-    assert re.search(r"live . \d+\.\d f/s . \d+\.\d s old", status)
+    view.locator(".dmlink-light", has_text=re.compile(r"live . \d+\.\d f/s . \d+\.\d s old")).wait_for()
     assert view.locator(".bqplot text.axislabel").all_text_contents() == ["nm", "nm"]
 
 
@@ -58,9 +62,10 @@ def test_live_image_is_the_right_way_up(lab):
         while frame_shown(view) <= first:
             link.next(60)
         view.locator("button[title^=Pause]").click()
-        view.locator(".dmlink-light", has_text="paused").wait_for()
+        light = view.locator(".dmlink-light", has_text=re.compile(r"paused . frame \d+"))
+        light.wait_for()
         stopped(view, link.reader())  # what was on its way is painted
-        number = frame_shown(view)
+        number = int(re.search(r"frame (\d+)", light.text_content())[1])
         frame = next(frame for frame in every if frame.index == number)
     picture = view.locator("canvas, svg image").first.screenshot()
     shot = PIL.Image.open(io.BytesIO(picture)).convert("L").resize((128, 128))
@@ -77,14 +82,11 @@ def test_live_image_is_the_right_way_up(lab):
 def test_slider_changes_the_result(lab):
     _, page, _ = lab
     shown = panel(page, "radial_profile")
-    assert points(shown) == 64
+    wait_for_points(shown, 64)
     handle = shown.locator("[role=slider], .noUi-handle").first
     handle.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(
-        "path => path.getAttribute('d').split(/[ML]/).length - 1 === 80",
-        arg=shown.locator("path.dmlink-curve").first.element_handle(),
-    )
+    wait_for_points(shown, 80)
 
 
 def test_mouse_moves_roi_in_dm(lab):
@@ -181,8 +183,13 @@ def test_cleared_view_is_released(lab):
     run("print('output cleared')")
     page.locator(".jp-OutputArea", has_text="output cleared").last.wait_for()
     page.keyboard.press("Enter")
-    run("print('followed' if other._unwatch else 'let go')")
-    page.locator(".jp-OutputArea-output", has_text="let go").wait_for()
+    for n in itertools.count():  # the page tells the kernel in its own time
+        run(f"print('look', {n}, 'followed' if other._unwatch else 'let go')")
+        said = page.locator(".jp-OutputArea-output", has_text=re.compile(rf"look {n} (followed|let go)"))
+        said.wait_for()
+        if "let go" in said.inner_text():
+            break
+        page.keyboard.press("Enter")
 
 
 def test_cell_error_shows_its_line(lab):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import browser
-import numpy as np
 import pytest
 from browser import current, painted, panel, stopped, titled
 from microscopes import until
@@ -138,9 +137,12 @@ def test_odd_values_are_clear(lab):
 
 
 def test_painting_begins_at_its_axes(lab):
-    aside = lab[1].evaluate(ASIDE)
-    assert len(aside) >= 10
-    assert np.abs(aside).max() < 0.6
+    lab[1].wait_for_function(
+        f"""() => {{
+            const aside = ({ASIDE})();
+            return aside.length >= 10 && Math.max(...aside.flat().map(Math.abs)) < 0.6;
+        }}"""
+    )
 
 
 def test_scrolled_away_view_receives_nothing(lab, link):
@@ -180,7 +182,10 @@ def test_tab_icon_does_not_flicker(lab, link):
     for _ in range(20):
         reader.next(60)
     current(view, reader)
-    assert painted(view) > number
+    page.wait_for_function(
+        "([canvas, n]) => Number(canvas.dataset.painted) > n",
+        arg=[view.locator("canvas").first.element_handle(), number],
+    )
     assert page.evaluate("() => window.exchanged") == 0
     assert [icon.rpartition("/")[2] for icon in page.evaluate(icons)] == ["favicon.ico"]
     page.click(".lm-MenuBar-itemLabel:text-is('Edit')")
@@ -359,14 +364,18 @@ def test_two_browsers_show_the_same(lab, link):
 def test_restarted_kernel_runs_all_again(lab, link):
     _, page, _, _, complaints = lab
     complaints.clear()
+    page.evaluate(
+        "() => document.querySelectorAll('.dmlink-panel').forEach((old) => { old.dataset.old = ''; })"
+    )
     page.click(".lm-MenuBar-itemLabel:text-is('Kernel')")
     page.click(".lm-Menu-itemLabel:text-is('Restart Kernel and Run All Cells…')")
     page.click(".jp-Dialog button.jp-mod-accept")
+    page.locator("[data-old]").first.wait_for(state="detached")
     page.wait_for_selector("#jp-bottom-panel >> text=| Idle")
     for title in ("nanoparticles", "pixels", "odd"):
         panel(page, title)
         assert page.locator(f".dmlink-title:text-is('{title}')").count() == 1
     current(panel(page, "nanoparticles"), link.reader())
-    assert link.rois()["roi"] == (100, 100, 200, 200)
+    until(link, lambda: link.rois().get("roi") == (100, 100, 200, 200))
     # ipywidgets complains of the widgets of the kernel that has ended, if it was just building their views
     assert [one for one in complaints if any(where in one for where in OURS)] == []

@@ -72,11 +72,16 @@ def middle(node):
 
 
 def drawn(view):
-    """Return the corners of the one ROI as it is drawn, in pixels of the image."""
-    body = view.locator(".dmlink-roi-body")
-    left, top, width, height = (float(body.get_attribute(n)) for n in ("x", "y", "width", "height"))
-    scale = 512 / float(view.locator(".dmlink-overlay svg").first.get_attribute("width"))
-    return tuple(round(v * scale) for v in (top, left, top + height, left + width))
+    """Return the corners of the one ROI as it is drawn at one moment, in pixels of the image."""
+    left, top, width, height, whole = view.evaluate(
+        """view => {
+            const body = view.querySelector('.dmlink-roi-body');
+            const svg = view.querySelector('.dmlink-overlay svg');
+            return ['x', 'y', 'width', 'height'].map((name) => Number(body.getAttribute(name)))
+                .concat(Number(svg.getAttribute('width')));
+        }"""
+    )
+    return tuple(round(v * 512 / whole) for v in (top, left, top + height, left + width))
 
 
 def test_dragged_roi_stays_where_it_is(lab):
@@ -84,7 +89,7 @@ def test_dragged_roi_stays_where_it_is(lab):
     throttle = page.context.new_cdp_session(page)
     throttle.send("Emulation.setCPUThrottlingRate", {"rate": 6})
     for shift in (60, -90, 40):
-        before = link.rois()["roi"]
+        before = until(link, lambda: link.rois().get("roi"))
         x, y = middle(view.locator(".dmlink-roi-body"))
         page.mouse.move(x, y)
         page.mouse.down()
@@ -103,11 +108,11 @@ def test_dragged_roi_stays_where_it_is(lab):
 def test_roi_deleted_in_the_hand_is_gone(lab):
     page, view, link = lab
     x, y = middle(view.locator(".dmlink-roi-body"))
+    before = drawn(view)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 10, y + 10, steps=3)
-    held = drawn(view)
-    until(link, lambda: link.rois()["roi"] == held)
+    until(link, lambda: link.rois()["roi"] == drawn(view) != before)  # it follows in its own time
     link.remove_roi("roi")
     view.locator(".dmlink-roi-body").wait_for(state="detached")
     page.mouse.move(x + 30, y + 30, steps=3)

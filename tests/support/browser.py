@@ -181,7 +181,7 @@ def panel(page: Page, title: str) -> Locator:
     """Scroll to the panel of that title and return it, once it is being painted."""
     found = titled(page, title)
     found.scroll_into_view_if_needed()
-    counts = found.locator(".dmlink-status-line", has_text=re.compile(r"painted +[1-9]"))
+    counts = found.locator(".dmlink-status-line", has_text=re.compile(r"painted +[\d.]*[1-9]"))
     counts.first.wait_for(state="attached")  # they are hidden until somebody asks for them
     return found
 
