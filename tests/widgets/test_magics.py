@@ -312,7 +312,7 @@ class TestDebug:
         shell.run_cell_magic("live", "cell", self.TEXT)
         cell = shell.run_line_magic("live", "cell")
         cell.set(gain=3)
-        wait_for_failure(cell)
+        wait_for_failure(cell, "gain = 3")
         assert "frame (16, 16) uint16; gain = 3" in cell.error
         shell.run_line_magic("live", "stop cell")
         shell.run_line_magic("live", "debug cell")
@@ -335,10 +335,15 @@ class TestDebug:
         assert cell.failure()["frame"].shape == (16, 16)
 
 
-def wait_for_failure(cell):
+def wait_for_failure(cell, words=""):
+    """Wait for an error with these words; the cell may have failed before, on another parameter."""
+
+    def has_failed():
+        return cell.error and words in cell.error
+
     failed = threading.Event()
-    unwatch = cell.watch(lambda: cell.error and failed.set())
-    assert cell.error or failed.wait(60)
+    unwatch = cell.watch(lambda: has_failed() and failed.set())
+    assert has_failed() or failed.wait(60), cell.error
     unwatch()
 
 

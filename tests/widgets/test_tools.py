@@ -12,6 +12,7 @@ import pytest
 from dmlink_widgets.controls.keys import KEYS
 from dmlink_widgets.controls.undo import Undo
 from dmlink_widgets.drawing.contrast import PRESETS
+from dmlink_widgets.pacing.painter import painter
 from dmlink_widgets.panels.live_view import LiveView
 from dmlink_widgets.panels.shape_editor import MOST, ShapeEditor
 from project import ROOT
@@ -218,7 +219,7 @@ def test_view_that_changes_its_shape_keeps_its_tools(view):  # noqa: F811
     small = dmlink.Frame(frame.data[:3, :2], frame.index + 1000, frame.time)
     view._reader = types.SimpleNamespace(poll=lambda: small)
     wait_for(view, lambda: view._frame is small)
-    view.draw(small=False)
+    painter.draw_now(view)
     view._statistics._measure(small)
     assert "ring" in view._statistics._table.value
 
