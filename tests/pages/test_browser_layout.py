@@ -22,6 +22,18 @@ def run(page, jupyter, text):
     browser.run_all(page)
 
 
+# width of the image, path of the line, place of its round handle, px; at one moment, as all may be drawn anew
+LINE = """() => {
+    const line = document.querySelector('.dmlink-tool-line');
+    const begin = line.querySelector('rect[rx]');
+    return [
+        Number(line.ownerSVGElement.getAttribute('width')),
+        line.querySelector('path.dmlink-tool-shape').getAttribute('d'),
+        Number(begin.getAttribute('x')) + Number(begin.getAttribute('width')) / 2,
+    ];
+}"""
+
+
 def test_line_in_dm_is_drawn_on_the_image(jupyter):
     with Microscope(dmlink.open(nanoparticles()), fps=10) as dm, jupyter.window(1280, 1000) as page:
         run(page, jupyter, f"import dmlink\ndmlink.view(dmlink.connect({dm.start_companion()!r}), size=384)")
@@ -29,12 +41,10 @@ def test_line_in_dm_is_drawn_on_the_image(jupyter):
         drawn = dm.draw_line(100, 300, 400, 20)
         line = page.locator(".dmlink-tool-line path.dmlink-tool-shape")
         line.wait_for(state="attached")
-        scale = page.locator(".dmlink-overlay svg").first.bounding_box()["width"] / 512
-        ends = [float(number) / scale - 0.5 for number in re.findall(r"[\d.]+", line.get_attribute("d"))]
+        width, path, middle = page.evaluate(LINE)
+        ends = [float(number) / width * 512 - 0.5 for number in re.findall(r"[\d.]+", path)]
         assert ends == pytest.approx([100, 300, 400, 20], abs=0.5)
-        begin = page.locator(".dmlink-tool-line rect[rx]")  # the round handle
-        middle = float(begin.get_attribute("x")) + float(begin.get_attribute("width")) / 2
-        assert middle / scale == pytest.approx(100.5, abs=0.5)
+        assert middle / width * 512 == pytest.approx(100.5, abs=0.5)
         dm.delete_roi(drawn)
         line.wait_for(state="detached")
 
@@ -137,9 +147,12 @@ def test_spectrum_and_histogram_are_beside_the_image(side, width, beside):
 def test_roi_and_its_cell_are_one_colour_and_find_each_other(side):
     page, view, cell = side
     colour = cell.locator(".dmlink-colour").first.evaluate("node => getComputedStyle(node).backgroundColor")
-    body = view.locator("[aria-label='ROI a'] .dmlink-roi-body")
     page.wait_for_function(
-        "([body, colour]) => getComputedStyle(body).stroke === colour", arg=[body.element_handle(), colour]
+        """([view, colour]) => {
+            const body = view.querySelector("[aria-label='ROI a'] .dmlink-roi-body");
+            return body && getComputedStyle(body).stroke === colour;
+        }""",
+        arg=[view.element_handle(), colour],
     )
     cell.locator(".dmlink-on-roi").click()
     view.locator("[aria-label='ROI a'].dmlink-selected").wait_for()
@@ -173,7 +186,7 @@ def test_docked_view_stands_beside_the_notebook(side):
     view.wait_for(state="hidden")
     page.locator(".dmlink-undock").click()
     view.wait_for()
-    assert page.locator(".dmlink-pane").count() == 0
+    page.locator(".dmlink-pane").wait_for(state="detached")
 
 
 def test_view_docks_by_itself_if_asked(side):

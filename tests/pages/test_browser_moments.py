@@ -50,7 +50,7 @@ def test_click_on_an_event_shows_its_frame(moments):
     line.click()
     shown.get_by_text(re.compile(rf"frame {number}, .*<b>it nucleates</b>.*from memory")).wait_for()
     picture = shown.locator("img.widget-image")
-    assert picture.is_visible()
+    picture.wait_for()
     pressed = shown.locator(".dmlink-events-list button[aria-pressed=true]")
     assert pressed.get_attribute("data-key") == key
     shown.locator(".dmlink-events-list button").nth(2).wait_for()  # and it stays while others come

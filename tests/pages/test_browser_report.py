@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import browser
 import numpy as np
 import pytest
 from project import ROOT
@@ -60,6 +61,7 @@ def test_it_opens_without_network(jupyter, report, width, height, theme):
     )
     try:
         page = context.new_page()
+        page.set_default_timeout(browser.PATIENCE_MS)
         asked, complaints = [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: complaints.append(message.text))
@@ -75,7 +77,7 @@ def test_it_opens_without_network(jupyter, report, width, height, theme):
         assert not complaints
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
         page.locator("summary").first.click()
-        assert page.get_by_text("Nothing below needs to be changed").first.is_visible()
+        page.get_by_text("Nothing below needs to be changed").first.wait_for()
         page.locator("summary").first.click()
         ARTEFACTS.mkdir(exist_ok=True)
         page.screenshot(path=ARTEFACTS / f"report-{width}-{theme}.png", full_page=True)
