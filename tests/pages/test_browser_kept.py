@@ -76,9 +76,10 @@ def test_saved_outputs_hold_pictures(lab):
     assert cell.startswith("brightness")
     assert "limit = 7" in cell
     panels = page.locator(".dmlink-panel").element_handles()
-    for bundle, later in zip(first, save(page, path), strict=True):
-        assert bundle[PNG] != later[PNG]
-        assert pixels(later).std() > 5
+    again = save(page, path)
+    while any(bundle[PNG] == later[PNG] for bundle, later in zip(first, again, strict=True)):
+        again = save(page, path)  # until the test's time is over
+    assert all(pixels(later).std() > 5 for later in again)
     assert all(shown.is_visible() for shown in panels)  # the page kept its widgets
 
 
@@ -88,7 +89,8 @@ def test_stopped_cell_keeps_its_last_frame(lab):
     page.locator(".dmlink-light", has_text="stopped").wait_for()
     browser.run_cell(page, "cell = %live brightness\nprint('last is', cell.latest[0])")
     last = page.locator(".jp-OutputArea-output", has_text="last is").inner_text().split()[-1]
-    assert f"frame {last}," in "".join(save(page, path)[1][TEXT])
+    while f"frame {last}," not in "".join(save(page, path)[1][TEXT]):
+        pass  # until the test's time is over: the page gets it a moment later
 
 
 def test_html_shows_the_pictures(lab):
@@ -128,5 +130,5 @@ def test_reopened_notebook_shows_pictures(lab, trusted):
     page.goto(address.format(path=path.name) + "&reset")
     images = page.locator(".jp-OutputArea-output img")
     images.nth(1).wait_for()
-    assert images.nth(0).evaluate("img => img.naturalWidth") > 300
+    page.wait_for_function("image => image.naturalWidth > 300", arg=images.nth(0).element_handle())
     assert page.locator(".jp-Notebook >> text=/Loading widget|Error displaying/").count() == 0
