@@ -55,6 +55,12 @@ def live_cells() -> list[LiveCell]:
     return sorted((cell for cell in started if cell.running), key=lambda cell: cell.name)
 
 
+def unlist(cell: LiveCell) -> None:
+    """Leave a started cell out of `live_cells`: it is a part of another one."""
+    with _starting:
+        _started.discard(cell)
+
+
 class LiveCell:
     """A notebook cell that runs on every frame of a link, in its own process.
 
@@ -173,6 +179,11 @@ class LiveCell:
     def repeats(self) -> int:
         """Number of frames with the last error, whether or not other frames succeeded in between."""
         return self._outcomes.repeats
+
+    @property
+    def history(self) -> list[tuple[float, Result]]:
+        """The results that `results` can still yield, each with the time of its frame in s."""
+        return self._outcomes.history
 
     @property
     def events(self) -> tuple[Happening, ...]:

@@ -88,7 +88,7 @@ class Outcomes:
         self._events: collections.deque[Happening] = collections.deque(maxlen=MAX_EVENTS)
         self._take = take
         self._keep = keep
-        self._kept: collections.deque[tuple[int, Result]] = collections.deque()
+        self._kept: collections.deque[tuple[Result, int, float]] = collections.deque()  # with index and time
         self._kept_bytes = 0
         self._last_error = ""
         self._received = self._processed = self._skipped = self._dropped = self._errors = 0
@@ -123,7 +123,7 @@ class Outcomes:
                 if outcome.result is not None:
                     self.newest = frame, outcome.result
                     self.latest = frame.index, outcome.result
-                    self._keep_result(self.latest)
+                    self._keep_result(outcome.result, frame)
             self.changed.notify_all()
 
     @property
@@ -140,7 +140,16 @@ class Outcomes:
         with self.changed:
             first = self.numbered - len(self._kept)
             number = max(number, first)
-            return number, self._kept[number - first] if number < self.numbered else None
+            if number >= self.numbered:
+                return number, None
+            result, index, _ = self._kept[number - first]
+            return number, (index, result)
+
+    @property
+    def history(self) -> list[tuple[float, Result]]:
+        """The results that are still kept, each with the time of its frame in s."""
+        with self.changed:
+            return [(time, result) for result, _, time in self._kept]
 
     @property
     def received(self) -> int:
@@ -163,13 +172,13 @@ class Outcomes:
             frames = received, self._processed, self._skipped + skipped, self._dropped + dropped
             return CellStats(*frames, self._errors, self._ms, age)
 
-    def _keep_result(self, result: tuple[int, Result]) -> None:
+    def _keep_result(self, result: Result, frame: Frame) -> None:
         self.numbered += 1
-        self._kept.append(result)
-        self._kept_bytes += _size(result[1])
+        self._kept.append((result, frame.index, frame.time))
+        self._kept_bytes += _size(result)
         limit = KEPT_RESULTS if self._keep else 1
         while len(self._kept) > limit or (self._kept_bytes > KEPT_BYTES and len(self._kept) > 1):
-            self._kept_bytes -= _size(self._kept.popleft()[1])
+            self._kept_bytes -= _size(self._kept.popleft()[0])
 
     def _add_error(self, error: str) -> None:
         self.error = error

@@ -340,7 +340,7 @@ class FollowedReader:
 
     def again(self) -> None:
         """Let `next` return the last frame once more, at once: a parameter has changed."""
-        self._again = True
+        self._again = self._last is not None
         self._link.following.tell()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import inspect
 import logging
 import re
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -15,6 +16,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from dmlink import gallery
+from dmlink.cell.file_backed import FileBackedCell
 from dmlink.cell.live_cell import LiveCell, live_cells
 from dmlink.growing import Following
 from dmlink.growing.link import FollowedLink
@@ -73,6 +75,12 @@ class LiveMagics(Magics):
     @argument("--every", type=int, default=1, metavar="N", help="process every N-th frame (1)")
     @argument("--max-rate", type=float, metavar="HZ", help="process at most HZ frames a second")
     @argument("--lossless", action="store_true", help="process every frame in order, instead of the newest")
+    @argument(
+        "--file",
+        type=_unquoted,
+        metavar="PATH",
+        help="the recording that is being written: its results replace the live ones when it is finished",
+    )
     @argument("--history", type=int, metavar="N", help="frames shown by a strip chart or waterfall")
     @argument("--waterfall", action="store_true", help="show a profile's history as an image")
     @argument("--show-in-dm", action="store_true", help="also show the result in DigitalMicrograph")
@@ -98,7 +106,8 @@ class LiveMagics(Magics):
         if options.history is not None and options.history < 2:
             raise UsageError(f"--history {options.history}: give at least 2 frames.")
         try:
-            live_cell = LiveCell(
+            kind = partial(FileBackedCell, file=options.file) if options.file else LiveCell
+            live_cell = kind(
                 cell,
                 options.name,
                 self._namespace,

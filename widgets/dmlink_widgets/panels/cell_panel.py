@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from dmlink.cell.file_backed import FileBackedCell
 from dmlink.indm.results import events_in
 from dmlink.recordings.writing.file_names import file_name, open_new
 from dmlink_widgets import widget_tree
@@ -19,6 +20,7 @@ from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.clips_row import ClipsRow
 from dmlink_widgets.controls.event_list import EventList
 from dmlink_widgets.controls.export_form import ExportForm
+from dmlink_widgets.controls.file_line import FileLine
 from dmlink_widgets.controls.parameter_controls import parameter_control
 from dmlink_widgets.controls.toolbar import Section, dock_button, more, toolbar
 from dmlink_widgets.drawing import prints
@@ -108,6 +110,8 @@ class CellPanel(Panel):
         self._newest: tuple[Frame, Any] | None = cell.newest  # that the plots remember
         self._taken: tuple[Frame, Any] | None = None  # the last result from the cell
         self._drawing = False
+        self._provisional = isinstance(cell, FileBackedCell) and cell.provisional
+        self._file = FileLine(cell)
         self._mirror = Mirror(cell)
         self._title = ipywidgets.HTML()
         self._light = ipywidgets.HTML()
@@ -136,6 +140,7 @@ class CellPanel(Panel):
         self.fill(
             [
                 head,
+                self._file.widget,
                 self._notes,
                 self._controls_box,
                 stage,
@@ -184,9 +189,11 @@ class CellPanel(Panel):
 
     def _stop_unseen(self) -> None:
         """Stop a cell whose output is gone, unless its results go elsewhere."""
-        if self._mirror.on or self.cell.options.mode == "lossless" or not self.cell.running:
+        cell = self.cell
+        kept = cell.options.mode == "lossless" or isinstance(cell, FileBackedCell)
+        if self._mirror.on or kept or not cell.running:
             return
-        self.cell.stop()
+        cell.stop()
         self._show_message("Stopped: its output was removed. Start goes on.")
 
     def draw(self, *, small: bool) -> Frame | None:
@@ -217,6 +224,7 @@ class CellPanel(Panel):
         self._log.value = html_text.log(cell.log[-LOG_LINES:])
         self._events.draw(cell.events)
         self._clips.draw()
+        self._file.draw()
         if cell.clips_reason:
             self._show_message(cell.clips_reason)
         self._log_section.layout.display = None if cell.log else "none"
@@ -295,12 +303,33 @@ class CellPanel(Panel):
 
     def _remember(self) -> None:
         """Let the plots remember the results that wait: a strip chart shows all, drawn or not."""
+        self._change_source()
         while self._waiting:
             self._newest = frame, result = self._waiting.popleft()
-            plot = self._plot_for(result)
-            plot.remember(frame.time, result)
-            if events_in(result):
-                plot.mark(frame.time)
+            self._remember_one(frame.time, result)
+
+    def _remember_one(self, taken: float, result: Any) -> None:
+        """Let the plot of its kind remember a result, of a frame that was taken at this time (s)."""
+        plot = self._plot_for(result)
+        plot.remember(taken, result)
+        if events_in(result):
+            plot.mark(taken)
+
+    def _change_source(self) -> None:
+        """Replace what the plots remember if the results are now the file's, or the live view's again."""
+        cell = self.cell
+        if not isinstance(cell, FileBackedCell) or cell.provisional == self._provisional or not cell.latest:
+            return
+        provisional, history, newest = cell.provisional, cell.history, cell.newest
+        before, self._plots = self._plots, {}
+        for taken, result in history:
+            self._remember_one(taken, result)
+        for plot in before.values():
+            plot.close()
+        if newest and history and newest[1] is history[-1][1]:  # else it has just come and will be told
+            self._taken = newest
+        self._newest, self._provisional = newest, provisional
+        self._waiting.clear()
 
     def _plot_for(self, result: Any) -> Plot:
         with self._lock:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from dmlink.cell.file_backed import FileBackedCell
+
 if TYPE_CHECKING:
     from dmlink.cell.live_cell import LiveCell
+    from dmlink.growing.link import FollowedLink
+    from dmlink.link.link import Link
 
 
 class Mirror:
@@ -24,6 +28,11 @@ class Mirror:
         self.trouble = ""
 
     @property
+    def _link(self) -> Link | FollowedLink | None:
+        """The link to DigitalMicrograph; a file has none."""
+        return self._cell.live_link if isinstance(self._cell, FileBackedCell) else self._cell.link
+
+    @property
     def on(self) -> bool:
         """Whether results are shown; setting it to False closes their window."""
         return self._on
@@ -32,7 +41,7 @@ class Mirror:
     def on(self, value: bool) -> None:
         was_on, self._on = self._on, value
         self.trouble = ""
-        link = self._cell.link
+        link = self._link
         if value and self._cell.latest:
             self.show(self._cell.latest[1])
         elif was_on and link and not link.closed:
@@ -41,7 +50,7 @@ class Mirror:
 
     def show(self, result: Any) -> None:
         """Show a result; DigitalMicrograph skips those that arrive faster than it draws."""
-        link = self._cell.link
+        link = self._link
         if not self._on or link is None:
             return
         try:
