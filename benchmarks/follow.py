@@ -11,6 +11,7 @@ from .of_link.tables import table, verdict
 
 READER, IDLE_PERCENT = 0.9, 1.0  # the limits
 WHO = ("writer alone", "writer beside bare", "writer beside dmlink", "bare loop", "dmlink.follow")
+COLUMNS = (*WHO[3:], *WHO[:3])
 PACE = 0.8  # of what the disk gives
 SIDES = {64: 60_000, 512: 3000, 2048: 150}  # frames that are written of each size
 
@@ -28,11 +29,7 @@ def run(quick: bool) -> dict[str, Any]:
             beside_bare, bare = growing.together(growing.bare, side, n)
             beside_ours, (ours, _behind) = growing.together(growing.follow, side, n)
             turns.append((n / alone, n / beside_bare, n / beside_ours, n / bare, n / ours))
-        readers[str(side)] = dict(
-            zip(
-                ("alone", "beside bare", "beside ours", "bare", "ours"), zip(*turns, strict=True), strict=True
-            )
-        )
+        readers[str(side)] = dict(zip(WHO, zip(*turns, strict=True), strict=True))
     note("at 0.8 of the disk")
     fps = PACE * median(readers["2048"]["writer alone"])
     _took, (_took, behind) = growing.together(growing.follow, 2048, sides[2048] * 2, fps)
@@ -57,24 +54,12 @@ def lines(result: dict[str, Any]) -> list[str]:
         rows.append(
             [
                 f"{side}²",
-                *(
-                    f"{median(found[name]):.0f}"
-                    for name in ("bare", "ours", "alone", "beside bare", "beside ours")
-                ),
+                *(f"{median(found[name]):.0f}" for name in COLUMNS),
                 f"{ratio:.2f} {verdict(ratio >= READER, f'>= {READER}')}",
                 f"{slowed:.2f} (spread {spread:.2f})",
             ]
         )
-    names = [
-        "frame",
-        "bare loop",
-        "dmlink.follow",
-        "writer alone",
-        "beside bare",
-        "beside ours",
-        "reader",
-        "writer",
-    ]
+    names = ["frame", *COLUMNS, "reader", "writer"]
     slow, idle, paced = result["slow"], result["idle"], result["paced"]
     kept = slow["dropped"] == 0
     return [

@@ -139,7 +139,7 @@ class FileBackedCell(LiveCell):
         written = self.written if self.provisional else None
         super().replace(program)
         if written:
-            written.replace(program)
+            LiveCell.replace(written, program)
 
     def reset(self) -> None:
         """Before the next frame of each part, empty its `state`."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: would be there before the frame is.
 TAIL = 64
 
-#: Bytes of small frames that are read at once: opening the file costs more than such a frame.
-AHEAD = 256 << 10
+#: Bytes of small frames that are read in a row: opening the file costs more than such a frame.
+AHEAD = 1 << 20
 
 #: Bytes that are looked through at once for what comes after zeros, and how often in one look.
 SCAN, SCANS = 8 << 20, 8
@@ -212,7 +212,7 @@ class RawFrames(Recording):
         self._told = header, n, picture, parts
         self._picture, self._parts = picture, parts
         self._size = picture.bytes
-        self._ahead: tuple[int, np.ndarray] = 0, np.empty(0, np.uint8)  # the first frame of it, and the bytes
+        self._ahead: tuple[int, list[np.ndarray]] = 0, []  # number of the first frame, and the frames' bytes
         h, w = picture.shape
         super().__init__(
             header,
@@ -231,19 +231,16 @@ class RawFrames(Recording):
 
     def _read(self, i: int) -> np.ndarray:
         size, picture = self._size, self._picture
-        if 2 * size > AHEAD:
-            return read(self._parts, i * size, size).view(picture.dtype).reshape(picture.shape)
-        first, data = self._ahead  # taken together: another thread may replace them
-        at = (i - first) * size
-        if not 0 <= at < data.size:
-            n = min(AHEAD // size, len(self) - i)
+        first, ahead = self._ahead  # taken together: another thread may replace them
+        if not first <= i < first + len(ahead):
+            n = min(AHEAD // size, len(self) - i) if i == first + len(ahead) else 1
             try:
-                data = read(self._parts, i * size, n * size)
+                ahead = read_each(self._parts, i * size, size, max(1, n))
             except ValueError:  # of those that follow, some are missing
-                data = read(self._parts, i * size, size)
-            self._ahead, at = (i, data), 0
-        # a copy: whoever keeps one frame shall not keep all
-        return data[at : at + size].copy().view(picture.dtype).reshape(picture.shape)
+                ahead = [read(self._parts, i * size, size)]
+            first = i
+            self._ahead = (i, ahead) if len(ahead) > 1 else (i + 1, [])
+        return ahead[i - first].view(picture.dtype).reshape(picture.shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RawFrames, self._told
@@ -251,19 +248,25 @@ class RawFrames(Recording):
 
 def read(parts: tuple[Part, ...] | list[Part], start: int, length: int) -> np.ndarray:
     """Return bytes of the parts, as if they were one file; a ValueError if some are missing."""
-    data = np.empty(length, np.uint8)
-    done = begins = 0
+    return read_each(parts, start, length, 1)[0]
+
+
+def read_each(parts: tuple[Part, ...] | list[Part], start: int, size: int, n: int) -> list[np.ndarray]:
+    """Return n pieces of this size, each in memory of its own, so that one can be kept without the others."""
+    pieces = [np.empty(size, np.uint8) for _ in range(n)]
+    at, end, begins = start, start + n * size, 0
     for part in parts:
         ends = begins + part.size
-        if begins <= start + done < ends and done < length:
-            count = min(ends - start - done, length - done)
+        if begins <= at < min(ends, end):
             with part.path.open("rb", buffering=0) as file:
-                file.seek(start + done - begins)
-                while count and (n := file.readinto(data.data[done : done + count])):
-                    done, count = done + n, count - n
-            if count:
-                raise ValueError(f"{part.path} is {count} bytes shorter than it was.")
+                file.seek(at - begins)
+                while at < (until := min(ends, end)):
+                    k, done = divmod(at - start, size)
+                    got = file.readinto(pieces[k].data[done : done + until - at])
+                    if not got:
+                        raise ValueError(f"{part.path} is {until - at} bytes shorter than it was.")
+                    at += got
         begins = ends
-    if done < length:
+    if at < end:
         raise ValueError(f"{parts[-1].path} ends before the frame does.")
-    return data
+    return pieces

@@ -81,6 +81,9 @@ class FrameReader:
         return self._next if self._next < written else None
 
     def _count(self, i: int) -> None:
+        if i == self._next and not self._ahead:
+            self._next += 1
+            return
         with self._source.changed:
             self._ahead.add(i)
             while self._next in self._ahead:
