@@ -50,7 +50,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         slowed = median(
             o / a for o, a in zip(found["writer beside dmlink"], found["writer alone"], strict=True)
         )
-        spread = [max(found["writer alone"]) / min(found["writer alone"])]
+        spread = max(found["writer alone"]) / min(found["writer alone"])
         rows.append(
             [
                 f"{side}²",

@@ -1,7 +1,8 @@
 """Following for long: writers of every kind, one after the other, with faults at random, and two followers.
 
 python tests/checks/follow_check.py [--minutes 10] [--seed 1] says what it did, and fails at a frame that
-did not come, came twice or was not as it was written.
+did not come, came twice or was not as it was written. At the end it kills `dmlink process --follow` and
+begins it again: the results have to be those of the finished recording.
 """
 
 from __future__ import annotations
@@ -57,6 +58,32 @@ def check(kind, seed, folder):
     return told["did"]
 
 
+def check_killed(folder):
+    """Kill `dmlink process --follow` while the recording grows, and begin it again."""
+    (folder / "set").mkdir()
+    (folder / "cell.py").write_text("frame[:8, :8].mean(axis=0)")
+    writer = subprocess.Popen(command("raw", folder / "set", 4, 4 * FRAMES), stdout=subprocess.DEVNULL)
+    path, out = path_of("raw", folder / "set"), folder / "out"
+    words = [str(path), str(folder / "cell.py"), "-o"]
+    run = (
+        "import sys; from dmlink.batch import processing; processing.BLOCK_FRAMES = 8\n"
+        "from dmlink.cli import main; main(['process', *sys.argv[1:]])"
+    )
+    follow = [sys.executable, "-c", run, *words, str(out), "--follow", "--idle", "20"]
+    first = subprocess.Popen(follow)
+    while not any(out.glob("parts/*")):
+        assert first.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    first.kill()
+    first.wait()
+    subprocess.run(follow, check=True)
+    assert writer.wait(600) == 0
+    subprocess.run([sys.executable, "-c", run, *words, str(folder / "whole")], check=True)
+    for one in (folder / "whole").glob("*.csv"):
+        assert one.read_text() == (out / one.name).read_text(), one.name
+    assert len(np.loadtxt(folder / "whole" / "cell.csv", delimiter=",", skiprows=1)) == 4 * FRAMES
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -72,6 +99,8 @@ def main():
             folder = Path(place) / "set"
             folder.mkdir()
             did.update([kind, *check(kind, options.seed + n, folder)])
+    with tempfile.TemporaryDirectory(prefix="dmlink-follow-") as place:
+        check_killed(Path(place))
     print(f"{n} recordings of {FRAMES} frames, each followed twice: every frame once, in order, bit-equal.")
     print(", ".join(f"{what}: {count}" for what, count in did.most_common()))
 

@@ -283,7 +283,7 @@ def test_following_ends_when_closed(tmp_path):
     assert (source.state, link.state, link.closed) == ("closed", "closed", True)
 
 
-@pytest.mark.parametrize("fault", ["cut", "deleted"])
+@pytest.mark.parametrize("fault", ["cut", "replaced", "deleted"])
 def test_frames_of_a_lost_part_are_told(tmp_path, impatient, monkeypatch, fault):
     monkeypatch.setattr(raw_parts, "AHEAD", 0)  # or those that are lost were read before
     size = frame(0).nbytes
@@ -294,9 +294,12 @@ def test_frames_of_a_lost_part_are_told(tmp_path, impatient, monkeypatch, fault)
         part = tmp_path / "a.raw_1"
         if fault == "cut":
             os.truncate(part, 2 * size)
+        elif fault == "replaced":
+            (tmp_path / "new").write_bytes(part.read_bytes()[: 2 * size])
+            (tmp_path / "new").replace(part)
         else:
             part.unlink()
-        lost = list(range(6, 9)) if fault == "cut" else list(range(4, 9))
+        lost = list(range(4, 9)) if fault == "deleted" else list(range(6, 9))
         assert [f.index for f in source] == [i for i in range(1, 12) if i not in lost]
         assert sorted(source.bad) == lost
         assert "a.raw_1" in source.reason
@@ -310,6 +313,22 @@ def test_a_file_that_is_gone_is_told(tmp_path, impatient):
         (tmp_path / "2.tif").unlink()
         assert [f.index for f in source] == [0, 1, 3]
         assert list(source.bad) == [2]
+
+
+def test_a_replaced_file_comes_once(tmp_path, impatient):
+    for i in range(4):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path, idle=3.0) as source:
+        until(lambda: source.written == 4)
+        take(source, 2)
+        tiff(tmp_path / "0.tif", frame(10))
+        tiff(tmp_path / "2.tif", frame(12))
+        tiff(tmp_path / "3.tif", frame(3)[:9])
+        got = list(source)
+        assert [f.index for f in got] == [2]
+        np.testing.assert_array_equal(got[0].data, frame(12))
+        assert list(source.bad) == [3]
+        assert "3.tif is (9, 40)" in source.bad[3]
 
 
 def test_two_followers_and_a_clock_that_is_wrong(tmp_path):
