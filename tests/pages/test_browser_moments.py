@@ -107,15 +107,30 @@ frame.mean()""",
 ]
 
 
+BOTH = [
+    f"""import dmlink
+%load_ext dmlink
+recording = dmlink.replay({str(nanoparticles())!r}, fps=20)
+link = recording.link""",
+    """%%live both --file recorded
+float(frame.mean())""",
+]
+
+
+def write_frames(folder, numbers):
+    """Write frames that appear as a whole."""
+    for i in numbers:
+        part = folder / f"{i}.part"
+        tifffile.imwrite(part, np.full((64, 80), i, np.uint16), photometric="minisblack")
+        part.rename(folder / f"x_{i:03}.tif")
+
+
 def test_bar_tells_seen_written_and_behind(jupyter):
     folder = jupyter.folder / "set"
     folder.mkdir()
 
     def write(*numbers):
-        for i in numbers:
-            part = folder / f"{i}.part"
-            tifffile.imwrite(part, np.full((64, 80), i, np.uint16), photometric="minisblack")
-            part.rename(folder / f"x_{i:03}.tif")
+        write_frames(folder, numbers)
 
     browser.write_notebook(jupyter.folder / "bar.ipynb", BAR)
     with jupyter.window(1280, 1400) as page:
@@ -147,3 +162,29 @@ def test_bar_tells_seen_written_and_behind(jupyter):
         for theme in ("Light", "Dark"):
             choose_theme(page, theme)
             page.locator(".jp-Notebook").screenshot(path=ARTEFACTS / f"bar-{theme.lower()}.png")
+
+
+def test_results_of_the_file_take_their_place(jupyter):
+    browser.write_notebook(jupyter.folder / "both.ipynb", BOTH)
+    with jupyter.window(1280, 1000) as page:
+        browser.open_notebook(page, jupyter.address, "both.ipynb")
+        browser.run_all(page)
+        shown = panel(page, "both")
+        line = shown.locator(".dmlink-file")
+
+        def says(pattern):
+            line.get_by_text(re.compile(pattern, re.DOTALL)).first.wait_for()
+
+        says(r"shown\s+live, provisional")
+        says("There is nothing at")
+        (jupyter.folder / "recorded").mkdir()
+        write_frames(jupyter.folder / "recorded", range(12))
+        says(r"file\s+12 of 12 frames")
+        says(r"shown\s+live, provisional")
+        says("The live view's frames are .* the file's \\(64, 80\\) uint16")
+        run_cell(page, "cell = %live both\ncell.following.idle = 0.1")
+        says(r"shown\s+file")
+        says("finished")
+        shown.get_by_text(re.compile(r"frame\s+11")).first.wait_for()
+        ARTEFACTS.mkdir(exist_ok=True)
+        shown.screenshot(path=ARTEFACTS / "both.png")
