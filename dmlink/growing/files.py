@@ -190,7 +190,7 @@ class ImageFiles(Files):
         with os.scandir(self._folder) as entries:
             found = [entry for entry in entries if entry.name not in self._others]
         if not self._names:
-            counts = Counter(kind_of(e.name) for e in found if kind_of(e.name) and e.name[0] != ".")
+            counts = Counter(kind for e in found if e.name[0] != "." and (kind := kind_of(e.name)))
             self._kind = max(counts, key=lambda kind: counts[kind], default="")
         kept = [e for e in found if e.name in self._known or self._is_frame(e.name)]
         if self._names:

@@ -146,7 +146,6 @@ def test_restart_is_live_again(seen, link, folder):
     write(seen, folder)
     until(lambda: not cell.provisional)
     cell.stop()
-    cell.following.idle = None
     cell.start(cell.link)  # as the panel's button does
     assert cell.live_link is link
     until(lambda: not cell.provisional)  # of the file that is there
