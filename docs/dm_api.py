@@ -37,52 +37,52 @@ SECTIONS = {
 HEAD = """\
 # DigitalMicrograph's Python, as far as it is known
 
-There is no public reference of the `DigitalMicrograph` module. This page lists the calls of 191 public
-scripts by 15 authors, and how surely each is known; bold are those that dmlink makes. Nothing here was
-tried in a real GMS yet by this project; `dmlink companion --self-test` writes a script that
-[asks one](#what-only-a-real-gms-can-answer). The page is made from `docs/dm-calls.tsv` by
+There is no public reference for the `DigitalMicrograph` module. This page lists the calls made in 191 public
+scripts by 15 authors, and how reliably each is known; the calls that dmlink makes are bold. This project has
+not tried any of them in a real GMS yet; `dmlink companion --self-test` writes a script that
+[does](#what-only-a-real-gms-can-answer). The page is generated from `docs/dm-calls.tsv` by
 `python docs/dm_api.py`, and a test compares that table with the simulator, the companion and exported
 scripts.
 
-**Authors** are counted once, however many scripts they have. What dmlink does rests on two or more of them,
-or has a way out, which is said with the call and tested in the simulator with that call missing, and
-failing. **R**: seen in scripts whose authors say that they run in GMS. **I**: inferred from those. **L**:
-seen in code of which nobody says that it ran. **U**: unknown. **X**: seen once and given up by its author,
-or failing there. The simulator has all calls but those marked U and X, and no others.
+**Authors** are counted once, however many scripts they have written. Every call that dmlink makes has been
+used by two or more of them, or has a fallback, which is described with the call and tested in the simulator
+with that call missing and with that call failing. **R**: seen in scripts whose authors say that they run in
+GMS. **I**: inferred from those. **L**: seen in code that nobody says has run. **U**: unknown. **X**: seen
+once and abandoned by its author, or failing there. The simulator has exactly the calls not marked U or X.
 """
 
 REPORTS = """\
 ## What only a real GMS can answer
 
-`dmlink companion --self-test` writes a script that asks these questions in DigitalMicrograph and writes one
-file, `gms-report.json`; [how to send it to us](howto/send-your-gms.md). **No real report is here yet.** The
-two columns are made up, to test with: `Microscope(recording, report="gms-report.json")` makes the simulator
-behave so, and companion, exported scripts and gallery run under both.
+`dmlink companion --self-test` writes a script that answers these questions in DigitalMicrograph and saves the
+answers in one file, `gms-report.json`; [how to send it to us](howto/send-your-gms.md). **There is no real
+report yet.** The two columns were made up for tests: `Microscope(recording, report="gms-report.json")` makes
+the simulator behave like that GMS, and companion, exported scripts and gallery run with both.
 """
 
 TAIL = """\
 ## The rest
 
-| what | what is relied on | |
+| fact or question | what dmlink does | |
 |---|---|---|
-| version 3.5.0, 3.5.1 | crash with listeners: refused | R |
+| GMS 3.5.0 and 3.5.1 crash with listeners | it refuses them | R |
 | Python 3.7 up to GMS 3.5, 3.10 from 3.6 | scripts are written for 3.7 | R |
-| NumPy is there, nothing else | companion and mechanics need nothing else; Gatan's manual says so | R |
-| tag groups as dicts, `tags["A"]["B"]` | MF and PA do; only for a binning that is a pair, without which `info.tags` has none | R |
-| scripts share their global names | the companion and exported scripts have global names of their own | R |
-| on which thread handlers are called | nothing is relied on: they copy, and neither wait nor call DigitalMicrograph's interface | U |
-| whether Python threads run on after a script has ended | nothing: the companion stays in its loop | I |
+| NumPy is installed, nothing else (Gatan's manual) | companion and mechanics need nothing else | R |
+| tag groups work as dicts, `tags["A"]["B"]` (MF, PA) | used only for a binning that is a pair; without it, `info.tags` has no binning | R |
+| scripts share their global names | the companion and exported scripts have their own global names | R |
+| on which thread handlers are called | no assumption: handlers copy, and neither wait nor call DigitalMicrograph's interface | U |
+| whether Python threads continue after a script has ended | no assumption: the companion stays in its loop | I |
 
-## Where it is known from
+## Sources
 
 BM is B. Miller (Gatan), EW E. Weare and MF M. Fay (nmRC), LT LiberTEM, PA pyAutoMic, EX execdmscript and PyLo, JR J. Renner, DW Wahlqvist, JL Lindner,
-SP Najeeb and Spillane, IP scripts that prepare samples with Gatan's PECS, JK jinseuk56, LM lukmuk, AR arksa, FX fauxEM, CA a script for continuous acquisition, NU NUANCE_GMS_MCP. Listeners are known from BM
-and EW, and EW's scripts derive from BM's: so they have ways out, too.
+SP Najeeb and Spillane, IP scripts that prepare samples with Gatan's PECS, JK jinseuk56, LM lukmuk, AR arksa, FX fauxEM, CA a script for continuous acquisition, NU NUANCE_GMS_MCP. Listeners are known only from
+BM and EW, whose scripts derive from BM's, so they have fallbacks, too.
 
-Scripts and pages of Gatan's ([Python images and NumPy arrays](https://www.gatan.com/jp/python-images-and-numpy-arrays), [live processing](https://gatan.com/node/4818), B. Miller's
+The sources are scripts and pages by Gatan ([Python images and NumPy arrays](https://www.gatan.com/jp/python-images-and-numpy-arrays), [live processing](https://gatan.com/node/4818), B. Miller's
 [GMS-Python](https://github.com/BenMiller002/GMS-Python)), of the nmRC in Nottingham ([EM_scripts](https://github.com/benweare/EM_scripts), [nmRCGMSpython](https://github.com/emzmwf/nmRCGMSpython)),
 [LiberTEM](https://github.com/LiberTEM/LiberTEM), [pyAutoMic](https://github.com/pycroscopy/pyAutoMic), [execdmscript](https://github.com/miile7/execdmscript) and
-[InsteaDMatic](https://github.com/stefsmeets/InsteaDMatic). They were read for what the module does; no code of theirs is in this project.
+[InsteaDMatic](https://github.com/stefsmeets/InsteaDMatic). They were read to learn how the module behaves; this project contains none of their code.
 """  # noqa: E501
 
 
@@ -206,7 +206,7 @@ def page() -> str:
             name = f"**{name}**" if call.short in ours else name
             meaning = call.meaning
             if call.way_out:
-                meaning = f"{meaning}. *Way out:* {call.way_out}" if meaning else f"*Way out:* {call.way_out}"
+                meaning = f"{meaning}. *Fallback:* {call.way_out}" if meaning else f"*Fallback:* {call.way_out}"
             who = f"{len(call.authors)}: {', '.join(call.authors)}" if call.authors else "none"
             arguments = " or ".join(map(str, call.arguments))
             parts.append(f"| {name} | {arguments} | {who} | {meaning} | {call.mark} |")
