@@ -206,7 +206,9 @@ def page() -> str:
             name = f"**{name}**" if call.short in ours else name
             meaning = call.meaning
             if call.way_out:
-                meaning = f"{meaning}. *Fallback:* {call.way_out}" if meaning else f"*Fallback:* {call.way_out}"
+                meaning = (
+                    f"{meaning}. *Fallback:* {call.way_out}" if meaning else f"*Fallback:* {call.way_out}"
+                )
             who = f"{len(call.authors)}: {', '.join(call.authors)}" if call.authors else "none"
             arguments = " or ".join(map(str, call.arguments))
             parts.append(f"| {name} | {arguments} | {who} | {meaning} | {call.mark} |")

@@ -43,7 +43,7 @@ USAGE = (
 
 
 def _unquoted(word: str) -> str:
-    """Return a word of the magic's line without its quotes; names of images and ROIs may have spaces."""
+    """Return a word of the magic's line without quotes; names of images and ROIs may contain spaces."""
     return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"" else word
 
 
@@ -62,7 +62,7 @@ class LiveMagics(Magics):
         self._next_input = shell.set_next_input
         self.panels: dict[str, CellPanel] = {}
         self._namespace = shell.user_ns
-        # opened here, by the number of the link that they go with, and by source
+        # opened here, by source and by the id of the link that they accompany
         self._links: dict[tuple[int | None, str | None], Link | FollowedLink] = {}
         shell.events.register("post_run_cell", self._follow_notebook)
         for command in ("%live", "%%live"):
@@ -99,10 +99,10 @@ class LiveMagics(Magics):
 
         The cell uses `frame` (2-D array), `info` (index, time, axes) and `state` (kept between frames); its
         last expression is the result. Annotated assignments are parameters: `n: (1, 10) = 3` is a slider.
-        A comment at its beginning, such as `# live: --waterfall`, has options of its own.
+        A comment at the top of the cell, such as `# live: --waterfall`, can set options.
         Functions, arrays and numbers of the notebook can be used; when they change, the cell follows.
         """
-        options = parse_argstring(self.live, f"{_own_options(cell)} {line}")  # those of the line count
+        options = parse_argstring(self.live, f"{_own_options(cell)} {line}")  # the line takes precedence
         if options.history is not None and options.history < 2:
             raise UsageError(f"--history {options.history}: give at least 2 frames.")
         try:
@@ -127,7 +127,7 @@ class LiveMagics(Magics):
             raise UsageError(str(error)) from None
         if options.name in self.panels:
             self.panels.pop(options.name).close()
-        for other in live_cells():  # of a LiveCell of this name, or of magics that were loaded before
+        for other in live_cells():  # of a LiveCell with this name, or from magics loaded earlier
             if other.name == options.name and other is not live_cell:
                 other.stop("Stopped: another cell has taken its name.")
         panel = self.panels[options.name] = CellPanel(live_cell, ends_unseen=True, **_panel_options(options))
@@ -145,7 +145,7 @@ class LiveMagics(Magics):
         %live debug NAME             load the last frame that failed, and the cell's text, into the notebook
         %live load gallery/NAME      load a cell of the gallery into the notebook
         """
-        words = [_unquoted(word) for word in shlex.split(line, posix=False)]  # paths may have backslashes
+        words = [_unquoted(word) for word in shlex.split(line, posix=False)]  # paths may contain backslashes
         if words in ([], ["list"]):
             return LiveCells(self.panels)
         if words == ["help"]:
@@ -167,7 +167,7 @@ class LiveMagics(Magics):
         raise UsageError(USAGE)
 
     def _complete(self, _: Any, event: Any) -> list[str]:
-        """Return what can follow, for the Tab key."""
+        """Return completions for the Tab key."""
         options = [action.option_strings[-1] for action in self.live.parser._actions if action.option_strings]  # noqa: SLF001 - argparse has no other way
         links = [panel.cell.link for panel in self.panels.values()] + list(_links_in(self._namespace))
         rois = {name for link in links if link and not link.closed for name in link.rois()}
@@ -197,11 +197,11 @@ class LiveMagics(Magics):
             raise UsageError(str(error)) from None
 
     def _follow_notebook(self, *_: Any) -> None:
-        """Let the live cells follow what the notebook cell that has just run has changed."""
+        """Pass on to the live cells what the notebook cell that has just run changed."""
         for name, panel in self.panels.items():
             try:
                 panel.cell.recapture()
-            except Exception:  # objects of the notebook can raise anything when compared
+            except Exception:  # objects in the notebook can raise any exception when compared
                 logging.getLogger(__name__).exception("The live cell %r cannot follow the notebook", name)
 
     def _panel(self, name: str) -> CellPanel:
@@ -225,7 +225,7 @@ class LiveMagics(Magics):
 
 
 class LiveCells(list[LiveCell]):
-    """The live cells of a notebook, written as a line for each: what it does, and where."""
+    """The live cells of a notebook, one line each: its state and where it runs."""
 
     def __init__(self, panels: dict[str, CellPanel]) -> None:
         super().__init__(panel.cell for panel in panels.values())
@@ -236,7 +236,7 @@ class LiveCells(list[LiveCell]):
 
 
 def completions(line: str, cells: list[str], rois: list[str], options: list[str]) -> list[str]:
-    """Return the words that can stand at the end of a line of `%live` or `%%live`."""
+    """Return the words that can complete a line of `%live` or `%%live`."""
     command, *words = line.split(" ")
     before = words[-2] if len(words) > 1 else ""
     if command == "%%live":
@@ -258,7 +258,7 @@ def _links_in(namespace: dict[str, Any]) -> Iterator[Link | FollowedLink]:
 
 
 def _own_options(cell: str) -> str:
-    """Return the options in the comments that a cell begins with."""
+    """Return the options in the comments at the top of a cell."""
     found = []
     for line in cell.lstrip().splitlines():
         if not line.startswith("#"):
@@ -269,13 +269,13 @@ def _own_options(cell: str) -> str:
 
 
 def _panel_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return those of the panel's options that were given."""
+    """Return the panel options that were given."""
     named = {"history": options.history, "waterfall": options.waterfall, "show_in_dm": options.show_in_dm}
     return {name: value for name, value in named.items() if value not in (None, False)}
 
 
 def _ordinary_cell(program: Program) -> str:
-    """Return the cell as an ordinary one, with the present parameters and the imports that it needs."""
+    """Return the text of an ordinary cell, with the current parameters and the necessary imports."""
     tree = ast.parse(program.text)
     lines = program.text.rstrip().split("\n")
     now = {p.line: p.assignment for p in program.parameters.values() if p.line}

@@ -1,4 +1,4 @@
-"""PageWidget: a widget with code of its own in the page."""
+"""PageWidget: a widget with its own code in the page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import traitlets
 
 
 class PageWidget(anywidget.AnyWidget):
-    """An AnyWidget that also works where the page is slow to load its code, and that loads it once.
+    """An AnyWidget whose code is loaded once, and that works even if the page is slow to load it.
 
-    `_code` is that code: JavaScript that exports `initialize` and `render` as anywidget has them. Its
-    `_classes` of CSS are there from the beginning: anywidget does not follow them once a page shows it.
+    `_code` is that code: JavaScript that exports `initialize` and `render` as in anywidget. Its
+    CSS `_classes` are set from the start: anywidget does not update them once a page shows it.
     """
 
     _esm = pathlib.Path(__file__).with_suffix(".js").read_text("utf-8")
     _code: ClassVar[str]
     _classes: ClassVar[tuple[str, ...]] = ()
 
-    id = traitlets.Unicode().tag(sync=True)  # of its model, by which the page finds it
+    id = traitlets.Unicode().tag(sync=True)  # id of its model, by which the page finds it
     code = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:

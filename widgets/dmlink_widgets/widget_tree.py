@@ -1,4 +1,4 @@
-"""Widget tree: a widget with all that it is made of."""
+"""Widget tree: a widget and all the widgets inside it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 def close(*widgets: ipywidgets.Widget) -> None:
     """Close widgets with their children, layouts, styles, axes and scales.
 
-    `Widget.close` closes one alone; those that it refers to would stay in kernel and page. What is reached
-    only by an attribute in Python, such as a figure that is not shown, is for its owner to close.
+    `Widget.close` closes only one; the widgets it refers to would stay in kernel and page. Widgets reachable
+    only through a Python attribute, such as a figure that is not shown, must be closed by their owner.
     """
     for widget in parts(*widgets):
         widget.close()
 
 
 def parts(*widgets: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    """Yield each of these widgets and all that they refer to, once."""
+    """Yield each of these widgets and everything they refer to, once."""
     seen: set[ipywidgets.Widget] = set()
     waiting = list(widgets)
     while waiting:

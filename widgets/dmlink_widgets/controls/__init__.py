@@ -1,1 +1,1 @@
-"""Controls: what sets a view or a cell, and the texts beside it."""
+"""Controls: the inputs of a view or a cell, and the text next to them."""

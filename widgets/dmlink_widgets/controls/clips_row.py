@@ -1,4 +1,4 @@
-"""ClipsRow: the clips that a cell has saved, and how much of the disk they may take."""
+"""ClipsRow: the clips that a cell has saved, and how much disk space they may take."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GB = 1e9
 
 
 class ClipsRow:
-    """A line that is there for cells that keep clips only.
+    """A line shown only for cells that keep clips.
 
     Attributes
     ----------

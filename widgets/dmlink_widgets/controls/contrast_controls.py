@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     from dmlink_widgets.drawing.image_figure import ImageFigure
 
-Limits = tuple[float | None, float | None]  # None to find it from each frame
+Limits = tuple[float | None, float | None]  # None: determined from each frame
 AUTOMATIC: Limits = (None, None)
 NUMBER = {"width": "76px"}
 
 
 class ContrastControls:
-    """A histogram and fields with which the contrast is set.
+    """A histogram and fields to set the contrast.
 
     Parameters
     ----------
     changed : callable
         Called when the user has changed the contrast.
     undo : Undo, optional
-        Takes changes back.
+        Undoes changes.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class ContrastControls:
         self._undo = undo or Undo()
         self._contrast = Contrast()
         self._drawn_limits = (0.0, 1.0)
-        self._following = False  # while the controls show what was set elsewhere
+        self._following = False  # while the controls are updated to a contrast set elsewhere
         self._changed = changed
         self.histogram = Histogram()
         self.histogram.observe(self._drag_limits, "chosen")
@@ -58,7 +58,7 @@ class ContrastControls:
             ipywidgets.BoundedFloatText(v, min=0, max=100, step=0.5, layout=NUMBER, tooltip=tip)
             for v, tip in ((low, "% of pixels shown as black"), (high, "% of pixels below white"))
         )
-        # limits found from each frame appear as placeholders, which do not get in the way of typing
+        # automatic limits appear as placeholders, which do not get in the way of typing
         self._ends = [
             ipywidgets.Text(
                 continuous_update=False,
@@ -112,7 +112,7 @@ class ContrastControls:
 
     @property
     def contrast(self) -> Contrast:
-        """As it is set; setting it shows it in the controls."""
+        """The current contrast; setting it updates the controls."""
         return self._contrast
 
     @contrast.setter
@@ -137,18 +137,18 @@ class ContrastControls:
         self._changed()
 
     def _apply(self, contrast: Contrast) -> None:
-        """Take a contrast that the user has set; what changes the same again is one step to undo."""
+        """Apply a contrast that the user has set; repeated changes of the same setting are one undo step."""
         before, changed = self._contrast, self._changes(contrast)
         self.contrast = contrast
         if changed:
             self._undo.add("contrast", lambda: setattr(self, "contrast", before), ("contrast", *changed))
 
     def _changes(self, contrast: Contrast) -> list[str]:
-        """Return the names of what differs from the present contrast."""
+        """Return the names of the settings that differ from the current contrast."""
         return [name for name, value in vars(contrast).items() if value != getattr(self._contrast, name)]
 
     def draw(self, figure: ImageFigure) -> None:
-        """Show the histogram of the values that the figure shows, and its limits."""
+        """Show the histogram of the values in the figure, and its limits."""
         self._drawn_limits = figure.limits
         if self.widget.opened and figure.shown_values is not None:
             self.histogram.draw(figure.shown_values, figure.limits, self._contrast)
@@ -156,7 +156,7 @@ class ContrastControls:
                 end.placeholder = _formatted(limit)
 
     def _set(self, _: Any) -> None:
-        """Apply the controls; percentiles that do not rise (60 to 9 while 99 is typed) wait until they do."""
+        """Apply the controls, once the percentiles are in order (not 60 to 9 while 99 is being typed)."""
         if self._following:
             return
         gamma, log, colours = float(self._gamma.value), bool(self._log.value), str(self._map.value)
@@ -176,7 +176,7 @@ class ContrastControls:
         self._apply(replace(self._contrast, percentiles=(low, high), fixed=AUTOMATIC))
 
     def _type_limits(self, _: Any) -> None:
-        """Apply limits that were typed; what is no number, or not below the other one, waits."""
+        """Apply typed limits, once they are numbers and in order."""
         if self._following:
             return
         with contextlib.suppress(ValueError):
@@ -192,7 +192,7 @@ class ContrastControls:
 
     def _lock_limits(self, locked: bool) -> None:
         if not self._following:
-            self.histogram.chosen = list(self._drawn_limits) if locked else []  # a double-click empties it
+            self.histogram.chosen = list(self._drawn_limits) if locked else []  # a double-click clears it
             self._apply(replace(self._contrast, fixed=self._drawn_limits if locked else AUTOMATIC))
 
 

@@ -1,5 +1,5 @@
-// What has happened, the newest first: a click on a line asks for its frame. The bell sounds at each new event; it is
-// off at first, and belongs to this page alone.
+// Events, newest first: clicking a line requests its frame. The bell rings at each new event; it is
+// off at first, and applies to this page only.
 const TONE = { hertz: 880, seconds: 0.18, loudness: 0.15 };
 
 const made = (name, parent, attributes = {}, text = "") => {
@@ -18,7 +18,7 @@ export default {
     const bell = made("button", head, { type: "button", class: "dmlink-events-bell", "aria-pressed": "false" });
     made("i", bell, { class: "fa fa-bell-slash", "aria-hidden": "true" });
     const list = made("div", el, { class: "dmlink-events-list" });
-    let audio = null; // made by the click that a browser wants to have before it sounds
+    let audio = null; // created on the click that browsers require before they play sound
     let count = model.get("count");
 
     const name = () => {

@@ -1,4 +1,4 @@
-"""EventList: what has happened in a cell's frames, and the frame of the event that is chosen."""
+"""EventList: the events of a cell, and the frame of the selected one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 HERE = pathlib.Path(__file__).parent
 MOST_ROWS = 50  # of the newest events
-SIZE = 320  # px of the longer side of a frame that is shown
+SIZE = 320  # px, longer side of the frame shown
 
 
 class Lines(PageWidget):
-    """A line for each event: its frame, when that was taken (s), the same as a clock shows it, the text."""
+    """A line for each event: frame number, its time (s), the same as a time of day, and the text."""
 
     _code = (HERE / "event_list.js").read_text("utf-8")
     _css = (HERE / "event_list.css").read_text("utf-8")
@@ -33,16 +33,16 @@ class Lines(PageWidget):
     rows: Any = traitlets.List([]).tag(sync=True)
     caption = traitlets.Unicode("").tag(sync=True)
     count = traitlets.Int(0).tag(sync=True)
-    chosen = traitlets.Unicode("").tag(sync=True)  # the frame and the time of the line that is down
+    chosen = traitlets.Unicode("").tag(sync=True)  # frame number and time of the selected line
 
 
 class EventList:
-    """A list that is empty, and takes no space, until something has happened.
+    """A list that takes no space until there is an event.
 
     Parameters
     ----------
     find : callable
-        Returns (the frame of an event, where it is from) if it is still there, else None.
+        Returns (the frame of an event, where it comes from) if it is still available, else None.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class EventList:
         self.widget = ipywidgets.VBox([self._lines, self._about, self._image])
 
     def draw(self, events: Sequence[Happening], more: int = 0) -> None:
-        """Show these events, the newest first; there were `more` before them."""
+        """Show these events, newest first; there were `more` earlier ones."""
         if len(events) == len(self._events) and events[-1:] == self._events[-1:]:
             return
         self._events = events
@@ -74,7 +74,7 @@ class EventList:
             self._lines.count = n
 
     def show(self, event: Happening | None) -> None:
-        """Show the frame of an event, or none any more."""
+        """Show the frame of an event, or hide it."""
         found = self._find(event) if event else None
         self._lines.chosen = f"{event.frame} {event.time!r}" if event else ""
         self._image.layout.display = "inline" if found else "none"

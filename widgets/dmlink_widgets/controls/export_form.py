@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dmlink.program.program import Program
 
 TARGETS = {"live view": "live", "in-situ recording": "batch"}
-FRAMES = 3  # that a script is checked on
-PATIENCE_SECONDS = 10.0  # for each of them
+FRAMES = 3  # frames used to check a script
+PATIENCE_SECONDS = 10.0  # s, to wait for each
 LABEL = {"description_width": "48px"}
 
 
@@ -29,7 +29,7 @@ class ExportForm:
     Parameters
     ----------
     cell : LiveCell
-        What is exported.
+        The cell to export.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class ExportForm:
 
     def __init__(self, cell: LiveCell) -> None:
         self._cell = cell
-        self._written: tuple[Path, Program] | None = None  # what Check compares
+        self._written: tuple[Path, Program] | None = None  # the frames used by Check
         self._name = ipywidgets.Text(
             f"{file_name(cell.name)}_dm.py",
             description="File",
@@ -77,7 +77,7 @@ class ExportForm:
         self.widget = Section([*(_row(row) for row in rows), self._answer])
 
     def write(self) -> None:
-        """Write the script as the form says; the answer has its path, or why there is none."""
+        """Write the script with the settings of the form, and show its path or the error."""
         program = self._cell.program
         self._check.disabled = True
         try:
@@ -97,7 +97,7 @@ class ExportForm:
             self._say(f"Saved {path.resolve()}")
 
     def check(self) -> None:
-        """Run the script that was written over the next frames; the answer has what came out."""
+        """Run the written script over the next frames, and show the result."""
         link, newest = self._cell.link, self._cell.frame
         if self._written is None or link is None:
             return
@@ -117,7 +117,7 @@ class ExportForm:
             self._answer.value += html_text.preformatted(repr(compared))
 
     def _check_aside(self) -> None:
-        """Check on a thread of its own: it takes seconds."""
+        """Check on a separate thread, because it takes seconds."""
         threading.Thread(target=self.check, name="dmlink-check", daemon=True).start()
 
     def _say(self, text: str) -> None:

@@ -1,7 +1,7 @@
-// The histogram of an image with the two limits of its contrast, which can be dragged.
+// The histogram of an image, with the two draggable limits of its contrast.
 const SVG = "http://www.w3.org/2000/svg";
 const BAR = 12; // px, height of the colour bar
-const NEAR = 12; // px from a limit, to drag it
+const NEAR = 12; // px from a limit within which it can be dragged
 const ENDINGS = ["pointerup", "pointercancel"];
 
 const make = (name, parent, attributes = {}) => {
@@ -24,7 +24,7 @@ export default {
     const curve = make("path", svg, { class: "dmlink-histogram-curve" });
     const lines = [0, 1].map(() => make("line", svg, { class: "dmlink-histogram-limit", y1: 0, y2: height }));
     const labels = [0, 1].map(() => make("text", svg, { y: height + 12 }));
-    // the colours of the values, below the histogram: they begin and end at the two limits
+    // the colour bar below the histogram, from one limit to the other
     const gradient = make("linearGradient", make("defs", svg), { id: `dmlink-${Math.random().toString(36).slice(2)}` });
     const outer = [0, 1].map(() => make("rect", svg, { y: height + 16, height: BAR }));
     const bar = make("rect", svg, { class: "dmlink-colour-bar", y: height + 16, height: BAR, fill: `url(#${gradient.id})` });

@@ -1,4 +1,4 @@
-"""Histogram: the values of an image, and the limits of its contrast, which can be dragged."""
+"""Histogram: the values of an image, and the draggable limits of its contrast."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from dmlink_widgets.drawing.contrast import Contrast
 
 BINS = 128
-BAR_STEPS = 33  # colours of the bar; the page blends between them
+BAR_STEPS = 33  # colours of the bar; the page interpolates between them
 
 
 class Histogram(PageWidget):
     """Counts over the values, on a logarithmic scale.
 
-    `chosen` holds the limits that the user has dragged. A double-click empties it: the limits are found from
+    `chosen` holds the limits that the user has dragged. A double-click clears it: the limits are found from
     each frame again.
     """
 
@@ -31,11 +31,11 @@ class Histogram(PageWidget):
     limits = traitlets.List([0.0, 1.0]).tag(sync=True)  # drawn as the first and the last colour
     chosen: Any = traitlets.List([]).tag(sync=True)
     colours: Any = traitlets.List([]).tag(sync=True)  # "#rrggbb" in equal steps from one limit to the other
-    width = traitlets.Int(420).tag(sync=True)  # px; less where there is no room
+    width = traitlets.Int(420).tag(sync=True)  # px; less if there is no room
     height = traitlets.Int(64).tag(sync=True)
 
     def draw(self, values: np.ndarray, limits: tuple[float, float], contrast: Contrast) -> None:
-        """Count the values, shape (h, w); those that are not finite are left out."""
+        """Count the finite values, shape (h, w)."""
         counts, ends = count_values(values, limits)
         with self.hold_sync():
             self.colours = contrast.steps(BAR_STEPS)

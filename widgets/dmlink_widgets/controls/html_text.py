@@ -1,4 +1,4 @@
-"""HTML text: the texts of panels as HTML, with everything from outside escaped."""
+"""HTML text: the texts of panels as HTML, with all external text escaped."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import html
 from typing import Any
 
 ROW_PX = 22  # height of a table's row
-SEEN_ROWS = 10  # that a table shows before it scrolls
-MAX_ROWS = 50  # of a table: as many as a screen holds
+SEEN_ROWS = 10  # rows that a table shows before it scrolls
+MAX_ROWS = 50  # rows of a table; about a screenful
 
 
 def title(name: str, colour: str = "") -> str:
@@ -17,14 +17,14 @@ def title(name: str, colour: str = "") -> str:
 
 
 def roi_button(roi: str, place: str) -> str:
-    """Return the name of the ROI that a cell runs on; a click on it selects the ROI at this place."""
+    """Return the name of a cell's ROI as a button that selects the ROI of this image."""
     data = f'data-roi="{html.escape(roi)}" data-place="{html.escape(place)}"'
     tip = "Show this ROI on the live view"
     return f'<button class="dmlink-on-roi" title="{tip}" {data}>on {html.escape(roi)}</button>'
 
 
 def light(lamp: str, *words: str) -> str:
-    """Return a state in a few words behind its light; empty words are left out.
+    """Return a status light followed by a few words; empty words are left out.
 
     The `lamp` is green if "live", orange if "waiting", red if "lost", grey if "idle".
     """
@@ -47,7 +47,7 @@ def message(*texts: str) -> str:
 def status(*items: tuple[str, str, int]) -> str:
     """Return a status line of (name, value, width of the value in digits); empty values are left out.
 
-    The widths keep a number that changes from moving the others.
+    Fixed widths keep a changing number from moving the others.
     """
     parts = [
         f'<span class="dmlink-status-item">{html.escape(name)} '
@@ -59,7 +59,7 @@ def status(*items: tuple[str, str, int]) -> str:
 
 
 def legend(entries: list[tuple[str, str]]) -> str:
-    """Return a line of (colour `#rrggbb`, text); nothing without entries."""
+    """Return a line of (colour `#rrggbb`, text); empty without entries."""
     parts = [
         '<span class="dmlink-status-item">'
         f'<i class="dmlink-colour" style="background: {html.escape(colour)}"></i>'
@@ -70,7 +70,7 @@ def legend(entries: list[tuple[str, str]]) -> str:
 
 
 def error(text: str, repeats: int = 1) -> str:
-    """Return an error as a box, with the number of frames that had it; nothing without a text."""
+    """Return an error as a box, with the number of frames affected; empty without a text."""
     if not text:
         return ""
     count = f"\n(on {repeats} frames)" if repeats > 1 else ""
@@ -78,7 +78,7 @@ def error(text: str, repeats: int = 1) -> str:
 
 
 def preformatted(text: str) -> str:
-    """Return a text with its line breaks and spaces."""
+    """Return a text with its line breaks and spaces preserved."""
     return f'<pre class="dmlink-preformatted">{html.escape(text)}</pre>'
 
 
@@ -95,7 +95,7 @@ def table(columns: dict[str, Any], caption: str = "", room: int = 0) -> str:
     )
     more = f"{n} rows; showing the first {MAX_ROWS}" if n > MAX_ROWS else ""
     line = html.escape(" \u00b7 ".join(text for text in (caption, more) if text))
-    height = ROW_PX * (min(room, SEEN_ROWS) + 2)  # caption and names, too
+    height = ROW_PX * (min(room, SEEN_ROWS) + 2)  # including caption and names
     return (
         f'<div class="dmlink-table" style="min-height: {height}px"><table><caption>{line}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -103,19 +103,19 @@ def table(columns: dict[str, Any], caption: str = "", room: int = 0) -> str:
 
 
 def log(lines: list[str]) -> str:
-    """Return the lines that a cell has printed; nothing if there are none."""
+    """Return the lines that a cell has printed; empty if there are none."""
     return f'<div class="dmlink-log">{html.escape(chr(10).join(lines))}</div>' if lines else ""
 
 
 def age(seconds: float | None) -> str:
-    """Return an age in ms or s; nothing if it is unknown."""
+    """Return an age in ms or s; empty if it is unknown."""
     if seconds is None:
         return ""
     return f"{seconds * 1e3:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def old(seconds: float | None) -> str:
-    """Return an age as it is said, "0.1 s old"; nothing if it is unknown."""
+    """Return an age as text, such as "0.1 s old"; empty if it is unknown."""
     if seconds is None:
         return ""
     return f"{seconds:.1f} s old" if seconds < 10 else f"{seconds:.0f} s old"

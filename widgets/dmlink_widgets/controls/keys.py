@@ -1,4 +1,4 @@
-"""Keys: one letter for each tool of a panel that has the focus.
+"""Keys: keyboard shortcuts for the tools of the focused panel.
 
 docs/howto/measure-on-the-live-view.md lists them.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """A key and what it does; `target` is the class of the button that it presses, "" for the image's own."""
+    """A key and what it does; `target` is the CSS class of its button, "" for the image's own keys."""
 
     key: str
     does: str

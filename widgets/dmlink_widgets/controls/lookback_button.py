@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 SECONDS = 30.0
 MOST_MEMORY = 1_000_000_000  # bytes
 PART = 16  # of the computer's memory, at most
-SHARED_PART = 4  # of the room for shared memory, which frames need to reach the cells
+SHARED_PART = 4  # of the space for shared memory, which frames also need to reach the cells
 LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
-# by link: two views of one link have one look-back
+# by link: two views of one link share a look-back
 _kept: weakref.WeakKeyDictionary[Link, tuple[Lookback, int]] = weakref.WeakKeyDictionary()
 _keeping = threading.Lock()
 
 
 class LookbackButton:
-    """A button that saves what came last; whoever has it says when its view is on a page.
+    """A button that saves the last seconds; its owner reports when the view is on a page.
 
     Parameters
     ----------
     link : Link
-        What is kept.
+        The link whose frames are kept.
     report : callable
-        Called with a line about what was saved, or why nothing was.
+        Called with a line that says what was saved, or why nothing was.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class LookbackButton:
         self.widget.layout.display = None if self._link else "none"
 
     def in_page(self, there: bool) -> None:
-        """Keep the last seconds while a page shows the view."""
+        """Start or stop keeping the last seconds, as a page begins or stops showing the view."""
         link = self._link
         if link is None or there == self._holds or (there and link.closed):
             return
@@ -83,7 +83,7 @@ class LookbackButton:
 
     @property
     def saving(self) -> bool:
-        """Whether it is being saved."""
+        """Whether the last seconds are being saved."""
         return self._saving is not None and self._saving.is_alive()
 
     def _press(self) -> None:
@@ -96,7 +96,7 @@ class LookbackButton:
             self._saving.start()
 
     def _save(self, lookback: Lookback) -> None:
-        """Write what is kept; the view goes on meanwhile."""
+        """Save the kept frames while the view continues."""
         try:
             frames = lookback.frames
             seconds = float(frames.times[-1] - frames.times[0])
@@ -114,7 +114,7 @@ class LookbackButton:
 
 
 def memory() -> int:
-    """Return the bytes that a look-back of a view may take on this computer."""
+    """Return how many bytes a view's look-back may take on this computer."""
     total = int(psutil.virtual_memory().total)
     if LIMIT_OF_CONTAINER.is_file():
         limit = LIMIT_OF_CONTAINER.read_text("ascii").strip()
@@ -126,7 +126,7 @@ def memory() -> int:
 
 
 def kept_near(link: Link, when: float) -> Frame | None:
-    """Return the frame nearest to that time of a link or of another one to the same companion."""
+    """Return the frame nearest to that time from this link, or from another link to the same companion."""
     with _keeping:
         others = [one for one in _kept if one.endpoint == link.endpoint]
     found = [frame for one in (link, *others) if (frame := one.kept_near(when))]
@@ -134,7 +134,7 @@ def kept_near(link: Link, when: float) -> Frame | None:
 
 
 def kept_frame(link: Link, index: int, when: float) -> Frame | None:
-    """Return a frame of a link or of another one to the same companion, if a view still keeps it."""
+    """Return a frame of this link, or of another link to the same companion, if a view still keeps it."""
     if frame := link.kept(index, when):
         return frame
     with _keeping:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LAYOUT = {"width": "460px"}
 STYLE = {"description_width": "120px"}
-FLOAT_STEPS = 100  # of a slider without a step of its own
+FLOAT_STEPS = 100  # steps of a slider that does not specify its own
 
 
 def parameter_control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywidgets.Widget:
@@ -24,7 +24,7 @@ def parameter_control(parameter: Parameter, changed: Callable[[str, Any], None])
     Parameters
     ----------
     parameter : Parameter
-        Its kind, limits and choices decide on the widget.
+        Its kind, limits and choices determine the widget.
     changed : callable
         Called with (name, value) when the user has set the parameter.
     """
@@ -64,16 +64,16 @@ def parameter_control(parameter: Parameter, changed: Callable[[str, Any], None])
 
 
 class AutomaticControl(ipywidgets.HBox):  # type: ignore[misc]
-    """The slider of a parameter that the cell fills in itself: it says "auto" until it is moved.
+    """The slider of an automatic parameter: it shows "auto" until it is moved.
 
     Attributes
     ----------
     value : number or None
-        What it is set to; None is automatic.
+        Its setting; None is automatic.
     """
 
     def __init__(self, parameter: Parameter, changed: Callable[[str, Any], None]) -> None:
-        self._value: Any = ...  # neither shown nor told yet
+        self._value: Any = ...  # neither shown nor reported yet
         self._parameter, self._changed = parameter, changed
         low, high = parameter.minimum, parameter.maximum
         assert low is not None and high is not None  # noqa: PT018, S101 - it has bounds

@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from dmlink.recordings.writing.recorder import Recorder
 
 
-# by link: a recording goes on when its view is closed, and the next view of the link takes it over
+# by link: a recording continues when its view is closed, and the link's next view takes it over
 _running: weakref.WeakKeyDictionary[Link | FollowedLink, Recorder] = weakref.WeakKeyDictionary()
 
 
 class RecordButton:
-    """A toggle that records into a new folder beside the notebook while it is down.
+    """A toggle that records into a new folder next to the notebook while it is pressed.
 
     Parameters
     ----------
     link : Link
-        What is recorded.
+        The link to record.
     report : callable
-        Called with a line about the recording, such as its size, or why there is none.
+        Called with a line about the recording, such as its size, or why it failed.
 
     Attributes
     ----------
     widget : ipywidgets.ToggleButton
         The button.
     recorder : Recorder or None
-        The recording that is running.
+        The current recording.
     """
 
     def __init__(self, link: Link | FollowedLink, report: Callable[[str], None]) -> None:
@@ -52,7 +52,7 @@ class RecordButton:
             self.widget.value = _running[link].state == "recording"
 
     def follow(self) -> None:
-        """Report how the recording is going; nothing if there is none."""
+        """Report the progress of the recording, if there is one."""
         recorder = self.recorder
         if recorder is None:
             return

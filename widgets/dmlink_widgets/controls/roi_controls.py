@@ -1,4 +1,4 @@
-"""RoiControls: the name and the numbers of the selected ROI."""
+"""RoiControls: name and coordinates of the selected ROI."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SIDES = "top", "left", "height", "width"
 
 
 class RoiControls:
-    """Fields with which an ROI is renamed, placed, resized and removed.
+    """Fields to rename, move, resize and remove an ROI.
 
     Parameters
     ----------
     place : callable
-        Called with (name, Roi) when the user has typed another place or size.
+        Called with (name, Roi) when the user has typed a new position or size.
     rename : callable
         Called with (old name, new name).
     remove : callable
@@ -69,7 +69,7 @@ class RoiControls:
         numbers = (roi.top, roi.left, *roi.shape) if roi else ()
         if (name, numbers) == self._shown and self._remove.disabled == (roi is None):
             return
-        self._shown = "", ()  # values that are set from here on have not been typed
+        self._shown = "", ()  # values set from here on were not typed
         self._name.value = name if roi else ""
         for control, value in zip(self._numbers.values(), numbers or (0,) * 4, strict=True):
             control.value = value

@@ -1,4 +1,4 @@
-"""Toolbar: the small buttons of a panel; a tooltip says what each of them does."""
+"""Toolbar: the small buttons of a panel, each with a tooltip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def button(
     icon: str, tooltip: str, clicked: Callable[[], None], *classes: str, words: str = ""
 ) -> ipywidgets.Button:
-    """Return a button with an icon of Font Awesome and classes of CSS; `words` stand beside the icon."""
+    """Return a button with a Font Awesome icon and CSS classes; `words` appear next to the icon."""
     made = ipywidgets.Button(icon=icon, tooltip=tooltip, description=words)
     for name in (*classes, *([] if words else ["dmlink-icon"])):
         made.add_class(name)
@@ -24,7 +24,7 @@ def button(
 def toggle(
     icon: str, tooltip: str, changed: Callable[[bool], None], *classes: str
 ) -> ipywidgets.ToggleButton:
-    """Return a button that stays down until it is pressed again, of these classes of CSS."""
+    """Return a button with these CSS classes that stays down until it is pressed again."""
     made = ipywidgets.ToggleButton(icon=icon, tooltip=tooltip)
     for name in ("dmlink-icon", *classes):
         made.add_class(name)
@@ -33,7 +33,7 @@ def toggle(
 
 
 def live_button(tooltip: str, clicked: Callable[[], None]) -> ipywidgets.Button:
-    """Return the button that goes back from a frame that is past to the newest one."""
+    """Return the button that goes back from a past frame to the newest one."""
     made = ipywidgets.Button(description="Live", icon="play", tooltip=tooltip, layout={"width": "72px"})
     made.add_class("dmlink-live")
     made.on_click(lambda _: clicked())
@@ -46,7 +46,7 @@ def more(section: Section) -> ipywidgets.ToggleButton:
 
 
 def dock_button() -> ipywidgets.Button:
-    """Return the button that shows a panel beside the notebook; the page hides it where it cannot do that."""
+    """Return the button that docks a panel beside the notebook; the page hides it if it cannot do that."""
     return button("columns", "Dock: show it beside the notebook", lambda: None, "dmlink-dock")
 
 
@@ -83,9 +83,9 @@ class Section(ipywidgets.VBox):  # type: ignore[misc]  # it has no types
 
 
 class LateSection(Section):
-    """A section that gets its content when it is first opened: bqplot draws no axes without any room.
+    """A section that gets its content when it is first opened, because bqplot cannot draw axes without space.
 
-    Who owns the content closes it.
+    The owner of the content closes it.
     """
 
     def __init__(self, content: list[Any]) -> None:

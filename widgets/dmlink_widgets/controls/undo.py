@@ -1,4 +1,4 @@
-"""Undo: takes back the last changes of a live view. It touches no recording and no microscope settings."""
+"""Undo: reverts the last changes to a live view. It touches no recording and no microscope settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 100  # changes that are kept
 
 
 class Undo:
-    """A stack of what takes changes back. Changes of one `key` in a row are one, until `settle`."""
+    """A stack of undo functions. Consecutive changes with the same `key` count as one, until `settle`."""
 
     def __init__(self) -> None:
         self._steps: collections.deque[tuple[str, Callable[[], None]]] = collections.deque(maxlen=MOST)
@@ -20,7 +20,7 @@ class Undo:
         self._undoing = False
 
     def add(self, what: str, back: Callable[[], None], key: Hashable = None) -> None:
-        """Note that `what` has been changed, and that `back` restores what was before."""
+        """Record that `what` was changed, and that `back` restores the previous state."""
         if self._undoing:
             return
         if key is None or key != self._key:
@@ -28,16 +28,16 @@ class Undo:
         self._key = key
 
     def settle(self) -> None:
-        """Let the next change be one of its own, as a drag has ended."""
+        """End a group of changes, such as a drag: the next change is a separate step."""
         self._key = None
 
     def undo(self) -> str:
-        """Take the last change back; return what it was, "" if there is none.
+        """Undo the last change; return what it was, "" if there is none.
 
         Raises
         ------
         OSError, ValueError
-            If it cannot be taken back, such as without a link.
+            If it cannot be undone, such as without a link.
         """
         if not self._steps:
             return ""

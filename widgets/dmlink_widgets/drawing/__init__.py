@@ -1,1 +1,1 @@
-"""Drawing: the figures of a page, with their curves, pictures, axes and marks."""
+"""Drawing: figures with their curves, pictures, axes and marks."""

@@ -1,4 +1,4 @@
-"""Axes: bqplot's, as all plots here have them: calm, legible, and never without a range."""
+"""Axes: bqplot axes for all plots: calm, legible, and never without a range."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def axes_figure(scales: dict[str, Any], *, grid: bool = True) -> bqplot.Figure:
         layout=ipywidgets.Layout(width=f"{width}px", height=f"{height}px", overflow="hidden"),
         background_style={"fill": "none"},
         animation_duration=0,
-        display_toolbar=False,  # its zoom does not know of what lies over the figure
+        display_toolbar=False,  # bqplot's zoom would ignore the overlays
     )
 
 
@@ -61,7 +61,7 @@ class LinearRange:
     axis : bqplot.Axis
         The axis.
     limits : tuple of float or None
-        Where it begins and ends; None before the first values.
+        Its ends; None before the first values.
     """
 
     def __init__(self, axis: bqplot.Axis) -> None:
@@ -81,7 +81,7 @@ class LinearRange:
             self.axis.tick_format = number_format(low, high)
 
     def cover(self, values: np.ndarray) -> None:
-        """Make the axis contain all finite values."""
+        """Make the axis cover all finite values."""
         self.set(*covering(values, self.limits))
 
     def fraction(self, values: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ class LinearRange:
 
 
 class LogRange:
-    """The range of a logarithmic axis to the left, from one power of ten to another.
+    """The range of a logarithmic y axis, from one power of ten to another.
 
     Attributes
     ----------
@@ -106,12 +106,12 @@ class LogRange:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Where the axis begins and ends."""
+        """The ends of the axis."""
         low, high = self._decades
         return 10.0**low, 10.0**high
 
     def cover(self, values: np.ndarray) -> None:
-        """Make the axis contain all positive values."""
+        """Make the axis cover all positive values."""
         positive = values[np.isfinite(values) & (values > 0)]
         if positive.size == 0:
             return

@@ -1,16 +1,16 @@
-// Paints the newest picture; the browser decodes it off its main thread.
+// Paints the newest picture; the browser decodes pictures off its main thread.
 export default {
   render({ model, el }) {
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
-    const frame = document.createElement("div"); // cuts off what is outside of the viewport
+    const frame = document.createElement("div"); // clips at the viewport
     frame.appendChild(canvas);
     el.appendChild(frame);
     const context = canvas.getContext("2d");
     let received = 0; // pictures
-    let decoded = 0; // number of the newest picture that is decoded
+    let decoded = 0; // number of the newest decoded picture
     let ready = null; // that picture until it is painted: {bitmap, extent}
-    let painted = []; // extent of the picture that is painted
+    let painted = []; // extent of the painted picture
 
     const decode = async () => {
       const picture = model.get("picture");
@@ -46,11 +46,11 @@ export default {
       const [y, x] = [height / (b - t || 1), width / (r - l || 1)];
       const box = { top: (t0 - t) * y, left: (l0 - l) * x, height: (b0 - t0) * y, width: (r0 - l0) * x };
       for (const [side, px] of Object.entries(box)) canvas.style[side] = `${px}px`;
-      // Sharp edges for pixels that are large on the screen; small ones would get uneven edges.
+      // Sharp edges only for pixels that are large on the screen; small ones would become uneven.
       canvas.style.imageRendering = box.width >= 3 * canvas.width ? "pixelated" : "auto";
     };
     const describe = () => canvas.setAttribute("aria-label", model.get("description"));
-    // For the fence, which paints a round when all of it is decoded.
+    // Called by the fence, which paints a round when all of it is decoded.
     const take = () => {
       canvas.decoded = decode().catch(() => {}); // if it cannot be decoded, the last one stays
     };
@@ -62,7 +62,7 @@ export default {
     place();
     describe();
     take();
-    canvas.decoded.then(paint); // no round follows for a picture that was there before this view
+    canvas.decoded.then(paint); // no round follows for a picture that existed before this view
     return () => {
       model.off("change:picture", take);
       model.off("change:area change:viewport change:shape", place);

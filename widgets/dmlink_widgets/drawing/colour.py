@@ -1,4 +1,4 @@
-"""Colour: one for each cell, and the colour maps of images."""
+"""Colour: the colours of cells, and the colour maps of images."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import functools
 import cmap
 import numpy as np
 
-# Distinguishable with any colour vision, on light and dark (Okabe and Ito, 2008); first those that stand out
-# best from a grey image. Their yellow is reserved for the ROIs.
+# Distinguishable with any colour vision, on light and dark (Okabe and Ito, 2008), starting with those that
+# stand out best on a grey image. The yellow is reserved for ROIs.
 COLOURS = ["#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#0072b2"]
-# DigitalMicrograph's own, then perceptually uniform ones (bids, cividis, Crameri's batlow).
+# DigitalMicrograph's own maps, then perceptually uniform ones (bids, cividis, Crameri's batlow).
 MAPS = {
     "grey": "matlab:gray",
     "inverted": "matlab:gray_r",
@@ -33,5 +33,5 @@ def colour_of(name: str) -> str:
 
 @functools.cache
 def colour_map(name: str) -> np.ndarray:
-    """Return a colour map of `MAPS`: shape (256, 3), uint8, from the lowest value to the highest."""
+    """Return a colour map from `MAPS`: shape (256, 3), uint8, from the lowest value to the highest."""
     return np.asarray(cmap.Colormap(MAPS[name]).lut(256)[:, :3] * 255.0 + 0.5, dtype=np.uint8)

@@ -10,21 +10,21 @@ import numpy as np
 
 from dmlink_widgets.drawing.colour import MAPS, colour_map
 
-LEVELS = 1024  # enough for 8 bits after a strong gamma
-DECADES = 3.0  # between the limits of a logarithmic scale
+LEVELS = 1024  # levels; enough for 8 bits after a strong gamma
+DECADES = 3.0  # largest ratio of the limits of a logarithmic scale
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Which values are shown as dark and bright, and in which colours.
+    """Which values are dark and bright, and in which colours.
 
     Attributes
     ----------
     percentiles : tuple of float
-        Percentage of the pixels below the lower and below the upper limit; (0, 100) runs from the lowest
-        value to the highest.
+        Percentage of the pixels below the lower and the upper limit; (0, 100) spans from the lowest
+        to the highest value.
     fixed : tuple of (float or None)
-        The lower and the upper limit for every frame; None to find it from each frame's percentiles.
+        The lower and the upper limit for every frame; None: from each frame's percentiles.
     gamma : float
         Exponent of the scale between the limits; below 1 it brightens dark values.
     log : bool
@@ -54,7 +54,7 @@ class Contrast:
             raise ValueError(f"gamma={self.gamma}: it has to be from 0.05 to 20.")
 
     def limits(self, grey: np.ndarray) -> tuple[float, float]:
-        """Return the values that become the first and the last colour, the lower one first."""
+        """Return the values shown as the first and the last colour, the lower one first."""
         found = self._percentiles_of(grey) if None in self.fixed else (0.0, 1.0)
         low, high = (auto if end is None else end for end, auto in zip(self.fixed, found, strict=True))
         return (low, high) if high > low else (low, low + max(1.0, abs(low) * 1e-6))
@@ -76,7 +76,7 @@ class Contrast:
 
     @property
     def _colours(self) -> np.ndarray:
-        """The colours of LEVELS values in equal steps: uint8, (LEVELS,) or (LEVELS, 3)."""
+        """The colours of LEVELS equally spaced values: uint8, (LEVELS,) or (LEVELS, 3)."""
         t = np.linspace(0.0, 1.0, LEVELS)
         if self.log:
             t = np.log1p(t * 10**DECADES) / math.log1p(10**DECADES)
@@ -87,7 +87,7 @@ class Contrast:
 
     def _percentiles_of(self, grey: np.ndarray) -> tuple[float, float]:
         low, high = self.percentiles
-        # every fourth pixel is 5 to 20 times as fast (MEASURED); extremes need all of them
+        # using every fourth pixel is 5 to 20 times as fast (MEASURED); extremes need all pixels
         sparse = min(grey.shape) >= 64 and low > 0 and high < 100
         sample = grey[::4, ::4] if sparse else grey
         sample = sample[np.isfinite(sample)]
@@ -97,7 +97,7 @@ class Contrast:
         return float(found[0]), float(found[1])
 
 
-# What most images want, by name. "diffraction" shows what lies between a bright centre and weak spots.
+# Presets for common images. "diffraction" shows both a bright centre and weak spots.
 PRESETS = {
     "usual": Contrast(),
     "all values": Contrast(percentiles=(0.0, 100.0)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CurveFigure:
-    """Curves over two axes; the one of y is linear or logarithmic.
+    """Curves over two axes; y is linear or logarithmic.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class CurveFigure:
         self.widget.add_class("dmlink-plot")
 
     def set_log(self, log: bool) -> None:
-        """Make y logarithmic, or linear; each has its own axis, since one that changes keeps old ticks."""
+        """Make y logarithmic or linear; each has its own axis, because a changed axis keeps old ticks."""
         self.y = self._log if log else self._linear
         self.bqplot_figure.axes = [self.x.axis, self.y.axis]
 
@@ -65,7 +65,7 @@ class CurveFigure:
         self.curves.draw([(colour, self.x.fraction(x), self.y.fraction(y)) for colour, x, y in curves])
 
     def picture(self) -> PIL.Image.Image:
-        """Return what was drawn last, with the axes."""
+        """Return the last drawn picture with the axes."""
         x, y = self.x, self.y
         ends = {"x": x.limits or (0.0, 1.0), "y": y.limits or (0.0, 1.0)}
         labels = {"x": x.axis.label, "y": y.axis.label}
@@ -77,5 +77,5 @@ class CurveFigure:
         return axes.image
 
     def close(self) -> None:
-        """Close its widgets, also the axis that is not shown."""
+        """Close its widgets, including the axis that is not shown."""
         widget_tree.close(self.widget, self._linear.axis, self._log.axis)

@@ -28,15 +28,15 @@ export default {
     const place = () => {
       const [top, left, height, width] = model.get("area");
       const right = model.get("right");
-      svg.setAttribute("viewBox", `0 0 ${width} ${height}`); // stretched where the column is narrower
+      svg.setAttribute("viewBox", `0 0 ${width} ${height}`); // scaled to fit if the column is narrower
       svg.setAttribute("preserveAspectRatio", "none");
       const across = `calc(100% - ${left + right}px)`;
       Object.assign(svg.style, { position: "absolute", overflow: "hidden", top: `${top}px`, left: `${left}px` });
       Object.assign(svg.style, { height: `${height}px`, width: across });
     };
     svg.classList.add("dmlink-drawn");
-    svg.paint = paint; // for the fence, which paints a round as a whole
+    svg.paint = paint; // called by the fence, which paints a round as a whole
     place();
-    paint(); // no round follows for curves that were there before this view
+    paint(); // no round follows for curves that existed before this view
   },
 };

@@ -1,7 +1,7 @@
 """Curves: paints curves over the axes of a figure.
 
-bqplot draws the axes, but is too slow for curves that change many times a second: its Lines parses the old
-and the new path number by number, for an animation that takes no time at all.
+bqplot draws the axes, but is too slow for curves that change many times per second: its Lines parses the old
+and the new path number by number, for an animation of zero duration.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ HERE = pathlib.Path(__file__).parent
 
 
 class Curves(RoundWidget):
-    """Paints curves in its `area`: top, left, height, width in px; narrower where the page has no room.
+    """Paints curves in its `area`: top, left, height, width in px; narrower if the page has no room.
 
-    `points` are the x and y of all points in px from the upper left corner, float32; `lengths` says how many
-    belong to each curve, `colours` which colour it has.
+    `points` are the x and y of all points in px from the upper left corner, float32; `lengths` the numbers
+    of points of the curves, `colours` their colours.
     """
 
     _classes = ("dmlink-curves",)

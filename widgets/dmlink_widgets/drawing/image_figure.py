@@ -1,4 +1,4 @@
-"""ImageFigure: an image over axes in its units, zoomed and panned, with rectangles and marks."""
+"""ImageFigure: an image over axes in its units, with zoom, pan, rectangles and marks."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Axis
 
-MOST_RATIO = 2.0  # pixels of the screen that are drawn along one px
-SHORTEST = 32  # px of a side on the screen, however narrow the image
-NARROW = {"y": 120, "x": 256}  # px: a shorter axis has numbers at its ends only
+MOST_RATIO = 2.0  # device pixels drawn per px
+SHORTEST = 32  # px, shortest side on the screen, however narrow the image
+NARROW = {"y": 120, "x": 256}  # px; a shorter axis has numbers only at its ends
 
 TURN = np.linspace(0, 2 * np.pi, 17)
-SPOT = 6.0  # pixels of the image, radius of a spot as it is printed
-CIRCLE = 5 * np.stack([np.cos(TURN), np.sin(TURN)], axis=1)  # px, as a point is printed
+SPOT = 6.0  # pixels of the image, radius of a spot in print
+CIRCLE = 5 * np.stack([np.cos(TURN), np.sin(TURN)], axis=1)  # px, size of a point in print
 
 
 class ImageFigure:
-    """An image on the screen; only visible pixels are encoded.
+    """An image on the screen; only the visible pixels are encoded.
 
     Parameters
     ----------
     size : int or tuple of int
-        Pixels on the screen of its longer side; or (height, width), whatever the shape of the image. Smaller
-        where the page has no room for it.
+        Longer side on the screen in px; or (height, width), whatever the shape of the image. Smaller
+        if the page has no room.
     changed : callable, optional
-        Called when the user has zoomed or panned: another part of the image has to be drawn.
+        Called when the user has zoomed or panned, so that a different part has to be drawn.
     on_action : callable, optional
-        Called with what else the user does, as ImageOverlay reports it.
+        Called with other actions of the user, as reported by ImageOverlay.
     tools : ToolOverlay, optional
-        Shapes that are drawn over the image.
+        Shapes drawn over the image.
     overlay : dict
         Traits of the ImageOverlay.
 
@@ -65,13 +65,13 @@ class ImageFigure:
     size : int or tuple of int
         As given.
     beside : int
-        Pixels of the column that are left free beside the figure.
+        Width left free beside the figure, in px.
     pixels : numpy.ndarray or None
-        The image drawn last.
+        The last drawn image.
     shown_values : numpy.ndarray or None
-        The values drawn last, (h, w) float32, reduced to the screen; None before, and for colours.
+        The last drawn values, (h, w) float32, reduced to the screen; None at first, and for colours.
     limits : tuple of float
-        The values drawn as the first and the last colour.
+        The values drawn as the first and last colour.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class ImageFigure:
         self.limits = (0.0, 1.0)
         self.pixels: Any = None
         self.shown_values: Any = None
-        self._empty = 0  # rows above the pixels
-        self._pointer: list[float] | None = None  # row, column
-        self._placed: tuple[Any, ...] = ()  # shape and axes that the figure is laid out for
+        self._empty = 0  # empty rows above the pixels
+        self._pointer: list[float] | None = None  # (row, column)
+        self._placed: tuple[Any, ...] = ()  # shape and axes for which the figure is laid out
         self.overlay = ImageOverlay(self._take_action, **overlay)
         self.overlay.observe(lambda _: changed(), ["viewport", "room", "ratio"])
         self._scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
         self.bqplot_figure = axes_figure(self._scales, grid=False)
         self.canvas = Canvas()
         self.describe(self.overlay.description)
-        # linked inside the page, so that zooming does not wait for the kernel
+        # linked in the page, so that zooming does not wait for the kernel
         self._links = [
             ipywidgets.jsdlink((self.overlay, f"{axis}_{end}"), (self._scales[axis], name))
             for axis in "yx"
@@ -148,7 +148,7 @@ class ImageFigure:
             self._placed = layout
             self._place(h, w, y, x)
         top, left, bottom, right = self.visible(h, w)
-        top, bottom = max(top, empty), max(bottom, empty + 1)  # at least one row that is not empty
+        top, bottom = max(top, empty), max(bottom, empty + 1)  # at least one non-empty row
         visible = pixels[top - empty : bottom - empty, left:right]
         scale = 0.25 if small else min(self.overlay.ratio, MOST_RATIO)
         height, width = (max(1, round(px * scale)) for px in self.canvas.area[2:])
@@ -158,12 +158,12 @@ class ImageFigure:
             data, self.limits = picture.render(visible, longer, lossless=lossless)
         else:
             contrast = contrast or Contrast()
-            # where rows and columns differ in kind, such as time and place, few rows are not averaged
+            # if rows and columns differ in kind, such as time and position, a few rows are not averaged
             size = (height, width) if isinstance(self.size, tuple) else longer
             self.shown_values = picture.reduced(visible, size)
             self.limits = contrast.limits(self.shown_values)
             data = picture.encode(contrast.apply(self.shown_values, self.limits), lossless=lossless)
-        with self.canvas.hold_sync():  # picture and extent have to arrive together
+        with self.canvas.hold_sync():  # picture and extent must arrive together
             self.canvas.picture = data
             self.canvas.extent = [top, left, bottom, right]
             self.canvas.shape = [h, w]
@@ -174,7 +174,7 @@ class ImageFigure:
         self.overlay.viewport = []
 
     def picture(self) -> PIL.Image.Image:
-        """Return what was drawn last, with its axes, ROIs, shapes and marks."""
+        """Return the last drawn picture with its axes, ROIs, shapes and marks."""
         printed: PIL.Image.Image = self._printed(prints.Axes).image
         return printed
 
@@ -190,7 +190,7 @@ class ImageFigure:
         return drawn
 
     def _printed(self, kind: Callable[..., Any]) -> Any:
-        """Draw what was drawn last into new axes of this kind."""
+        """Draw the last picture into new axes of this kind."""
         overlay = self.overlay
         (_, _, height, width), (h, w) = self.canvas.area, overlay.shape
         t, l, b, r = overlay.viewport or (0, 0, h, w)  # noqa: E741 - top, left, bottom, right
@@ -198,7 +198,7 @@ class ImageFigure:
         ends = {n: (a[0] + a[1] * first, a[0] + a[1] * last) for n, (a, (first, last)) in sides.items()}
         labels = {n: a[2] or "pixels" for n, (a, _) in sides.items()}
         axes = kind(height, width, ends, labels)
-        scale = np.array([width / (r - l or 1), height / (b - t or 1)])  # px for each pixel, x and y
+        scale = np.array([width / (r - l or 1), height / (b - t or 1)])  # px per image pixel, x and y
 
         def on_axes(yx: Any) -> np.ndarray:
             return np.asarray((np.asarray(yx, float).reshape(-1, 2)[:, ::-1] - [l, t]) * scale)

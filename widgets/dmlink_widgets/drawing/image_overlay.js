@@ -1,14 +1,14 @@
-// What lies over an image: ROIs, marks, the scale bar; zoom, pan and the value under the pointer.
+// The layer over an image: ROIs, marks, the scale bar; zoom, pan and the value under the pointer.
 // Everything is in image pixels; the `viewport` is the part of the image that is visible.
 const SVG = "http://www.w3.org/2000/svg";
 const HANDLE = 9; // px
-const SMALLEST = 4; // image pixels a side of an ROI
-const CLOSEST = 8; // image pixels a side at the highest zoom
-const HOVER_MS = 50; // between two requests for the value under the pointer
-const LABEL_ROOM = 64 * 64; // px² for each label of a mark; with less they overlap
-const LABEL_REACH = 24; // px from the pointer to a mark whose label it shows
-const HELD_MS = 10_000; // an ROI that was released waits so long for DigitalMicrograph to follow
-const RESIZED = 4; // px of a column's width that are worth another layout
+const SMALLEST = 4; // image pixels, shortest side of an ROI
+const CLOSEST = 8; // image pixels per side at the highest zoom
+const HOVER_MS = 50; // ms between two requests for the value under the pointer
+const LABEL_ROOM = 64 * 64; // px² per mark label; with less, labels overlap
+const LABEL_REACH = 24; // px from the pointer within which a mark's label is shown
+const HELD_MS = 10_000; // ms that a released ROI waits for DigitalMicrograph to follow
+const RESIZED = 4; // px by which the column must change before the layout does
 const LENGTHS = ["pm", "nm", "µm", "mm", "m"];
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
@@ -21,7 +21,7 @@ const make = (name, parent, attributes = {}, text = "") => {
   return node;
 };
 
-// An ROI that was dragged by (dy, dx) at its `grip`: "body", or the letters of a side or corner (n, s, w, e).
+// An ROI dragged by (dy, dx) at its `grip`: "body", or the letters of a side or corner (n, s, w, e).
 const taken = (grip, [top, left, bottom, right], dy, dx, height, width) => {
   if (grip === "body") {
     const y = clamp(dy, -top, height - bottom);
@@ -60,7 +60,7 @@ export default {
     svg.classList.add("dmlink-drawn");
     const layers = {};
     for (const name of ["marks", "bar", "rois", "tools", "new"]) layers[name] = make("g", svg);
-    // a line that somebody has drawn far beyond the image ends near its edge
+    // a line drawn far beyond the image is cut off near its edge
     const edge = make("clipPath", svg, { id: `dmlink-${Math.random().toString(36).slice(2)}` });
     const around = make("rect", edge, { x: -48, y: -24 });
     layers.tools.setAttribute("clip-path", `url(#${edge.id})`);
@@ -75,14 +75,14 @@ export default {
     chip.title = "Show the whole image";
     chip.addEventListener("click", () => show(0, 0, Infinity, Infinity));
     el.appendChild(chip);
-    // The ROI that the user drags, or has released and DigitalMicrograph does not have yet: {name, roi, sent, timer}. The
-    // others are drawn as DigitalMicrograph has them: only the kernel sets `rois`, and only the page `moved`.
+    // The ROI that is being dragged, or was released but is not yet in DigitalMicrograph: {name, roi, sent, timer}. The
+    // others are drawn as they are in DigitalMicrograph: only the kernel sets `rois`, and only the page sets `moved`.
     let held = null;
     let pointer = null; // [y, x] in image pixels
-    const crowded = new Set(); // names of marks that have no room for their labels
+    const crowded = new Set(); // names of marks whose labels have no room
 
-    // What is drawn over the image besides, such as rulers (tools.js): {draw(), press(down), key(event)}. It is drawn
-    // whenever this is, and has presses and keys first.
+    // Other things drawn over the image, such as rulers (tools.js): {draw(), press(down), key(event)}. They are drawn
+    // whenever this is, and get presses and keys first.
     const guests = new Set();
 
     // Geometry
@@ -118,7 +118,7 @@ export default {
       show(y - (y - s.top) * f, x - (x - s.left) * f, y + (s.bottom - y) * f, x + (s.right - x) * f);
     };
 
-    // The ends of the axes; the figure's scales follow them inside the page.
+    // The ends of the axes; the figure's scales follow them in the page.
     const placeAxes = () => {
       const s = seen();
       const ends = { y: [s.top, s.bottom], x: [s.left, s.right] };
@@ -164,7 +164,7 @@ export default {
       };
     };
 
-    // One path for all marks of a cell, over a dark one: visible on any grey, and quick for hundreds.
+    // One path for all marks of a cell, over a dark one: visible on any grey, and fast for hundreds of marks.
     let drawnMarks = null;
     const drawMarks = () => {
       drawnMarks = model.get("marks");
@@ -188,11 +188,11 @@ export default {
       drawAges();
     };
 
-    // For the fence, which paints marks together with their picture.
+    // Called by the fence, which paints marks together with their picture.
     svg.paint = () => model.get("marks") !== drawnMarks && drawMarks();
 
-    // Where there is no room for all labels, only the one under the pointer is shown. Labels need more room to come
-    // back than to disappear, so that they do not flicker from frame to frame.
+    // If there is no room for all labels, only the one under the pointer is shown. Labels need more room to
+    // reappear than to disappear, so that they do not flicker from frame to frame.
     const drawLabels = (group, mark, corners) => {
       if (!mark.labels) return;
       const [, , h, w] = model.get("area");
@@ -214,7 +214,7 @@ export default {
       }
     };
 
-    // Marks can belong to another frame than the picture: those of a slow cell are older.
+    // Marks can belong to a different frame than the picture: those of a slow cell are older.
     const drawAges = () => {
       const known = new Map(model.get("marks").filter((m) => "behind" in m).map((m) => [m.name, m]));
       const lines = [...known.values()].map(({ name, colour, behind }) => {
@@ -227,7 +227,7 @@ export default {
       ages.replaceChildren(...lines);
     };
 
-    // The line ROI of DigitalMicrograph, clipped to the image, with a dot at its beginning.
+    // The line ROI of DigitalMicrograph, clipped to the image, with a dot at its start.
     const drawBar = () => {
       layers.bar.replaceChildren();
       if (!model.get("scale_bar")) return;
@@ -272,7 +272,7 @@ export default {
       if (!pointer) return void (reading.textContent = "");
       const [row, column] = pointer.map(Math.floor);
       const places = [["x", column], ["y", row]].map(([name, pixel]) => {
-        const axis = model.get(name); // the pixel's own place, as in cells; ticks and ROIs lie on the edges of pixels
+        const axis = model.get(name); // the pixel's own position, as in cells; ticks and ROIs lie on pixel edges
         return `${name} ${onAxis(axis, pixel).toPrecision(5)} ${axis[2] || "px"}`;
       });
       const value = model.get("value");
@@ -280,7 +280,7 @@ export default {
       reading.textContent = `${places.join("   ")}   pixel ${column}, ${row}   ${known ? `value ${value[2]}` : ""}`;
     };
 
-    // The pointer is followed on the browser's window: the shapes under it are replaced while it moves.
+    // The pointer is tracked on the browser's window, because the shapes under it are replaced while it moves.
     const follow = (down, move, end) => {
       down.preventDefault();
       down.stopPropagation();
@@ -303,7 +303,7 @@ export default {
       for (const [name, call] of Object.entries(listeners)) window.addEventListener(name, call);
     };
 
-    // Where an ROI is now: in the user's hand, or in DigitalMicrograph.
+    // Where an ROI is now: at the pointer, or in DigitalMicrograph.
     const rois = () => (held ? { ...model.get("rois"), [held.name]: held.roi } : model.get("rois"));
 
     const letGo = () => {
@@ -311,7 +311,7 @@ export default {
       held = null;
     };
 
-    // While an ROI is held, DigitalMicrograph reports where it was on its way here. Any other place is somebody else's, or
+    // While an ROI is dragged, DigitalMicrograph reports earlier positions of the drag. Any other is somebody else's, or
     // DigitalMicrograph's own.
     const roisChanged = () => {
       layers.new.replaceChildren();
@@ -332,7 +332,7 @@ export default {
 
     const place = (name, roi) => {
       const from = model.get("rois")[name];
-      if (!from) return; // it was deleted meanwhile
+      if (!from) return; // the ROI was deleted meanwhile
       const sent = held?.name === name ? held.sent : new Set([String(from)]);
       clearTimeout(held?.timer);
       held = { name, roi, sent: sent.add(String(roi)), timer: 0 };
@@ -347,7 +347,7 @@ export default {
       model.save_changes();
     };
 
-    // The panels of cells on the selected ROI show that they are (panel.js), and select theirs.
+    // Panels of cells on the selected ROI are highlighted (panel.js), and can select their ROI.
     const selectedChanged = () => {
       drawRois();
       const detail = { place: model.get("place"), name: model.get("selected") };
@@ -393,7 +393,7 @@ export default {
           if (enough) model.send({ drawn: roi });
           model.set("drawing", false);
           model.save_changes();
-          // it stays until DigitalMicrograph has it
+          // it stays until it is in DigitalMicrograph
           setTimeout(() => layers.new.replaceChildren(), enough ? HELD_MS : 0);
         },
       );
@@ -419,14 +419,14 @@ export default {
     svg.addEventListener(
       "wheel",
       (event) => {
-        if (!event.ctrlKey) return; // the page scrolls; pinching a touchpad comes with Ctrl
+        if (!event.ctrlKey) return; // without Ctrl, the page scrolls; pinching a touchpad counts as Ctrl
         event.preventDefault();
         zoom(Math.exp(clamp(event.deltaY, -200, 200) / 400), pixelAt(event));
       },
       { passive: false },
     );
 
-    // Only the kernel knows the value under the pointer: it is asked now and then.
+    // Only the kernel knows the value under the pointer, so it is asked at intervals.
     let asked = "";
     let due = 0;
     const ask = () => {
@@ -464,7 +464,7 @@ export default {
       const s = seen();
       return [(s.top + s.bottom) / 2, (s.left + s.right) / 2];
     };
-    // Keeps keys from JupyterLab, where x would cut the cell, but not Ctrl+S. JupyterLab looks for the attribute later.
+    // Hides keys from JupyterLab, where x would cut the cell, but not Ctrl+S. JupyterLab checks the attribute later.
     const shortcuts = (event) => {
       el.toggleAttribute("data-lm-suppress-shortcuts", !(event.ctrlKey || event.metaKey || event.altKey));
     };
@@ -506,9 +506,9 @@ export default {
     };
     for (const name of ["shape", "viewport", "y", "x"]) heard[`change:${name}`] = geometry;
     for (const [name, call] of Object.entries(heard)) model.on(name, call);
-    requestAnimationFrame(geometry); // the element is in the page by then
+    requestAnimationFrame(geometry); // by then, the element is in the page
 
-    // The room for the figure, and how many pixels of the screen make one of the page: the kernel lays it out for them.
+    // The room for the figure, and the number of device pixels per px, for which the kernel lays out the figure.
     const measure = () => {
       const style = getComputedStyle(panel);
       const room = Math.floor(panel.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
@@ -521,7 +521,7 @@ export default {
     let panel = null;
     let gone = false;
     const observe = () => {
-      panel = el.closest(".dmlink-panel"); // null until it is in the page
+      panel = el.closest(".dmlink-panel"); // null until the element is in the page
       if (panel) sizes.observe(panel);
       else if (!gone) requestAnimationFrame(observe);
     };

@@ -1,7 +1,7 @@
-"""ImageOverlay: what lies over an image: ROIs, marks, scale bar; zoom, pan and the value under the pointer.
+"""ImageOverlay: the layer over an image: ROIs, marks, scale bar; zoom, pan and the value under the pointer.
 
-bqplot's own selectors are single rectangles without a name, and broken in 0.13 (MEASURED); these are the ROIs
-of DigitalMicrograph, however many. Everything is in image pixels.
+bqplot's own selectors are single unnamed rectangles, and broken in 0.13 (MEASURED); these are all the ROIs
+of DigitalMicrograph. Everything is in image pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ImageOverlay(RoundWidget):
     ----------
     on_action : callable, optional
         Called with what the user does, a dict with one key: `drawn` [top, left, bottom, right], `removed`
-        (a name), `released` (a name that was moved until now), or `pointer` [row, column] (None when it has
+        (a name), `released` (a name, after a move), or `pointer` [row, column] (None when it has
         left the image).
     """
 
@@ -35,28 +35,28 @@ class ImageOverlay(RoundWidget):
     _css = (HERE / "image_overlay.css").read_text("utf-8")
 
     description = traitlets.Unicode("Image").tag(sync=True)  # for screen readers
-    room = traitlets.Int(0).tag(sync=True)  # width of the column in px, 0 before the page has told it
-    ratio = traitlets.Float(1.0).tag(sync=True)  # pixels of the screen along one px
-    shape = traitlets.List([1, 1]).tag(sync=True)  # of the image, (h, w) in pixels
+    room = traitlets.Int(0).tag(sync=True)  # width of the column in px; 0 until the page has reported it
+    ratio = traitlets.Float(1.0).tag(sync=True)  # device pixels per px
+    shape = traitlets.List([1, 1]).tag(sync=True)  # shape of the image, (h, w) in pixels
     area = traitlets.List([0, 0, 1, 1]).tag(sync=True)  # on the screen: top, left, height, width in px
     y = traitlets.List([0.0, 1.0, ""]).tag(sync=True)  # axis: origin, scale, unit
     x = traitlets.List([0.0, 1.0, ""]).tag(sync=True)
-    # the pixels that are visible: top, left, bottom, right; [] for all
+    # the visible pixels: top, left, bottom, right; [] for all
     viewport: Any = traitlets.List([]).tag(sync=True)
-    # the ends of the axes over the viewport, in their units: set by the page, followed by the figure
+    # the ends of the axes over the viewport, in their units: set by the page, used by the figure
     y_low = traitlets.Float(None, allow_none=True).tag(sync=True)
     y_high = traitlets.Float(None, allow_none=True).tag(sync=True)
     x_low = traitlets.Float(None, allow_none=True).tag(sync=True)
     x_high = traitlets.Float(None, allow_none=True).tag(sync=True)
 
-    rois = traitlets.Dict().tag(sync=True)  # as DigitalMicrograph has them; set by the kernel alone
-    colours = traitlets.Dict().tag(sync=True)  # "#rrggbb" of ROIs that a cell runs on, by name
-    place = traitlets.Unicode("").tag(sync=True)  # of the image, by which cells name it
-    moved = traitlets.Dict().tag(sync=True)  # {"name": str, "roi": [...]}, moved last; set by the page alone
+    rois = traitlets.Dict().tag(sync=True)  # the ROIs in DigitalMicrograph; set only by the kernel
+    colours = traitlets.Dict().tag(sync=True)  # "#rrggbb" of ROIs with a cell, by name
+    place = traitlets.Unicode("").tag(sync=True)  # name of the image, as cells use it
+    moved = traitlets.Dict().tag(sync=True)  # {"name": str, "roi": [...]}, last moved; set only by the page
     selected = traitlets.Unicode("").tag(sync=True)  # name of an ROI
     can_draw = traitlets.Bool(False).tag(sync=True)
     drawing = traitlets.Bool(False).tag(sync=True)  # whether the next drag draws an ROI
-    marks: Any = traitlets.List([]).tag(sync=True)  # as dmlink_widgets.drawing.marks makes them
+    marks: Any = traitlets.List([]).tag(sync=True)  # as made by dmlink_widgets.drawing.marks
     value: Any = traitlets.List([]).tag(sync=True)  # under the pointer: row, column, text
     scale_bar = traitlets.Bool(True).tag(sync=True)
 

@@ -1,4 +1,4 @@
-"""Marks: places and rectangles found by cells, as they are drawn over an image."""
+"""Marks: points and rectangles found by cells, as drawn over an image."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
 
-MOST = 1000  # marks of a cell that are drawn; more would only cover the image
+MOST = 1000  # marks drawn per cell; more would only cover the image
 
 
 def marks_in_view(frame: Frame, link: Link | FollowedLink, cells: Iterable[LiveCell]) -> list[dict[str, Any]]:
-    """Return what these cells have found in the view that this frame of `link` comes from.
+    """Return the marks of these cells in the view from which this frame of `link` comes.
 
     Returns
     -------
     list of dict
-        As `mark` returns them, in pixels of the frame, with `name`, `colour`, and `behind`: how many frames
-        before this one they were found.
+        As returned by `mark`, in pixels of the frame, with `name`, `colour`, and `behind`: how many frames
+        earlier they were found.
     """
     found: list[dict[str, Any]] = []
     for cell in cells:
@@ -41,12 +41,12 @@ def marks_in_view(frame: Frame, link: Link | FollowedLink, cells: Iterable[LiveC
 
 
 def place_of(link: Link | FollowedLink, source: str) -> str:
-    """Return by what a cell and a live view know that they are of the same image."""
+    """Return a key that is equal for a cell and a live view of the same image."""
     return f"{link.endpoint.address} {source}"
 
 
 def roi_colours(link: Link | FollowedLink, source: str, cells: Iterable[LiveCell]) -> dict[str, str]:
-    """Return the colours of the ROIs that cells run on, by name; of several cells the first."""
+    """Return the colours of ROIs with cells, by name; of several cells, the first one's."""
     found: dict[str, str] = {}
     for cell in cells:
         if cell.link is None or not cell.link.roi or not cell.running:
@@ -64,7 +64,7 @@ def source_of(cell: LiveCell) -> str:
 
 
 def mark(result: Any, dy: float = 0.0, dx: float = 0.0) -> dict[str, Any]:
-    """Return Points or Boxes, moved by (dy, dx) pixels, as ImageOverlay draws them.
+    """Return Points or Boxes, shifted by (dy, dx) pixels, in the form that ImageOverlay draws.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def mark(result: Any, dy: float = 0.0, dx: float = 0.0) -> dict[str, Any]:
     tails = getattr(result, "tails", None) or ()
     if tails:
         found["tails"] = [_moved(tail, [dy + 0.5, dx + 0.5]) for tail in tails[:MOST]]
-    # a place is the centre of its pixel, while the screen counts from the pixel's corner
+    # cells count from the centre of a pixel, the screen from its corner
     return found | {"points": _moved(result.yx, [dy + 0.5, dx + 0.5])}
 
 

@@ -1,4 +1,4 @@
-"""Picture: pixels for the browser, reduced to their size on the screen, coloured and encoded."""
+"""Picture: an image for the browser, reduced to its size on the screen, coloured and encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import simplejpeg
 from dmlink_widgets.drawing.contrast import Contrast
 
 QUALITY = 80
-SAMPLES = 4  # pixels averaged along each side of a block, at most: more cost time and look the same
+SAMPLES = 4  # most pixels averaged along each side of a block: more take longer and look the same
 
 
 def render(
@@ -29,7 +29,7 @@ def render(
     contrast : Contrast, optional
         How values become colours; not used for (h, w, 3).
     lossless : bool
-        Whether to return a PNG, for a picture that stays on the screen.
+        Whether to return a PNG, for a picture that stays on screen.
     """
     if pixels.ndim == 3:
         step = max(1, -(-max(pixels.shape[:2]) // size))
@@ -44,7 +44,7 @@ def render(
 def reduced(pixels: Any, size: int | tuple[int, int]) -> np.ndarray:
     """Return the pixels as float32, averaged over blocks until no side is longer than `size`.
 
-    The blocks are squares; with a `size` of (height, width), each side is reduced by itself.
+    The blocks are squares; with a `size` of (height, width), each side is reduced separately.
     """
     longest = (max(pixels.shape),) * 2 if isinstance(size, int) else pixels.shape
     sizes = (size, size) if isinstance(size, int) else size
@@ -54,10 +54,10 @@ def reduced(pixels: Any, size: int | tuple[int, int]) -> np.ndarray:
     h, w = pixels.shape[0] // dy, pixels.shape[1] // dx
     pixels = pixels[: h * dy, : w * dx]
     picked_rows, picked_columns = (range(0, step, max(1, step // SAMPLES)) for step in (dy, dx))
-    # the rows of the blocks, then their columns: many times as fast as NumPy's mean over two axes
+    # first the rows of the blocks, then the columns: many times as fast as NumPy's mean over two axes
     rows = np.zeros((h, w * dx), np.float32)
     grey = np.zeros((h, w), np.float32)
-    for i in picked_rows:  # converted on the fly: a copy would cost megabytes and take as long again
+    for i in picked_rows:  # converted on the fly: a copy would take megabytes and twice the time
         np.add(rows, _magnitude(pixels[i::dy]), out=rows, dtype=np.float32, casting="unsafe")
     for i in picked_columns:
         grey += rows[:, i::dx]

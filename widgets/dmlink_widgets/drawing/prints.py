@@ -1,6 +1,6 @@
 """Prints: figures and panels as pictures that need neither a page nor a kernel.
 
-They are drawn from what the widgets hold, so that a print shows what the page shows.
+They are drawn from the widgets' data, so that a print shows the same as the page.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Frame
 
-MOST_BYTES = 140_000  # of a PNG: less than 200 kB in the base64 of a notebook
-BITS = 5  # of each colour, that a picture is reduced to if it is too large
-CLOSER = 0.95  # it is then shrunk to a little less than what should fit
+MOST_BYTES = 140_000  # bytes of a PNG: less than 200 kB as base64 in a notebook
+BITS = 5  # levels of each colour to which a picture is reduced if it is too large
+CLOSER = 0.95  # it is then shrunk to slightly less than the size that should fit
 PAPER, INK, FAINT, GRID = "#ffffff", "#212121", "#616161", "#e0e0e0"
 ROI_COLOUR, HALO = "#ffd400", "#303030"
 LINE_HEIGHT = 18  # px
-MOST_LINES = 40  # of a text: as many as a page holds
-TICK_PX = {"x": 72, "y": 40}  # room for each number along an axis
+MOST_LINES = 40  # lines of a text: about a page
+TICK_PX = {"x": 72, "y": 40}  # px for each number along an axis
 GAP = 8  # px
 DATE = "%Y-%m-%d %H:%M:%S"
-LIVE = 1e9  # s: later times of frames count from 1970
+LIVE = 1e9  # s: later times are counted from 1970
 
 
 @dataclass
 class Print:
-    """What is printed of a panel.
+    """The content of a panel's print.
 
     Attributes
     ----------
     title : str
         Its name.
     lines : list of str
-        Below the title: number and time of the frame, parameters, errors.
+        Text below the title: number and time of the frame, parameters, errors.
     figures : list of PIL.Image.Image
-        One below the other.
+        Figures, from top to bottom.
     colour : str
-        `#rrggbb` of a mark before the title; none if empty.
+        `#rrggbb` of a mark before the title; no mark if empty.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Print:
 
     @property
     def text(self) -> str:
-        """Title and lines in one."""
+        """Title and lines as one text."""
         return " \u00b7 ".join(line for line in (self.title, *self.lines) if line)
 
     def image(self) -> PIL.Image.Image:
@@ -74,7 +74,7 @@ class Print:
 
 
 def frame_line(frame: Frame | None) -> str:
-    """Return number and time of a frame: the date of a live one, seconds of one from a recording."""
+    """Return a frame's number and time: the date for a live frame, seconds for one from a recording."""
     if frame is None:
         return f"no frame yet, {time.strftime(DATE)}"
     if frame.time < LIVE:
@@ -83,7 +83,7 @@ def frame_line(frame: Frame | None) -> str:
 
 
 def png(page: Print) -> bytes:
-    """Return a PNG of at most `MOST_BYTES`; a large picture loses grey levels, then pixels."""
+    """Return a PNG of at most `MOST_BYTES`, with fewer grey levels, then fewer pixels if necessary."""
     image = page.image()
     data = _encoded(image)
     if len(data) > MOST_BYTES:
@@ -110,7 +110,7 @@ def text_figure(
 
 
 def below(images: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
-    """Return pictures one below the other."""
+    """Return pictures stacked vertically."""
     images = [image for image in images if image.width and image.height]
     height = sum(image.height + GAP for image in images)
     page = PIL.Image.new("RGB", (max(image.width for image in images) + 2 * GAP, height + GAP), PAPER)
@@ -122,7 +122,7 @@ def below(images: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
 
 
 def beside(images: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
-    """Return pictures one beside the other."""
+    """Return pictures side by side."""
     page = PIL.Image.new("RGB", (sum(i.width for i in images), max(i.height for i in images)), PAPER)
     left = 0
     for image in images:
@@ -132,16 +132,16 @@ def beside(images: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
 
 
 class Axes:
-    """A figure with its axes, to be drawn into.
+    """A figure with its axes, to draw into.
 
     Parameters
     ----------
     height, width : int
-        Of the part within the axes, px.
+        Size of the area within the axes, px.
     ends : dict
-        The values at the lower left and at the upper right end of "x" and of "y"; an axis may fall.
+        The values at the lower left and the upper right end of "x" and of "y"; an axis may be descending.
     labels : dict of str to str
-        What stands beside "x" and "y".
+        Labels of "x" and "y".
     log : bool
         Whether y is logarithmic.
     grid : bool
@@ -166,7 +166,7 @@ class Axes:
         self._frame(ends, labels, log=log, grid=grid)
 
     def paste(self, picture: PIL.Image.Image, box: tuple[float, float, float, float]) -> None:
-        """Put a picture at (top, left, height, width), px within the axes; what is outside is cut off."""
+        """Put a picture at (top, left, height, width), px within the axes, and clip it at the axes."""
         top, left, height, width = box
         inner = PIL.Image.new("RGB", (self.size[1], self.size[0]), PAPER)
         large = width >= 3 * picture.width
@@ -176,7 +176,7 @@ class Axes:
         self.image.paste(inner, (self.corner[1], self.corner[0]))
 
     def at(self, points: np.ndarray) -> list[tuple[float, float]]:
-        """Return points [[x, y], ...], px within the axes, as places in the picture."""
+        """Return points [[x, y], ...], px within the axes, as positions in the picture."""
         return [(float(x) + self.corner[1], float(y) + self.corner[0]) for x, y in points]
 
     def curve(self, points: np.ndarray, colour: str) -> None:
@@ -194,12 +194,12 @@ class Axes:
         self.draw.line(places, colour, 2)
 
     def write(self, x: float, y: float, text: str, colour: str) -> None:
-        """Write a text beginning at (x, y), px within the axes."""
+        """Write a text that starts at (x, y), px within the axes."""
         (place,) = self.at(np.array([[x, y]]))
         self.draw.text(place, text, colour, _font(12), anchor="ls", stroke_width=2, stroke_fill=HALO)
 
     def bar(self, px: float, text: str) -> None:
-        """Draw a scale bar of this length, px, into the lower left corner."""
+        """Draw a scale bar of this length, px, in the lower left corner."""
         bottom = self.corner[0] + self.size[0] - 14
         left = self.corner[1] + 14
         self.draw.rectangle((left - 1, bottom - 5, left + px + 1, bottom + 1), HALO)
@@ -235,7 +235,7 @@ class Axes:
 
 
 def axis_ticks(name: str, ends: tuple[float, float], px: int) -> list[tuple[float, str]]:
-    """Return (px from the axis' beginning, number) of round numbers."""
+    """Return (px from the start of the axis, number) of round numbers."""
     first, last = ends
     low, high = sorted(ends)
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
@@ -247,7 +247,7 @@ def axis_ticks(name: str, ends: tuple[float, float], px: int) -> list[tuple[floa
 
 
 def decades(ends: tuple[float, float], px: int) -> list[tuple[float, str]]:
-    """Return (px from the axis' beginning, number) of powers of ten."""
+    """Return (px from the start of the axis, number) of powers of ten."""
     low, high = (round(math.log10(end)) for end in ends)
     return [((n - low) / max(1, high - low) * px, f"1e{n}") for n in range(low, high + 1)]
 

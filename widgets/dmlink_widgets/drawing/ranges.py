@@ -1,4 +1,4 @@
-"""Ranges: where an axis begins and ends, and which numbers stand along it."""
+"""Ranges: the ends of an axis and the numbers along it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dmlink.frame import Axis
 
 MARGIN = {"top": 8, "bottom": 48, "left": 72, "right": 16}  # px around the axes
 PLOT_SIZE = 560, 240  # px, width and height of a curve's figure
-PLOT_AREA = {  # px of its axes
+PLOT_AREA = {  # px for its axes
     "x": PLOT_SIZE[0] - MARGIN["left"] - MARGIN["right"],
     "y": PLOT_SIZE[1] - MARGIN["top"] - MARGIN["bottom"],
 }
-TICK_PX = {"x": 64, "y": 40}  # room for each number along an axis
-LARGEST = 1e300  # the difference of two numbers beyond it overflows
+TICK_PX = {"x": 64, "y": 40}  # px for each number along an axis
+LARGEST = 1e300  # the difference of two larger numbers overflows
 
 
 def covering(values: np.ndarray, now: tuple[float, float] | None = None) -> tuple[float, float]:
-    """Return round limits that contain all finite values.
+    """Return round limits that cover all finite values.
 
     Parameters
     ----------
     values : numpy.ndarray
         Any shape.
     now : tuple of float, optional
-        The present limits; kept while the values fill them well, so that an axis does not change with every
+        The current limits; kept while the values fill them well, so that the axis does not change with every
         frame.
     """
     finite = values[np.isfinite(values)]
@@ -36,7 +36,7 @@ def covering(values: np.ndarray, now: tuple[float, float] | None = None) -> tupl
     if now and now[0] <= low <= high <= now[1] and high - low >= 0.4 * (now[1] - now[0]):
         return now
     pad = 0.08 * (high - low)
-    if low == high:  # a constant needs no six decimals
+    if low == high:  # a constant does not need six decimals
         pad = 0.1 * abs(low) or 0.5
     pad = max(pad, 1e-6 * max(abs(low), abs(high)))
     step = nice((high - low + 2 * pad) / 8)
@@ -60,7 +60,7 @@ def ticks(low: float, high: float, name: str) -> np.ndarray:
 
 
 def number_format(low: float, high: float) -> str:
-    """Return d3's format for the numbers between two limits, with just enough digits to tell them apart."""
+    """Return a d3 format for the numbers between two limits, with just enough digits to distinguish them."""
     step = nice((high - low) / 8)
     largest = max(abs(low), abs(high))
     if largest >= 1e5 or largest < 1e-2:
@@ -70,7 +70,7 @@ def number_format(low: float, high: float) -> str:
 
 
 def axis_or_pixels(axis: Axis) -> Axis:
-    """Return the axis, or one that counts pixels if its scale is zero or it is not finite."""
+    """Return the axis, or one in pixels if its scale is zero or not finite."""
     if axis.scale and math.isfinite(axis.scale) and math.isfinite(axis.origin):
         return axis
     return Axis()

@@ -1,4 +1,4 @@
-"""Samples: the values of a curve that are worth drawing."""
+"""Samples: the points of a curve that have to be drawn."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from dmlink_widgets.drawing.ranges import LARGEST, PLOT_AREA
 
-POINTS = 2 * PLOT_AREA["x"]  # of a curve: the lowest and the highest value in each pixel column
-SMALL_POINTS = 256  # where few bytes are wanted
+POINTS = 2 * PLOT_AREA["x"]  # points of a curve: the lowest and the highest value in each pixel column
+SMALL_POINTS = 256  # when few bytes should be sent
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """Return the values as floats; those that cannot be drawn become NaN, a gap."""
+    """Return the values as floats; values that cannot be drawn become NaN (a gap)."""
     floats = np.asarray(values, dtype=np.float64)
     return np.where(np.abs(floats) <= LARGEST, floats, np.nan)
 
@@ -19,8 +19,8 @@ def finite(values: np.ndarray) -> np.ndarray:
 def envelope(y: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (indices, values) of at most `n` points that keep every peak of `y`, shape (m,).
 
-    They are the smallest and the largest value of each of n/2 stretches, in their order; a stretch of NaN
-    stays a gap.
+    They are the smallest and the largest value of each of n/2 stretches, in order; a stretch of NaN
+    remains a gap.
     """
     if len(y) <= n:
         return np.arange(len(y)), y

@@ -1,22 +1,22 @@
-"""Scale bar: a round length that an image shows in its corner."""
+"""Scale bar: a round length shown in the corner of an image."""
 
 from __future__ import annotations
 
 import math
 
 LENGTHS = "pm", "nm", "\u00b5m", "mm", "m"
-PART = 0.25  # of the image's width, that it has at most
+PART = 0.25  # largest fraction of the image's width
 
 
 def scale_bar(width: float, unit: str) -> tuple[float, str]:
-    """Return (a length of 1, 2 or 5 times a power of ten, how it is written) for an image of this width.
+    """Return (a length of 1, 2 or 5 times a power of ten, its text) for an image of this width.
 
     image_overlay.js does the same in the page.
 
     Parameters
     ----------
     width : float
-        What is seen of the image, in `unit`; positive.
+        Visible width of the image, in `unit`; positive.
     unit : str
         Empty for pixels.
     """

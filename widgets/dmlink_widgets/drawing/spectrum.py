@@ -8,13 +8,13 @@ import numpy as np
 
 from dmlink.frame import Axis
 
-LONGEST_SIDE = 512  # pixels that are transformed: 0.6 to 2 ms (MEASURED); larger images are binned
+LONGEST_SIDE = 512  # pixels transformed: 0.6 to 2 ms (MEASURED); larger images are binned
 
 
 def power_spectrum(pixels: Any, y: Axis, x: Axis) -> tuple[np.ndarray, Axis, Axis]:
     """Return (log10 of the power spectrum with frequency 0 in the middle, its axes y and x).
 
-    The mean is subtracted and a Hann window applied, against the cross that the edges cause; then the image
+    The mean is subtracted and a Hann window applied, to avoid the cross caused by the edges; then the image
     is padded with zeros to a square, so that rings are round. The axes are in 1/unit, or in nm for an image
     in 1/nm.
 

@@ -1,7 +1,7 @@
-// Paints the strips of a timeline, with what has happened, and says where the user points. Times are fractions of what is
-// shown, from 0 to 1.
+// Paints the strips and marks of a timeline, and reports where the user points. Times are fractions of the visible
+// span, from 0 to 1.
 const SVG = "http://www.w3.org/2000/svg";
-const STEP = 0.005; // of what is shown, for each press of an arrow
+const STEP = 0.005; // fraction of the visible span for each press of an arrow key
 
 export default {
   render({ model, el }) {
@@ -74,13 +74,13 @@ export default {
       for (const [key, value] of Object.entries({ x1: x, x2: x, y1: top, y2: top + height })) cursor.setAttribute(key, value);
       el.setAttribute("aria-valuetext", model.get("said"));
     };
-    svg.paint = paint; // for the fence, which paints a round as a whole
+    svg.paint = paint; // called by the fence, which paints a round as a whole
 
     const fraction = (event) => {
       const { left, width } = area();
       return Math.min(1, Math.max(0, (event.clientX - el.getBoundingClientRect().left - left) / width));
     };
-    let waiting = null; // the newest place that was not sent yet
+    let waiting = null; // the newest position that was not sent yet
     const send = (at) => {
       if (waiting === null) {
         requestAnimationFrame(() => {
@@ -89,7 +89,7 @@ export default {
         });
       }
       waiting = at;
-      model.set("cursor", at); // at once; what is there then comes from the kernel
+      model.set("cursor", at); // immediately; the kernel then sends the data for this span
     };
     el.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
@@ -110,7 +110,7 @@ export default {
       },
       { passive: false },
     );
-    // On the window, to be called before the notebook, which has its own use for the arrows.
+    // On the window, so that it is called before the notebook, which uses the arrow keys itself.
     const pressed = (event) => {
       if (event.target !== el || event.ctrlKey || event.metaKey || event.altKey) return;
       const now = model.get("cursor");

@@ -1,4 +1,4 @@
-"""StripsWidget: paints the strips of a timeline over an axis of bqplot's, and says where the user points."""
+"""StripsWidget: paints the strips of a timeline over a bqplot axis, and reports where the user points."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ HERE = pathlib.Path(__file__).parent
 
 
 class StripsWidget(RoundWidget):
-    """Paints in its `area`: top, left, height in px, as wide as the page has room for.
+    """Paints in its `area`: top, left, height in px; as wide as the page allows.
 
     `points` are the x and y of all curves, float32, from 0 to 1; each of `rows` is (name, lowest value,
     highest value, colour, number of points), of `gaps` (kind, begin, end, text), of `marks` (place, colour,
-    text). `cursor` is where the user looks, below 0 nowhere, and `said` the same in words.
+    text). `cursor` is the chosen time, negative for none, and `said` the same in words.
     """
 
     _classes = ("dmlink-strips",)

@@ -1,4 +1,4 @@
-"""SvgAxes: a figure with its axes as SVG, for papers and slides: sharp at any size, with texts to edit."""
+"""SvgAxes: a figure with its axes as SVG, for papers and slides: sharp at any size, with editable text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class SvgAxes:
-    """Takes what prints.Axes takes.
+    """Takes the same arguments as prints.Axes.
 
     Parameters
     ----------
     height, width : int
-        Of the part within the axes, px.
+        Size of the area within the axes, px.
     ends : dict
-        The values at the lower left and at the upper right end of "x" and of "y"; an axis may fall.
+        The values at the lower left and the upper right end of "x" and of "y"; an axis may be descending.
     labels : dict of str to str
-        What stands beside "x" and "y".
+        Labels of "x" and "y".
     """
 
     def __init__(
         self, height: int, width: int, ends: dict[str, tuple[float, float]], labels: dict[str, str]
     ) -> None:
         self.size = height, width
-        self._inside: list[str] = []  # cut off at the axes
+        self._inside: list[str] = []  # clipped at the axes
         self._around: list[str] = []
         for at, text in axis_ticks("x", ends["x"], width):
             self._line(at, height, at, height + 4)
@@ -47,7 +47,7 @@ class SvgAxes:
         self._line(0, height, width, height)
 
     def paste(self, picture: PIL.Image.Image, box: tuple[float, float, float, float]) -> None:
-        """Put a picture at (top, left, height, width), px within the axes; what is outside is cut off."""
+        """Put a picture at (top, left, height, width), px within the axes, and clip it at the axes."""
         top, left, height, width = box
         file = io.BytesIO()
         picture.convert("RGB").save(file, "PNG")
@@ -65,14 +65,14 @@ class SvgAxes:
             self._inside.append(f'<path d="{path}" fill="none" stroke="{stroke}" stroke-width="{wide}"/>')
 
     def write(self, x: float, y: float, text: str, colour: str) -> None:
-        """Write a text beginning at (x, y), px within the axes."""
+        """Write a text that starts at (x, y), px within the axes."""
         halo = f'stroke="{HALO}" stroke-width="3" paint-order="stroke"'
         self._inside.append(
             f'<text x="{x:.1f}" y="{y:.1f}" fill="{html.escape(colour)}" {halo}>{html.escape(text)}</text>'
         )
 
     def bar(self, px: float, text: str) -> None:
-        """Draw a scale bar of this length, px, into the lower left corner."""
+        """Draw a scale bar of this length, px, in the lower left corner."""
         y = self.size[0] - 18
         self._inside.append(
             f'<rect x="14" y="{y}" width="{px:.2f}" height="5" fill="{PAPER}" stroke="{HALO}"/>'

@@ -1,4 +1,4 @@
-"""ToolOverlay: shapes that are drawn over an image with the mouse: lines, rulers, masks."""
+"""ToolOverlay: shapes drawn over an image with the mouse: lines, rulers, masks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class ToolOverlay(RoundWidget):
-    """Shapes over an ImageFigure, drawn in the layer that its ImageOverlay lends.
+    """Shapes over an ImageFigure, drawn in a layer provided by its ImageOverlay.
 
     A shape is a dict of `id`, `kind` ("line", "ruler", "spot", "ellipse", "ring" or "polygon"), `points`
     [[y, x], ...] in pixels from the upper left corner of the image, `width` in pixels, `name`, `label` and
-    `colour`. The points of an ellipse are two corners of its box; those of a ring its centre, a place on
-    its outer and one on its inner circle.
+    `colour`. The points of an ellipse are two corners of its box; those of a ring its centre, a point on
+    its outer circle and one on its inner circle.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ class ToolOverlay(RoundWidget):
     _code = (pathlib.Path(__file__).parent / "tools.js").read_text("utf-8")
     _css = (pathlib.Path(__file__).parent / "tools.css").read_text("utf-8")
 
-    shapes: Any = traitlets.List([]).tag(sync=True)  # set by the kernel alone
-    moved = traitlets.Dict().tag(sync=True)  # {"id": int, "points": [...]}, moved last; set by the page alone
+    shapes: Any = traitlets.List([]).tag(sync=True)  # set only by the kernel
+    moved = traitlets.Dict().tag(sync=True)  # {"id": int, "points": [...]}, last moved; set only by the page
     selected = traitlets.Int(-1).tag(sync=True)  # id of a shape
-    tool = traitlets.Unicode("").tag(sync=True)  # kind that the next press draws
+    tool = traitlets.Unicode("").tag(sync=True)  # kind of shape that the next press draws
 
     def __init__(self, on_action: Callable[[dict[str, Any]], None], **traits: Any) -> None:
         super().__init__(**traits)

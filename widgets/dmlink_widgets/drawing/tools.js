@@ -1,16 +1,16 @@
 // Shapes over an image: line, ruler, spot, ellipse, ring and polygon, drawn and moved by mouse and by key. All of it is
-// in image pixels, and drawn into the layer that image_overlay.js lends.
+// in image pixels, and drawn into a layer provided by image_overlay.js.
 const HANDLE = 9; // px
-const HELD_MS = 10_000; // a shape that was released waits so long for the kernel to follow
-const CLICK = 4; // px that a press may move and is a click
+const HELD_MS = 10_000; // ms that a released shape waits for the kernel to follow
+const CLICK = 4; // px that the pointer may move during a click
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export default {
   render({ model, el }) {
     let host = null;
     let gone = false;
-    let held = null; // {id, points, timer}: where the hand has a shape, until the kernel has it there
-    let begun = null; // {kind, points}: that is being drawn
+    let held = null; // {id, points, timer}: where the pointer holds a shape, until the kernel has it there
+    let begun = null; // {kind, points}: the shape being drawn
 
     const shapes = () =>
       model.get("shapes").map((shape) => (shape.id === held?.id ? { ...shape, points: held.points } : shape));
@@ -38,7 +38,7 @@ export default {
       }
       return `M${points.map((p) => at(p).join()).join("L")}${kind === "polygon" ? "Z" : ""}`;
     };
-    // the pixels of a line that has a width
+    // the area covered by a line with a width
     const band = ({ points: [[y0, x0], [y1, x1]], width }, at) => {
       const length = Math.hypot(y1 - y0, x1 - x0) || 1;
       const [dy, dx] = [((x1 - x0) / length) * (width / 2), (-(y1 - y0) / length) * (width / 2)];
@@ -68,7 +68,7 @@ export default {
         if (shape.kind === "spot" || (i === 0 && shape.kind === "ring")) return;
         const [px, py] = at(point);
         const box = { x: px - HANDLE / 2, y: py - HANDLE / 2, width: HANDLE, height: HANDLE };
-        const round = shape.kind === "line" && i === 0 ? { rx: HANDLE / 2 } : {}; // where its profile begins
+        const round = shape.kind === "line" && i === 0 ? { rx: HANDLE / 2 } : {}; // the start of its profile
         grab(host.make("rect", group, { class: "dmlink-tool-handle", ...box, ...round }), shape, i);
       });
     };
@@ -93,7 +93,7 @@ export default {
     };
     const release = () => {
       if (!held) return;
-      model.send({ released: held.id, points: held.points }); // it may overtake the last `moved`
+      model.send({ released: held.id, points: held.points }); // this message may overtake the last `moved`
       held.timer = setTimeout(() => {
         letGo();
         draw();

@@ -1,4 +1,4 @@
-"""Lengths: distances, angles and lattice spacings between places in an image."""
+"""Lengths: distances, angles and lattice spacings between points in an image."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from dmlink.frame import Axis
 
 Point = tuple[float, float]
-PEAK_REACH = 4  # pixels around a click in which its peak is looked for
+PEAK_REACH = 4  # pixels around a click within which the peak is searched
 
 
 class Length(NamedTuple):
     """A distance: `value` in `unit`, `pixels`, and the `angle` to the horizontal in degrees, -180 to 180.
 
-    The angle is counted against the clock, as on paper.
+    The angle is counted anticlockwise, as on paper.
     """
 
     value: float
@@ -27,7 +27,7 @@ class Length(NamedTuple):
 
 
 class Spacing(NamedTuple):
-    """A place in a power spectrum: its frequency `q`, the spacing `d` = 1/q, their units, and its `angle`."""
+    """A point in a power spectrum: its frequency `q`, the spacing `d` = 1/q, their units, and its `angle`."""
 
     q: float
     q_unit: str
@@ -37,7 +37,7 @@ class Spacing(NamedTuple):
 
 
 def length(start: Point, end: Point, y: Axis, x: Axis) -> Length:
-    """Return the distance of two places; in pixels where y and x have different units, or none."""
+    """Return the distance between two points; in pixels if y and x have different units, or none."""
     rows, columns = end[0] - start[0], end[1] - start[1]
     pixels = math.hypot(rows, columns)
     if y.unit != x.unit or not x.unit or not _calibrated(y, x):
@@ -53,7 +53,7 @@ def angle_between(first: Length, second: Length) -> float:
 
 
 def spacing(place: Point, y: Axis, x: Axis) -> Spacing:
-    """Return frequency and spacing of a place in a power spectrum; `d` is infinite in its middle."""
+    """Return frequency and spacing of a point in a power spectrum; `d` is infinite at the centre."""
     qy, qx = (axis.origin + axis.scale * (at - 0.5) for axis, at in ((y, place[0]), (x, place[1])))
     q = math.hypot(qy, qx)
     unit = x.unit if y.unit == x.unit else ""
@@ -62,7 +62,7 @@ def spacing(place: Point, y: Axis, x: Axis) -> Spacing:
 
 
 def peak_near(values: np.ndarray, place: Point) -> Point:
-    """Return the brightest place of (h, w) values within a few pixels, to a fraction of a pixel."""
+    """Return the position of the peak of (h, w) values within a few pixels, to a fraction of a pixel."""
     row, column = (min(max(int(at), 0), n - 1) for at, n in zip(place, values.shape, strict=True))
     top, left = max(0, row - PEAK_REACH), max(0, column - PEAK_REACH)
     around = values[top : row + PEAK_REACH + 1, left : column + PEAK_REACH + 1]

@@ -13,10 +13,10 @@ MOST_SAMPLES = 8192  # along a line, and across it
 def line_profile(
     pixels: Any, start: tuple[float, float], end: tuple[float, float], width: float = 1.0
 ) -> np.ndarray:
-    """Return the values from `start` to `end`, (y, x), about one for each pixel of its length.
+    """Return the values from `start` to `end`, (y, x), about one per pixel of length.
 
     They are interpolated between the four nearest pixels, and averaged over `width` pixels across the line;
-    NaN outside of the image. Values that are not finite are left out of the average.
+    NaN outside the image. Values that are not finite are left out of the average.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def line_profile(
     start, end : tuple of float
         In pixels from the upper left corner of the image.
     width : float
-        In pixels; the line itself if it is 1 or less.
+        In pixels; 1 or less means the line itself.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def line_profile(
 
 
 def _between(pixels: Any, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return values between pixels, whose centres have whole numbers; NaN outside of the image."""
+    """Return values between pixels, whose centres are at whole numbers; NaN outside the image."""
     h, w = pixels.shape[:2]
     inside = (y >= -0.5) & (y <= h - 0.5) & (x >= -0.5) & (x <= w - 0.5)
     y, x = np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)

@@ -15,15 +15,15 @@ KINDS = "ellipse", "ring", "polygon"
 
 
 def mask(kind: str, points: Sequence[Point], shape: tuple[int, int]) -> np.ndarray:
-    """Return which pixels of an image have their centres within a shape.
+    """Return which pixels of an image have their centre within a shape.
 
     Parameters
     ----------
     kind : str
         One of `KINDS`.
     points : sequence of (y, x)
-        In pixels from the upper left corner: two corners of an ellipse's box; the centre of a ring, a place
-        on its outer and one on its inner circle; the corners of a polygon.
+        In pixels from the upper left corner: two corners of an ellipse's box; the centre of a ring, a point
+        on its outer circle and one on its inner circle; the corners of a polygon.
     shape : tuple of int
         (h, w) of the image.
 
@@ -45,7 +45,7 @@ def mask(kind: str, points: Sequence[Point], shape: tuple[int, int]) -> np.ndarr
     elif kind == "polygon":
         found = np.zeros(shape, bool)
         for (y0, x0), (y1, x1) in zip(points, (*points[1:], points[0]), strict=True):
-            if y0 != y1:  # a ray to the right crosses this side
+            if y0 != y1:  # a ray to the right crosses this side of the polygon
                 crossing = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
                 found ^= ((y0 > y) != (y1 > y)) & (x < crossing)
     else:

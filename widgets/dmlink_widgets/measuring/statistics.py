@@ -1,4 +1,4 @@
-"""Statistics: what is in a part of an image, in numbers."""
+"""Statistics: numbers about a part of an image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Statistics(NamedTuple):
     """Numbers about pixels; those that are not finite are left out of all but `pixels`.
 
-    `area` is in `area_unit`; `per_second` is the sum over the exposure, NaN where that is not known.
+    `area` is in `area_unit`; `per_second` is the sum divided by the exposure, NaN if that is unknown.
     """
 
     pixels: int
@@ -29,14 +29,14 @@ class Statistics(NamedTuple):
 
 
 def statistics(values: Any, y: Axis, x: Axis, exposure: float | None = None) -> Statistics:
-    """Return the numbers about values of any shape and numeric type; complex ones count by their magnitude.
+    """Return the statistics of values of any shape and numeric type; complex values by magnitude.
 
     Parameters
     ----------
     values : numpy.ndarray
         The pixels.
     y, x : Axis
-        Calibration of the image that they come from.
+        Calibration of the image from which they come.
     exposure : float, optional
         In seconds.
     """

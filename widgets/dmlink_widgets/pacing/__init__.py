@@ -1,6 +1,6 @@
-"""Pacing: nothing is drawn before the browser has painted the drawings before it.
+"""Pacing: nothing is drawn until the browser has painted earlier drawings.
 
-A page queues whatever it is sent, however much: without pacing its picture falls seconds to minutes behind.
-So each panel has a Fence, which answers when the browser has painted, and one Painter draws all panels, at
-most two drawings ahead of the answers. Panels that nobody sees get nothing.
+A page queues everything it is sent: without pacing, its picture falls seconds to minutes behind.
+So each panel has a Fence, which acknowledges painted drawings, and one Painter draws all panels, at
+most two drawings ahead of the acknowledgements. Panels that nobody sees get nothing.
 """

@@ -1,20 +1,20 @@
 // Reports to the kernel what this browser has painted, and whether the panel is visible.
 
-// The panels in this page: a set of elements for each fence's name, since one can be shown in several places. Every
-// fence loads its own copy of this file, so they are kept on the page.
+// The panels in this page: a set of elements for each fence's name, because one can be shown in several places. Each
+// fence loads its own copy of this file, so the panels are stored on the page.
 const panels = (globalThis[Symbol.for("dmlink.panels")] ??= new Map());
-// The last round received. The next one waits until it is painted: a round is shown as a whole, and none is painted
-// only to be painted over in the same animation frame.
+// The last round received. The next one waits until it is painted: a round is shown as a whole, never painted
+// over in the same animation frame.
 const LAST = Symbol.for("dmlink.last");
-const MOST_WAITING = 4; // rounds; more wait only if a faster browser shows the same panels and sets the pace
+const MOST_WAITING = 4; // rounds; more can wait only if a faster browser shows the same panels and sets the pace
 const send = (model, message) => {
   try {
     model.send(message);
-  } catch {} // the kernel is gone or restarting: nobody waits for this
+  } catch {} // the kernel is gone or restarting, and does not wait for this
 };
 
-// Each answer makes JupyterLab swap the tab's icon to that of a busy kernel and back, and load two images. While panels
-// are shown, the icon of an idle kernel stays, hidden from the code that swaps it.
+// Each acknowledgement makes JupyterLab swap the tab's icon twice and load two images. While panels
+// are shown, the idle icon is kept and hidden from the code that swaps it.
 const holdIcon = () => {
   const [busy, idle] = ["busy", "idle"].map((state) => document.querySelector(`link.${state}.favicon`));
   if (!busy || !idle) return; // not JupyterLab
@@ -37,14 +37,14 @@ const leave = (name, panel) => {
   if (!panels.size) letIconGo();
 };
 
-// A round holds what has changed in all widgets drawn in it.
+// A round contains what has changed in all widgets drawn in it.
 const take = ({ widget_manager }, widgets, buffers) =>
   Promise.all(
     widgets.map(async ({ id, state, buffers: places }) => {
       for (const [name, i] of Object.entries(places)) state[name] = buffers[i];
       try {
         (await widget_manager.get_model(id)).set_state(state);
-      } catch {} // closed meanwhile
+      } catch {} // the widget was closed meanwhile
     }),
   );
 
@@ -59,7 +59,7 @@ const show = async (model, { drawn, widgets }, buffers) => {
   await new Promise(requestAnimationFrame);
   for (const place of places) place.paint();
   const took = (performance.now() - begun) / 1e3;
-  if (shown.length) setTimeout(() => send(model, { painted, took })); // right after this frame
+  if (shown.length) setTimeout(() => send(model, { painted, took })); // right after this animation frame
 };
 
 export default {
@@ -82,19 +82,19 @@ export default {
     let onScreen = false;
     let gone = false;
 
-    let fresh = true; // the kernel does not know of this view yet
+    let fresh = true; // the kernel does not know about this view yet
     const report = () => {
       send(model, { view: id, visible: onScreen && !document.hidden, fresh });
       fresh = false;
     };
-    const reportGone = () => send(model, { view: id, gone: true }); // with its page, which may come back
+    const reportGone = () => send(model, { view: id, gone: true }); // hidden with its page, which may come back
     const reportRemoved = () => send(model, { view: id, gone: true, removed: true });
     const answerWho = ({ who }) => who && !fresh && report();
     const observer = new IntersectionObserver((entries) => {
       onScreen = entries[entries.length - 1].isIntersecting;
       report();
     });
-    let panel = null; // until it is in the page
+    let panel = null; // until the element is in the page
     const observe = () => {
       panel = el.closest(".dmlink-paced");
       if (panel) {

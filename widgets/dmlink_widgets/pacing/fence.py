@@ -1,4 +1,4 @@
-"""Fence: what the browser has painted of a panel, and whether the next drawing may be sent."""
+"""Fence: tracks what the browser has painted of a panel, and whether the next drawing may be sent."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
 
 MAX_IN_FLIGHT = 2
-# Answers stop while the kernel's main thread is busy, with the versions of ipykernel that deliver them on it.
-# Then drawings are sent at this interval, and small ones.
+# With some versions of ipykernel, no acknowledgements arrive while the kernel's main thread is busy.
+# Then small drawings are sent at this interval.
 BLIND_SECONDS = 0.5
-# Time from drawing to drawing, as a multiple of what the page took for the last round. At 1.0 the page is
-# never idle, but rounds queue up in it and grow old.
+# Time between drawings, as a multiple of the time that the page took for the last round. At 1.0 the page is
+# never idle, but rounds queue up and grow old.
 SPACING = 1.35
-LOST_SECONDS = 60.0  # silence after which the page must be gone: a busy kernel hears something before that
-STALE_SECONDS = 1.0  # silence after which the picture has stopped
-RATE_READINGS = 12  # one a second
+LOST_SECONDS = 60.0  # silence after which the page must be gone: a busy kernel hears something sooner
+STALE_SECONDS = 1.0  # silence after which the picture counts as stopped
+RATE_READINGS = 12  # one per second
 
 _fences: weakref.WeakValueDictionary[str, Fence] = weakref.WeakValueDictionary()  # by name
 
 
 class Fence(PageWidget):
-    """A widget without looks that answers when the browser has painted its panel.
+    """An invisible widget that acknowledges when the browser has painted its panel.
 
     Parameters
     ----------
     age_of : callable
         Returns how old a frame is now, in seconds; None if that is unknown.
     in_page : callable, optional
-        Called with True when a page shows the panel, and with False when the last page has dropped it: its
+        Called with True when a page shows the panel, and with False when the last page has dropped it: the
         output was cleared, its notebook closed, its browser killed.
 
     Attributes
@@ -52,23 +52,23 @@ class Fence(PageWidget):
     painted : int
         Drawings painted, by the fastest browser if there are several.
     appearances : int
-        How often the panel has become visible.
+        How many times the panel has become visible.
     rounds_carried : int
-        Rounds sent through this fence since it last answered one.
+        Rounds sent through this fence since its last acknowledgement.
     removed : bool
         Whether the last view was removed from a page that is still there.
     context : contextvars.Context or None
-        The context in which answers arrive.
+        The context in which acknowledgements arrive.
     on_answer : callable
-        Called after each message of the browser.
+        Called after each message from the browser.
     on_view : callable
-        Called when a page has begun to show the panel: it may have missed rounds until then.
+        Called when a page begins to show the panel: it may have missed earlier rounds.
     """
 
     _classes = ("dmlink-fence",)
     _code = (pathlib.Path(__file__).parent / "fence.js").read_text("utf-8")
 
-    name = traitlets.Unicode().tag(sync=True)  # by which a message names a panel
+    name = traitlets.Unicode().tag(sync=True)  # identifies the panel in messages
 
     def __init__(
         self, age_of: Callable[[Frame], float | None], in_page: Callable[[bool], None] = lambda _: None
@@ -85,17 +85,17 @@ class Fence(PageWidget):
         self.on_view: Callable[[], None] = lambda: None
         self._age_of = age_of
         self._in_page = in_page
-        self._views: dict[str, bool] = {}  # of all browsers, by id: whether it is visible
+        self._views: dict[str, bool] = {}  # views in all browsers, by id: whether each is visible
         self._lost = False
         self._rate = Rate(RATE_READINGS)
-        # Numbers of drawings, and when their frames were born: a frame is large and may never be answered.
+        # Keep number and time only: a frame is large, and its acknowledgement may never arrive.
         self._in_flight: collections.deque[tuple[int, float | None]] = collections.deque(maxlen=8)
-        self._born: float | None = None  # the frame that is visible, perf_counter
-        self._age: float | None = None  # of that frame when it was painted, s
-        self._took = 0.0  # the page, for the last round, s
-        self._heard = 0.0  # when the last answer arrived, perf_counter
+        self._born: float | None = None  # time of the visible frame, perf_counter
+        self._age: float | None = None  # age of that frame when it was painted, s
+        self._took = 0.0  # time that the page took for the last round, s
+        self._heard = 0.0  # when the last acknowledgement arrived, perf_counter
         self._sent = 0.0  # when the last drawing was sent, perf_counter
-        self._waits_since = 0.0  # when a drawing began to wait for an answer, perf_counter
+        self._waits_since = 0.0  # when a drawing began to wait for its acknowledgement, perf_counter
         self.on_msg(self._on_message)
 
     @property
@@ -104,7 +104,7 @@ class Fence(PageWidget):
         return any(self._views.values()) and not self._lost
 
     def allows(self, now: float) -> tuple[bool, bool]:
-        """Return (whether a drawing may be sent now, whether it has to be a small one)."""
+        """Return (whether a drawing may be sent now, whether it must be small)."""
         if not self.visible:
             return False, False
         if self.drawn - self.painted < MAX_IN_FLIGHT and now >= self.next_time:
@@ -114,11 +114,11 @@ class Fence(PageWidget):
 
     @property
     def next_time(self) -> float:
-        """When the next drawing may follow (perf_counter); sooner, it would grow old behind the last."""
+        """When the next drawing may be sent (perf_counter); sooner, it would wait behind the last one."""
         return self._sent + (SPACING * self._took if self.drawn > self.painted else 0.0)
 
     def count_drawing(self, now: float, frame: Frame | None) -> int:
-        """Count a drawing of this frame that is sent now; return its number."""
+        """Count a drawing of this frame that is being sent; return its number."""
         if self.drawn == self.painted:
             self._waits_since = now
         self.drawn += 1
@@ -129,7 +129,7 @@ class Fence(PageWidget):
 
     @property
     def age(self) -> float | None:
-        """Age of the picture when it was painted; its age now if it has stopped (s)."""
+        """Age of the picture when it was painted, or its current age if it has stopped (s)."""
         now = time.perf_counter()
         return self._age if self._born is None or now - self._heard < STALE_SECONDS else now - self._born
 
@@ -143,7 +143,7 @@ class Fence(PageWidget):
         self._rate.add(now, self.painted)
 
     def silence(self, now: float) -> float:
-        """Return the time since the last answer, or since a drawing began to wait if that is shorter (s)."""
+        """Return s since the last acknowledgement or, if shorter, since a drawing began to wait."""
         return now - max(self._heard, self._waits_since)
 
     def is_lost(self, now: float) -> bool:
@@ -151,16 +151,16 @@ class Fence(PageWidget):
         return self.drawn > self.painted and self.silence(now) > LOST_SECONDS
 
     def needs_probe(self, now: float) -> bool:
-        """Whether a drawing should be sent for the sake of its answer."""
+        """Whether a drawing should be sent to check whether the page still answers."""
         return self.silence(now) > LOST_SECONDS / 2
 
     def give_up(self) -> None:
-        """Take its page for gone; if it answers after all, it has the panel again."""
+        """Consider its page gone; if it answers after all, it gets the panel back."""
         self._lost, self.removed = True, False
         self._in_page(False)
 
     def hear(self, context: contextvars.Context) -> None:
-        """Note that the page is there, and in which context it answers."""
+        """Record that the page is there, and the context in which it answers."""
         self._heard = time.perf_counter()
         self.context = context
         if self._lost:
@@ -168,16 +168,16 @@ class Fence(PageWidget):
             self._in_page(bool(self._views))
 
     def acknowledge(self, number: int, took: float) -> None:
-        """Note that all drawings up to this number are painted, the last in `took` seconds."""
+        """Record that all drawings up to this number are painted, the last one in `took` seconds."""
         self.painted = max(self.painted, number)
-        self._took = min(took, BLIND_SECONDS)  # a page that was hidden meanwhile reports minutes
+        self._took = min(took, BLIND_SECONDS)  # a page that was hidden meanwhile can report minutes
         while self._in_flight and self._in_flight[0][0] <= number:
             _, born = self._in_flight.popleft()
             if born is not None:
                 self._born, self._age = born, max(0.0, self._heard - born)
 
     def _on_message(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        # Where ipykernel delivers an answer depends on the shell that sent last: drawings sent from within
+        # ipykernel delivers an answer depending on which shell sent last: drawings sent from within
         # this context are answered even while a cell runs.
         context = contextvars.copy_context()
         self.hear(context)
@@ -192,9 +192,9 @@ class Fence(PageWidget):
         self.on_answer()
 
     def _update_view(self, message: dict[str, Any]) -> None:
-        """Note that a view has appeared, has been shown or hidden, or is gone."""
+        """Record that a view has appeared, was shown or hidden, or is gone."""
         was_visible, was_there = self.visible, bool(self._views)
-        if message.get("fresh"):  # other pages may have gone without a message: those that are there answer
+        if message.get("fresh"):  # other pages may have gone without a message; those that still exist answer
             self._views.clear()
             self.send({"who": True})
             self.on_view()

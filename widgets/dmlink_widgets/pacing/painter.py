@@ -1,4 +1,4 @@
-"""Painter: draws all panels of the kernel, on one thread, in rounds that the page paints in one go."""
+"""Painter: draws all panels of the kernel, on one thread, in rounds that the page paints together."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink_widgets.pacing.fence import Fence
 
-# Panels that were drawn together last time wait this long for each other, about a frame: the page paints them
-# in one go. Painting one after the other would cost it as much each time.
+# Panels that were drawn together last time wait this long for each other, about a frame, because painting
+# them one after the other would cost the page the same amount each time.
 GATHER_SECONDS = 0.03
-STATUS_SECONDS = 1.0  # between two updates of the status: calm to read, and work for the page
+STATUS_SECONDS = 1.0  # between two updates of the status: readable, and little work for the page
 
 
 class Drawable(Protocol):
-    """What a Painter draws."""
+    """Something that a Painter draws."""
 
     def draw(self, *, small: bool) -> Frame | None:
-        """Bring the widgets up to date, in as few bytes as possible if `small`; return the frame shown."""
+        """Update the widgets, in as few bytes as possible if `small`; return the frame shown."""
 
     def draw_status(self) -> None:
-        """Bring numbers and messages up to date."""
+        """Update numbers and messages."""
 
 
 class Painter:
-    """Draws each panel that has changed, as soon as its fence allows it."""
+    """Draws each changed panel as soon as its fence allows."""
 
     def __init__(self) -> None:
         self._panels: weakref.WeakKeyDictionary[Drawable, Fence] = weakref.WeakKeyDictionary()
         self._changed: weakref.WeakSet[Drawable] = weakref.WeakSet()
         self._together: weakref.WeakSet[Drawable] = weakref.WeakSet()  # drawn in the last round
         self._condition = threading.Condition()
-        self._drawing = threading.Lock()  # one panel is drawn at a time
+        self._drawing = threading.Lock()  # panels are drawn one at a time
         self._thread: threading.Thread | None = None
 
     def add(self, panel: Drawable, fence: Fence) -> None:
-        """Draw this panel from now on whenever it has changed."""
+        """From now on, draw this panel whenever it has changed."""
         fence.on_answer = self.wake
         with self._condition:
             self._panels[panel] = fence
@@ -65,12 +65,12 @@ class Painter:
             self._condition.notify_all()
 
     def draw_now(self, panel: Drawable) -> None:
-        """Draw a panel whether anybody sees it or not; what it draws is sent at once."""
+        """Draw a panel even if nobody sees it, and send the drawing immediately."""
         with self._drawing:
             panel.draw(small=False)
 
     def wake(self) -> None:
-        """Look again at what may be drawn."""
+        """Check again which panels may be drawn."""
         with self._condition:
             self._condition.notify_all()
 
@@ -90,18 +90,18 @@ class Painter:
             if todo:
                 self._draw(todo)
             self._draw_status(visible, now)
-            del todo, visible  # they would keep a closed panel alive
+            del todo, visible  # these references would keep a closed panel alive
 
     def _draw(self, todo: list[tuple[Drawable, Fence, bool]]) -> None:
         drawn = {}
         with self._drawing, Round() as together:
             for panel, fence, small in todo:
-                with self._condition:  # not sooner: what changes while others are drawn is drawn with this
+                with self._condition:  # not sooner: panels that change while others are drawn are included
                     self._changed.discard(panel)
                 frame = _call_within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.count_drawing(time.perf_counter(), frame)
         # One fence carries the message for all in its page. A widget that took the page more than two seconds
-        # to begin never hears anything (anywidget), so the one that has answered most recently is asked.
+        # to start never receives messages (anywidget), so the fence that answered most recently is used.
         carrier = min((fence for _, fence, _ in todo), key=lambda fence: fence.rounds_carried)
         carrier.rounds_carried += 1
 
@@ -112,7 +112,7 @@ class Painter:
         _call_within(carrier, send)
 
     def _draw_status(self, visible: list[tuple[Drawable, Fence]], now: float) -> None:
-        """Bring the status of these panels up to date, and check that their page is still there."""
+        """Update the status of these panels, and check that their page is still there."""
         for panel, fence in visible:
             fence.read_rate(now)
             _call_within(fence, panel.draw_status)
@@ -122,7 +122,7 @@ class Painter:
                 self.changed(panel)
 
     def _patience(self) -> float:
-        """Return how long nothing can be drawn unless something happens (s)."""
+        """Return how long (s) to wait before something may be drawn, unless an event comes first."""
         now = time.perf_counter()
         fences = [fence for panel in self._changed if (fence := self._panels.get(panel))]
         waits = [fence.next_time - now for fence in fences if fence.visible and fence.next_time > now]
@@ -147,7 +147,7 @@ class Painter:
 
 
 def _call_within(fence: Fence, call: Callable[..., Frame | None], **arguments: Any) -> Frame | None:
-    """Call within the context in which the fence is answered; an error is printed and ends nothing else."""
+    """Call in the context in which the fence is answered; an error is printed and affects nothing else."""
     try:
         if fence.context:
             return fence.context.run(call, **arguments)

@@ -1,7 +1,7 @@
-"""Round: what is drawn together goes to the page as one message.
+"""Round: everything drawn together is sent to the page as one message.
 
-Each message costs the server, JupyterLab and the page about as much as painting a curve does, and seven
-panels would send ten at once.
+Each message costs the server, JupyterLab and the page about as much as painting a curve, and seven
+panels would send ten messages at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _thread = threading.local()  # the painter draws a round while the main thread h
 
 
 class Round:
-    """While entered, collects what RoundWidgets would send from this thread."""
+    """A context in which the state that RoundWidgets send from this thread is collected."""
 
     def __init__(self) -> None:
         self._changed: dict[RoundWidget, set[str]] = {}
@@ -31,7 +31,7 @@ class Round:
         _thread.round = None
 
     def add(self, widget: RoundWidget, names: Iterable[str]) -> None:
-        """Note that these traits have changed."""
+        """Record that these traits have changed."""
         self._changed.setdefault(widget, set()).update(names)
 
     def message(self) -> tuple[list[dict[str, Any]], list[bytes]]:
@@ -39,7 +39,7 @@ class Round:
         widgets: list[dict[str, Any]] = []
         buffers: list[bytes] = []
         for widget, names in self._changed.items():
-            if widget.comm is None:  # closed meanwhile
+            if widget.comm is None:  # the widget was closed meanwhile
                 continue
             state = widget.get_state(names)
             binary = {name: value for name, value in state.items() if isinstance(value, bytes)}
@@ -51,10 +51,10 @@ class Round:
 
 
 class RoundWidget(PageWidget):
-    """A widget that sends its state with the round in which it is drawn."""
+    """A widget that sends its state as part of the round in which it is drawn."""
 
     def send_state(self, key: str | Iterable[str] | None = None) -> None:
-        """Send the traits of these names, all without any; within a round they go with it."""
+        """Send these traits, or all of them by default; within a round, they are sent with it."""
         now: Round | None = getattr(_thread, "round", None)
         if now is None or key is None:
             super().send_state(key)

@@ -1,1 +1,1 @@
-"""Panels: what a notebook shows of a link, a cell or a replay."""
+"""Panels: a link, a cell or a replay as shown in a notebook."""

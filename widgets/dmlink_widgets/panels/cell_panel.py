@@ -1,4 +1,4 @@
-"""CellPanel: a live cell's output, parameters, counters and errors."""
+"""CellPanel: a live cell's result, parameters, counts and errors."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
 
 BUTTON = {"width": "90px"}
-LOG_LINES = 20  # that are shown of what the cell prints
+LOG_LINES = 20  # lines of the cell's output that are shown
 LAMPS = {"running": "live", "failing": "lost", "paused": "waiting", "stopped": "idle"}
-UNSEEN_SECONDS = 30.0  # from the removal of its output until a cell stops
-ERROR_SECONDS = 2.0  # that an error stays after the last frame that had it
-MOST_WAITING = 10_000  # results that come while one is drawn
-MOST_FILES = 10_000  # that are saved under one name
+UNSEEN_SECONDS = 30.0  # s from the removal of its output until a cell stops
+ERROR_SECONDS = 2.0  # s that an error stays visible after the last frame that raised it
+MOST_WAITING = 10_000  # results that arrive while one is drawn
+MOST_FILES = 10_000  # files with the same name
 
 _panels: weakref.WeakSet[CellPanel] = weakref.WeakSet()
 
@@ -65,12 +65,12 @@ class CellPanel(Panel):
     history : int
         Results that a strip chart keeps; a waterfall keeps as many, but at most 256.
     waterfall : bool
-        Whether a profile is shown as a waterfall at first.
+        Whether a profile is initially shown as a waterfall.
     show_in_dm : bool
         Whether the results are also shown in a window of DigitalMicrograph.
     ends_unseen : bool
-        Whether the cell is stopped half a minute after its output was removed from the notebook; not if its
-        results are shown in DigitalMicrograph, or each is kept.
+        Whether the cell stops half a minute after its output was removed from the notebook, unless its
+        results are shown in DigitalMicrograph or it is lossless.
 
     Attributes
     ----------
@@ -94,9 +94,9 @@ class CellPanel(Panel):
         self._ran = cell.running
         self._in_page = False
         self._ends_unseen = ends_unseen
-        self._stopping: threading.Timer | None = None  # runs after its output has gone
+        self._stopping: threading.Timer | None = None  # runs after its output was removed
         self._lock = threading.RLock()  # between the cell's thread, the painter and the main thread
-        self._plot: Plot | None = None  # that is shown
+        self._plot: Plot | None = None  # currently shown
         self._plots: dict[str, Plot] = {}  # by kind of result: a cell may return several kinds in turn
         self._make_plot = functools.partial(
             plot_for,
@@ -105,9 +105,9 @@ class CellPanel(Panel):
             history=history,
             waterfall=waterfall,
         )
-        # Results come while others are drawn. What is drawn together is of one frame: they wait until then.
+        # Results arrive while others are drawn. They wait, so that everything drawn is from one frame.
         self._waiting: collections.deque[tuple[Frame, Any]] = collections.deque(maxlen=MOST_WAITING)
-        self._newest: tuple[Frame, Any] | None = cell.newest  # that the plots remember
+        self._newest: tuple[Frame, Any] | None = cell.newest  # for the plots to remember
         self._taken: tuple[Frame, Any] | None = None  # the last result from the cell
         self._drawing = False
         self._provisional = isinstance(cell, FileBackedCell) and cell.provisional
@@ -127,7 +127,7 @@ class CellPanel(Panel):
         self._message = ipywidgets.HTML()
         self._message.add_class("dmlink-message")
         self._output = ipywidgets.VBox()
-        self._which = ipywidgets.HTML(html_text.status())  # frame is shown
+        self._which = ipywidgets.HTML(html_text.status())  # frame being shown
         self._events = EventList(functools.partial(frame_of_event, cell))
         self._clips = ClipsRow(cell)
         self._controls_box = ipywidgets.VBox()
@@ -136,7 +136,7 @@ class CellPanel(Panel):
         head = ipywidgets.HBox([self._title, self._light, toolbar(dock_button(), more(counts))])
         head.add_class("dmlink-head")
         stage = ipywidgets.Box([self._output, self._error])
-        stage.add_class("dmlink-stage")  # an error covers, and moves nothing
+        stage.add_class("dmlink-stage")  # an error covers the result without moving anything
         self.fill(
             [
                 head,
@@ -161,7 +161,7 @@ class CellPanel(Panel):
 
     @property
     def state(self) -> str:
-        """What the cell does: "running", "failing" (on the newest frame), "paused" or "stopped"."""
+        """State of the cell: "running", "failing" (on the newest frame), "paused" or "stopped"."""
         if not self.cell.running:
             return "stopped"
         if self.cell.paused:
@@ -170,14 +170,14 @@ class CellPanel(Panel):
 
     @property
     def where(self) -> str:
-        """What the cell runs on, and whether a page shows it."""
+        """The image and ROI that the cell runs on, and whether a page shows it."""
         link = self.cell.link
         roi = f"ROI {link.roi!r}" if link and link.roi else "the whole image"
         at = link.endpoint.address if link else "no link"
         return f"{roi} at {at}" + ("" if self._in_page else ", shown nowhere")
 
     def in_page(self, there: bool) -> None:
-        """Draw while a page shows the panel; stop the cell soon after its output was removed."""
+        """Start drawing when a page shows the panel; stop the cell soon after its output was removed."""
         super().in_page(there)
         self._in_page = there
         if self._stopping:
@@ -197,7 +197,7 @@ class CellPanel(Panel):
         self._show_message("Stopped: its output was removed. Start goes on.")
 
     def draw(self, *, small: bool) -> Frame | None:
-        """Draw the newest result, and say of which frame it is."""
+        """Draw the newest result and its frame number."""
         self._error.value = self._error_html()
         with self._lock:
             self._drawing, newest = True, self._newest
@@ -214,7 +214,7 @@ class CellPanel(Panel):
                 self._remember()
 
     def draw_status(self) -> None:
-        """Show what the cell has done, how long it takes and how old its result is."""
+        """Show the counts, the time per frame and the age of the result."""
         cell, stats = self.cell, self.cell.stats
         self._follow()
         if self._plot:
@@ -247,7 +247,7 @@ class CellPanel(Panel):
         )
 
     def _title_html(self) -> str:
-        """Return name and colour, and the ROI that the cell runs on."""
+        """Return the cell's name, colour and ROI."""
         cell = self.cell
         title = html_text.title(cell.name, colour_of(cell.name))
         if cell.link is None or not cell.link.roi:
@@ -255,7 +255,7 @@ class CellPanel(Panel):
         return title + html_text.roi_button(cell.link.roi, place_of(cell.link, source_of(cell)))
 
     def printed(self) -> Print:
-        """Return the result that was drawn last, with the parameters and what went wrong."""
+        """Return the last drawn result, with the parameters and any error."""
         cell = self.cell
         values = ", ".join(f"{name} = {p.value!r}" for name, p in cell.parameters.items())
         with self._lock:
@@ -264,7 +264,7 @@ class CellPanel(Panel):
         return Print(cell.name, lines, figures, colour_of(cell.name))
 
     def close(self) -> None:
-        """Stop the cell and take its panel out of the notebook."""
+        """Stop the cell and remove its panel from the notebook."""
         self._unwatch()
         if self._stopping:
             self._stopping.cancel()
@@ -280,7 +280,7 @@ class CellPanel(Panel):
         return None if newest is None or age is None else age + newest.time - frame.time
 
     def _error_html(self) -> str:
-        """Return the error; it stays a while, so that one of some frames only does not flicker."""
+        """Return the error; it stays for a while, so that an error on some frames does not flicker."""
         now = time.monotonic()
         if self.cell.error:
             self._last_error = now, html_text.error(self.cell.error, self.cell.repeats)
@@ -298,7 +298,7 @@ class CellPanel(Panel):
             self._mirror.show(newest[1])
         self.changed()
         ran, self._ran = self._ran, self.cell.running
-        if ran and not self._ran:  # the kernel may be gone when the notebook is saved
+        if ran and not self._ran:  # the kernel may have ended when the notebook is saved
             threading.Thread(target=self.kept.send_now, name="dmlink-kept", daemon=True).start()
 
     def _remember(self) -> None:
@@ -376,7 +376,7 @@ class CellPanel(Panel):
     def _make_controls(self) -> None:
         parameters = self.cell.parameters
         self._kinds = {name: p.kind for name, p in parameters.items()}
-        self._values = {name: p.value for name, p in parameters.items()}  # that the controls show
+        self._values = {name: p.value for name, p in parameters.items()}  # shown by the controls
         self.controls = {name: parameter_control(p, self._set) for name, p in parameters.items()}
         before = self._controls_box.children
         self._controls_box.children = list(self.controls.values())
@@ -395,7 +395,7 @@ class CellPanel(Panel):
                 self._show_message(str(error))
 
     def _follow(self) -> None:
-        """Bring the controls up to date with what was set elsewhere."""
+        """Update the controls with values set elsewhere."""
         with self._lock:
             if self.closed:
                 return
@@ -427,7 +427,7 @@ class CellPanel(Panel):
         self._show_message("`state` is cleared.")
 
     def _start_or_stop(self) -> None:
-        """Do what the button says."""
+        """Start or stop the cell."""
         cell = self.cell
         try:
             if cell.running:

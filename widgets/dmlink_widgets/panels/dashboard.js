@@ -1,7 +1,7 @@
 // Arranges the panels of a dashboard in columns: each goes to the shortest column and stays there, so that a panel
 // that grows moves only those below it.
 const GAP = 12; // px below a panel
-const SETTLED_MS = 3000; // after which a panel has its final size
+const SETTLED_MS = 3000; // ms after which a panel has its final size
 
 export default {
   render({ el }) {
@@ -12,12 +12,12 @@ export default {
 
     const arrange = () => {
       const before = columns;
-      columns = getComputedStyle(board).gridTemplateColumns.split(" ").length; // as many as there is room for
+      columns = getComputedStyle(board).gridTemplateColumns.split(" ").length; // as many columns as there is room for
       const ends = Array(columns).fill(1);
       for (const panel of appeared.keys()) {
         const stays = columns === before && performance.now() - appeared.get(panel) > SETTLED_MS;
         const column = stays ? Number(panel.dataset.column) : ends.indexOf(Math.min(...ends)) + 1;
-        const rows = panel.offsetHeight + GAP; // of one pixel
+        const rows = panel.offsetHeight + GAP; // rows of one pixel
         panel.dataset.column = column;
         panel.style.gridArea = `${ends[column - 1]} / ${column} / span ${rows}`;
         ends[column - 1] += rows;
@@ -39,7 +39,7 @@ export default {
     };
     const children = new MutationObserver(look);
     const find = () => {
-      board = el.closest(".dmlink-dashboard"); // null until it is in the page
+      board = el.closest(".dmlink-dashboard"); // null until the element is in the page
       if (board) {
         look();
         sizes.observe(board);

@@ -34,7 +34,7 @@ class Columns(PageWidget):
 
 
 class Dashboard(Panel):
-    """Panels in as many columns as the page has room for; cells that are started later appear by themselves.
+    """Panels in as many columns as the page has room for; cells started later are added automatically.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class Dashboard(Panel):
     size : int
         Pixels on the screen of the longer side of the live image.
     replay : Replay or Following, optional
-        Shown with its controls or counts, if the link is that of a replay or of a growing recording.
+        If the link belongs to a replay or a growing recording, its controls or counts are shown.
 
     Attributes
     ----------
     panels : list of Panel
-        Those besides the cells' own; closed with the dashboard.
+        All panels except those of cells; they are closed with the dashboard.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Dashboard(Panel):
         about = [LinkPanel(link)] if isinstance(link, Link) else []
         self.panels: list[Panel] = [LiveView(link, size, bar), TimelinePanel(link, writer(link)), *about]
         self._cells: dict[LiveCell, CellPanel] = {}
-        self._lock = threading.Lock()  # between the painter and who closes the dashboard
+        self._lock = threading.Lock()  # between the painter and the thread that closes the dashboard
         self._columns = Columns()
         self.widget.add_class("dmlink-dashboard")
         self._arrange()
 
     def draw_status(self) -> None:
-        """Add the panels of cells that were started, and drop those that were closed."""
+        """Add the panels of newly started cells, and drop closed ones."""
         with self._lock:
             cells = {cell: panel for cell, panel in self._cells.items() if not panel.closed}
             for cell in live_cells():
@@ -77,7 +77,7 @@ class Dashboard(Panel):
                 self._arrange()
 
     def draw(self, *, small: bool) -> Frame | None:
-        """Draw the panels within it; each is drawn by itself while it is visible."""
+        """Draw the panels inside; while visible, each is also drawn on its own."""
         for panel in (*self.panels, *self._cells.values()):
             panel.draw(small=small)
         return None
@@ -89,7 +89,7 @@ class Dashboard(Panel):
         return Print("Dashboard", [], rows)
 
     def close(self) -> None:
-        """Take the dashboard out of the notebook; cells and their panels go on."""
+        """Remove the dashboard from the notebook; cells and their panels continue."""
         with self._lock:
             self.fill([self._columns])
             super().close()

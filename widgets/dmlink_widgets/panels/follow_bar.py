@@ -1,4 +1,4 @@
-"""FollowBar: how far a growing recording has been written and seen."""
+"""FollowBar: how much of a growing recording has been written and seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FollowBar(Panel):
-    """Frames written, seen and behind, the rates of the disk and of the slowest reader, and what is missing.
+    """Frames written, seen and behind, the rates of the disk and the slowest reader, and missing frames.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class FollowBar(Panel):
         self.widget.add_class("dmlink-follow")
 
     def in_page(self, there: bool) -> None:
-        """Follow the counts while a page shows the bar."""
+        """Start or stop updating, as a page begins or stops showing the bar."""
         if self._unwatch:
             self._unwatch()
         self._unwatch = self.following.watch(self.changed) if there else None
@@ -55,6 +55,6 @@ class FollowBar(Panel):
         self._error.value = html_text.error(f.reason) if f.reason else ""
 
     def close(self) -> None:
-        """Take the bar out of the notebook; the following goes on."""
+        """Remove the bar from the notebook; the recording is still followed."""
         self.in_page(there=False)
         super().close()

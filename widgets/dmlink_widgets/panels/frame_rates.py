@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
 
-PAUSED = -1  # instead of the number of a look
-CAMERA_FRAMES = 30  # that the camera's rate is the mean over
-READINGS = 8  # of a cell's counter, one a second
+PAUSED = -1  # in place of the number of a look
+CAMERA_FRAMES = 30  # frames over which the camera's rate is averaged
+READINGS = 8  # readings of a cell's counter, one per second
 
 
 class FrameRates:
     """Rates of a live view, and frames that it did not show.
 
-    A look lasts while the view is visible and not paused. Frames between two looks are not counted: nobody
+    A look lasts while the view is visible and not paused. Frames between looks are not counted: nobody
     wanted to see them.
 
     Attributes
     ----------
     dropped : int
-        Frames that passed during a look and were not drawn.
+        Frames that arrived during a look and were not drawn.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class FrameRates:
         self._cells: dict[LiveCell, Rate] = {}
 
     def count(self, frame: Frame, look: int) -> None:
-        """Count a frame that is drawn, in the look of this number."""
+        """Count a drawn frame in the look with this number."""
         if look != self._look:
             self._look, self._last = look, None
             self._camera.clear()
@@ -54,7 +54,7 @@ class FrameRates:
 
     @property
     def camera(self) -> float:
-        """Frames per second at the source, by its own numbers and clock."""
+        """Frames per second at the source, from its own numbers and clock."""
         return self._camera.per_second()
 
     def processed(self, link: Link | FollowedLink) -> float | None:

@@ -1,4 +1,4 @@
-// Gives the notebook a picture of a panel, as the kernel draws it. JupyterLab's part is in widgets/labextensions.
+// Passes the kernel's picture of a panel on to the notebook. JupyterLab's part is in widgets/labextensions.
 const panels = (globalThis[Symbol.for("dmlink.pictures")] ??= new Map());
 
 const base64 = (bytes) => {
@@ -10,7 +10,7 @@ const base64 = (bytes) => {
 export default {
   initialize({ model }) {
     const id = model.get("panel");
-    let waiting = []; // those who have asked
+    let waiting = []; // pending requests
     model.on("msg:custom", ({ text }, [{ buffer, byteOffset, byteLength }]) => {
       const png = base64(new Uint8Array(buffer, byteOffset, byteLength));
       const picture = { "image/png": png, "text/plain": text };

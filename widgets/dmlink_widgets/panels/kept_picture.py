@@ -1,4 +1,4 @@
-"""KeptPicture: a panel as a PNG, kept in the notebook for when there is no kernel."""
+"""KeptPicture: a PNG of a panel, saved in the notebook for when there is no kernel."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class KeptPicture(PageWidget):
-    """Sends the picture to the page when the page asks for it, or `send_now` is called; shows nothing.
+    """Sends the picture to the page on request or when `send_now` is called; shows nothing itself.
 
     Parameters
     ----------
     panel : str
-        Model id of the panel's widget, by which the notebook's output names it.
+        Model id of the panel's widget, which the notebook's output refers to.
     make : callable
         Returns the panel's Print.
     """
@@ -44,6 +44,6 @@ class KeptPicture(PageWidget):
         self.send({"text": page.text}, [prints.png(page)])
 
     def bundle(self) -> dict[str, str]:
-        """Return the picture as a part of a notebook's output."""
+        """Return the picture as part of a notebook's output."""
         page = self._make()
         return {"image/png": base64.b64encode(prints.png(page)).decode(), "text/plain": page.text}

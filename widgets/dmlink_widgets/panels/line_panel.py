@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from dmlink.link.link import Link
     from dmlink_widgets.panels.shape_editor import ShapeEditor
 
-WIDEST = 1000  # px across
-NEAR = 0.01  # pixels, by which a line differs that went through DigitalMicrograph
-MOST_SENT = 1000  # lines that were sent and are not back yet
+WIDEST = 1000  # px across the line
+NEAR = 0.01  # pixels by which a line may differ after a round trip through DigitalMicrograph
+MOST_SENT = 1000  # lines sent whose return is still expected
 MOST_FILES = 10_000
 
 
 class LinePanel:
-    """A profile of each frame along the line, which is the same here, in DigitalMicrograph and in cells.
+    """A profile of each frame along the line, which is shared with DigitalMicrograph and cells.
 
     Parameters
     ----------
     link : Link
-        Where the frames come from, and the line goes to.
+        Source of the frames, and destination of the line.
     shapes : ShapeEditor
-        Has the line.
+        Holds the line.
     changed : callable
-        Called when it has to be drawn.
+        Called when the profile has to be drawn.
     report : callable
         Called with a line for the user.
 
@@ -63,7 +63,7 @@ class LinePanel:
         self._link, self._shapes, self._changed, self._report = link, shapes, changed, report
         self._plot = ProfilePlot(changed, "#b8860b")
         self._sent: list[Line | None] = []  # to DigitalMicrograph, oldest first
-        self._seen: Line | None = None  # that of the last frame
+        self._seen: Line | None = None  # line of the last frame
         self._source = ""
         self._width = ipywidgets.BoundedIntText(
             1, min=1, max=WIDEST, tooltip="Pixels across the line that are averaged", layout={"width": "72px"}
@@ -82,7 +82,7 @@ class LinePanel:
         self.section = LateSection([bar, self._plot.widget])
 
     def send(self, frame: Frame | None) -> None:
-        """Tell DigitalMicrograph of the line as it is here."""
+        """Send the line to DigitalMicrograph."""
         shape = self._shapes.line
         top, left = (frame.roi.top, frame.roi.left) if frame and frame.roi else (0, 0)
         line = None
@@ -98,7 +98,7 @@ class LinePanel:
             self._report(f"The line is known in this view only: {error}")
 
     def draw(self, frame: Frame, *, small: bool) -> None:
-        """Follow the line of a frame, and draw its profile."""
+        """Update the line from a frame, and draw the frame's profile along it."""
         self._follow(frame)
         shape = self._shapes.line
         if shape is None:
@@ -109,14 +109,14 @@ class LinePanel:
         measured = length(start, end, frame.y, frame.x)
         self._shapes.label({shape.id: f"{measured.value:.4g} {measured.unit}"})
         step = measured.value / (len(values) - 1) or 1.0
-        if not np.isfinite(values).any():  # it lies outside of the image
+        if not np.isfinite(values).any():  # it lies outside the image
             return
         profile = Profile(values, step, unit=measured.unit, name="profile")
         self._plot.remember(frame.time, profile)
         self._plot.draw(profile, small=small)
 
     def draw_status(self) -> None:
-        """Bring numbers and texts up to date."""
+        """Update numbers and texts."""
         self._plot.draw_status()
 
     def save(self) -> None:
@@ -131,7 +131,7 @@ class LinePanel:
             self._report(f"Saved {file.name}")
 
     def picture(self) -> PIL.Image.Image:
-        """Return the profile that was drawn last."""
+        """Return the last drawn profile."""
         return self._plot.picture()
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class LinePanel:
         widget_tree.close(self._bar)
 
     def _follow(self, frame: Frame) -> None:
-        """Show the line where somebody has drawn it in DigitalMicrograph, or another view."""
+        """Show the line as drawn in DigitalMicrograph or in another view."""
         line, before = frame.line, self._seen
         self._seen = line
         if line == before:
@@ -148,7 +148,7 @@ class LinePanel:
         top, left = (frame.roi.top, frame.roi.left) if frame.roi else (0, 0)
         whole = line and Line(line.y0 + top, line.x0 + left, line.y1 + top, line.x1 + left)
         for i, sent in enumerate(self._sent):
-            if _same(sent, whole):  # it was on its way
+            if _same(sent, whole):  # this is our own line coming back
                 del self._sent[: i + 1]
                 return
         y0, x0, y1, x1 = (v + 0.5 for v in line or (0, 0, 0, 0))

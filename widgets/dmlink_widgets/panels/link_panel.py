@@ -19,9 +19,9 @@ from dmlink_widgets.panels.panel import Panel
 if TYPE_CHECKING:
     from dmlink.link.link import Link
 
-PATIENCE_SECONDS = 3.0  # without a frame, before a diagnosis
-AGAIN_SECONDS = 20.0  # between two diagnoses
-SOURCES_SECONDS = 10.0  # between two requests for the views: DM lists its images for each
+PATIENCE_SECONDS = 3.0  # s without a frame before a diagnosis
+AGAIN_SECONDS = 20.0  # s between two diagnoses
+SOURCES_SECONDS = 10.0  # s between two requests for the views, because DM lists its images for each
 STATES = {
     "live": "Receiving frames",
     "waiting": "Waiting for DigitalMicrograph",
@@ -44,9 +44,9 @@ class LinkPanel(Panel):
         super().__init__(link.age)
         self.link = link
         self._reader = link.reader()
-        self._last_frame = time.monotonic()  # when the last new frame was seen
+        self._last_frame = time.monotonic()  # time of the last new frame
         self._findings: list[tuple[bool, str]] = []
-        self._examined = -AGAIN_SECONDS  # when the last diagnosis began
+        self._examined = -AGAIN_SECONDS  # start of the last diagnosis
         self._doctor: threading.Thread | None = None
         self._sources = link.sources()
         self._sources_asked = self._last_frame
@@ -64,7 +64,7 @@ class LinkPanel(Panel):
         self.fill([head, self._properties, self._counters, self._diagnosis])
 
     def examine(self) -> None:
-        """Find out why no frames arrive, on a thread of its own; the answer appears in the panel."""
+        """Find out why no frames arrive, on a separate thread; the answer appears in the panel."""
         if not _is_running(self._doctor):
             self._examined = time.monotonic()
             self._findings = []
@@ -111,7 +111,7 @@ class LinkPanel(Panel):
         return Print("Link", [f"{link.endpoint.address}: {link.state}", f"{link.stats.received} received"])
 
     def _follow_sources(self, now: float) -> None:
-        """Ask for the views now and then, on a thread: a busy DM is slow, and all panels would wait."""
+        """Request the views occasionally, on a thread: a busy DM is slow, and all panels would wait."""
         if now - self._sources_asked > SOURCES_SECONDS and not _is_running(self._sources_thread):
             self._sources_asked = now
             self._sources_thread = threading.Thread(

@@ -1,4 +1,4 @@
-"""LiveView: the microscope's live image in the notebook, with its ROIs and what cells have found."""
+"""LiveView: the microscope's live image in the notebook, with ROIs and the marks of cells."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
 
-STALE_FRAMES = 3  # that have not come, until a picture is old
-STALE_SECONDS = 1.0  # at least
+STALE_FRAMES = 3  # missed frames after which a picture counts as old
+STALE_SECONDS = 1.0  # s, minimum
 HELP = "Live image: Ctrl+wheel zooms, drag to pan, double-click to see all of it; ? shows all keys"
 
 
@@ -53,12 +53,12 @@ def views_of(link: Link | FollowedLink) -> list[LiveView]:
 
 
 class LiveView(Panel):
-    """The newest frame of a link over axes in its units, its ROIs, and what live cells have found in it.
+    """The newest frame of a link over axes in its units, with its ROIs and the marks of live cells.
 
     Parameters
     ----------
     link : Link
-        Where the frames come from.
+        Source of the frames.
     size : int
         Pixels on the screen of the longer side of the image.
     below : sequence of Panel
@@ -84,7 +84,7 @@ class LiveView(Panel):
         self._frame: Frame | None = None
         self._reader = link.reader()
         self._rates = FrameRates()
-        self._fault = ""  # why the last request of the user failed
+        self._fault = ""  # why the user's last request failed
         self._unwatch: Callable[[], None] | None = None
         self._undo = Undo()
         sources = link.sources()
@@ -127,7 +127,7 @@ class LiveView(Panel):
         images = ipywidgets.HBox([ipywidgets.VBox(column), self._side.widget])
         images.add_class("dmlink-images")
         stage = ipywidgets.Box([images, self._error])
-        stage.add_class("dmlink-stage")  # an error covers, and moves nothing
+        stage.add_class("dmlink-stage")  # an error covers the image without moving anything
         self._live = live_button("Live: show the newest frame again", lambda: self.look_at(None))
         self._live.layout.display = "none"
         _views.add(self)
@@ -191,7 +191,7 @@ class LiveView(Panel):
         self._pause.value = bool(value)
 
     def look_at(self, frame: Frame | None) -> None:
-        """Show a frame that is past, and say how old it is; None goes back to the newest one."""
+        """Show a past frame and its age; None goes back to the newest one."""
         if frame is None and self._past is not None:
             self._frame = None
         self._past = frame
@@ -199,7 +199,7 @@ class LiveView(Panel):
         self.changed()
 
     def snapshot(self) -> Frame:
-        """Return the frame that is shown, or else the newest one.
+        """Return the frame shown, or else the newest one.
 
         Raises
         ------
@@ -212,13 +212,13 @@ class LiveView(Panel):
         return frame
 
     def in_page(self, there: bool) -> None:
-        """Follow the link while a page shows the view."""
+        """Start or stop following the link, as a page begins or stops showing the view."""
         if self._unwatch:
             self._unwatch()
         self._unwatch = self.link.watch(self._receive) if there else None
         self._lookback.in_page(there)
         if not there and not self.paused:
-            self._frame, self._reader = None, self.link.reader()  # the old ones hold frames
+            self._frame, self._reader = None, self.link.reader()  # old readers hold frames
             self._figure.pixels = None
             self._spectrum.forget()
         super().in_page(there)
@@ -247,12 +247,12 @@ class LiveView(Panel):
             if self._past is not None:
                 self._overlay.marks = [mark for mark in marks if mark["behind"] == 0]
             elif not self.paused or all(mark["behind"] >= 0 for mark in marks):
-                self._overlay.marks = marks  # those of later frames do not belong on a paused picture
+                self._overlay.marks = marks  # marks of later frames do not belong on a paused picture
         self._follow_rois()
         return frame
 
     def draw_status(self) -> None:
-        """Show which frame is visible, how old it is, and how many are lost on the way."""
+        """Show the number and age of the visible frame, and how many were lost on the way."""
         link, frame = self.link, self._frame
         trouble = f"{link.state}: {link.reason}" if link.state in {"waiting", "lost"} else ""
         if frame is not None and not frame.data.size:
@@ -283,7 +283,7 @@ class LiveView(Panel):
         )
 
     def _light_html(self) -> str:
-        """Return how the picture is, in a few words."""
+        """Return the state of the picture in a few words."""
         link, age, rate = self.link, self.fence.age, self.fence.rate
         if link.state in {"lost", "closed"}:
             return html_text.light("lost", link.state, html_text.old(age))
@@ -311,7 +311,7 @@ class LiveView(Panel):
         return Print(title, [prints.frame_line(frame)], figures)
 
     def close(self) -> None:
-        """Take the view out of the notebook; the link stays open."""
+        """Remove the view from the notebook; the link stays open."""
         self.in_page(there=False)
         for panel in self.below:
             panel.close()
@@ -337,7 +337,7 @@ class LiveView(Panel):
             self.changed()
 
     def _selected_pixels(self, frame: Frame) -> Any:
-        """Return the pixels of the selected ROI, or what is zoomed in of the frame."""
+        """Return the pixels of the selected ROI, or the visible part of the frame."""
         roi = self._rois.selected or Roi(*self._figure.visible(*frame.data.shape[:2]))
         top, left, bottom, right = roi.clamped(frame.data.shape[:2])
         return frame.data[top:bottom, left:right]
@@ -360,7 +360,7 @@ class LiveView(Panel):
         self.changed()
 
     def _rarer_buttons(self) -> ipywidgets.HBox:
-        """Return the buttons that are not always shown."""
+        """Return the buttons of the More menu."""
         row = ipywidgets.HBox(
             [
                 button("undo", "Undo the last change (Ctrl+Z)", self._take_back, "dmlink-undo", words="Undo"),

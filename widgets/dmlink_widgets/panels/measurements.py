@@ -1,6 +1,6 @@
 """Measurements: distances, angles and spacings as a table that can be copied.
 
-The turn of a ruler is its angle to the one before.
+The turn of a ruler is its angle to the previous one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dmlink_widgets.panels.shape_editor import Shape, ShapeEditor
 
 COLUMNS = "no", "what", "value", "unit", "px", "angle (deg)", "turn (deg)"
-SEEN = 4  # rows of the table's height
+SEEN = 4  # rows that fit in the table
 MOST_FILES = 10_000
 
 
@@ -34,7 +34,7 @@ class Measurements:
     Parameters
     ----------
     shapes, spots : ShapeEditor
-        Have the rulers, and the spots of the spectrum.
+        Hold the rulers, and the spots of the spectrum.
     copy : callable
         Copies a text to the user's clipboard.
     report : callable
@@ -66,7 +66,7 @@ class Measurements:
         self.section = Section([self._table, bar])
 
     def update(self, y: Axis, x: Axis, spacings: list[tuple[Shape, Spacing]]) -> None:
-        """Measure with these axes of the image."""
+        """Measure using these axes of the image."""
         rows: list[tuple[Any, ...]] = []
         labels: dict[int, str] = {}
         before = None
@@ -92,7 +92,7 @@ class Measurements:
         return csv_file(self._columns)
 
     def copy(self) -> None:
-        """Copy the table, with tabs, as spreadsheets take it."""
+        """Copy the table, separated by tabs for spreadsheets."""
         self._copy("\n".join("\t".join(map(str, line)) for line in (COLUMNS, *self._rows)))
         self._report(f"Copied {len(self._rows)} measurements")
 
@@ -107,7 +107,7 @@ class Measurements:
             self._report(f"Saved {file.name}")
 
     def clear(self) -> None:
-        """Remove all of them."""
+        """Remove all measurements."""
         self._shapes.remove("ruler")
         self._spots.remove("spot")
 

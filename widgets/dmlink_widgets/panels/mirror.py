@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Mirror:
-    """Sends each result of a cell to its link, while `on`.
+    """Sends each result of a cell to its link while `on`.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Mirror:
         if value and self._cell.latest:
             self.show(self._cell.latest[1])
         elif was_on and link and not link.closed:
-            with contextlib.suppress(OSError):  # DigitalMicrograph is gone, and the window with it
+            with contextlib.suppress(OSError):  # DigitalMicrograph is gone, along with the window
                 link.hide(self._cell.name)
 
     def show(self, result: Any) -> None:

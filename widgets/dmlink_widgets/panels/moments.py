@@ -1,4 +1,4 @@
-"""Moments: the frame of an event that is past, from memory or from a clip."""
+"""Moments: the frame of a past event, from memory or from a clip."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from dmlink.cell.live_cell import LiveCell
     from dmlink.frame import Frame
 
-NUMBER = "source_index"  # the tag of a recorded frame that has its number at the microscope
+NUMBER = "source_index"  # the tag with a recorded frame's number at the microscope
 
 
 def frame_of_event(cell: LiveCell, event: Happening) -> tuple[Frame, str] | None:
-    """Return the frame of an event and where it is from; None if neither a look-back nor a clip has it."""
+    """Return the frame of an event and where it comes from; None if neither a look-back nor a clip has it."""
     if isinstance(cell.link, Link) and (frame := kept_frame(cell.link, event.frame, event.time)):
         return frame, "memory"
     writing = [cell.clip_writing[0]] if cell.clip_writing else []
     for path in (*writing, *reversed(cell.clips)):
-        with contextlib.suppress(OSError, ValueError):  # it was moved, or has no frame yet
+        with contextlib.suppress(OSError, ValueError):  # the clip was moved, or has no frame yet
             if frame := _in_clip(path, event):
                 return frame, path.name
     return None

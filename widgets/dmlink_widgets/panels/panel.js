@@ -1,6 +1,6 @@
-// Keys of the panel with the focus, and their map; its pane beside the notebook; what selects its ROI; the clipboard.
+// Keys of the focused panel and the list of keys; docking beside the notebook; selecting its ROI; the clipboard.
 const TAKES_KEYS = "input, textarea, select, button, [role=slider], [contenteditable], .cm-editor";
-const DOCKS = Symbol.for("dmlink.docks"); // set by JupyterLab's part of this (widgets/labextensions)
+const DOCKS = Symbol.for("dmlink.docks"); // set by the JupyterLab extension (widgets/labextensions)
 
 export default {
   render({ model, el }) {
@@ -11,17 +11,17 @@ export default {
       if (ctrlKey || metaKey) return `Ctrl+${key.toUpperCase()}`;
       return key === " " ? "Space" : key;
     };
-    // On the window, to be called before the notebook, which has its own use for r.
+    // On the window, so that it is called before the notebook, which uses r itself.
     const pressed = (event) => {
       if (!panel?.contains(event.target) || event.altKey) return;
       const target = keys.get(named(event));
       const button = target && panel.querySelector(`.${target}`);
       if (!target || event.target.closest(TAKES_KEYS)) return;
-      if (event.target.closest(".dmlink-paced") !== panel) return; // a panel within this one has the focus
+      if (event.target.closest(".dmlink-paced") !== panel) return; // a panel inside this one has the focus
       if (target === "dmlink-keys") showKeys();
       else if (!button || button.disabled) return;
       else button.click();
-      event.preventDefault(); // the page would scroll
+      event.preventDefault(); // otherwise the page would scroll
       event.stopImmediatePropagation();
     };
 
@@ -42,7 +42,7 @@ export default {
       panel.appendChild(map);
     };
 
-    // Where the page may not use the clipboard (http from another computer), the picture is offered for a copy by hand.
+    // If the page may not use the clipboard (http from another computer), the picture is shown for copying by hand.
     const copied = async ({ copy: text }, [png] = []) => {
       if (text === undefined || !panel?.offsetParent) return;
       try {
@@ -90,7 +90,7 @@ export default {
       model.save_changes();
     };
     find();
-    // For screen readers: the handle of a slider has no name, and gets that of its widget.
+    // For screen readers: the handle of a slider has no name, so it gets that of its widget.
     const focused = ({ target }) => {
       const label = target.closest?.("[role=slider]") && target.closest(".jupyter-widgets")?.querySelector("label");
       if (label && panel?.contains(target)) target.setAttribute("aria-label", label.textContent);

@@ -1,4 +1,4 @@
-"""Panel: the base of all panels: a box of widgets that the painter keeps up to date until it is closed."""
+"""Panel: the base class of all panels, a box of widgets that the painter updates until it is closed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Style(PageWidget):
-    """Brings along the style sheet, the keys and the pane beside the notebook; shows nothing."""
+    """Loads the style sheet, the keys and docking beside the notebook; shows nothing."""
 
     _code = (pathlib.Path(__file__).parent / "panel.js").read_text("utf-8")
     _css = (pathlib.Path(__file__).parent / "panel.css").read_text("utf-8")
 
     panel = traitlets.Unicode().tag(sync=True)  # model id of the panel's widget
     key_map: Any = traitlets.List([list(key) for key in KEYS]).tag(sync=True)
-    dock = traitlets.Bool(False).tag(sync=True)  # whether the page is to dock it when it shows it first
+    dock = traitlets.Bool(False).tag(sync=True)  # whether the page docks it when it is first shown
 
 
 class Panel:
@@ -49,9 +49,9 @@ class Panel:
     widget : ipywidgets.VBox
         What the notebook shows.
     fence : Fence
-        Knows what the browser has painted of it.
+        Tracks what the browser has painted.
     kept : KeptPicture
-        The picture of it that is kept in the notebook.
+        Its picture, saved in the notebook.
     """
 
     def __init__(self, age_of: Callable[[Frame], float | None], *, dock: bool = False) -> None:
@@ -64,11 +64,11 @@ class Panel:
         self.widget.add_class("dmlink-paced")
 
     def fill(self, children: list[Any]) -> None:
-        """Show these widgets; they are drawn as soon as a page has them."""
+        """Show these widgets; they are drawn as soon as a page shows them."""
         self.widget.children = [*children, self.fence, self.kept, self._style]
 
     def in_page(self, there: bool) -> None:
-        """Start drawing, as a page shows the panel now; or stop, as none does any more."""
+        """Start drawing when a page shows the panel, and stop when none does."""
         if there:
             painter.add(self, self.fence)
             painter.changed(self)
@@ -85,38 +85,38 @@ class Panel:
         return self.widget.comm is None
 
     def close(self) -> None:
-        """Stop drawing, and close all widgets within the box.
+        """Stop drawing, and close all widgets in the box.
 
-        A subclass closes what it has made besides, such as a figure that is not shown.
+        A subclass closes anything else that it has created, such as a figure that is not shown.
         """
         painter.remove(self)
         widget_tree.close(self.widget)
 
     def draw(self, *, small: bool) -> Frame | None:  # noqa: ARG002 - a status is small
-        """Bring the figures up to date, in few bytes if `small`; return the frame that they show."""
+        """Update the figures, in few bytes if `small`; return the frame that they show."""
         self.draw_status()
         return None
 
     def draw_status(self) -> None:
-        """Bring numbers and messages up to date."""
+        """Update numbers and messages."""
         raise NotImplementedError
 
     def printed(self) -> Print:
-        """Return what is kept in the notebook of what was drawn last."""
+        """Return what was drawn last, to be saved in the notebook."""
         raise NotImplementedError
 
     def copy(self, text: str = "", png: bytes = b"") -> None:
-        """Let the page put a text or a picture onto the user's clipboard."""
+        """Let the page copy a text or a picture to the user's clipboard."""
         self._style.send({"copy": text}, [png] if png else [])
 
     def _send_all(self) -> None:
-        """Send the whole state of what is drawn: a page that has just come may have missed a part of it."""
+        """Send the complete state of everything drawn: a new page may have missed part of it."""
         for widget in widget_tree.parts(self.widget):
             if isinstance(widget, RoundWidget):
                 widget.send_state()
 
     def _redrawn(self) -> Print:
-        """Draw what is there now, whether anybody sees it or not, and print it."""
+        """Draw the current state, even if nobody sees it, and return its print."""
         if not self.closed:
             painter.draw_now(self)
         return self.printed()

@@ -1,4 +1,4 @@
-"""Past: the frame nearest to a time that is still there, in memory, in a clip or in a recording."""
+"""Past: the nearest frame to a given time that is still in memory, in a clip or in a recording."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.growing.link import FollowedLink
 
-NUMBER = "source_index"  # the tag of a recorded frame that has its number at the microscope
+NUMBER = "source_index"  # the tag with a recorded frame's number at the microscope
 
 
 class Past:
-    """Finds frames of a link; it remembers the times of files that do not grow."""
+    """Finds frames of a link; it caches the times of files that no longer grow."""
 
     def __init__(self, link: Link | FollowedLink) -> None:
         self._link = link
         self._times: dict[Path, np.ndarray] = {}
 
     def nearest(self, time: float) -> tuple[Frame, str] | None:
-        """Return the frame and where it is from; None if there is none any more."""
+        """Return the frame and where it comes from; None if no frame is left."""
         best: tuple[float, Frame, str] | None = None
         if isinstance(self._link, Link) and (frame := kept_near(self._link, time)):
             best = abs(frame.time - time), frame, "memory"
         session = self._link.session
-        growing = set(session.recordings[-1:])  # it may be written now
+        growing = set(session.recordings[-1:])  # it may still be being written
         for path in (*session.clips, *session.recordings):
-            with contextlib.suppress(OSError, ValueError, IndexError):  # moved, or without a frame yet
+            with contextlib.suppress(OSError, ValueError, IndexError):  # it was moved, or has no frame yet
                 times = self._times_of(Path(path), grows=path in growing)
                 i = int(np.abs(times - time).argmin())
                 if best is None or abs(times[i] - time) < best[0]:
@@ -51,6 +51,6 @@ class Past:
 
 
 def _numbered(frame: Frame) -> Frame:
-    """Return a recorded frame with the number that it had at the microscope."""
+    """Return a recorded frame with its number at the microscope."""
     number = frame.tags.get(NUMBER)
     return replace(frame, index=int(number)) if number is not None else frame

@@ -1,4 +1,4 @@
-"""ReplayBar: play, pause, step and scrub through a recording that is played as a live view."""
+"""ReplayBar: play, pause, step and scrub through a recording played as a live view."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPEEDS = {"1/10": 0.1, "1/4": 0.25, "1/2": 0.5, "1": 1.0, "2": 2.0, "5": 5.0, "1
 
 
 class ReplayBar(Panel):
-    """Controls a Replay, and follows it when it is controlled from elsewhere.
+    """Controls a Replay, and stays up to date when it is controlled from elsewhere.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class ReplayBar(Panel):
     def __init__(self, replay: Replay) -> None:
         super().__init__(replay.link.age)
         self.replay = replay
-        self._following: dict[str, Any] = {}  # by control: the value that was set to follow the replay
+        self._following: dict[str, Any] = {}  # by control: the value set by the replay rather than the user
         self._unwatch: Callable[[], None] | None = None
         self._play = toggle("play", "Play or pause", lambda _: None)
         self._loop = toggle("repeat", "Loop: start again at the end", lambda _: None)
@@ -58,7 +58,7 @@ class ReplayBar(Panel):
         self.fill([row, self._error])
 
     def in_page(self, there: bool) -> None:
-        """Follow the replay while a page shows the bar."""
+        """Start or stop updating, as a page begins or stops showing the bar."""
         if self._unwatch:
             self._unwatch()
         self._unwatch = self.replay.link.watch(self.changed) if there else None
@@ -69,11 +69,11 @@ class ReplayBar(Panel):
         self._request(self._follow)
 
     def printed(self) -> Print:
-        """Return the place in the recording."""
+        """Return the position in the recording."""
         return Print("Replay", [f"frame {self.replay.position} of {len(self.replay) - 1}"])
 
     def close(self) -> None:
-        """Take the bar out of the notebook; the replay goes on."""
+        """Remove the bar from the notebook; the replay continues."""
         self.in_page(there=False)
         super().close()
 
@@ -101,7 +101,7 @@ class ReplayBar(Panel):
         )
 
     def _set(self, name: str, value: Any) -> None:
-        """Do what the user has set, unless it was set to follow the replay."""
+        """Apply what the user has set; ignore values set by the replay itself."""
         if name in self._following and self._following.pop(name) == value:
             return
         if name == "playing":

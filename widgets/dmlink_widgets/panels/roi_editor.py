@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from dmlink_widgets.drawing.image_overlay import ImageOverlay
 
 NEW_ROI = "roi"
-MOST_ROIS = 1000  # names that are tried for a new ROI
+MOST_ROIS = 1000  # names tried for a new ROI
 
 
 class RoiEditor:
-    """Keeps the ROIs over an image equal to those of DigitalMicrograph.
+    """Keeps the ROIs over an image in sync with those in DigitalMicrograph.
 
     Parameters
     ----------
     link : Link
-        Where the ROIs come from, and are changed.
+        Source of the ROIs, and where they are changed.
     overlay : ImageOverlay
         Shows the ROIs.
     selected : callable
         Called when the user has selected another ROI.
     report : callable
-        Called with why a change was refused, or with "" if it was not.
+        Called with the reason why a change was refused, or with "" if it was accepted.
     undo : Undo
-        Takes changes back.
+        Undoes changes.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class RoiEditor:
 
     @property
     def selected(self) -> Roi | None:
-        """The ROI that is selected; None if none is."""
+        """The selected ROI; None if none is selected."""
         return self._link.rois().get(self._overlay.selected)
 
     def follow(self) -> bool:
-        """Show the ROIs as DigitalMicrograph has them; return whether any has changed."""
+        """Show the ROIs as they are in DigitalMicrograph; return whether any has changed."""
         rois = {} if self._link.roi else {name: list(roi) for name, roi in self._link.rois().items()}
         if rois == self._overlay.rois:
             return False
@@ -72,7 +72,7 @@ class RoiEditor:
         return True
 
     def show_selected(self) -> None:
-        """Show the numbers of the selected ROI."""
+        """Show the coordinates of the selected ROI."""
         self.controls.show(self._overlay.selected, self.selected)
 
     def take_action(self, message: dict[str, Any]) -> None:
@@ -83,14 +83,14 @@ class RoiEditor:
             self._undo.settle()
         elif "drawn" in message:
             taken = self._link.rois()
-            names = [NEW_ROI, *(f"{NEW_ROI}{i}" for i in range(2, MOST_ROIS))]  # to be typed after --roi
+            names = [NEW_ROI, *(f"{NEW_ROI}{i}" for i in range(2, MOST_ROIS))]  # easy to type
             name = next(name for name in names if name not in taken)
             self.place(name, Roi(*(int(v) for v in message["drawn"])))
             self._overlay.selected = name
             self._undo.settle()
 
     def place(self, name: str, roi: Roi) -> None:
-        """Place an ROI, a new one or one that is there."""
+        """Place a new or existing ROI."""
         before = self._link.rois().get(name)
         if self._request(lambda: self._link.set_roi(name, roi)):
             back = (
@@ -101,7 +101,7 @@ class RoiEditor:
             self._undo.add(f"ROI {name}", back, ("roi", name))
 
     def give_name(self, old: str, new: str) -> None:
-        """Give an ROI another name."""
+        """Rename an ROI."""
         if new in self._link.rois():
             self._report(f"There is already an ROI named {new!r}.")
             return
@@ -122,7 +122,7 @@ class RoiEditor:
         self._overlay.selected = ""
 
     def _request(self, change: Callable[[], Any]) -> bool:
-        """Ask for a change, and report why it cannot be; tell whether it can."""
+        """Request a change, and report why if it is refused; return whether it was accepted."""
         try:
             change()
         except (OSError, ValueError, KeyError) as error:
@@ -133,7 +133,7 @@ class RoiEditor:
 
     def _move(self, change: dict[str, Any]) -> None:
         name = str(change["new"]["name"])
-        if name in self._link.rois():  # one that was deleted in the user's hand does not come back
+        if name in self._link.rois():  # an ROI deleted while it is dragged does not come back
             self.place(name, Roi(*change["new"]["roi"]))
 
     def _select(self, _: Any) -> None:

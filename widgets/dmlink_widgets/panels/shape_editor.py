@@ -1,4 +1,4 @@
-"""ShapeEditor: the lines, rulers and masks that are drawn over an image."""
+"""ShapeEditor: the lines, rulers and masks drawn over an image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COLOURS = {"line": "#ffd400", "ruler": "#00e5ff", "spot": "#00e5ff"}
 MASK_COLOUR = "#ff6ec7"
 LINE = 0  # id of the one line
 MOST = 200  # shapes; more would only cover the image
-POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # those of a polygon are 3 or more
-MOST_POINTS = 1000  # of a polygon
+POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # a polygon has 3 or more
+MOST_POINTS = 1000  # corners of a polygon
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,28 @@ class Shape:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the page gets."""
+        """The shape as it is sent to the page."""
         colour = COLOURS.get(self.kind, MASK_COLOUR)
         points = [list(point) for point in self.points]
         return {**vars(self), "points": points, "colour": colour}
 
 
 class ShapeEditor:
-    """Keeps shapes that are drawn in the page; there is one line at most.
+    """Keeps the shapes drawn in the page; there is at most one line.
 
     Parameters
     ----------
     undo : Undo
-        Takes back what is changed here.
+        Undoes changes made here.
     changed : callable
-        Called with the kind of what has been changed.
+        Called with the kind of the changed shape.
 
     Attributes
     ----------
     overlay : ToolOverlay
         Shows the shapes.
     placed : callable
-        Called with (point) before a "spot" is kept; returns where it is to be.
+        Called with the point of a new "spot"; returns the point where it is placed.
     """
 
     def __init__(self, undo: Undo, changed: Callable[[str], None], tool: str = "") -> None:
@@ -69,7 +69,7 @@ class ShapeEditor:
         self.overlay.observe(self._move, "moved")
 
     def of(self, *kinds: str) -> list[Shape]:
-        """Return the shapes of these kinds, the oldest first."""
+        """Return the shapes of these kinds, oldest first."""
         return [shape for shape in list(self._shapes.values()) if shape.kind in kinds]
 
     @property
@@ -78,16 +78,16 @@ class ShapeEditor:
         return self._shapes.get(LINE)
 
     def draw(self, kind: str) -> None:
-        """Let the next press in the page draw a shape of this kind; "" for none."""
+        """Set the kind of shape that the next press in the page draws; "" for none."""
         self.overlay.tool = kind
 
     def add(self, kind: str, points: Sequence[Point]) -> None:
-        """Add a shape; a new line takes the place of the one before.
+        """Add a shape; a new line replaces the previous one.
 
         Raises
         ------
         ValueError
-            If there are too many, or these points make none.
+            If there are too many shapes, or the points do not form one.
         """
         places = _checked(kind, points)
         if kind == "line":
@@ -103,7 +103,7 @@ class ShapeEditor:
         return None
 
     def set_line(self, points: Sequence[Point] | None) -> None:
-        """Place the line, or take it away."""
+        """Place the line, or remove it."""
         before = self.line
         width = before.width if before else 1.0
         after = Shape(LINE, "line", _checked("line", points), width) if points else None
@@ -111,18 +111,18 @@ class ShapeEditor:
         self._undo.add("the line", lambda: self._set(LINE, before), "line")
 
     def show_line(self, points: Sequence[Point] | None) -> None:
-        """Show the line where somebody else has placed it."""
+        """Show the line where it was placed elsewhere."""
         before = self.line
         width = before.width if before else 1.0
         self._set(LINE, Shape(LINE, "line", tuple(points), width) if points else None, quiet=True)
 
     def set_width(self, width: float) -> None:
-        """Let the line be so many pixels wide."""
+        """Set the width of the line in pixels."""
         if self.line:
             self._set(LINE, replace(self.line, width=width), quiet=True)
 
     def label(self, labels: dict[int, str]) -> None:
-        """Write these texts beside the shapes of these ids."""
+        """Show these texts next to the shapes with these ids."""
         for number, text in labels.items():
             shape = self._shapes.get(number)
             if shape and shape.label != text:
@@ -143,7 +143,7 @@ class ShapeEditor:
             self._undo.add("removed measurements", back)
 
     def show(self) -> None:
-        """Bring the page up to date."""
+        """Update the page."""
         self.overlay.shapes = [shape.state for shape in list(self._shapes.values())]
 
     def _set(self, number: int, shape: Shape | None, *, quiet: bool = False) -> None:
@@ -177,7 +177,7 @@ class ShapeEditor:
 
     def _move_to(self, number: int, points: tuple[Point, ...]) -> None:
         before = self._shapes.get(number)
-        if before is None or before.points == points:  # removed meanwhile; there already
+        if before is None or before.points == points:  # it was removed meanwhile, or is already there
             return
         self._set(number, replace(before, points=points))
         self._undo.add(before.kind, lambda: self._set(number, before), ("moved", number))

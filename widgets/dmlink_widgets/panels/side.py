@@ -1,4 +1,4 @@
-"""Side: the column beside an image, for what is opened there; below the image where there is no room."""
+"""Side: the column of sections beside an image, or below it if there is no room."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from dmlink_widgets.controls.toolbar import Section
     from dmlink_widgets.drawing.image_figure import ImageFigure
 
-NARROWEST, WIDEST = 300, 436  # px of the column
-SMALLEST_IMAGE = 330  # px of an image with its axes, that becomes smaller for the column
-GAP = 12  # px between them
+NARROWEST, WIDEST = 300, 436  # px, width of the column
+SMALLEST_IMAGE = 330  # px, smallest width of an image with its axes that shrinks to make room
+GAP = 12  # px between image and column
 
 
 class Side:
-    """Sections beside a figure, which becomes smaller for them.
+    """Sections beside a figure, which shrinks to make room for them.
 
     Parameters
     ----------
     figure : ImageFigure
-        The figure; its size is that of its image alone, in a column that is wide enough.
+        The figure; its size applies when the page's column is wide enough.
     sections : Section
         From top to bottom.
 
     Attributes
     ----------
     changed : callable
-        Called when the figure has to be drawn in another size.
+        Called when the figure has to be drawn at a different size.
     width : int
-        Of the column, px.
+        Width of the column, px.
     widget : ipywidgets.VBox
         What the notebook shows.
     """
@@ -54,11 +54,11 @@ class Side:
 
     @property
     def image_size(self) -> int:
-        """Pixels on the screen that an image with axes has within the column."""
+        """Size on the screen, in px, of an image with axes that fits in the page's column."""
         return self.width - MARGIN["left"] - MARGIN["right"]
 
     def _fit(self) -> None:
-        """Share the width of the page's column."""
+        """Divide the width of the page's column."""
         figure, opened = self._figure, any(section.opened for section in self._sections)
         size = figure.size if isinstance(figure.size, int) else figure.size[1]
         room = figure.overlay.room or size + WIDEST + 2 * MARGIN["left"]

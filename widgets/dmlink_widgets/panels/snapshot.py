@@ -18,7 +18,7 @@ MOST = 10_000  # snapshots of one frame
 
 
 def save_picture(frame: Frame, figure: ImageFigure, folder: Path | str = ".") -> tuple[Path, Path]:
-    """Write what a figure shows, with axes, scale bar and marks, as a new PNG and a new SVG.
+    """Save what a figure shows, with axes, scale bar and marks, as a new PNG and a new SVG.
 
     Raises
     ------
@@ -36,9 +36,9 @@ def save_picture(frame: Frame, figure: ImageFigure, folder: Path | str = ".") ->
 
 
 def save(frame: Frame, folder: Path | str = ".") -> Path:
-    """Write the unchanged pixels of a frame into a new file, and return its path.
+    """Save the unchanged pixels of a frame to a new file, and return its path.
 
-    Axes, time and tags are in the file's description, as JSON.
+    Axes, time and tags are stored in the file's description, as JSON.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""SpectrumView: the power spectrum of what a live view shows; a click in it measures a lattice spacing."""
+"""SpectrumView: the power spectrum of a live view; click in it to measure a lattice spacing."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from dmlink_widgets.measuring.lengths import Point
     from dmlink_widgets.panels.shape_editor import Shape
 
-RINGS = Contrast(percentiles=(30.0, 99.95))  # shows the rings and spots of a spectrum, not its noise
-SIZE = 320  # px of its longer side
+RINGS = Contrast(percentiles=(30.0, 99.95))  # shows rings and spots rather than noise
+SIZE = 320  # px, longer side
 
 
 class SpectrumView:
-    """A power spectrum with its spots.
+    """A power spectrum with the spots that were clicked.
 
     Parameters
     ----------
     undo : Undo
-        Takes back a spot.
+        Undoes a spot.
     changed : callable
-        Called when it has to be drawn.
+        Called when the spectrum has to be drawn.
 
     Attributes
     ----------
     section : LateSection
         What the notebook shows.
     shapes : ShapeEditor
-        Has the spots.
+        Holds the spots.
     """
 
     def __init__(self, undo: Undo, changed: Callable[[], None]) -> None:
@@ -55,7 +55,7 @@ class SpectrumView:
         self.section = LateSection([self._figure.widget])
 
     def fit(self, px: int) -> None:
-        """Let the longer side have at most so many pixels on the screen."""
+        """Set the maximum size of the longer side on the screen, in px."""
         self._figure.size = min(SIZE, px)
 
     def draw(self, pixels: Any, frame: Frame, *, small: bool, lossless: bool) -> None:
@@ -66,17 +66,17 @@ class SpectrumView:
         self.shapes.label({shape.id: f"d {_d(found)}" for shape, found in self.spacings()})
 
     def spacings(self) -> list[tuple[Shape, Spacing]]:
-        """Return each spot with what it means."""
+        """Return the frequency and spacing of each spot."""
         if self._axes is None:
             return []
         return [(shape, spacing(shape.points[0], *self._axes)) for shape in self.shapes.of("spot")]
 
     def forget(self) -> None:
-        """Let go of what was drawn."""
+        """Release the last image."""
         self._figure.pixels = self._power = None
 
     def picture(self) -> PIL.Image.Image:
-        """Return what was drawn last."""
+        """Return the last drawn picture."""
         return self._figure.picture()
 
     def close(self) -> None:

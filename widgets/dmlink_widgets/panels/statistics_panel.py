@@ -1,4 +1,4 @@
-"""StatisticsPanel: numbers about the ROIs of a live view, renewed every second and saved over time."""
+"""StatisticsPanel: numbers about the ROIs of a live view, updated every second, which can be saved."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WHOLE = "image"
 KEPT = 36_000  # rows: an hour of ten ROIs
-SEEN = 3  # rows of the table's height
+SEEN = 3  # rows that fit in the table
 MOST_FILES = 10_000
 
 
@@ -36,9 +36,9 @@ class StatisticsPanel:
     rois : callable
         Returns the ROIs by name.
     shapes : ShapeEditor
-        Has the masks.
+        Holds the masks.
     masks : ipywidgets.DOMWidget
-        Buttons with which masks are drawn.
+        Buttons to draw masks.
     report : callable
         Called with a line for the user.
 
@@ -71,7 +71,7 @@ class StatisticsPanel:
         self.section = Section([self._table, bar])
 
     def draw_status(self, frame: Frame) -> None:
-        """Measure a frame on a thread of its own: a large one takes a while, and pictures would wait."""
+        """Measure a frame on a separate thread: a large one takes a while, and would delay the pictures."""
         busy = self._measuring is not None and self._measuring.is_alive()
         if not self.section.opened or busy or not frame.data.size:
             return
@@ -81,7 +81,7 @@ class StatisticsPanel:
         self._measuring.start()
 
     def save(self) -> None:
-        """Save what was measured since the table was opened."""
+        """Save all measurements since the table was opened."""
         rows = list(self._kept)
         names = "frame", "time (s)", "ROI", *Statistics._fields
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
@@ -114,12 +114,12 @@ class StatisticsPanel:
             f"area ({unit})": [s.area for s in found.values()],
             "per s": [s.per_second for s in found.values()],
         }
-        if all(s.per_second != s.per_second for s in found.values()):  # no exposure is known
+        if all(s.per_second != s.per_second for s in found.values()):  # the exposure is unknown
             del columns["per s"]
         self._table.value = html_text.table(columns, f"frame {frame.index}", SEEN)
 
     def _parts(self, frame: Frame) -> list[tuple[str, Any]]:
-        """Return the values of each part, by name."""
+        """Return the pixel values of each part, by name."""
         parts = [(WHOLE, frame.data)]
         if frame.roi is None:
             for name, roi in self._rois().items():

@@ -1,4 +1,4 @@
-"""TimelinePanel: numbers, events and gaps of a session over time; dragging shows what was there then."""
+"""TimelinePanel: numbers, events and gaps of a session over time; drag to see an earlier moment."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from dmlink.link.link import Link
     from dmlink.session import Session
 
-POINTS = 1200  # of a strip: the lowest and the highest value in each of 600 columns
-COLUMNS = 600  # in each of which one mark of a kind is shown
+POINTS = 1200  # points of a strip: the lowest and highest value in each of 600 columns
+COLUMNS = 600  # columns with at most one mark of each kind
 STRIP_PX = 56
-LEAST_SECONDS = 1.0  # that are shown
+LEAST_SECONDS = 1.0  # shortest time shown
 LEAST_STRIPS = 2
-NEAR_SECONDS = 1.0  # between where the user points and the frame that is still there, without a word
+NEAR_SECONDS = 1.0  # s between the chosen time and the frame shown, beyond which the panel says so
 MARK_COLOURS = {EVENT: "#e6a100", CELL: "#7b1fa2", PARAMETER: "#00838f"}
 LEGEND = [("#e6a100", "event"), ("#7b1fa2", "cell changed"), ("#00838f", "parameter moved")]
 LEGEND += [("#bdbdbd", "no frames"), ("#e57373", "no link")]
@@ -57,9 +57,9 @@ class TimelinePanel(Panel):
     Parameters
     ----------
     link : Link
-        Of which the session is.
+        The link whose session is shown.
     report : callable, optional
-        Writes the report and returns its path; without it there is no button.
+        Writes the report and returns its path; if omitted, there is no button.
     """
 
     def __init__(self, link: Link | FollowedLink, report: Callable[[], Any] | None = None) -> None:
@@ -70,7 +70,7 @@ class TimelinePanel(Panel):
         self._window: tuple[float, float] | None = None  # fixed by the user's zoom
         self._span: float | None = None  # s up to now; None for all
         self._pointed: float | None = None  # s
-        self._shown: float | None = None  # the time of which a frame was looked for last
+        self._shown: float | None = None  # the time for which a frame was last searched
         self._found: tuple[Frame, str] | None = None
         self._limits = (0.0, 1.0)
         self._spans = ipywidgets.ToggleButtons(options=list(SPANS), tooltips=list(SPANS))
@@ -88,7 +88,7 @@ class TimelinePanel(Panel):
         then.add_class("dmlink-then")
         self._message = ipywidgets.HTML()
         self._figure = axes_figure({"x": bqplot.LinearScale(), "y": bqplot.LinearScale()})
-        self._unseen = self._figure.axes[1:]  # to be closed by itself: the figure no longer refers to it
+        self._unseen = self._figure.axes[1:]  # closed separately: the figure no longer refers to it
         self._figure.axes = self._figure.axes[:1]
         self._x = LinearRange(self._figure.axes[0])
         self._strips = StripsWidget(right=MARGIN["right"])
@@ -108,7 +108,7 @@ class TimelinePanel(Panel):
 
     @property
     def session(self) -> Session:
-        """What it shows."""
+        """The session that is shown."""
         return self.link.session
 
     def go_live(self) -> None:
@@ -119,12 +119,12 @@ class TimelinePanel(Panel):
         self.changed()
 
     def look_at(self, when: float) -> None:
-        """Show what was there at that time (s), as `frame.time` has it."""
+        """Show the moment at this time (s, as in `frame.time`)."""
         self._pointed = when
         self.changed()
 
     def take(self, message: dict[str, Any]) -> None:
-        """Do what the user has done to the strips."""
+        """Respond to the user's action on the strips."""
         begin, end = self._limits
         if "at" in message:
             self.look_at(begin + float(message["at"]) * (end - begin))
@@ -147,7 +147,7 @@ class TimelinePanel(Panel):
         self.changed()
 
     def draw(self, *, small: bool) -> Frame | None:  # noqa: ARG002 - it is small
-        """Draw the strips, and find the frame that the user looks for."""
+        """Draw the strips, and find the frame for the chosen time."""
         begin, end = self._limits = self._now_shown()
         session, logs = self.session, getattr(self.link, "logs", None) or Logs()
         shown = strips.strips(session, logs, begin, end, POINTS)
@@ -193,7 +193,7 @@ class TimelinePanel(Panel):
         return None
 
     def draw_status(self) -> None:
-        """Say what is shown; the strips grow with each second."""
+        """Update the text; the strips grow every second."""
         self._live.disabled = self._pointed is None
         self._about.value = self._about_html()
         self._strips.said = self._said()
@@ -205,11 +205,11 @@ class TimelinePanel(Panel):
             self.changed()
 
     def printed(self) -> Print:
-        """Return what is said of the moment that is shown."""
+        """Return the text about the moment shown."""
         return Print("Timeline", [self._said()], [prints.text_figure([s.name for s in self.session.tracks])])
 
     def close(self) -> None:
-        """Take the timeline out of the notebook; views of the past become live again."""
+        """Remove the timeline from the notebook; views of the past become live again."""
         if self._pointed is not None:
             self.go_live()
         super().close()
@@ -241,7 +241,7 @@ class TimelinePanel(Panel):
             self._figure.layout.height = f"{height + MARGIN['top'] + MARGIN['bottom']}px"
 
     def _show_past(self, when: float) -> None:
-        """Show the frame nearest to that time in the views, and what each cell gave then."""
+        """Show the frame nearest to that time in the views, and the cells' results from then."""
         self._shown = when
         self._found = self._past.nearest(when)
         for view in views_of(self.link):
@@ -274,7 +274,7 @@ class TimelinePanel(Panel):
                 place.layout.width = f"{IMAGE_PX}px"
 
     def _said(self) -> str:
-        """Return which moment is shown, and how far from it the frame is that was still there."""
+        """Return a text about the moment shown, and how far from it the nearest available frame is."""
         if self._pointed is None:
             return "live"
         at = f"{_clock(self._pointed)}"
@@ -303,7 +303,7 @@ class TimelinePanel(Panel):
 
 
 def writer(link: Link | FollowedLink) -> Callable[[], Any]:
-    """Return what writes the report of a link, with a new name, into the folder of the notebook."""
+    """Return a function that writes a link's report under a new name in the notebook's folder."""
 
     def write() -> Any:
         taken = FileNames(path.name for path in Path.cwd().iterdir())

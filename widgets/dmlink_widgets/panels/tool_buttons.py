@@ -1,4 +1,4 @@
-"""ToolButtons: the buttons of what can be drawn over an image; one is down at a time."""
+"""ToolButtons: buttons for drawing shapes over an image; at most one is pressed at a time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ICONS = {
 
 
 class ToolButtons:
-    """Toggles for each shape; each follows the tool that is in use.
+    """A toggle for each shape, pressed while its tool is in use.
 
     Attributes
     ----------
     line, ruler : ipywidgets.ToggleButton
-        Those buttons.
+        The buttons of line and ruler.
     masks : ipywidgets.HBox
         The buttons of ellipse, ring and polygon.
     """

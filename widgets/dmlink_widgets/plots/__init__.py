@@ -1,4 +1,4 @@
-"""Plots: what draws the results of a cell, one module for each kind."""
+"""Plots: drawing the results of a cell, one module for each kind."""
 
 from dmlink_widgets.plots.grid import PlotGrid
 from dmlink_widgets.plots.image import ImagePlot

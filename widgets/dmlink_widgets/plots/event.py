@@ -1,4 +1,4 @@
-"""EventPlot: what has happened last; the panel lists all of it."""
+"""EventPlot: the last event; the panel lists all events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING = "nothing has happened yet"
 
 
 class EventPlot(Plot):
-    """The last event; it stays until another one."""
+    """The last event; it stays until the next one."""
 
     def __init__(self) -> None:
         self._times: list[float] = []

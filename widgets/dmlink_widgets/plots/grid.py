@@ -1,4 +1,4 @@
-"""PlotGrid: a plot for each of several results, in columns of one width."""
+"""PlotGrid: a plot for each of several results, in columns of equal width."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PlotGrid(Plot):
     Attributes
     ----------
     plots : dict of str to Plot
-        The plots that are shown, by the name of their result.
+        The plots shown, by the name of their result.
     """
 
     def __init__(self, plot_for: Callable[[Any], Plot]) -> None:
@@ -47,18 +47,18 @@ class PlotGrid(Plot):
         self.widget = ipywidgets.GridBox(layout={"grid_gap": "8px 16px"})
 
     def remember(self, time: float, result: Several) -> None:
-        """Let each plot remember its result."""
+        """Pass each result on to its plot."""
         self._arrange(result)
         for name, single in result.results.items():
             self.plots[name].remember(time, single)
 
     def mark(self, time: float) -> None:
-        """Let each plot mark that something has happened."""
+        """Mark an event in each plot."""
         for plot in list(self.plots.values()):
             plot.mark(time)
 
     def draw(self, result: Several, *, small: bool, lossless: bool = False) -> None:
-        """Draw each plot; one whose result is missing this time stays as it is, and says so."""
+        """Draw each plot; a plot whose result is missing this time stays unchanged and says so."""
         self._arrange(result)
         for name, title in list(self._titles.items()):
             title.value = html_text.subtitle(name if name in result.results else f"{name} (an earlier frame)")
@@ -66,7 +66,7 @@ class PlotGrid(Plot):
             self.plots[name].draw(single, small=small, lossless=lossless)
 
     def draw_status(self) -> None:
-        """Bring the numbers and texts of each plot up to date."""
+        """Update the numbers and texts of each plot."""
         for plot in list(self.plots.values()):
             plot.draw_status()
 
@@ -76,7 +76,7 @@ class PlotGrid(Plot):
         return prints.below([prints.beside(plots[i : i + 2]) for i in range(0, len(plots), 2)])
 
     def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return the files of each plot, with the name of its result."""
+        """Return the files of each plot, named after its result."""
         names, files = FileNames(), {}
         for name, plot in self.plots.items():
             stem = names.take(name)
@@ -84,20 +84,20 @@ class PlotGrid(Plot):
         return files
 
     def close(self) -> None:
-        """Close its widgets, also those of plots that are not shown now."""
+        """Close its widgets, including those of plots not currently shown."""
         with self._lock:
             super().close()
             self._close_plots()
 
     def _arrange(self, result: Several) -> None:
-        """Make missing plots, and show those of the present kinds; called on two threads."""
+        """Create missing plots, and show those of the current kinds; called on two threads."""
         with self._lock:
             before = dict(self.plots)
             for name, single in result.results.items():
                 key = name, single.kind
                 self.plots[name] = self._made.get(key) or self._plot_for(single)
                 self._made[key] = self.plots[name]
-            if self.widget.comm is None:  # closed meanwhile
+            if self.widget.comm is None:  # the grid was closed meanwhile
                 self._close_plots()
             elif self.plots != before:
                 self._show(result)

@@ -11,13 +11,13 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_SERIES = 24  # names; a cell that makes up one for each frame must not fill the memory
+MAX_SERIES = 24  # names; a cell that invents a new one for each frame must not fill the memory
 
 
 class History:
     """The last `length` results of a Scalar: their times in s and, by name, their values.
 
-    Filled on the cell's thread and read on the painter's.
+    It is filled by the cell's thread and read by the painter's.
     """
 
     def __init__(self, length: int) -> None:
@@ -28,7 +28,7 @@ class History:
 
     @property
     def length(self) -> int:
-        """Results that are kept; setting it to a smaller number forgets the oldest."""
+        """Number of results kept; reducing it discards the oldest."""
         return self._length
 
     @length.setter
@@ -66,7 +66,7 @@ class History:
 
     @property
     def now(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """(times in s, shape (n,); values by name, each of shape (n,), NaN where there was none)."""
+        """(times in s, shape (n,); values by name, each of shape (n,), NaN if missing)."""
         with self._lock:
             return np.array(self._times), {name: np.array(v) for name, v in self._series.items()}
 

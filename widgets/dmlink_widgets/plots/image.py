@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from dmlink.indm.results import Image
 
 SIZE = 384  # px on the screen
-SMALLEST_SCALE = 1e-6  # of a pixel, that TIFF's fractions can express
+SMALLEST_SCALE = 1e-6  # pixel sizes that TIFF's fractions can express
 
 
 class ImagePlot(Plot):
-    """The newest image, zoomed, measured and adjusted like the live view."""
+    """The newest image, with the zoom, measuring and contrast of the live view."""
 
     def __init__(self, changed: Callable[[], None], size: int = SIZE) -> None:
         self.figure = ImageFigure(size, changed, description="image")
@@ -64,7 +64,7 @@ class ImagePlot(Plot):
         return self.figure.picture()
 
     def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return the values as TIFF and NumPy's format, and the picture as PNG."""
+        """Return the values as TIFF and in NumPy's format, and the picture as PNG."""
         return {".tif": self._tiff, ".png": self._png, ".npy": lambda: array_file(self._pixels)}
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class ImagePlot(Plot):
         return np.empty((0, 0)) if self._result is None else np.asarray(self._result.values)
 
     def _tiff(self) -> bytes:
-        """Return the unchanged values; ImageJ and DigitalMicrograph read the calibration."""
+        """Return the unchanged values with a calibration that ImageJ and DigitalMicrograph read."""
         file = io.BytesIO()
         pixels = self._pixels
         pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
@@ -91,7 +91,7 @@ class ImagePlot(Plot):
         return file.getvalue()
 
     def _png(self) -> bytes:
-        """Return the picture, in the image's own pixels."""
+        """Return the picture at the image's own resolution."""
         pixels = self._pixels
         return picture.render(pixels, max(pixels.shape[:2]), self.contrast.contrast, lossless=True)[0]
 

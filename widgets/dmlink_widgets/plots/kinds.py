@@ -1,4 +1,4 @@
-"""Kinds: which plot draws which kind of result."""
+"""Kinds: the plot for each kind of result."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def plot_for(
     result : Result
         The first one.
     changed : callable
-        Called when the user has changed how it is drawn.
+        Called when the user has changed the display.
     colour : str
-        The cell's, `#rrggbb`.
+        The cell's colour, `#rrggbb`.
     history : int
         Results that a strip chart keeps; a waterfall keeps as many, but at most 256.
     waterfall : bool
-        Whether a profile is shown as a waterfall at first.
+        Whether a profile is initially shown as a waterfall.
     """
     if result.kind == "scalar":
         return StripChart(changed, colour, history)

@@ -1,4 +1,4 @@
-"""OverlayPlot: an image with places drawn over it."""
+"""OverlayPlot: an image with marks drawn over it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OverlayPlot(Plot):
-    """Marks over an image: points as circles, boxes as rectangles, tails as lines, labels beside them."""
+    """Marks over an image: points as circles, boxes as rectangles, tails as lines, with labels."""
 
     def __init__(self, changed: Callable[[], None], colour: str = COLOURS[0], size: int = SIZE) -> None:
         self.image = ImagePlot(changed, size)
@@ -48,12 +48,12 @@ class OverlayPlot(Plot):
         self.image.draw_status()
 
     def picture(self) -> PIL.Image.Image:
-        """Return the image with its marks, and how many there are."""
+        """Return the image with its marks, and their number."""
         counts = ", ".join(f"{_count(places)} {_name(places)}" for places in self._marks)
         return prints.below([self.image.picture(), prints.text_figure([counts])])
 
     def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return the files of the image, and the places of each mark as CSV."""
+        """Return the files of the image, and the coordinates of each mark as CSV."""
         tables = {
             f"-{file_name(_name(places))}-{i}.csv": lambda places=places: csv_file(places.columns)
             for i, places in enumerate(self._marks, start=1)

@@ -1,4 +1,4 @@
-"""Plot: what draws the results of one kind, and the files in which they are saved."""
+"""Plot: draws the results of one kind, and makes the files in which they are saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import PIL.Image
     from numpy.typing import ArrayLike
 
-MARK = "#e6a100"  # the colour of a line where something has happened
+MARK = "#e6a100"  # colour of the line at an event
 MOST_MARKS = 100
 
 
@@ -36,21 +36,21 @@ class Plot:
         """Take every result, drawn or not, of a frame taken at `time` (s); on the cell's thread."""
 
     def mark(self, time: float) -> None:
-        """Mark that something has happened in a frame taken at `time` (s)."""
+        """Mark an event in a frame taken at `time` (s)."""
 
     def draw(self, result: Any, *, small: bool, lossless: bool = False) -> None:
-        """Draw a result, in as few bytes as possible if `small`, or without any loss if `lossless`."""
+        """Draw a result, in as few bytes as possible if `small`, or losslessly if `lossless`."""
         raise NotImplementedError
 
     def draw_status(self) -> None:
-        """Bring numbers and texts up to date; once a second, to be readable and cost little."""
+        """Update numbers and texts; once a second, to keep them readable and cheap."""
 
     def picture(self) -> PIL.Image.Image:
-        """Return what was drawn last."""
+        """Return the last drawn picture."""
         raise NotImplementedError
 
     def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return functions that return the content of a file, by the end of the file's name."""
+        """Return functions that return the content of a file, by file name suffix."""
         raise NotImplementedError
 
     def close(self) -> None:

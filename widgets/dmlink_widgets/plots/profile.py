@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from dmlink.indm.results import Profile
 
 HELD_COLOUR = "#9e9e9e"
-ROWS = 256  # of a waterfall, at most
-MARK_PART = 20  # of the width of a waterfall that the mark of an event takes
+ROWS = 256  # most rows of a waterfall
+MARK_PART = 20  # fraction of a waterfall's width taken by the mark of an event
 WIDTHS = {"Log": "72px", "Hold": "76px", "Waterfall": "104px"}
 
 
 class ProfilePlot(Plot):
-    """The newest curve with one to compare it with, or a row for each frame, the newest at the bottom."""
+    """The newest curve with a reference curve, or a row for each frame, newest at the bottom."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class ProfilePlot(Plot):
         self.waterfall.add(time, result.values, axis_or_pixels(result.x))
 
     def mark(self, time: float) -> None:
-        """Mark the row of this frame at its beginning from now on."""
+        """From now on, mark the start of this frame's row."""
         self.waterfall.mark(time)
 
     def draw(self, result: Profile, *, small: bool, lossless: bool = False) -> None:
@@ -101,7 +101,7 @@ class ProfilePlot(Plot):
         }
 
     def close(self) -> None:
-        """Close its widgets, also those of the figure that is not shown."""
+        """Close its widgets, including those of the figure that is not shown."""
         self.figure.close()
         self.image.close()
         super().close()
@@ -130,7 +130,7 @@ class ProfilePlot(Plot):
         if rows.size:
             empty = self._rows - len(rows)  # so that the image keeps its size
             self.image.draw(rows, y, x, self.contrast.contrast, small=small, lossless=lossless, empty=empty)
-            width = max(1, rows.shape[1] // MARK_PART)  # all of the row would hide it
+            width = max(1, rows.shape[1] // MARK_PART)  # marking the whole row would hide it
             lines = [[empty + i, 0, empty + i + 1, width] for i in self.waterfall.marked[-MOST_MARKS:]]
             self.image.overlay.marks = [{"colour": MARK, "boxes": lines, "name": "event"}] if lines else []
 

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from dmlink.indm.results import Scalar
 
-LENGTH = 600  # results that are kept
-PAUSE = 10  # times the usual step from result to result
-SHORTEST_GAP = 0.01  # of the time axis, that is visible
+LENGTH = 600  # results kept
+PAUSE = 10  # multiples of the usual interval between results
+SHORTEST_GAP = 0.01  # visible fraction of the time axis
 LONGEST = 1_000_000
 
 
 class StripChart(Plot):
-    """The last numbers of a cell; it keeps every result, also those that are not drawn one by one."""
+    """The last numbers of a cell; it keeps every result, even those not drawn individually."""
 
     def __init__(self, changed: Callable[[], None], colour: str = COLOURS[0], length: int = LENGTH) -> None:
         self.history = History(length)
@@ -59,7 +59,7 @@ class StripChart(Plot):
         self.history.add(time, result.series)
 
     def mark(self, time: float) -> None:
-        """Draw a vertical line at this time from now on."""
+        """From now on, draw a vertical line at this time."""
         self._marks.append(time)
 
     def draw(self, result: Scalar, *, small: bool, lossless: bool = False) -> None:  # noqa: ARG002 - it is exact
@@ -71,7 +71,7 @@ class StripChart(Plot):
         values = finite(np.array([*series.values()])) if len(times) else np.empty((1, 0))
         x = times - times[-1] if len(times) else times
         self.figure.y.cover(values)
-        if len(times) < 2:  # one point is no curve
+        if len(times) < 2:  # a single point is not a curve
             self.figure.draw([])
             return
         self.figure.x.set(-_span(-x[0]), 0.0)
@@ -96,7 +96,7 @@ class StripChart(Plot):
         return prints.below([prints.text_figure(["   ".join(numbers)]), self.figure.picture()])
 
     def files(self) -> dict[str, Callable[[], bytes]]:
-        """Return the history as CSV, with a line for each frame."""
+        """Return the history as CSV, with one line per frame."""
         return {".csv": self._csv}
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class StripChart(Plot):
 
 
 def legend(result: Scalar, colours: list[tuple[str, str]]) -> str:
-    """Return the newest number of each series as HTML, with its colour; digits keep their places."""
+    """Return the newest number of each series as HTML, in its colour, with digits at fixed positions."""
     parts = []
     for name, colour in colours:
         value = result.series.get(name, np.nan)
@@ -132,7 +132,7 @@ def legend(result: Scalar, colours: list[tuple[str, str]]) -> str:
 
 
 def _pauses(times: np.ndarray) -> np.ndarray:
-    """Return how many stretches without a result there were before each time, shape (n,)."""
+    """Return the number of gaps without results before each time, shape (n,)."""
     steps = np.diff(times)
     long = max(PAUSE * float(np.median(steps)), SHORTEST_GAP * float(times[-1] - times[0]))
     return np.concatenate([[0], np.cumsum(steps > long)])
@@ -141,7 +141,7 @@ def _pauses(times: np.ndarray) -> np.ndarray:
 def _broken(
     x: np.ndarray, indices: np.ndarray, y: np.ndarray, pauses: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (x, y) of a curve at these indices, with a gap at each pause."""
+    """Return (x, y) of a curve at these indices, interrupted at each pause."""
     gaps = np.flatnonzero(np.diff(pauses[indices])) + 1
     return np.insert(x[indices], gaps, np.nan), np.insert(y, gaps, np.nan)
 

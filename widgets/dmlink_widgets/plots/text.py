@@ -1,4 +1,4 @@
-"""TextPlot: a result that is read: text, a table, or places as a table."""
+"""TextPlot: a result shown as text: text, a table, or points and boxes as a table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class TextPlot(Plot):
-    """The newest result as text or as a table; above a table of places, how many there are."""
+    """The newest result as text or as a table; above a table of points or boxes, their number."""
 
     def __init__(self) -> None:
         self.widget = ipywidgets.HTML()
         self._result: Any = None
-        self._most_rows = 0  # that it has had: with fewer it keeps its height, and nothing below it moves
+        self._most_rows = 0  # so far: with fewer, the table keeps its height, so nothing below it moves
 
     def draw(self, result: Any, *, small: bool, lossless: bool = False) -> None:  # noqa: ARG002 - it is small
         """Draw the result."""

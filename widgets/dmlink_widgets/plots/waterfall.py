@@ -1,4 +1,4 @@
-"""Waterfall: the last profiles of a cell, one in each row."""
+"""Waterfall: the last profiles of a cell, one per row."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from dmlink.frame import Axis
 
-STEP = 0.1  # relative change of the interval that is worth another axis
-WIDEST = 4096  # values of a row; of longer profiles every second, third ... value is kept
+STEP = 0.1  # relative change of the interval at which the axis is updated
+WIDEST = 4096  # values per row; of longer profiles, every second, third ... value is kept
 
 
 class Waterfall:
@@ -39,25 +39,25 @@ class Waterfall:
             self._times.append(time)
 
     def mark(self, time: float) -> None:
-        """Mark the row of the frame taken at `time` (s), as long as it is there."""
+        """Mark the row of the frame taken at `time` (s) while it is kept."""
         with self._lock:
             self._marks.append(time)
 
     @property
     def marked(self) -> list[int]:
-        """The numbers of the rows that are marked, the oldest row being 0."""
+        """The indices of the marked rows; the oldest row is 0."""
         with self._lock:
             marks = set(self._marks)
             return [i for i, time in enumerate(self._times) if time in marks]
 
     @property
     def axis(self) -> Axis:
-        """The axis of the values that are kept of a row."""
+        """The axis of the values kept in a row."""
         return self._layout[1]
 
     @property
     def rows(self) -> np.ndarray:
-        """All rows, the newest last: shape (m, n), float32."""
+        """All rows, newest last: shape (m, n), float32."""
         with self._lock:
             return np.array(self._rows, dtype=np.float32).reshape(len(self._rows), -1)
 

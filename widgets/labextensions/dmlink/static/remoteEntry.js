@@ -1,15 +1,15 @@
-// JupyterLab's part of dmlink: the pictures in a notebook, and panels in a pane beside it. Written as JupyterLab loads it:
+// dmlink's JupyterLab extension: pictures in a saved notebook, and panels docked beside it. It is loaded as written:
 // there is no build step.
 //
-// An output of dmlink is a widget and a PNG. This puts a new PNG into it whenever the notebook is saved, or the kernel
-// sends one, and shows it where there is no widget: no kernel, another kernel, or a closed panel.
+// An output of dmlink is a widget and a PNG. This updates the PNG whenever the notebook is saved or the kernel
+// sends one, and shows it if there is no widget: without a kernel, with another kernel, or for a closed panel.
 (() => {
   const VIEW = "application/vnd.jupyter.widget-view+json";
   const PNG = "image/png";
   const ENDED = ["dead", "terminating", "restarting", "autorestarting"];
-  const PATIENCE_MS = 4000; // a kernel that is busy answers late, and the notebook has to be saved
+  const PATIENCE_MS = 4000; // a busy kernel answers late, and saving the notebook must not wait
 
-  // By the id of a panel's model: asks the kernel for its picture. kept_picture.js adds to it.
+  // By the id of a panel's model: a function that asks the kernel for the picture, added by kept_picture.js.
   const panels = (globalThis[Symbol.for("dmlink.pictures")] ??= new Map());
 
   const outputs = function* (context) {
@@ -53,21 +53,21 @@
     return box;
   };
 
-  // ipywidgets' renderer says "Loading widget..." or "model not found" where it has no widget: there the picture stands.
+  // If ipywidgets' renderer has no widget ("Loading widget..." or "model not found"), the picture is shown instead.
   const withPicture = (renderer) => {
     const render = renderer.renderModel.bind(renderer);
     let now = null; // the output
     const look = () => {
       if (!now || renderer.isDisposed || renderer.widgets.length || renderer.node.querySelector(".dmlink-kept")) return;
       renderer.node.replaceChildren(shown(now));
-      renderer.removeClass("jupyter-widgets"); // an error of ipywidgets, in a frame
+      renderer.removeClass("jupyter-widgets"); // an ipywidgets error, in a frame
       renderer.show();
     };
     renderer.renderModel = async (model) => {
       const id = model.data[VIEW].model_id;
       const again = now && id === now.data[VIEW].model_id && renderer.widgets.length;
       now = model.data[PNG] ? model : null;
-      if (again) return; // only the picture is new
+      if (again) return; // only the picture has changed
       if (now) new MutationObserver(look).observe(renderer.node, { childList: true });
       if (!now || id) await render(model);
       look();
@@ -75,9 +75,9 @@
     return renderer;
   };
 
-  // A panel in a pane beside its notebook. The output keeps its place and says where the panel is; what is shown there is a
+  // A panel docked beside its notebook. The output stays and says where the panel is; the docked panel is a
   // second view of the same widget.
-  const docked = new Map(); // the pane by the id of the panel's model
+  const docked = new Map(); // panes, by the id of the panel's model
   const dock = (app, notebook, { id, title, panel }) => {
     if (docked.has(id)) return app.shell.activateById(docked.get(id).id);
     const pane = notebook.content.rendermime.createRenderer(VIEW);
@@ -109,7 +109,7 @@
     id: "dmlink:pictures",
     autoStart: true,
     activate: (app) => {
-      if (app.name === "JupyterLab") globalThis[Symbol.for("dmlink.docks")] = true; // Notebook 7 has one pane only
+      if (app.name === "JupyterLab") globalThis[Symbol.for("dmlink.docks")] = true; // Notebook 7 has only one pane
       app.docRegistry.addWidgetExtension("Notebook", {
         createNew: (notebook, context) => {
           const { node, content: { rendermime } } = notebook;
