@@ -1,4 +1,4 @@
 """Everything that runs inside DigitalMicrograph.
 
-Python 3.7 syntax, standard library and NumPy only; imports nothing of the rest of dmlink.
+Python 3.7 syntax, standard library and NumPy only; it imports nothing from the rest of dmlink.
 """

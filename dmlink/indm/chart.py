@@ -1,4 +1,4 @@
-"""Chart: the numbers of the frames so far, as the columns of a strip chart."""
+"""Chart: the numbers of the frames so far, as columns of a strip chart."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from dmlink.indm.info import Axis
 
-LONGEST = 2048  # frames; the oldest one goes then
+LONGEST = 2048  # frames; beyond that, the oldest is dropped
 
 
 class Chart:
-    """The newest numbers, a row for each of `height` names.
+    """The newest numbers, one row for each of `height` names.
 
-    What was not measured is not drawn: the frames so far share all of the columns, and each has its number in
+    Only measured values are drawn: the frames so far share all of the columns, and each has its number in
     all of its columns. So the newest is always at the right edge.
     """
 
     def __init__(self, height: int, length: int = LONGEST) -> None:
         self._values = np.full((height, length), np.nan, np.float32)
         self._first = 0  # the frame in the first column
-        self.n = 0  # frames that are kept; more than were added if some had no number
+        self.n = 0  # frames kept; more than were added if some had no number
 
     def __len__(self) -> int:
-        """Return how many numbers a frame has."""
+        """Return how many numbers each frame has."""
         return len(self._values)
 
     def add(self, values: Sequence[float]) -> None:

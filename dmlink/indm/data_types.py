@@ -1,4 +1,4 @@
-"""Data types: which one pixels have in DigitalMicrograph that does not have theirs."""
+"""Data types: conversions for data types that DigitalMicrograph does not have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-#: What becomes of data types that DigitalMicrograph does not have. Integers are exact up to 2**53.
+#: Data types used in place of those that DigitalMicrograph does not have. Integers are exact up to 2**53.
 _NEAREST_IN_DM = {
     "bool": np.uint8,
     "float16": np.float32,
@@ -22,7 +22,7 @@ _IN_DM = {np.dtype(old).type: np.dtype(new) for old, new in _NEAREST_IN_DM.items
 
 
 def dtype_in_dm(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the data type that pixels of `dtype` have in DigitalMicrograph, and thus for a cell anywhere."""
+    """Return the data type that pixels of `dtype` have in DigitalMicrograph, and therefore in every cell."""
     dtype = np.dtype(dtype)
     if dtype.isnative and dtype.type not in _IN_DM:
         return dtype

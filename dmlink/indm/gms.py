@@ -1,4 +1,4 @@
-"""What one has to know of DigitalMicrograph (GMS) to use its images: version, axes, rectangles."""
+"""Facts about DigitalMicrograph (GMS) needed to use its images: version, axes, rectangles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from dmlink.indm.info import Axis, ascii_text
 
-RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
+RESULT_TAG = "dmlink:result"  # tag on images created by dmlink, so that they are not used as a live view
 CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
 
@@ -32,14 +32,14 @@ def version() -> tuple[int, ...]:
 
 
 def refusal(gms: tuple[int, ...]) -> str:
-    """Return why this version of GMS cannot be used; empty when it can."""
+    """Return why this version of GMS cannot be used; empty if it can."""
     if gms[:2] in CRASHING:
         return "GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
     return ""
 
 
 def axis(image: Any, dimension: int) -> Axis:
-    """Return the calibration of a dimension of an image: 0 is x, 1 is y, which a spectrum does not have."""
+    """Return the calibration of an image's dimension: 0 is x, 1 is y, which a spectrum does not have."""
     if dimension >= image.GetNumDimensions():
         return Axis()
     origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
@@ -54,11 +54,11 @@ def pixels_of(image: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        If it is none of these; the text says so to the user.
+        If it is none of these; the message is for the user.
     """
     try:
         array: np.ndarray = image.GetNumArray()
-    except Exception as error:  # what DM raises for colour images is not known
+    except Exception as error:  # it is not known what DM raises for colour images
         raise ValueError(
             f"DigitalMicrograph does not give the pixels of {str(image.GetName())!r} to Python: {error}"
         ) from None
@@ -75,21 +75,21 @@ def pixels_of(image: Any) -> np.ndarray:
 
 
 def shown_images() -> Iterator[Any]:
-    """Yield every image that has a window, the one in front first, but not the results that dmlink shows."""
+    """Yield every image that has a window, the front one first, except results shown by dmlink."""
     seen = set()
     for image in _open_images():
         try:
             number = image.GetID()
-        except Exception:  # closed just now
+        except Exception:  # just closed
             continue
         if number not in seen and not is_ours(image):
             seen.add(number)
             yield image
-        del image  # DM frees an image only when Python has let go of it
+        del image  # DM frees an image only when Python no longer refers to it
 
 
 def _open_images() -> Iterator[Any]:
-    """Yield the image in front, then those of all documents; some of them twice."""
+    """Yield the front image, then those of all documents; some of them twice."""
     with contextlib.suppress(Exception):  # there is none
         yield DM.GetFrontImage()
     try:
@@ -98,14 +98,14 @@ def _open_images() -> Iterator[Any]:
         yield from _images_behind()
         return
     for i in range(n):
-        with contextlib.suppress(Exception):  # without a window or an image, or closed just now
+        with contextlib.suppress(Exception):  # without a window or an image, or just closed
             yield _with_window(DM.GetImageDocument(i))
 
 
 def _images_behind() -> Iterator[Any]:
-    """Yield the images behind the one in front, as far as GMS finds one after the other."""
+    """Yield the images behind the front one, as far as GMS finds them."""
     seen = set()
-    with contextlib.suppress(Exception):  # there is none, or GMS does not know what is next
+    with contextlib.suppress(Exception):  # there is none, or GMS cannot find the next one
         image = DM.GetFrontImage()
         while image is not None and image.GetID() not in seen:
             seen.add(image.GetID())
@@ -115,7 +115,7 @@ def _images_behind() -> Iterator[Any]:
 
 
 def live_view() -> Any:
-    """Return the image in front if it can be streamed, else the first one that can; None if there is none."""
+    """Return the front image if it can be streamed, else the first one that can; None if there is none."""
     for image in shown_images():
         try:
             pixels_of(image)
@@ -131,16 +131,16 @@ def _with_window(document: Any) -> Any:
 
 
 def is_ours(image: Any) -> bool:
-    """Tell whether dmlink has made the image, to show a result."""
+    """Return whether dmlink has created the image, to show a result."""
     try:
         found, value = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
-    except Exception:  # an image whose tags cannot be read is not one that we have made
+    except Exception:  # an image whose tags cannot be read is not ours
         return False
     return bool(found and value)
 
 
 def has_window(image: Any) -> bool:
-    """Tell whether an image still has a window, where no listener says that it was closed."""
+    """Return whether an image still has a window, if no listener can report that it was closed."""
     try:
         return image.GetOrCreateImageDocument().GetWindow() is not None
     except Exception:
@@ -149,7 +149,7 @@ def has_window(image: Any) -> bool:
 
 @contextlib.contextmanager
 def unless_closed(image: Any) -> Iterator[None]:
-    """Go on after whatever fails inside because the image's window was closed meanwhile."""
+    """Continue after any failure inside that is due to the image's window having been closed."""
     try:
         yield
     except Exception:
@@ -167,7 +167,7 @@ def delete_image(image: Any) -> None:
 
 
 def unregister(listener: Any) -> None:
-    """Ask for no more events, if DM lets us (GMS up to 3.5.1 does not know how): we end in any case."""
+    """Unregister listeners, if DM can (GMS up to 3.5.1 cannot); failures are ignored."""
     with contextlib.suppress(Exception):
         listener.UnregisterAllListeners()
 
@@ -176,7 +176,7 @@ def line_on(image: Any) -> tuple[float, ...] | None:
     """Return the first line drawn on the image, (y0, x0, y1, x1) in pixels; None without one."""
     display = display_of(image)
     for i in range(display.CountROIs() if display is not None else 0):
-        with contextlib.suppress(Exception):  # only the attempt tells whether it is a line
+        with contextlib.suppress(Exception):  # only trying shows whether it is a line
             x0, y0, x1, y1 = display.GetROI(i).GetLine()
             line = float(y0), float(x0), float(y1), float(x1)
             if np.isfinite(line).all():
@@ -185,15 +185,15 @@ def line_on(image: Any) -> tuple[float, ...] | None:
 
 
 def line_from(line: tuple[float, ...] | None, top: int, left: int) -> tuple[float, ...] | None:
-    """Return the line in pixels of the region that begins at (top, left); it may reach beyond it."""
+    """Return the line in pixels of the region that starts at (top, left); it may extend beyond the region."""
     return line and tuple(v - corner for v, corner in zip(line, (top, left, top, left)))
 
 
 def display_of(image: Any) -> Any:
-    """Return how the image is displayed; None if its window has just been closed."""
+    """Return the display of the image; None if its window has just been closed."""
     try:
         return image.GetImageDisplay(0)
-    except Exception:  # how GMS says it is not known
+    except Exception:  # it is not known how GMS reports this
         return None
 
 

@@ -1,4 +1,4 @@
-"""What a cell is told about its frame: where it comes from and what a pixel means."""
+"""What a cell knows about its frame: where it comes from and what a pixel means."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Axis(NamedTuple):
     unit: str = ""
 
     def part(self, start: int) -> Axis:
-        """Return the axis of a region that begins at pixel `start`."""
+        """Return the axis of a region that starts at pixel `start`."""
         return Axis(self.origin + self.scale * start, self.scale, self.unit)
 
     def values(self, n: int) -> np.ndarray:
@@ -34,7 +34,7 @@ class Axis(NamedTuple):
 
 
 def ascii_text(text: Any) -> str:
-    """Return text as DM takes it; micro signs come from DM as bytes and crash it when sent back as such."""
+    """Return text that DM accepts; micro signs arrive from DM as bytes, and crash it when sent back so."""
     plain = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
     return (
         plain.translate({0xB5: "u", 0x3BC: "u", 0xC5: "A", 0x212B: "A"}).encode("ascii", "replace").decode()
@@ -47,7 +47,7 @@ class Info:
     Attributes
     ----------
     index : int
-        The frame's number since the source was first seen; gaps are frames not processed.
+        The frame's number since the source was first seen; gaps are frames that were not processed.
     time : float
         When the frame was copied, in seconds since the Unix epoch.
     x, y : Axis
@@ -55,17 +55,17 @@ class Info:
     roi : tuple of int or None
         (top, left, bottom, right) in pixels of the source; None for the whole image.
     line : tuple of float or None
-        The first line that is drawn on the live view, (y0, x0, y1, x1) in pixels of the frame; it may reach
+        The first line drawn on the live view, (y0, x0, y1, x1) in pixels of the frame; it may extend
         beyond the frame. None if there is none.
     source : str
         The name of the image in DigitalMicrograph.
     tags : dict
-        Exposure, binning and the like, where the microscope gives them.
+        Exposure, binning and the like, if the microscope reports them.
     rois : dict
-        The rectangles that are drawn on the live view, by name, each (top, left, bottom, right) in pixels of
-        the frame; they may reach beyond it. In DigitalMicrograph, which has no names: "roi", "roi 2" ...
+        The rectangles drawn on the live view, by name, each (top, left, bottom, right) in pixels of
+        the frame; they may extend beyond it. DigitalMicrograph has no names: there, "roi", "roi 2" ...
     log : dict
-        The newest number of other instruments at `time`, by name; empty in DigitalMicrograph.
+        The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
     """
 
     __slots__ = ("index", "line", "log", "roi", "rois", "source", "tags", "time", "x", "y")
@@ -106,16 +106,16 @@ class Info:
 
     @property
     def unit(self) -> str:
-        """Unit of the horizontal axis, such as "nm"; empty when the image is not calibrated."""
+        """Unit of the horizontal axis, such as "nm"; empty if the image is not calibrated."""
         return self.x.unit
 
 
 def tags_of(image: Any) -> dict[str, float]:
-    """Return those of TAGS that an image of DigitalMicrograph has, in its units (s, mm, V)."""
+    """Return the TAGS that an image in DigitalMicrograph has, in its units (s, mm, V)."""
     group = image.GetTagGroup()
     read = {name: group.GetTagAsDouble(path) for name, path in TAGS.items()}
     tags = {name: float(value) for name, (found, value) in read.items() if found and math.isfinite(value)}
-    with contextlib.suppress(Exception):  # a pair of numbers, where there is one
+    with contextlib.suppress(Exception):  # a pair of numbers, if there is one
         binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
         tags.setdefault("binning", float(binning[0]))
     return tags

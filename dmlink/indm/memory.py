@@ -1,7 +1,7 @@
-"""What a cell remembers from frame to frame, to be kept in its `state`.
+"""Helpers for what a cell remembers from frame to frame, to be kept in its `state`.
 
-Each is made once and then found again: `average = state.setdefault("average", RunningAverage(10))`. What it
-keeps are copies: the frame's own memory is free for the next one.
+Each is created once and then found again: `average = state.setdefault("average", RunningAverage(10))`. They
+keep copies, so the frame's own memory is free for the next one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 
 
 class RunningAverage:
-    """The average over about the last `n` frames, in which the older ones fade.
+    """The average over about the last `n` frames, in which older ones fade.
 
     With p = (n - 1) / (n + 1), the average becomes p * average + (1 - p) * frame: the convention of Gatan's
-    live scripts (Miller et al., 2022), elsewhere called an exponential average of span n. With n = 1 or less
-    it is the newest frame. `n` may be changed at any time, such as by a slider.
+    live scripts (Miller et al., 2022), also known as an exponential average with span n. With n = 1 or less
+    it is the newest frame. `n` can be changed at any time, for example by a slider.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class RunningAverage:
     def add(self, frame: Any) -> Any:
         """Add a frame (h, w); return the average, of the same shape, float32 or, for 32-bit counts, float64.
 
-        A frame of another shape begins a new average.
+        A frame with a different shape starts a new average.
         """
         frame = np.asarray(frame)
         frame = frame.astype(np.result_type(frame.dtype, np.float32))
@@ -45,14 +45,14 @@ class RunningAverage:
 
 
 class LastFrames:
-    """The last `n` frames. `n` may be changed at any time, such as by a slider."""
+    """The last `n` frames. `n` can be changed at any time, for example by a slider."""
 
     def __init__(self, n: int) -> None:
         self.n = n
         self._frames: list[Any] = []
 
     def add(self, frame: Any) -> None:
-        """Add a frame (h, w); the oldest goes when there are `n`. One of another shape begins anew."""
+        """Add a frame (h, w), dropping the oldest when there are `n`; a different shape starts again."""
         frame = np.array(frame)
         if self._frames and self._frames[0].shape != frame.shape:
             self._frames.clear()
@@ -74,54 +74,54 @@ class Reference:
     Attributes
     ----------
     frame : array or None
-        A copy of the frame that was taken, (h, w); None before.
+        A copy of the reference frame, (h, w); None before.
     """
 
     def __init__(self) -> None:
         self.frame: Any = None
 
     def take(self, frame: Any) -> Any:
-        """Make a frame (h, w) the reference; return the copy that is kept."""
+        """Make a frame (h, w) the reference; return the copy."""
         self.frame = np.array(frame)
         return self.frame
 
 
 class FrameCounter:
-    """Counts frames, or what is found in them.
+    """Counts frames, or things found in them.
 
     Attributes
     ----------
     n : int
-        What has been counted.
+        The count so far.
     """
 
     def __init__(self) -> None:
         self.n = 0
 
     def add(self, n: int = 1) -> int:
-        """Count `n` more; return how many there are now."""
+        """Count `n` more; return the new count."""
         self.n += int(n)
         return self.n
 
 
 class Tracks:
-    """Things that move, each with a number that it keeps from frame to frame, also while it is not found.
+    """Moving objects, each with a number that it keeps from frame to frame, even while it is not found.
 
-    A track is expected to go on as it went, also while it touches another: what is found then is the place of
-    neither. `assign` chooses who is who: given costs of shape (n, m) it returns rows and columns of the
-    least total cost, as `scipy.optimize.linear_sum_assignment` does. The cost is the squared distance from
-    where a track is expected; to leave it out costs `reach` squared (Crocker and Grier, J. Colloid Interface
-    Sci. 179, 298 (1996)).
+    A track is expected to continue as it moved, also while it touches another: the position found then
+    belongs to neither. `assign` matches tracks to objects: given costs of shape (n, m), it returns rows and
+    columns of the least total cost, as `scipy.optimize.linear_sum_assignment` does. The cost is the squared
+    distance from a track's expected position; leaving it out costs `reach` squared (Crocker and Grier, J.
+    Colloid Interface Sci. 179, 298 (1996)).
 
     Attributes
     ----------
     ids : array of int, (n,)
-        The numbers of the tracks, from 1 on; none is used twice.
+        The numbers of the tracks, from 1; none is used twice.
     yx, velocity : array, (n, 2)
-        Where each was last found by itself, in px, and how it moves, in px per frame: the mean of its last
+        Where each was last found on its own, in px, and its velocity in px per frame: the mean of its last
         steps.
     tails : list of array, (k, 2)
-        Where each has been found, oldest first.
+        Positions where each has been found, oldest first.
     """
 
     def __init__(self, assign: Any) -> None:
@@ -132,14 +132,14 @@ class Tracks:
         self.tails: list[Any] = []
 
     def add(self, yx: Any, frame: int, reach: float, memory: int = 3, tail: int = 20) -> Any:
-        """Take what is found in frame number `frame`, (n, 2) in px; return which tracks these are, (n,).
+        """Add the objects found in frame number `frame`, (n, 2) in px; return their tracks, (n,).
 
-        What belongs to none begins one. One that is not found for more than `memory` frames ends; at once, if
-        it was found only once; after three times as many, if another one is found in its place. `tail` is how
-        many places are kept. The answer counts within `ids` and so on.
+        An object without a track starts one. A track not found for more than `memory` frames ends;
+        immediately if it was found only once; after three times as many if another is found in its place.
+        `tail` positions are kept. The returned values are indices into `ids` and the other arrays.
         """
         yx = np.asarray(yx, float).reshape(-1, 2)
-        self._frame = max(int(frame), self._frame + 1)  # a recording may start anew
+        self._frame = max(int(frame), self._frame + 1)  # a recording may start again
         waited = (self._frame - self._last)[:, None]
         expected = self.yx + self.velocity * waited
         apart = ((expected[:, None] - yx) ** 2).sum(axis=2)

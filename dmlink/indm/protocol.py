@@ -1,7 +1,7 @@
 """The wire format between a companion in DigitalMicrograph and a link: pure functions over bytes, no sockets.
 
 A message is a fixed prefix (magic, kind, two lengths), a JSON header in UTF-8, and a payload: the pixels,
-C-ordered and little-endian. Both ends use this file; docs/protocol.md tells the same in words.
+C-ordered and little-endian. Both ends use this file; docs/protocol.md describes the format.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ VERSION = 1
 MAGIC = b"DML1"
 PREFIX = struct.Struct("<4sBxxxIQ")  # magic, kind, three spare bytes, header length, payload length
 
-# The conversation: HELLO -> HELLO -> AUTH -> WELCOME, then SUBSCRIBE and CREDIT against FRAME, at last BYE.
+# The conversation: HELLO -> HELLO -> AUTH -> WELCOME, then SUBSCRIBE and CREDIT for each FRAME, finally BYE.
 HELLO, AUTH, WELCOME, SOURCES, SUBSCRIBE, CREDIT, FRAME, ROI = range(1, 9)
 SHOW, HIDE, PING, PONG, EVENT, ERROR, BYE = range(9, 16)
 KINDS = range(HELLO, BYE + 1)
-STATES = ("live", "waiting")  # of what a link has subscribed to
-BLOSC = "blosc"  # how the pixels of a FRAME may be packed: a Blosc 1 buffer, LZ4 of shuffled bits
-WITH_PIXELS = (FRAME, SHOW)  # no other kind has a payload
+STATES = ("live", "waiting")  # of a subscription
+BLOSC = "blosc"  # how the pixels of a FRAME can be packed: a Blosc 1 buffer, LZ4 of shuffled bits
+WITH_PIXELS = (FRAME, SHOW)  # only these kinds have a payload
 
 MAX_HEADER = 64 * 1024
 MAX_PAYLOAD = 2 * 1024**3
-MAX_UNKNOWN = 4 * 1024  # bytes of a message from a peer that has not proved the token
+MAX_UNKNOWN = 4 * 1024  # bytes of a message from a peer that has not yet proved that it has the token
 HANDSHAKE_SECONDS = 3.0
-PING_SECONDS = 3.0  # who has heard nothing for so long asks
-DEAD_SECONDS = 8.0  # who has heard nothing for so long takes the other end for dead
+PING_SECONDS = 3.0  # silence after which a PING is sent
+DEAD_SECONDS = 8.0  # silence after which the other end is considered dead
 
-MAX_NAME = 200  # letters of a name: of a view, an ROI, a shown result
+MAX_NAME = 200  # characters in the name of a view, an ROI or a shown result
 NONCE = re.compile(r"[0-9A-Za-z_-]{32,128}")
 
-# What DigitalMicrograph can hold (dtype.str without byte order): real, complex, and boolean images.
+# Data types of DigitalMicrograph (dtype.str without byte order): real, complex, and boolean images.
 DTYPES = frozenset(["b1", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8", "c8", "c16"])
 
 
 class ProtocolError(ValueError):
-    """The peer sent something that is not a message of this protocol; the text names the fault."""
+    """The peer sent an invalid message; the text names the fault."""
 
 
 class RefusedError(ValueError):
-    """The peer asks for something that cannot be; the text says why. Its connection goes on."""
+    """The peer's request cannot be granted; the text says why. Its connection continues."""
 
 
-# What working with a header that is a JSON object, and not what this protocol says, may raise.
+# What may be raised when a header is a JSON object but does not follow this protocol.
 MALFORMED = (ProtocolError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
@@ -69,7 +69,7 @@ def pack(kind: int, header: dict[str, Any] | None = None, payload: Any = b"") ->
     Raises
     ------
     ProtocolError
-        If the header or the payload is larger than a receiver accepts, or holds what JSON has no word for.
+        If the header or the payload is larger than a receiver accepts, or cannot be written as JSON.
     """
     try:
         text = _encode(header or {}).encode("utf-8")
@@ -111,7 +111,7 @@ def unpack_header(data: Any) -> dict[str, Any]:
     try:
         text = bytes(data).decode("utf-8")
         header = _decode(text)
-        if "\\ud" in text.lower():  # written as escapes, halves of letters could come that are no text
+        if "\\ud" in text.lower():  # escapes can contain lone surrogates, which are not valid text
             json.dumps(header, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"The header of a message is not JSON in UTF-8: {error}.") from None
@@ -121,12 +121,12 @@ def unpack_header(data: Any) -> dict[str, Any]:
 
 
 def check_payload(kind: int, header: dict[str, Any], size: int) -> None:
-    """Refuse a payload that is not what its header announces, before memory is given to it.
+    """Refuse a payload that does not match its header, before memory is allocated.
 
     Raises
     ------
     ProtocolError
-        If it has another size, or this kind of message has none.
+        If its size is wrong, or this kind of message has no payload.
     """
     if kind == SHOW and "packing" in header:
         raise ProtocolError("The pixels of a SHOW cannot be packed.")
@@ -137,14 +137,14 @@ def check_payload(kind: int, header: dict[str, Any], size: int) -> None:
 
 
 def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...], np.dtype]:
-    """Return (shape, dtype) that a FRAME or a SHOW announces, once they agree with the length of its payload.
+    """Return (shape, dtype) announced by a FRAME or a SHOW, after checking them against the payload's length.
 
-    Packed pixels (`header["packing"]`) are fewer bytes.
+    Packed pixels (`header["packing"]`) have fewer bytes.
 
     Raises
     ------
     ProtocolError
-        If they do not agree, or announce something that no image of DigitalMicrograph is.
+        If they do not match, or describe something that cannot be an image in DigitalMicrograph.
     """
     shape, dtype = header.get("shape"), header.get("dtype")
     sizes_ok = (
@@ -166,25 +166,25 @@ def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...]
 
 
 class Decoder:
-    """Messages from bytes as they come; `limits` are the largest header and payload accepted now.
+    """Decodes messages from bytes as they arrive; `limits` are the largest header and payload accepted now.
 
-    A payload gets memory only after its header has been found to announce just that many bytes.
+    Memory for a payload is allocated only after its size has been checked against its header.
     """
 
     def __init__(self, max_header: int = MAX_HEADER, max_payload: int = MAX_PAYLOAD) -> None:
         self.limits = (max_header, max_payload)
         self._bytes = bytearray()
-        self._begun: tuple[int, dict[str, Any]] | None = None  # a message whose payload is still coming
+        self._begun: tuple[int, dict[str, Any]] | None = None  # a message whose payload is incomplete
         self._payload = bytearray()
-        self._filled = 0  # bytes of the payload
+        self._filled = 0  # bytes of the payload so far
 
     def feed(self, data: Any) -> Iterator[Message]:
-        """Take `data` and yield each message that is now complete.
+        """Add `data` and yield each message that is now complete.
 
         Raises
         ------
         ProtocolError
-            As soon as the bytes cannot become a message any more.
+            As soon as the bytes can no longer become a message.
         """
         self._bytes += data
         while self._begun or self._begin():
@@ -201,7 +201,7 @@ class Decoder:
             yield message
 
     def _begin(self) -> bool:
-        """Take prefix and header of the next message, if they are complete."""
+        """Read prefix and header of the next message, if they are complete."""
         if len(self._bytes) < PREFIX.size:
             return False
         kind, length, size = unpack_prefix(self._bytes, *self.limits)
@@ -217,7 +217,7 @@ class Decoder:
 def in_parts(
     items: Sequence[Any], room: int = MAX_HEADER // 2
 ) -> Iterator[tuple[list[Any], dict[str, bool]]]:
-    """Cut a list into parts that each fit into a header with `room` bytes for them.
+    """Split a list into parts that each fit into a header with `room` bytes for them.
 
     Yield each part, and flags for its header: `continued` if it is not the first, `more` if it is not the
     last. An empty list has one empty part.
@@ -237,17 +237,17 @@ def in_parts(
 
 
 def is_name(text: Any) -> bool:
-    """Tell whether this can be the name of a view, an ROI or a shown result."""
+    """Return whether this is a valid name of a view, an ROI or a shown result."""
     return isinstance(text, str) and 0 < len(text) <= MAX_NAME and text.isprintable()
 
 
 def is_nonce(text: Any) -> bool:
-    """Tell whether this is 32 to 128 letters, digits, - and _."""
+    """Return whether this is 32 to 128 letters, digits, - and _."""
     return isinstance(text, str) and bool(NONCE.fullmatch(text))
 
 
 def state_in(header: dict[str, Any]) -> tuple[str, str]:
-    """Return (state, reason) that a companion tells of a subscription.
+    """Return the (state, reason) that a companion reports for a subscription.
 
     Raises
     ------
@@ -266,13 +266,13 @@ def nonce() -> str:
 
 
 def proof(token: str, role: str, client_nonce: str, server_nonce: str) -> str:
-    """Return what shows that `role` ("client" or "server") holds the token, without showing the token."""
+    """Return the proof that `role` ("client" or "server") has the token, without revealing the token."""
     text = f"dmlink {VERSION} {role} {client_nonce} {server_nonce}"
     return hmac.new(token.encode("utf-8"), text.encode("utf-8"), hashlib.sha256).hexdigest()
 
 
 def proves(claimed: Any, token: str, role: str, client_nonce: str, server_nonce: str) -> bool:
-    """Tell whether `claimed` is the proof of `role`, in constant time."""
+    """Return whether `claimed` is the proof of `role`, in constant time."""
     expected = proof(token, role, client_nonce, server_nonce)
     return isinstance(claimed, str) and hmac.compare_digest(
         claimed.encode("utf-8", "replace"), expected.encode("utf-8")
@@ -296,7 +296,7 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-# made once: json.dumps and json.loads would make them anew for each message, which doubles its cost
+# created once: json.dumps and json.loads would create them for each message, which doubles its cost
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder(parse_constant=_not_json, parse_float=_number, parse_int=_whole).decode
 

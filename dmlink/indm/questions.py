@@ -1,4 +1,4 @@
-"""The questions about GMS that only a real one can answer, by the names of their answers in a report."""
+"""The questions that only a real GMS can answer, by the names of the answers in a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of result that a cell can have, in the notebook and in DigitalMicrograph alike."""
+"""The kinds of result that a cell can have, in the notebook and in DigitalMicrograph."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dmlink.indm.unmasked import plain_number, unmasked
 Result = Union[
     "Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Several", "Table", "Text", "Event"
 ]
-Drawn = Union["Scalar", "Profile", "Image"]  # the kinds that the companion draws in windows of DM
+Drawn = Union["Scalar", "Profile", "Image"]  # the kinds that the companion draws in DM's windows
 
-MAX_ROWS = 50  # of a table in a text: what fits on a screen
-MAX_BYTES = 512 << 20  # of an image or a profile: 8192 x 8192 numbers of 8 bytes
-MAX_SEVERAL = 16  # results side by side: what can still be looked at
+MAX_ROWS = 50  # rows of a table shown as text: what fits on a screen
+MAX_BYTES = 512 << 20  # size of an image or profile: 8192 x 8192 numbers of 8 bytes
+MAX_SEVERAL = 16  # results side by side: as many as one can still look at
 
 
 class Scalar:
-    """A number for each frame, or several with names: drawn as a strip chart.
+    """A number for each frame, or several named numbers: drawn as a strip chart.
 
-    `value` is a float or a dict of floats, in `unit`; None and what is masked are NaN.
+    `value` is a float or a dict of floats, in `unit`; None and masked values become NaN.
     """
 
     kind = "scalar"
@@ -45,7 +45,7 @@ class Scalar:
 
     @property
     def text(self) -> str:
-        """The numbers, one a line if there are several."""
+        """The numbers, one per line if there are several."""
         unit = f" {self.unit}" if self.unit else ""
         if isinstance(self.value, dict):
             return "\n".join(f"{name} = {value:.6g}{unit}" for name, value in self.value.items())
@@ -55,7 +55,7 @@ class Scalar:
 class Profile:
     """A curve for each frame: `values` of shape (n,) over the axis `x`; `value_unit` is the unit of y.
 
-    With `waterfall` a panel first shows the last curves below each other, as an image over time.
+    With `waterfall`, a panel first shows the last curves one below the other, as an image over time.
     """
 
     kind = "profile"
@@ -87,7 +87,7 @@ class Profile:
 class Image:
     """An image for each frame: `values` of shape (h, w), or (h, w, 3) uint8 for colour.
 
-    `scale` and `unit` are those of a pixel in x and y; `origin` is the position of the first pixel, one
+    `scale` and `unit` are the size of a pixel in x and y; `origin` is the position of the first pixel, one
     number for both axes or (y, x).
     """
 
@@ -114,10 +114,10 @@ class Image:
 
 
 class Points:
-    """Places on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0.
+    """Points on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0.
 
     `labels` are n texts, or nothing; `tails` are n arrays of shape (m, 2), where each has been before, oldest
-    first, or nothing. A place that is masked, NaN or infinite is left out, with its label and tail.
+    first, or nothing. A point that is masked, NaN or infinite is left out, with its label and tail.
     """
 
     kind = "points"
@@ -135,19 +135,19 @@ class Points:
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
-        """The columns of a table of the places, each of shape (n,): `label` if there are any, `y`, `x`."""
+        """The columns of a table of the points, each of shape (n,): `label` if there are any, `y`, `x`."""
         return _labelled(self.labels, y=self.yx[:, 0], x=self.yx[:, 1])
 
     @property
     def text(self) -> str:
-        """The places as a table."""
+        """The points as a table."""
         return Table(self.columns).text
 
 
 class Boxes:
     """Rectangles on the frame: `tlbr` of shape (n, 4), top, left, bottom, right in pixels; n may be 0.
 
-    `labels` are n texts, or nothing. A box with a side that is masked, NaN or infinite is left out.
+    `labels` are n texts, or nothing. A box with a masked, NaN or infinite coordinate is left out.
     """
 
     kind = "boxes"
@@ -172,7 +172,7 @@ class Boxes:
 class Overlay:
     """Marks over an image: `image` is an Image, `marks` a tuple of Points and Boxes in its pixels.
 
-    The image can be given as an array; it is then drawn in pixels.
+    The image can be an array; it is then drawn in pixels.
     """
 
     kind = "overlay"
@@ -190,14 +190,14 @@ class Overlay:
 
     @property
     def text(self) -> str:
-        """The places that it marks, as tables."""
+        """The marks, as tables."""
         return "\n".join(mark.text for mark in self.marks) or self.image.text
 
 
 class Several:
-    """Results side by side: `results` is a dict of name to result, in order; none of them is Several.
+    """Several results side by side: `results` is a dict of names to results, in order, none of them Several.
 
-    `results` can be given as anything of which a cell's last line may consist.
+    The values in `results` can be anything that the last line of a cell may be.
     """
 
     kind = "several"
@@ -223,14 +223,14 @@ class Several:
 
     @property
     def text(self) -> str:
-        """All of them in words, each below its name."""
+        """All results as text, each below its name."""
         return "\n".join(f"{name}:\n{result.text}" for name, result in self.results.items())
 
 
 class Table:
-    """Columns with names: `columns` is a dict of arrays of shape (n,), numbers or text; n may be 0.
+    """Named columns: `columns` is a dict of arrays of shape (n,), numbers or text; n may be 0.
 
-    It can be made of such a dict, of a list of dicts, of a structured array or of a pandas DataFrame.
+    It can be made from such a dict, a list of dicts, a structured array or a pandas DataFrame.
     """
 
     kind = "table"
@@ -244,7 +244,7 @@ class Table:
 
     @property
     def text(self) -> str:
-        """The table as lines of text, at most MAX_ROWS rows of it."""
+        """The table as lines of text, with at most MAX_ROWS rows."""
         n = max([len(column) for column in self.columns.values()] or [0])
         written = []
         for key, column in self.columns.items():
@@ -257,7 +257,7 @@ class Table:
 
 
 class Text:
-    """Words for each frame."""
+    """A text for each frame."""
 
     kind = "text"
 
@@ -267,16 +267,16 @@ class Text:
 
 
 class Event:
-    """Something that happens in some frames: `text` says what, and `when` whether it has in this one.
+    """Something that happens in some frames: `text` says what, and `when` whether it happened in this one.
 
-    A cell that ends with an Event on every frame has one kind of result, whether it happens or not. NaN and a
+    A cell should return an Event for every frame, so that its kind of result never changes. NaN and a
     masked `when` count as not happened.
 
     Attributes
     ----------
     happened : bool
     text : str
-        What has happened; empty if nothing has.
+        What happened; empty if nothing did.
     """
 
     kind = "event"
@@ -288,17 +288,17 @@ class Event:
 
 
 def as_result(value: Any, name: str = "") -> Any:
-    """Give a cell's last value its obvious meaning.
+    """Convert a cell's last value to the result that it obviously means.
 
     A number (or a dict of numbers) becomes a Scalar, one dimension a Profile, two an Image; text a Text; a
     structured array, a list of dicts or a pandas DataFrame a Table; a matplotlib Figure a colour Image; a
-    tuple, or a dict of other things than numbers, Several; a result stays as it is, with `name` if it has
+    tuple, or a dict of anything but numbers, Several; a result stays as it is, with `name` if it has
     none, and None stays None.
 
     Raises
     ------
     TypeError, ValueError
-        If the value has no such meaning; the message says which ones have.
+        If the value has no such meaning; the message says what does.
     """
     if value is None:
         return None
@@ -335,14 +335,14 @@ def as_result(value: Any, name: str = "") -> Any:
 
 
 def events_in(result: Any) -> list[str]:
-    """Return what has happened according to a result, or to one of several."""
+    """Return the events in a result, or in one of several."""
     if isinstance(result, Several):
         return [text for one in result.results.values() for text in events_in(one)]
     return [result.text] if isinstance(result, Event) and result.happened else []
 
 
 def free_name(name: str, is_taken: Callable[[str], bool]) -> str:
-    """Return a name with as many `'` appended as it takes until `is_taken` is false for it."""
+    """Return the name, with as many `'` appended as needed for `is_taken` to be false."""
     while is_taken(name):
         name += "'"
     return name
@@ -377,14 +377,14 @@ def _advice(value: Any, array: np.ndarray) -> str:
 
 
 def _drawn(figure: Any) -> np.ndarray:
-    """Return a matplotlib figure as it looks, (h, w, 3) uint8."""
+    """Return a matplotlib figure as an image, (h, w, 3) uint8."""
     width, height = figure.canvas.get_width_height()
     pixels = io.BytesIO()
-    with sys.modules["matplotlib"].rc_context({"savefig.bbox": None}):  # of its own size
+    with sys.modules["matplotlib"].rc_context({"savefig.bbox": None}):  # drawn at its own size
         figure.savefig(pixels, format="rgba", dpi=figure.dpi)
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
-        pyplot.close(figure)  # it would keep every frame's
+        pyplot.close(figure)  # otherwise pyplot would keep every frame's figure
     return np.frombuffer(pixels.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
 
 
@@ -416,7 +416,7 @@ def _numeric(values: Any, what: str) -> np.ndarray:
 
 
 def _labels(labels: Any, there: np.ndarray) -> tuple[str, ...]:
-    """Return the labels of those places that are there."""
+    """Return the labels of the valid points or boxes."""
     texts = () if labels is None else tuple(str(label) for label in labels)
     if texts and len(texts) != len(there):
         raise ValueError(f"{len(texts)} labels for {len(there)} places: give one to each.")
@@ -428,7 +428,7 @@ def _labelled(labels: tuple[str, ...], **columns: np.ndarray) -> dict[str, np.nd
 
 
 def _places(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return places as floats, (n, k), of none at all (0, k), and which of them are there, (n,)."""
+    """Return coordinates as floats, (n, k) or (0, k) for none, and which of them are valid, (n,)."""
     k = what.count(",") + 1
     array = unmasked(values)
     if array.size == 0:

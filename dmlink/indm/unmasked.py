@@ -1,4 +1,4 @@
-"""What a masked value is as a plain number: NaN, wherever a result is made."""
+"""Masked values as plain numbers: NaN, in every kind of result."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def unmasked(values: Any) -> np.ndarray:
-    """Return values as an array; what is masked is NaN, so that masked integers become floats.
+    """Return values as an array with NaN for masked ones, so that masked integers become floats.
 
-    Of text what is masked is empty.
+    Masked text becomes empty.
     """
     if isinstance(values, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in values):
         values = np.ma.array(values)
@@ -22,5 +22,5 @@ def unmasked(values: Any) -> np.ndarray:
 
 
 def plain_number(value: Any) -> Any:
-    """Return a number as it is; NaN where there is none, or a masked one."""
+    """Return a number unchanged; NaN if there is none, or it is masked."""
     return float("nan") if value is None or value is np.ma.masked else value

@@ -1,8 +1,8 @@
-"""Whole frames: which of DigitalMicrograph's events announce a frame, and when all of it is there.
+"""Whole frames: which of DigitalMicrograph's events announce a frame, and when it is complete.
 
 An event of a camera's view announces a frame, whatever its pixels. The In-Situ Player sends its event twice
 for each frame, and a scan (STEM) fills the image from the top with events on the way. Only a view that was
-seen to do one of these is judged by its pixels, by all of them.
+known to do one of these is judged by its pixels, all of them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 
 class Seen(NamedTuple):
-    """What a look at the image has shown.
+    """The result of a look at the image.
 
-    `late` holds the pixels of the frame before, as bytes, if only now it is clear that it was whole. After it
-    `passed` frames were written over before this look; `whole`: the image holds a whole frame now.
+    `late` holds the pixels of the previous frame, as bytes, if only now it is known to be whole. After it,
+    `passed` frames were overwritten before this look; `whole`: the image now holds a whole frame.
     """
 
     late: bytes | None
@@ -39,30 +39,30 @@ class WholeFrames:
     Attributes
     ----------
     unsure : int
-        Events that may have announced a frame of which nothing whole could be taken.
+        Events that may have announced a frame that could not be copied completely.
     """
 
     CAMERA, UNDECIDED, SCANNING = "camera", "undecided", "scanning"
-    SURE = 8  # whole frames in a row that show that a view is a camera's
-    REPEATS = 6  # frames in a row, announced more than once, that show that a view repeats its events
-    BLOCKS = 64  # of rows, that are compared one by one
-    SAMPLED = 512  # bytes of the first and of the last row that a camera's view is watched by
-    PATIENCE = 16, 1024  # events before a camera's view is doubted for the first time; at most
+    SURE = 8  # consecutive whole frames that show that a view is a camera's
+    REPEATS = 6  # consecutive frames announced more than once that show that a view repeats its events
+    BLOCKS = 64  # blocks of rows that are compared one by one
+    SAMPLED = 512  # bytes of the first and last row by which a camera's view is watched
+    PATIENCE = 16, 1024  # events before a camera's view is first re-examined; at most
 
     def __init__(self) -> None:
         self.unsure = 0
         self._patience = self.PATIENCE[0]
         self._announced = True
-        self._known = False  # that it is a camera's view, unless what is watched shows something else
+        self._known = False  # assume a camera's view, unless the watched rows show otherwise
         self._mode = self.UNDECIDED
         self._repeated = 0
-        self._owed = 0  # events still to come for frames that were seen without one
+        self._owed = 0  # events still expected for frames that were seen without one
         self._like: tuple[Any, ...] = ()
-        self._places: list[tuple[int, int]] = []  # of the blocks, in bytes
-        self._blocks: list[bytearray] = []  # the image as it was at the last look
+        self._places: list[tuple[int, int]] = []  # ends of the blocks, in bytes
+        self._blocks: list[bytearray] = []  # the image at the last look
 
     def see(self, array: Any, events: int = 1) -> Seen:
-        """Look at the image: so many events have come since the last look, or none comes."""
+        """Look at the image; `events` is the number of events since the last look, 0 if none arrive."""
         flat, like = bytes_of(array), (array.shape, array.dtype)
         if like != self._like:
             passed = self._passed(events)
@@ -83,10 +83,10 @@ class WholeFrames:
         return self._see_all(flat, events)
 
     def _see_all(self, flat: memoryview, events: int) -> Seen:
-        """Compare all of the image with what it was at the last look."""
+        """Compare the whole image with the last look."""
         changed = self._changed_blocks(flat)
-        late = self._release() if events and self._known else None  # this is the event that it was held for
-        owed = min(self._owed, events - bool(changed)) if events else 0  # a change is a frame of its own
+        late = self._release() if events and self._known else None  # the event it was held back for
+        owed = min(self._owed, events - bool(changed)) if events else 0  # each change is a frame
         self._owed -= owed
         if events and events == owed:
             return Seen(late, False)
@@ -99,7 +99,7 @@ class WholeFrames:
             for i in changed:
                 self._blocks[i][:] = flat[slice(*self._places[i])]
         self._known = self._known and self._mode != self.SCANNING and self._repeated < self.REPEATS
-        if known and self._known:  # it is a camera's view until something else is seen
+        if known and self._known:  # it counts as a camera's view until something else is seen
             self.unsure, self._repeats = unsure, 0
             if events:
                 self._held = False
@@ -109,7 +109,7 @@ class WholeFrames:
         return Seen(late or seen.late, seen.whole, self._passed(events))
 
     def _passed(self, events: int) -> int:
-        """Return how many frames were written over before this look; if that is not known, count `unsure`."""
+        """Return how many frames were overwritten before this look; if unknown, increase `unsure`."""
         passed = max(0, events - 1)
         if self._known:
             return passed
@@ -118,15 +118,15 @@ class WholeFrames:
         return 0
 
     def _watch_closely(self, flat: memoryview) -> None:
-        """Compare whole images from now on, until it is clear what kind of view this is."""
+        """From now on, compare whole images until it is clear what kind of view this is."""
         self._mode = self.UNDECIDED
         self._whole = self._same = 0
-        self._repeated = self._repeats = 0  # frames in a row announced more than once; the events too many
-        self._times = 0  # how many events too many each of them had
-        self._single = 0  # frames in a row announced once, by a view that is thought to repeat its events
+        self._repeated = self._repeats = 0  # consecutive frames announced more than once; the surplus events
+        self._times = 0  # surplus events of each of them
+        self._single = 0  # consecutive frames announced once, by a view thought to repeat its events
         self._rows = Rows(0, self._bottom, self._bottom, True)  # that changed last
-        self._part_end = -1  # the last row of the part of a scan that has come
-        self._held = False  # the image before was perhaps a part: it has not been taken
+        self._part_end = -1  # the last row of a scan that has arrived
+        self._held = False  # the previous image may have been a part, so it was not taken
         self._held_owed = False  # that was seen without an event
         row = len(flat) // self._height
         step = -(-self._height // self.BLOCKS)
@@ -134,16 +134,16 @@ class WholeFrames:
         self._blocks = [bytearray(flat[begin:end]) for begin, end in self._places]
 
     def _take_for_camera(self) -> None:
-        if self._announced and self._repeated < self.REPEATS:  # else pixels are all that there is to go by
+        if self._announced and self._repeated < self.REPEATS:  # otherwise only the pixels can tell
             self._mode, self._blocks, self._countdown = self.CAMERA, [], self._patience
             self._known = True
-            self._owed = 0  # so many frames later none comes late any more
+            self._owed = 0  # after this many frames, no late event is expected
             self._patience = min(2 * self._patience, self.PATIENCE[1])
 
     def _glance(self, flat: memoryview) -> tuple[bool, bool]:
         """Look at the first and the last row of a camera's view.
 
-        Return whether both are as they were, and whether the view should be watched closely again.
+        Return whether both are unchanged, and whether the view should be watched closely again.
         """
         before, self._sample = self._sample, self._ends(flat)
         self._countdown -= 1
@@ -154,20 +154,20 @@ class WholeFrames:
         return bytes(flat[: self.SAMPLED]), bytes(flat[-self.SAMPLED :])
 
     def _judge_same(self) -> Seen:
-        """Judge a look at an image that is as it was."""
+        """Judge a look at an unchanged image."""
         if not self._announced:
             if self._mode == self.UNDECIDED and self._repeated < self.REPEATS and not self._known:
                 self.unsure += self._same
                 self._same = 0
             held = self._mode == self.UNDECIDED and self._release() is not None
-            return Seen(None, held)  # no event has followed: it was no part
+            return Seen(None, held)  # no event has followed, so it was not a part
         self._same += 1
         if self._mode == self.SCANNING or self._repeated >= self.REPEATS:
             self._whole = 0
             return Seen(None, False)
         if self._same < self.SURE:
-            return Seen(None, False)  # perhaps an event more for the same frame
-        self.unsure += self._same - 1 + self._held  # what was held back is the frame that is taken now
+            return Seen(None, False)  # perhaps another event for the same frame
+        self.unsure += self._same - 1 + self._held  # the image held back is the frame, and is taken now
         self._held = False
         self._take_for_camera()  # that sees the same again and again
         return Seen(None, True)
@@ -183,10 +183,10 @@ class WholeFrames:
         return self._judge_scan(rows)
 
     def _count_repeats(self) -> None:
-        """Take the events before, after which nothing had changed, for repeated ones if that goes on.
+        """Treat earlier events after which nothing had changed as repeated, if this continues.
 
-        A view repeats them equally often. Those that only come late have now many, now few or none with the
-        same image.
+        A view repeats events equally often. If they are merely late, sometimes many, sometimes few or none
+        come with the same image.
         """
         same, self._same = self._same, 0
         if self._mode == self.SCANNING:
@@ -200,18 +200,18 @@ class WholeFrames:
         if same and same == (self._times or same):
             self._repeated, self._repeats, self._times = self._repeated + 1, self._repeats + same, same
             if self._repeated >= self.REPEATS:
-                self.unsure -= self._repeats  # these announced nothing
+                self.unsure -= self._repeats  # these events announced nothing
         else:
             self._repeated, self._repeats, self._times = int(same > 0), same, same
 
     def _judge_undecided(self, rows: Rows) -> Seen:
-        """Take the image, or hold it back where it looks like a part of a scan, until the next event."""
+        """Take the image or, if it looks like part of a scan, hold it back until the next event."""
         late = self._release()
         self._held = rows.together and rows.last < self._bottom
         self._held_owed = not self._announced
         self._part_end = rows.last if self._held else -1
         whole = not self._held
-        # a camera changes much the same rows each time, a scan that is looked at late now these and now those
+        # a camera changes much the same rows each time, a scan seen late different ones
         before, self._rows = self._rows, rows
         alike = max(abs(rows.first - before.first), abs(rows.last - before.last)) <= self._height // 8
         self._whole = self._whole + 1 if alike and self._announced else 0
@@ -221,7 +221,7 @@ class WholeFrames:
         return Seen(late, whole)
 
     def _release(self) -> bytes | None:
-        """Return the image that was held back, if there is one: it is a frame after all."""
+        """Return the image held back, if there is one: it is a frame after all."""
         if not self._held:
             return None
         self._held = False
@@ -232,11 +232,11 @@ class WholeFrames:
         """Wait for the last row of a scan that ever changes."""
         before, self._part_end = self._part_end, rows.last
         late = None
-        if rows.first <= before and rows.last <= before:  # it begins again: no row below ever came
+        if rows.first <= before and rows.last <= before:  # a new scan, without any row further down
             late = b"".join(self._blocks)
             self._bottom = before
             self._whole += 1
-        elif rows.first <= before:  # the end of one scan and the beginning of the next, in one event
+        elif rows.first <= before:  # the end of one scan and the start of the next, in one event
             self.unsure += 1
             self._whole = 0
             if not rows.together:
@@ -246,7 +246,7 @@ class WholeFrames:
         if whole:
             self._bottom, self._part_end = rows.last, -1
             self._whole = self._whole + 1 if rows.first == 0 and before < 0 else 0
-        if self._whole >= self.SURE:  # they come in one piece now
+        if self._whole >= self.SURE:  # frames now arrive in one piece
             self._take_for_camera()
         return Seen(late, whole)
 
@@ -261,7 +261,7 @@ class WholeFrames:
         return Rows(first, end if together else self._rows_of(changed[-1], flat)[-1], end, together)
 
     def _rows_of(self, block: int, flat: memoryview) -> list[int]:
-        """Return the rows of a block that have changed."""
+        """Return the changed rows of a block."""
         row = len(flat) // self._height
         begin, end = self._places[block]
         now, before = bytes(flat[begin:end]), bytes(self._blocks[block])
@@ -272,7 +272,7 @@ class WholeFrames:
 def bytes_of(array: Any) -> memoryview:
     """Return the memory of an array as bytes, in C order.
 
-    After each frame the processor's cache holds little of NumPy; a memoryview needs least of it.
+    After each frame, little of NumPy is left in the processor's cache; a memoryview needs the least.
     """
     try:
         return memoryview(array).cast("B")

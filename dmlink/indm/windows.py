@@ -1,4 +1,4 @@
-"""Windows: images that show results in DigitalMicrograph, in grey or as curves, and in colour."""
+"""Windows: images that show results in DigitalMicrograph, in grey, as curves, or in colour."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dmlink.indm.gms import RESULT_TAG, delete_image, has_window, unregister
 from dmlink.indm.info import Axis, ascii_text
 
 LINE_PLOT = 3  # DM's number of this kind of display
-COLOURS_TAG = "dmlink:colours"  # where DM-script leaves the ID of the colour image that it has made
+COLOURS_TAG = "dmlink:colours"  # tag in which DM-script stores the ID of the colour image that it has created
 
 
 class ImageWindow(DM.Py_ScriptObject):
-    """An image, or with `line` a curve for each of its rows; for values of one shape.
+    """An image or, with `line`, a curve for each of its rows; for values of one shape.
 
     Attributes
     ----------
     image : object or None
-        The image in DigitalMicrograph; None once the user was seen to have closed its window.
+        The image in DigitalMicrograph; None once the user has closed its window.
     like : tuple
         The shape of its values, and `line`.
 
     Raises
     ------
     RuntimeError
-        If DigitalMicrograph cannot make such an image.
+        If DigitalMicrograph cannot create such an image.
     """
 
     def __init__(self, title: str, values: Any, line: bool = False) -> None:
@@ -37,43 +37,43 @@ class ImageWindow(DM.Py_ScriptObject):
         if self.image is None:
             raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
         self.image.SetName(ascii_text(title))
-        self.image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)  # it is nobody's live view
+        self.image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)  # so that it is not used as a live view
         if line:
             document = DM.NewImageDocument(ascii_text(title))
             document.AddImageDisplay(self.image, LINE_PLOT)
             document.Show()
         else:
             self.image.ShowImage()
-        with contextlib.suppress(Exception):  # perhaps not inside of a handler
-            DM.Py_ScriptObject.__init__(self)  # the registration needs it
+        with contextlib.suppress(Exception):  # it may be refused inside a handler
+            DM.Py_ScriptObject.__init__(self)  # required before the registration
             window = self.image.GetOrCreateImageDocument().GetWindow()
             self.WindowHandleWindowClosedEvent(window, "pythonplugin")
             self._listens = True
 
     def __del__(self) -> None:
-        """Let DM know, as its own scripts do."""
+        """Call DM's own __del__, as published scripts do."""
         DM.Py_ScriptObject.__del__(self)
 
     def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:
-        """Let go of the image: the user has closed its window."""
+        """Release the image: the user has closed its window."""
         self.image = None
 
     @property
     def closed(self) -> bool:
-        """Whether the user has closed it; where no listener is taken, only looking tells."""
+        """Whether the user has closed it; without a listener, this is polled."""
         if self.image is not None and not self._listens and not has_window(self.image):
             self.image = None
         return self.image is None
 
     def made(self, values: Any) -> Any:
-        """Return a new image; None where DM cannot make it."""
-        # DM takes nothing but arrays that own their memory, in C order
+        """Return a new image; None if DM cannot create it."""
+        # DM accepts only arrays that own their memory, in C order
         return DM.CreateImage(np.array(values, dtype=np.float32, order="C", copy=True))
 
     def write(self, values: Any, axes: Sequence[Axis], unit: str = "", new: slice = slice(None)) -> None:
-        """Show values, of which only the columns `new` have changed, and their calibration."""
+        """Show values and their calibration; only the columns `new` have changed."""
         image = self.image
-        if image is None:  # closed just now: the user does that on DM's main thread
+        if image is None:  # just closed by the user, on DM's main thread
             return
         image.GetNumArray()[..., new] = values[..., new]
         for dimension, axis in enumerate(axes):
@@ -82,19 +82,19 @@ class ImageWindow(DM.Py_ScriptObject):
         image.UpdateImage()
 
     def release(self, delete: bool) -> None:
-        """Draw no more. With `delete` the window is closed, else it stays."""
-        image, self.image = self.image, None  # DM frees no image that Python holds
-        with contextlib.suppress(Exception):  # it may be gone already
+        """Stop drawing. With `delete` the window is closed, otherwise it stays."""
+        image, self.image = self.image, None  # DM does not free an image while Python refers to it
+        with contextlib.suppress(Exception):  # it may already be gone
             if delete and image is not None:
                 delete_image(image)
         unregister(self)
 
 
 class ColourWindow(ImageWindow):
-    """An image in colour, (h, w, 3) uint8: only DM-script can make and change one, of three grey ones."""
+    """A colour image, (h, w, 3) uint8: only DM-script can create and change one, from three grey images."""
 
     def made(self, values: Any) -> Any:
-        """Return a new image, by the ID that DM-script gives: the user may have another one in front."""
+        """Return a new image, found by the ID from DM-script, because another image may be in front."""
         tags = DM.GetPersistentTagGroup()
         tags.SetTagAsLong(COLOURS_TAG, 0)
         self._compose(
@@ -106,7 +106,7 @@ class ColourWindow(ImageWindow):
         found, number = DM.GetPersistentTagGroup().GetTagAsLong(COLOURS_TAG)
         image = DM.FindImageByID(int(number)) if found and number else None
         if image is None:
-            with contextlib.suppress(RuntimeError):  # what Python cannot see must not stay on the screen
+            with contextlib.suppress(RuntimeError):  # an image that Python cannot find must not stay
                 DM.ExecuteScriptString(f"FindImageByID({int(number)}).DeleteImage()")
         return image
 
@@ -118,7 +118,7 @@ class ColourWindow(ImageWindow):
             self._compose(shown + "shown = {}\nshown.UpdateImage()", values)
 
     def _compose(self, text: str, values: Any) -> None:
-        """Run DM-script, with the colour image of these values in the place of {}."""
+        """Run DM-script with the colour image of these values in place of {}."""
         planes: list[Any] = []
         try:
             for i in range(3):

@@ -58,13 +58,13 @@ SCRIPT = Template('''\
 def $start($settings):
     """Run process() in DigitalMicrograph (DM).
 
-    All that this takes stands inside of this function, so that it meets none of your names. "Cell" means what
-    stands above the line: it was a cell of a Jupyter notebook. The parts:
+    Everything needed is inside this function, so that it cannot clash with your names. "Cell" means the part
+    above the line, which was a cell in a Jupyter notebook. The parts:
 
 $contents
     """
 $imports
-    # Python's own, whatever these words mean above
+    # Python's own names, even if they are redefined above
 $builtins
 
 $files

@@ -1,4 +1,4 @@
-"""The camera, taken from the user on request: it acquires for us, and every frame is complete."""
+"""The camera, used directly on request: it acquires for the companion, and every frame is complete."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import DigitalMicrograph as DM
 
 from dmlink.indm.companion.view import View
 
-PATIENCE = 2.0  # exposures for which a frame is waited for: within less than one none may ever come
+PATIENCE = 2.0  # exposures to wait for a frame: within less than one, none may ever arrive
 
 
 class Camera:
-    """The active camera, acquiring for us: frames are complete, and come without a listener."""
+    """The active camera, acquiring for the companion: frames are complete and arrive without a listener."""
 
     def __init__(self, exposure: float, binning: int, processing: int) -> None:
         self._patience = PATIENCE * exposure
@@ -24,12 +24,12 @@ class Camera:
         self._camera.StartContinuousAcquisition(exposure, binning, binning, processing)
 
     def wait(self, view: View | None) -> None:
-        """Wait for a frame, and take it."""
+        """Wait for a frame and take it."""
         if self._camera.GetFrameInContinuousMode(self._image, self._patience) and view:
             view.last_event = time.monotonic()
             view.observe(self._image)
 
     def stop(self) -> None:
-        """Let the user have the camera again."""
+        """Give the camera back to the user."""
         self._camera.StopContinuousAcquisition()
         self._image = None

@@ -1,4 +1,4 @@
-"""One link, seen from DigitalMicrograph: what it has proved, what it wants, and what is on its way to it."""
+"""One link, seen from DigitalMicrograph: its authentication, its requests, and what is queued for it."""
 
 from __future__ import annotations
 
@@ -37,39 +37,39 @@ from dmlink.indm.protocol import (
     proves,
 )
 
-STALLED_SECONDS = 10.0  # a client that reads nothing for so long is dropped
-FAREWELL_SECONDS = 1.0  # how long a client that did wrong may take to read why
-MAX_SHOWN = 256 * 1024**2  # bytes of a result to be shown in DM
-MAX_LINED_UP = 1000  # messages that wait for a client which does not read
+STALLED_SECONDS = 10.0  # a client that reads nothing for this long is disconnected
+FAREWELL_SECONDS = 1.0  # time that a refused client has to read the reason
+MAX_SHOWN = 256 * 1024**2  # largest result to be shown in DM, bytes
+MAX_LINED_UP = 1000  # messages queued for a client that does not read
 
 
 class Gone(OSError):  # noqa: N818 - it says what happened
-    """The other end is not there any more, or not worth waiting for."""
+    """The other end is gone, or too slow to wait for."""
 
 
 class Client:
-    """A connection; nothing here waits."""
+    """A connection; nothing here blocks."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
-        self.welcome = False  # it has proved that it holds the token
-        self.source: str | None = None  # name of the view that it wants; None for the companion's own
+        self.welcome = False  # it has proved that it has the token
+        self.source: str | None = None  # name of the view that it wants; None for the default view
         self.region: Region | None = None
-        self.packer: Any = None  # set where this link can unpack
+        self.packer: Any = None  # set if this link can unpack
         self.credit = 0
-        self.seen: tuple[Any, ...] | None = None  # the moment of the last picture sent
-        self.told: tuple[str, str] | None = None  # the state and reason last sent
-        self.announced: tuple[int, int] | None = None  # number of the frame and unsure events, last sent
+        self.seen: tuple[Any, ...] | None = None  # `moment` of the last picture sent
+        self.told: tuple[str, str] | None = None  # state and reason last sent
+        self.announced: tuple[int, int] | None = None  # frame number and unsure events last sent
         self.announced_at = 0.0  # monotonic
-        self.rois: dict[str, Any] = {}  # the rectangles last sent
-        self.shape: tuple[int, ...] = ()  # of the view that they are on
+        self.rois: dict[str, Any] = {}  # rectangles last sent
+        self.shape: tuple[int, ...] = ()  # the view that they are on
         self._nonces = ("", nonce())  # theirs, ours
         self._decoder = Decoder(MAX_UNKNOWN - PREFIX.size, 0)
         self._born = self._heard = self._progress = time.monotonic()
         self._pinged: float | None = None
-        self._farewell: float | None = None  # since when it is only told why it has to go
+        self._farewell: float | None = None  # since when it has only been waiting to read why it is refused
         self._outbox: collections.deque[tuple[memoryview, Picture | None]] = collections.deque()
 
     @property
@@ -83,12 +83,12 @@ class Client:
         return self.credit > 0 and not self._outbox and self._farewell is None
 
     def introduce(self, kind: int, header: dict[str, Any], token: str) -> bool:
-        """Take a message of the handshake, and answer it; True once it has proved that it holds the token.
+        """Answer a message of the handshake; True once the client has proved that it has the token.
 
         Raises
         ------
         ProtocolError
-            If it has not, or speaks another version.
+            If the proof is wrong, or the version differs.
         """
         theirs, ours = self._nonces
         if kind == HELLO and not theirs:
@@ -115,14 +115,14 @@ class Client:
         )
 
     def receive(self) -> Iterator[Message]:
-        """Take in what has come and yield the messages that are complete.
+        """Read what has arrived and yield the complete messages.
 
         Raises
         ------
         Gone
             If the other end has closed the connection.
         ProtocolError
-            If it is not a message.
+            If it is not a valid message.
         """
         try:
             data = self.socket.recv(1 << 20 if self.welcome else 65536)
@@ -135,13 +135,13 @@ class Client:
             yield from self._decoder.feed(data)
 
     def put(self, kind: int, header: dict[str, Any] | None = None) -> None:
-        """Line up a message."""
+        """Queue a message."""
         if len(self._outbox) > MAX_LINED_UP:
             raise Gone
         self._line_up(pack(kind, header), None)
 
     def put_picture(self, picture: Picture) -> None:
-        """Line up a frame, against one credit."""
+        """Queue a frame against one credit."""
         self.credit -= 1
         self.seen = picture.moment
         self.announced = picture.header["index"], self.announced[1] if self.announced else 0
@@ -151,37 +151,37 @@ class Client:
         self._line_up(pack(FRAME, header, pixels), picture)
 
     def refuse(self, why: str) -> None:
-        """Say what was wrong; nothing else is heard from this client or sent to it."""
+        """Send what was wrong; after that, nothing more is read from this client or sent to it."""
         if self._farewell is None:
             self.put(ERROR, {"text": why})
             self._farewell = time.monotonic()
 
     def decline(self, kind: int, header: dict[str, Any], why: str) -> None:
-        """Say why a message of this kind is refused; everything else goes on."""
+        """Say why a message of this kind is refused; the connection continues."""
         name = header.get("name")
         about = {"name": name} if is_name(name) else {}
         self.put(ERROR, dict(about, about=kind, text=why))
 
     def put_sources(self, kind: int, sources: Sequence[dict[str, Any]], **header: Any) -> None:
-        """Line up the list of views, in a message of this kind and as many more as it needs."""
+        """Queue the list of views, in a message of this kind and as many more as it needs."""
         for part, flags in in_parts(sources):
             self.put(kind, dict(header, sources=part, **flags))
             kind, header = SOURCES, {}
 
     def put_rois(self, kind: int, rois: dict[str, Any], **header: Any) -> None:
-        """Line up the rectangles by name, in a message of this kind and as many more as it needs."""
+        """Queue the rectangles by name, in a message of this kind and as many more as it needs."""
         self.rois = rois
         for part, flags in in_parts(list(rois.items())):
             self.put(kind, dict(header, rois=dict(part), **flags))
             kind, header = ROI, {}
 
     def send(self) -> None:
-        """Send as much as goes without waiting.
+        """Send as much as possible without blocking.
 
         Raises
         ------
         OSError
-            If the other end is gone, or has been told why it has to go.
+            If the other end is gone, or has been told why it is disconnected.
         """
         while self._outbox:
             view, picture = self._outbox[0]
@@ -196,11 +196,11 @@ class Client:
                 self._outbox.popleft()
                 done(picture)
         if self._farewell is not None:
-            # closed at once, with bytes unread, the system would throw away what we have just said
+            # if it were closed immediately with unread bytes, the system would discard our last message
             self.socket.shutdown(socket.SHUT_WR)
 
     def check(self, now: float) -> None:
-        """Raise Gone if it is too late, too slow or dead; ask it for a sign of life in time."""
+        """Raise Gone if the client is too late, too slow or dead; send a PING if it is silent."""
         if self._farewell is not None:
             if now - self._farewell > FAREWELL_SECONDS:
                 raise Gone
@@ -218,18 +218,18 @@ class Client:
             self.put(PING)
 
     def close(self) -> None:
-        """Close the connection and forget what was lined up."""
+        """Close the connection and discard everything queued."""
         self.socket.close()
         while self._outbox:
             done(self._outbox.popleft()[1])
 
     def announce(self, counts: tuple[int, int]) -> None:
-        """Line up the number of the newest frame of the source, and of its unsure events."""
+        """Queue the number of the source's newest frame and its count of unsure events."""
         self.announced, self.announced_at = counts, time.monotonic()
         self.put(EVENT, {"announced": counts[0], "unsure": counts[1]})
 
     def part(self, why: str, counts: tuple[int, int] | None) -> None:
-        """Say goodbye, and how many frames there were; the other end closes the connection then."""
+        """Send a BYE and the final number of frames; then the other end closes the connection."""
         if self.region and counts:
             self.announce(counts)
         self.put(BYE, {"reason": why})
@@ -245,7 +245,7 @@ class Client:
 
 
 def done(picture: Picture | None) -> None:
-    """One client less that has to be sent this picture."""
+    """Count one client fewer that still needs this picture."""
     if picture:
         picture.readers -= 1
         if picture.readers == 0:

@@ -1,10 +1,10 @@
 """Streams DigitalMicrograph's live view to dmlink.
 
 Run it in a script window with the live view in front and "Execute on background thread" ticked. It prints one
-line, dmlink://..., and goes on until it is run again, or stopped with Ctrl+Shift+Q.
+line, dmlink://..., and continues until it is run again, or stopped with Ctrl+Shift+Q.
 
-DigitalMicrograph is never made to wait: a listener copies the pixels that somebody has asked for and returns;
-the loop of this script does everything else, and waits for nobody.
+DigitalMicrograph never has to wait: a listener copies the requested pixels and returns;
+the loop of this script does everything else, and never blocks.
 """
 
 from __future__ import annotations
@@ -71,16 +71,16 @@ from dmlink.indm.protocol import (
     is_name,
 )
 
-LOOK_SECONDS = 0.05  # how often the rectangles in DM are read
-ANNOUNCE_SECONDS = 0.5  # how soon a link knows of frames that it was not sent
-MAX_STRANGERS = 8  # connections that have not shown the token yet
+LOOK_SECONDS = 0.05  # interval at which the rectangles in DM are read
+ANNOUNCE_SECONDS = 0.5  # delay after which a link is told of frames that it was not sent
+MAX_STRANGERS = 8  # connections that have not yet proved that they have the token
 MAX_CLIENTS = 64
-GOODBYE_SECONDS = 3.0  # that slow links have, when the companion ends, to take what was sent last
-MAX_TROUBLES = 5  # errors of the loop that are printed
+GOODBYE_SECONDS = 3.0  # time that slow links get to read the last messages when the companion ends
+MAX_TROUBLES = 5  # errors in the loop that are printed
 
 
 class Companion:
-    """Listens for links and sends each the newest frame whenever it has asked for one."""
+    """Listens for links and sends each of them the newest frame on request."""
 
     def __init__(self, host: str = HOST, port: int = PORT) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -89,7 +89,7 @@ class Companion:
         self._closed = False
         self.on_main_thread = DM.IsScriptOnMainThread()
         self._clients: list[Client] = []
-        self.roi_names: dict[int, str] = {}  # by ID; the one that is run next goes on with them
+        self.roi_names: dict[int, str] = {}  # by ID; the next run of the companion continues with them
         self._views = Views(self._wake, self.roi_names)
         self._camera: Any = None
         self._showing = Showing()
@@ -104,7 +104,7 @@ class Companion:
         self.host, self.port = self._server.getsockname()[:2]
 
     def greet(self, gms: tuple[int, ...]) -> None:
-        """Say soon what was found."""
+        """Schedule the line that says what was found."""
         self._greeting = Greeting(gms, time.monotonic())
 
     def run(self) -> None:
@@ -120,7 +120,7 @@ class Companion:
             self.close("The companion was stopped in DigitalMicrograph.")
 
     def close(self, why: str) -> None:
-        """Say goodbye and close everything, each whatever the others do; a second time does nothing."""
+        """Send BYE and close everything, even if one part fails; a second call does nothing."""
         if self._closed:
             return
         self._closed = self.stop = True
@@ -131,7 +131,7 @@ class Companion:
         steps += [partial(self._part, client, view, why) for client, view in looked_at]
         steps += [self._wait_for_goodbyes, *(client.close for client in self._clients)]
         steps += [self._clients.clear, *(sock.close for sock in sockets)]
-        steps += [partial(remove_endpoint, self.token)]  # before another one, who waits for us, has left his
+        steps += [partial(remove_endpoint, self.token)]  # before the next companion writes its own
         for step in steps:
             try:
                 step()
@@ -144,9 +144,9 @@ class Companion:
             client.part(why, view.counts if view else None)
 
     def _wait_for_goodbyes(self) -> None:
-        """Wait a moment until links close their ends.
+        """Wait briefly for links to close their ends.
 
-        A socket that is closed while bytes from the other end are unread takes back what it has sent.
+        If a socket is closed with unread bytes, the data it has sent may be discarded.
         """
         seconds = LOOK_SECONDS if self.on_main_thread else GOODBYE_SECONDS
         end, clients = time.monotonic() + seconds, list(self._clients)
@@ -170,23 +170,23 @@ class Companion:
 
     @property
     def behind(self) -> bool:
-        """Whether a replay has to wait before its next frame, so that none is lost."""
+        """Whether a replay must wait before its next frame so that none is lost."""
         return any(view.behind for view in list(self._views))
 
     def acquire(self) -> None:
-        """Take the camera and stream what it acquires, instead of the user's view."""
+        """Use the camera directly and stream what it acquires, instead of the user's view."""
         self._camera = Camera(CAMERA_EXPOSURE, CAMERA_BINNING, CAMERA_PROCESSING)
         self._views.default = self._camera.name
 
     def _turn(self) -> None:
-        """Wait until there is something to do, at most `LOOK_SECONDS`, and do it."""
+        """Wait for something to do, at most `LOOK_SECONDS`, and do it."""
         inputs = [self._server, self._ear, *(client.socket for client in self._clients)]
         outputs = [client.socket for client in self._clients if client.sending]
         readable, _, _ = select.select(inputs, outputs, [], self._pause())
         if self.on_main_thread:
-            DM.DoEvents()  # else DM would stand still, and its events would not come
+            DM.DoEvents()  # otherwise DM would freeze, and its events would not arrive
             if self.stop:
-                return  # in these events we were run again
+                return  # one of these events was a second run of this script
         if self._ear in readable:
             self._ear.recv(4096)
         if self._server in readable:
@@ -200,47 +200,47 @@ class Companion:
         for client in list(self._clients):
             self._attend(client, Client.send)
             self._attend(client, lambda client: client.check(now))
-        self._distribute()  # who has been sent a picture just now may want the next one
+        self._distribute()  # a client that was just sent a picture may want the next one
         self._showing.draw()
 
     def _pause(self) -> float:
         if self._camera:
-            return 0.0  # it waits for the camera
+            return 0.0  # this waits for the camera
         hurry = self.on_main_thread or any(view.polling for view in self._views)
         pause = 0.005 if hurry else LOOK_SECONDS
         return min(pause, self._showing.rest) if self._showing.waiting else pause
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: awake already; closed: over
+        with contextlib.suppress(OSError):  # full: already awake; closed: finished
             self._mouth.send(b"\0")
 
     def _trouble(self) -> None:
         self._troubles += 1
         if self._troubles <= MAX_TROUBLES:
             traceback.print_exc()
-        time.sleep(LOOK_SECONDS)  # if it goes on like this, DM should not notice
+        time.sleep(LOOK_SECONDS)  # if errors continue, they must not slow down DM
 
-    # What clients say
+    # What clients send
 
     def _accept(self) -> None:
         for _ in range(BACKLOG):
             try:
                 sock, _address = self._server.accept()
             except OSError:
-                return  # no more, or gone again
+                return  # no more connections, or gone again
             self._receive_stranger(sock)
 
     def _receive_stranger(self, sock: socket.socket) -> None:
         strangers = [client for client in self._clients if not client.welcome]
-        if len(strangers) >= MAX_STRANGERS:  # the oldest has had the longest time to show its token
+        if len(strangers) >= MAX_STRANGERS:  # the oldest has had the most time to authenticate
             self._clients.remove(strangers[0])
             strangers[0].close()
         self._clients.append(Client(sock))
 
     def _attend(self, client: Client, do: Callable[[Client], None]) -> None:
-        """Do something for a client; a fault ends this client and touches nobody else."""
+        """Do something for a client; a fault disconnects this client only."""
         if client not in self._clients:
-            return  # gone a moment ago
+            return  # already disconnected
         try:
             do(client)
         except ProtocolError as error:
@@ -249,7 +249,7 @@ class Companion:
             self._clients.remove(client)
             client.close()
         except Exception as error:  # noqa: BLE001 - whatever it was, it was in what this client wanted
-            if client.welcome:  # nobody else can make us print, or rest
+            if client.welcome:  # a client without the token cannot make us print or pause
                 self._trouble()
             client.refuse(f"The companion failed over this: {error!r}"[:1000])
 
@@ -369,7 +369,7 @@ class Companion:
     # What DigitalMicrograph shows
 
     def _look(self, now: float) -> None:
-        """Do what needs DM and no event: closed and new views, rectangles, still images, polling."""
+        """Do what needs DM but no event: closed and new views, rectangles, still images, polling."""
         if self._camera:
             self._camera.wait(self._views.of(None))
         due = now >= self._next_look
@@ -387,7 +387,7 @@ class Companion:
                     view.look_for_rois(image)
                     if now - view.last_event > STILL_SECONDS:
                         view.observe_now(image, self._unserved(view))
-            del image  # DM frees an image only when Python has let go of it
+            del image  # DM frees an image only when Python no longer refers to it
         if due:
             self._showing.tidy()
             self._find_views()
@@ -421,10 +421,10 @@ class Companion:
                 if old.lossless:
                     client.region.mailbox.extend(old.mailbox)
                     client.region.missed = old.missed
-                    client.region.wanted = True  # last: new frames come after those of before
+                    client.region.wanted = True  # last, so that new frames come after earlier ones
 
     def _draw_again(self, view: View, image: Any, clients: list[Client]) -> None:
-        """Draw the rectangles that links wait for on a view that has been opened anew, and has none."""
+        """Draw the rectangles that links wait for on a reopened view without rectangles."""
         view.look_for_rois(image)
         if view.rois.known:
             return
@@ -437,7 +437,7 @@ class Companion:
                 view.set_roi(image, name, (top * y, left * x, bottom * y, right * x))
 
     def _unserved(self, view: View) -> set[Region]:
-        """Return the regions that somebody waits for and has not been sent as they stand."""
+        """Return the regions for which a client is waiting and whose current state it has not been sent."""
         return {
             client.region
             for client in self._clients
@@ -448,7 +448,7 @@ class Companion:
         }
 
     def _inform(self, client: Client) -> None:
-        """Tell a client what has changed for it: rectangles, and whether its frames can come."""
+        """Tell a client what has changed for it: rectangles, and whether frames can be sent."""
         if not client.region:
             return
         view = self._views.of(client.source)
@@ -464,10 +464,10 @@ class Companion:
             self._announce(client, view)
 
     def _announce(self, client: Client, view: View) -> None:
-        """Tell a client of the frames that it was not sent, if none has followed that would tell it."""
+        """Tell a client about frames that it was not sent, if no later frame does."""
         if client.announced and time.monotonic() - client.announced_at < ANNOUNCE_SECONDS:
             return
-        counts = view.counts  # read before the mailbox: what comes now is counted later
+        counts = view.counts  # read before the mailbox, so that a frame arriving now is counted later
         waiting = client.sending or (client.region and client.region.mailbox)
         if not waiting and counts != client.announced:
             client.announce(counts)
@@ -490,10 +490,10 @@ class Companion:
             )
         return "live", ""
 
-    # What clients get
+    # What clients are sent
 
     def _distribute(self) -> None:
-        """Hand new pictures to the clients that have credit, and note which regions are wanted next."""
+        """Give new pictures to the clients with credit, and note which regions are wanted next."""
         for view in self._views:
             users = [client.region for client in self._clients if client.region]
             view.regions = [region for region in view.regions if region in users]
@@ -508,7 +508,7 @@ class Companion:
                 continue
             region.wanted = bool(ready)
             if not ready:
-                region.mailbox.clear()  # nobody waits for it: it would be old when somebody does
+                region.mailbox.clear()  # nobody is waiting for it, and later it would be old
 
 
 def _check_streamable(image: Any) -> None:
@@ -519,25 +519,25 @@ def _check_streamable(image: Any) -> None:
 
 
 def shared_names() -> dict[str, Any]:
-    """Return the global names of all scripts; ours are our own, as `dmlink.bundle` has it."""
+    """Return the global names that all scripts share; this script has its own (see `dmlink.bundle`)."""
     shared: dict[str, Any] = globals().get("dmlink_shared", globals())
     return shared
 
 
 def replace_running() -> dict[int, str]:
-    """Stop what an earlier run of this script has started; return how it called the ROIs."""
+    """Stop an earlier run of this script, if any; return its names of the ROIs."""
     previous: Any = shared_names().get("dmlink_companion_running")
-    if not hasattr(previous, "stopped"):  # none, or another script's
+    if not hasattr(previous, "stopped"):  # there is none, or it belongs to another script
         return {}
     previous.stop = True
     if previous.on_main_thread and DM.IsScriptOnMainThread():
-        previous.close("The companion was run again.")  # it waits for us further down on this very stack
+        previous.close("The companion was run again.")  # it waits for us, further down on this same stack
     previous.stopped.wait(2.0 if DM.IsScriptOnMainThread() else GOODBYE_SECONDS + 1.0)
-    return dict(getattr(previous, "roi_names", {}))  # one of an older version has none
+    return dict(getattr(previous, "roi_names", {}))  # an older version has none
 
 
 def main() -> None:
-    """Start, say where, and serve."""
+    """Start, print the endpoint, and serve."""
     roi_names = replace_running()
     gms = version()
     if refusal(gms):

@@ -1,4 +1,4 @@
-"""The door: where links knock, and the file that tells those of this user where it is."""
+"""The door: the listening socket, and the file that tells this user's links where it is."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ NOT_PRIVATE = (
     "{} is outside of your user folder, where others could read its token. Let DMLINK_HOME name a folder "
     "inside of it, or do without."
 )
-BACKLOG = 64  # connections that the system accepts before we look
+BACKLOG = 64  # connections that the system accepts in advance
 
 
 def listen(host: str, port: int, *, expose: bool) -> socket.socket:
-    """Return a server at the port, or at the next free one.
+    """Return a server on the port, or on the next free one.
 
     Raises
     ------
     ValueError
-        If other computers could connect and nobody has said that they may.
+        If other computers could connect without EXPOSE.
     OSError
-        If there is no port.
+        If no port is free.
     """
     if host not in LOOPBACK and not expose:
         raise ValueError(
@@ -46,33 +46,33 @@ def listen(host: str, port: int, *, expose: bool) -> socket.socket:
 
 
 def endpoint_file() -> Path:
-    """Return where links of this user look for the endpoint."""
+    """Return the path where this user's links look for the endpoint."""
     return Path(os.environ.get("DMLINK_HOME") or Path.home() / ".dmlink") / "endpoint.json"
 
 
 def write_endpoint(host: str, port: int, token: str) -> None:
-    """Leave the endpoint for links of this user, readable by this user alone.
+    """Write the endpoint for this user's links, readable only by this user.
 
     It is in `endpoint.json` until another companion is started, and under its port in `endpoints/` until this
-    one ends: so the one that is left is found when the other has ended.
+    one ends, so that the remaining companion is found when the other has ended.
 
     Raises
     ------
     OSError
-        If it cannot be written, or on Windows others could read it.
+        If it cannot be written, or if others could read it on Windows.
     """
     if ON_WINDOWS and not in_profile(endpoint_file()):
         raise OSError(NOT_PRIVATE.format(endpoint_file()))
     fields = {"host": host, "port": port, "token": token, "pid": os.getpid()}
     for path in _left():
-        if not serves(path):  # of a companion that was killed
+        if not serves(path):  # left by a companion that was killed
             _remove(path)
     for path in (_file_of(port), endpoint_file()):
         _write_private(path, json.dumps(fields))
 
 
 def remove_endpoint(token: str) -> None:
-    """Take the endpoint away; if it was the newest, the one before it is the newest again."""
+    """Remove the endpoint; if it was the newest, the previous one becomes the newest again."""
     mine = [path for path in (endpoint_file(), *_left()) if _fields_of(path).get("token") == token]
     for path in mine:
         _remove(path)
@@ -83,12 +83,12 @@ def remove_endpoint(token: str) -> None:
 
 
 def running() -> list[Path]:
-    """Return the files of the companions that run, the newest first."""
+    """Return the files of running companions, newest first."""
     return [path for path in _left() if serves(path)]
 
 
 def serves(path: Path) -> bool:
-    """Whether somebody listens at the endpoint in this file."""
+    """Return whether a companion listens at the endpoint in this file."""
     fields = _fields_of(path)
     try:
         _bound(str(fields["host"]), int(fields["port"])).close()
@@ -100,15 +100,15 @@ def serves(path: Path) -> bool:
 
 
 def in_profile(path: Path) -> bool:
-    """Whether the file is inside of this user's own folder, which nobody else can read on Windows."""
+    """Return whether the file is in this user's own folder, which nobody else can read on Windows."""
     return Path.home().resolve() in path.resolve().parents
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to the port. Raises an OSError if somebody listens there."""
+    """Return a socket bound to the port. Raises an OSError if the port is in use."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if ON_WINDOWS:  # there SO_REUSEADDR would let somebody else listen at the same port
+        if ON_WINDOWS:  # on Windows, SO_REUSEADDR would let another program listen on the same port
             server.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
         else:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -124,7 +124,7 @@ def _file_of(port: int) -> Path:
 
 
 def _left() -> list[Path]:
-    """Return the files in `endpoints/`, the newest first; those of killed companions are among them."""
+    """Return the files in `endpoints/`, newest first, including those of killed companions."""
     try:
         files = list((endpoint_file().parent / "endpoints").glob("*.json"))
         return sorted(files, key=lambda path: -path.stat().st_mtime)
@@ -148,6 +148,6 @@ def _remove(path: Path) -> None:
 def _write_private(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists():
-        path.unlink()  # what is there may be readable by others
+        path.unlink()  # an existing file may be readable by others
     with open(os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
         file.write(text)

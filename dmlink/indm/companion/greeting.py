@@ -1,4 +1,4 @@
-"""Greeting: one line that says what the companion has found, once it knows how fast the camera is."""
+"""Greeting: one line that says what the companion has found, once it knows the camera's rate."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import sys
 
 from dmlink.indm.companion.view import View
 
-GREET_SECONDS = 3.0  # for which frames are counted; some of them are needed to see that no events come
+GREET_SECONDS = 3.0  # time for which frames are counted; long enough to notice that no events arrive
 PASTE = 'Paste the line above into dmlink.connect("..."); on this computer dmlink.connect() is enough.'
 
 
 class Greeting:
-    """What is said once, `GREET_SECONDS` after the start."""
+    """The line printed once, `GREET_SECONDS` after the start."""
 
     def __init__(self, gms: tuple[int, ...], now: float) -> None:
         numbers = ".".join(str(n) for n in gms)
         self._versions = f"GMS {numbers}, Python {sys.version.split()[0]}"
         self._start = now
-        self._first: tuple[int, int, float] | None = None  # the view's ID, number of its frame, when
+        self._first: tuple[int, int, float] | None = None  # the view's ID, its frame number, time
         self._said = False
 
     def look(self, view: View | None, now: float) -> None:
-        """Look at the view that links get by default; `now` is that of `time.monotonic`."""
+        """Look at the default view; `now` is from `time.monotonic`."""
         if self._said:
             return
         if view is not None and (self._first is None or self._first[0] != view.id):

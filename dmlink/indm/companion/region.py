@@ -1,4 +1,4 @@
-"""Regions of a live view that links have asked for, and the pictures of them that have not been sent."""
+"""Regions of a live view that links have requested, and their pictures that have not been sent yet."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from dmlink.indm.packing import packed
 from dmlink.indm.protocol import BLOSC
 
-LOSSLESS_BYTES = 512 * 1024**2  # of one view's frames that wait for links which want every frame
-MAX_SPARE = 4  # pieces of memory kept for the next pictures
+LOSSLESS_BYTES = 512 * 1024**2  # bytes of one view's frames waiting for lossless links
+MAX_SPARE = 4  # buffers kept for the next pictures
 
 
 class Picture:
-    """A copy of a region at one moment: what a FRAME message needs."""
+    """A copy of a region at one moment, with everything that a FRAME message needs."""
 
     def __init__(self, region: Region, header: dict[str, Any], pixels: bytearray) -> None:
         self.region = region
         self.header = header
         self.pixels = pixels
-        self.readers = 0  # clients that still have to be sent it
+        self.readers = 0  # clients that still need it
         self._packed: Any = None
 
     def packed(self, packer: Any) -> tuple[dict[str, Any], Any]:
-        """Return header and payload, packed once for all clients, if that takes fewer bytes."""
+        """Return header and payload, packed once for all clients if that saves bytes."""
         if self._packed is None:
             self._packed = packed(packer, self.pixels, self.header["dtype"])
         if self._packed is self.pixels:
@@ -34,34 +34,34 @@ class Picture:
 
     @property
     def moment(self) -> tuple[Any, ...]:
-        """What tells this picture from another one of the same region: frame, place in the image, line."""
+        """Frame, position in the image, and line, which identify a picture among those of a region."""
         return self.header["index"], self.header["roi"], self.header.get("line")
 
 
 class Region:
-    """The pixels that some clients have asked for: the whole image, or the ROI of a name.
+    """The pixels that some clients have requested: the whole image, or a named ROI.
 
-    `mailbox` holds what has not been sent: the newest picture, or with `lossless` all of them. The listener
-    fills it, the loop empties it.
+    `mailbox` holds pictures not yet sent: the newest or, with `lossless`, all of them. The listener
+    fills it and the loop empties it.
     """
 
     def __init__(self, roi: str | None, lossless: bool = False) -> None:
         self.roi = roi
         self.lossless = lossless
-        self.wanted = False  # somebody has credit; only the loop changes this
-        self.missed = 0  # frames that a lossless region had no room for
+        self.wanted = False  # a client has credit; only the loop changes this
+        self.missed = 0  # frames for which a lossless region had no room
         self.mailbox: collections.deque[Picture] = collections.deque(maxlen=None if lossless else 1)
         self._spare: list[bytearray] = []
 
     def take(self) -> Picture | None:
-        """Return the picture that is to be sent next; None if the listener is just writing over it."""
+        """Return the next picture to send; None if the listener is just overwriting it."""
         try:
             return self.mailbox.popleft()
         except IndexError:
             return None
 
     def memory(self, size: int) -> bytearray:
-        """Return memory for a picture of `size` bytes: that of one sent or never sent, if it fits."""
+        """Return memory for a picture of `size` bytes, reused from another picture if it fits."""
         for take in (self._take_unsent, self._spare.pop):
             try:
                 memory = take()
@@ -72,13 +72,13 @@ class Region:
         return bytearray(size)
 
     def give_back(self, memory: bytearray) -> None:
-        """Take back the memory of a picture that everybody has been sent."""
+        """Reclaim the memory of a picture that all clients have been sent."""
         if len(self._spare) < (MAX_SPARE if self.lossless else 1):
             self._spare.append(memory)
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of the pictures that wait."""
+        """Bytes of waiting pictures."""
         return sum(len(picture.pixels) for picture in list(self.mailbox))
 
     def _take_unsent(self) -> bytearray:
@@ -90,8 +90,8 @@ class Region:
 def copy_rectangle(array: Any, place: Sequence[int], out: bytearray) -> None:
     """Copy the pixels at (top, left, bottom, right) of an array (h, w) or (h, w, 3) into `out`.
 
-    Through memoryviews, row by row: they keep the interpreter lock. NumPy's own copy lets it go, and then
-    has to wait up to 5 ms for it whenever another Python thread of DM is busy.
+    Memoryviews, row by row, keep the interpreter lock. NumPy's own copy releases it and then
+    has to wait up to 5 ms to get it back if another Python thread in DM is busy.
     """
     top, left, bottom, right = place
     pixel = array.strides[1] if array.flags.c_contiguous else array.itemsize * array[0, 0].size

@@ -1,4 +1,4 @@
-"""The rectangles and the line on a view in DigitalMicrograph, and names for them, which DM has not."""
+"""The rectangles and the line on a view in DigitalMicrograph, with names, which DM does not have."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dmlink.indm.gms import clamped, display_of, line_from, line_on, pixels_of
 
 
 class Rois:
-    """What is drawn on one view. `names`: of the rectangles of all views, by ID; they outlive this one.
+    """What is drawn on one view. `names`: the rectangles' names on all views, by ID; they outlive this view.
 
     Attributes
     ----------
     known : dict of str to tuple of int
-        The rectangles by name, (top, left, bottom, right) inside of the image, as they were last looked at.
+        The rectangles by name, (top, left, bottom, right) within the image, when last read.
     line : tuple of float or None
-        The first line, (y0, x0, y1, x1) in pixels of the image, as it was last looked at; without one, the
-        line of a link that GMS could not draw.
+        The first line, (y0, x0, y1, x1) in pixels of the image, when last read; without one, the
+        line set by a link that GMS could not draw.
     """
 
     def __init__(self, names: dict[int, str]) -> None:
@@ -27,23 +27,23 @@ class Rois:
         self.line: tuple[float, ...] | None = None
         self._names = names
         self._here: dict[int, str] = {}  # those of this view
-        self._ignored: set[int] = set()  # that a link has removed, but GMS perhaps not
-        # the line as GMS has it, and as a link wants it, where GMS could not do that
+        self._ignored: set[int] = set()  # removed by a link, but perhaps not by GMS
+        # the line in GMS, and the line set by a link if GMS could not draw it
         self._instead: tuple[tuple[float, ...] | None, tuple[float, ...] | None] | None = None
 
     def look(self, image: Any) -> None:
-        """Get to know them as they are now."""
+        """Read them as they are now."""
         self.known, self.line = self.read(image), line_on(image)
         if self._instead and self._instead[0] == self.line:
             self.line = self._instead[1]
         else:
-            self._instead = None  # somebody has moved it in GMS
+            self._instead = None  # it was moved in GMS
 
     def read(self, image: Any) -> dict[str, tuple[int, int, int, int]]:
-        """Return the rectangles as they are now; what is known does not change."""
+        """Return the rectangles as they are now, without updating `known`."""
         display = display_of(image)
         if display is None:
-            return self.known  # a view that is opened in its place may get them again
+            return self.known  # a view opened in its place may get them again
         size = pixels_of(image).shape[:2]
         rectangles = {}
         for i in range(display.CountROIs()):
@@ -51,12 +51,12 @@ class Rois:
             if roi.IsRectangle() and roi.GetID() not in self._ignored:
                 rectangles[roi.GetID()] = clamped(roi.GetRectangle(), *size)
         for gone in set(self._here) - set(rectangles):
-            del self._here[gone]  # its name is free for the next one that is drawn
+            del self._here[gone]  # its name is free for the next rectangle drawn
             self._names.pop(gone, None)
         return {self._name(roi_id): place for roi_id, place in rectangles.items()}
 
     def set(self, image: Any, name: str, rectangle: Sequence[float]) -> None:
-        """Move the rectangle of that name, or draw it."""
+        """Move the rectangle with that name, or draw it."""
         place = clamped(rectangle, *pixels_of(image).shape[:2])
         if name in self.read(image):
             DM.GetROIFromID(self._id(name)).SetRectangle(*place)
@@ -71,17 +71,17 @@ class Rois:
         self._here[roi.GetID()] = self._names[roi.GetID()] = name
 
     def remove(self, image: Any, name: str) -> None:
-        """Take the rectangle of that name away; where GMS cannot do that, know nothing of it any more."""
+        """Remove the rectangle with that name; if GMS cannot do that, ignore it from now on."""
         if name in self.read(image):
             roi_id = self._id(name)
             self._ignored.add(roi_id)
             _delete_roi(image, roi_id)
 
     def set_line(self, image: Any, line: Sequence[float] | None) -> None:
-        """Move the first line, or draw it; None takes it away. What GMS cannot draw is known here alone."""
+        """Move the first line, or draw it; None removes it. A line that GMS cannot draw is kept here only."""
         before, roi_id = line_on(image), _line_id(image)
         if self._instead and self._instead[0] == before:
-            pass  # it could not do it before
+            pass  # it failed before
         elif line is not None:
             _draw_line(image, roi_id, line)
         elif roi_id is not None:
@@ -90,7 +90,7 @@ class Rois:
         self._instead = None if now == wanted else (now, wanted)
 
     def line_in(self, place: Sequence[int] | None) -> tuple[float, ...] | None:
-        """Return the line in pixels of the region at `place`; it may reach beyond it."""
+        """Return the line in pixels of the region at `place`; it may extend beyond the region."""
         return line_from(self.line, *(place[:2] if place else (0, 0)))
 
     def _id(self, name: str) -> int:
@@ -110,14 +110,14 @@ def _line_id(image: Any) -> int | None:
     display = display_of(image)
     for i in range(display.CountROIs() if display is not None else 0):
         roi = display.GetROI(i)
-        with contextlib.suppress(Exception):  # only the attempt tells whether it is a line
+        with contextlib.suppress(Exception):  # only trying shows whether it is a line
             roi.GetLine()
             return int(roi.GetID())
     return None
 
 
 def _draw_line(image: Any, roi_id: int | None, line: Sequence[float]) -> None:
-    """Draw a line from (y0, x0) to (y1, x1), or move that of this ID."""
+    """Draw a line from (y0, x0) to (y1, x1), or move the line with this ID."""
     y0, x0, y1, x1 = map(float, line)
     place = f"{x0!r}, {y0!r}, {x1!r}, {y1!r}"
     try:

@@ -1,4 +1,4 @@
-"""Results that links want to be seen in DigitalMicrograph: the newest of each, as fast as DM can draw."""
+"""Results that links show in DigitalMicrograph: the newest of each, as fast as DM can draw."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dmlink.indm.info import Axis
 from dmlink.indm.protocol import MAX_NAME, RefusedError, is_name, pixels
 from dmlink.indm.results import Drawn, Image, Profile, Scalar
 
-REST = 4.0  # after a drawing DM has so many times as long to itself
+REST = 4.0  # after a drawing, DM gets this many times as long to itself
 SHORTEST_REST = 0.05  # s
 MAX_WINDOWS = 32
 
 
 class Showing:
-    """The windows of the results; only the script's loop calls this."""
+    """The windows of the results; used only by the script's loop."""
 
     def __init__(self) -> None:
         self._windows: dict[str, ResultWindow] = {}
@@ -26,12 +26,12 @@ class Showing:
         self._not_before = 0.0  # perf_counter
 
     def take(self, header: dict[str, Any], payload: Any) -> None:
-        """Take a SHOW message; it is drawn when there is time.
+        """Accept a SHOW message; it is drawn when there is time.
 
         Raises
         ------
         RefusedError
-            If it is not a result that can be shown, or there are too many.
+            If the result cannot be shown, or there are too many.
         """
         name = _name(header)
         result = unpacked(header, payload)
@@ -54,12 +54,12 @@ class Showing:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is to be drawn."""
+        """Whether there is something to draw."""
         return bool(self._newest)
 
     @property
     def rest(self) -> float:
-        """Seconds until DM has had its time since the last drawing."""
+        """Seconds until DM has had enough time since the last drawing."""
         return max(0.0, self._not_before - time.perf_counter())
 
     def tidy(self) -> None:
@@ -69,13 +69,13 @@ class Showing:
                 window.release()
 
     def release(self) -> None:
-        """Let go of all windows; they stay open."""
+        """Release all windows; they stay open."""
         for window in self._windows.values():
             window.release()
         self._newest.clear()
 
     def draw(self) -> None:
-        """Draw one result, if there is one and DM has had its time since the last."""
+        """Draw one result, if there is one and DM has had enough time since the last."""
         began = time.perf_counter()
         if not self._newest or began < self._not_before:
             return
@@ -83,7 +83,7 @@ class Showing:
         result = self._newest.pop(name)
         try:
             self._windows[name].draw(result)
-        except RuntimeError as error:  # its window is given up, so this is said once
+        except RuntimeError as error:  # its window is given up, so this is printed once
             print(f"dmlink: {_ascii(name)} cannot be shown here: {error}")
         finally:
             now = time.perf_counter()
@@ -91,12 +91,12 @@ class Showing:
 
 
 def unpacked(header: dict[str, Any], payload: Any) -> Drawn:
-    """Return the result that a SHOW message holds.
+    """Return the result in a SHOW message.
 
     Raises
     ------
     RefusedError
-        If it holds none.
+        If it contains none.
     """
     shape, dtype = pixels(header, len(payload))
     values: Any = np.frombuffer(payload, dtype).reshape(shape)

@@ -1,4 +1,4 @@
-"""A live view in DigitalMicrograph: its frames are counted, and the pixels that are wanted copied."""
+"""A live view in DigitalMicrograph: its frames are counted, and the requested pixels copied."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from dmlink.indm.info import tags_of
 from dmlink.indm.protocol import MAX_NAME
 from dmlink.indm.whole_frames import Seen, WholeFrames, bytes_of
 
-HANDLING_SECONDS = 0.2  # that an event may take to be handled when its view ends
-UNANNOUNCED = 3  # frames without an event that show that none will come
-CALIBRATION_SECONDS = 0.5  # how often calibration and tags are read again
-SAMPLED_ROWS = 8  # by which it is seen at once that a frame has come without its event
-SAMPLED_BYTES = 512  # from the middle of each of them
+HANDLING_SECONDS = 0.2  # time for an event to be handled when its view ends
+UNANNOUNCED = 3  # frames without an event after which none is expected
+CALIBRATION_SECONDS = 0.5  # interval at which calibration and tags are read again
+SAMPLED_ROWS = 8  # rows by which a frame without its event is noticed immediately
+SAMPLED_BYTES = 512  # bytes from the middle of each row
 
 
 class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
-    """What DM calls on every frame and when the window is closed; nothing may escape into DM."""
+    """Called by DM on every frame and when the window is closed; no exception may escape into DM."""
 
     def __init__(self, view: View) -> None:
         DM.Py_ScriptObject.__init__(self)
@@ -36,11 +36,11 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
         self.stop = self.busy = False
 
     def __del__(self) -> None:
-        """Let DM know, as its own scripts do."""
+        """Call DM's own __del__, as published scripts do."""
         DM.Py_ScriptObject.__del__(self)
 
     def HandleDataChangedEvent(self, flags: Any, image: Any) -> None:  # noqa: ARG002, N802 - DM's names
-        """Copy what is wanted of the frame that has just come."""
+        """Copy the requested pixels of the frame that has just arrived."""
         self.busy = True
         if not self.stop:
             self.view.last_event = time.monotonic()
@@ -50,27 +50,27 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
         self.busy = False
 
     def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # noqa: ARG002, N802 - DM's names
-        """Remember that this view is over."""
+        """Record that this view has ended."""
         self.view.closed = True
 
     def end(self) -> None:
-        """Ask for no more events; GMS up to 3.5.1 cannot be asked, `stop` alone has to do there."""
+        """Unregister; GMS up to 3.5.1 cannot do that, and there only `stop` takes effect."""
         self.stop = True
         unregister(self)
 
 
 class View:
-    """One live image. `wake` is called when a mailbox has been filled; `names`: of ROIs, by ID.
+    """One live image. `wake` is called when a mailbox has been filled; `names`: names of ROIs, by ID.
 
-    `counts` are those of the view of this name that was there before.
+    `counts` are those of the previous view with this name.
 
     The listener calls `observe` on DM's main thread, the script's loop everything else. Neither waits for
-    the other: what the listener cannot do at once because the loop is busy here, the loop does after it.
+    the other: if the listener cannot act because the loop is busy here, the loop does the work afterwards.
 
     Raises
     ------
     ValueError
-        If an image of this kind cannot be streamed.
+        If this kind of image cannot be streamed.
     """
 
     def __init__(
@@ -84,24 +84,24 @@ class View:
         self._frames = WholeFrames()
         self._frames.unsure = counts[1]
         self._frames.see(array)
-        self._sample = _sample(array)  # of the newest frame
-        self._still: Any = array.copy()  # all of it, while no other one comes
+        self._sample = _sample(array)  # some bytes of the newest frame
+        self._still: Any = array.copy()  # copy of the whole image, while no other frame arrives
         self.id = image.GetID()
         self.name = name_of(image)
         self.regions: list[Region] = []
         self.rois = Rois({} if names is None else names)
-        self.index = self._counted = counts[0] + 1  # of the newest frame: what stands there now is one
+        self.index = self._counted = counts[0] + 1  # number of the newest frame; the current image is one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
-        self.announced = False  # what is there is a new frame, whatever its pixels
+        self.announced = False  # the image is a new frame, whatever its pixels
         self.closed = False
         self.shape = array.shape
         self._wake = wake
         self._lock = threading.Lock()
-        self._again = False  # an event came while the loop held the lock
-        self._events_came = self._events_seen = 0  # two counts: each is changed by one thread only
+        self._again = False  # an event arrived while the loop held the lock
+        self._events_came = self._events_seen = 0  # two counts, each changed by only one thread
         self._circumstances: dict[str, Any] = {}
-        self._read = 0.0  # when the circumstances were read
+        self._read = 0.0  # when calibration and tags were read
         self._errors = 0
         self.listener = Listener(self)
         window = image.GetOrCreateImageDocument().GetWindow()
@@ -120,7 +120,7 @@ class View:
         return found
 
     def end(self) -> None:
-        """Listen no more; a frame that is being handled in this moment is counted first."""
+        """Stop listening; a frame that is just being handled is counted first."""
         self.closed = True
         self.listener.end()
         late = time.monotonic() + HANDLING_SECONDS
@@ -129,13 +129,13 @@ class View:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """The number of the newest frame that is in the mailboxes, or has been left out; unsure events."""
+        """The number of the newest frame that is in the mailboxes or was left out, and of unsure events."""
         return self._counted, self._frames.unsure
 
     def observe(self, image: Any, *, event: bool = False) -> bool:
-        """Look at the image; if it is a new frame, count it and copy what is wanted. True if it was.
+        """Look at the image; if it is a new frame, count it, copy what is requested, and return True.
 
-        With `event`, because DigitalMicrograph has sent one.
+        `event`: whether DigitalMicrograph has sent an event.
         """
         new = False
         self._events_came += event
@@ -149,7 +149,7 @@ class View:
             except Exception:  # noqa: BLE001, PERF203 - nothing may escape into DM
                 if self.index == index:
                     self._frames.unsure += events
-                self._errors += has_window(image)  # else it was closed just now
+                self._errors += has_window(image)  # otherwise it was just closed
                 if 0 < self._errors <= 3:
                     traceback.print_exc()
             finally:
@@ -157,22 +157,22 @@ class View:
         return new
 
     def observe_now(self, image: Any, regions: Collection[Region]) -> None:
-        """Copy these regions of the newest frame: a camera has stopped, or the image is a still.
+        """Copy these regions of the newest frame: the camera has stopped, or the image does not change.
 
-        The frame is kept as it was when the events ceased. What is written later is left to its event, which
-        counts it.
+        The frame is kept as it was when events stopped. Later changes are left to their event, which
+        counts them.
         """
         with self._undisturbed(image):
             array, came = pixels_of(image), self._events_came
             if self._still is None and self.regions and _sample(array) == self._sample:
                 self._still = array.copy()
             if self._still is not None and self._events_came == came:
-                # the others were filled by the listener just now
+                # the others were just filled by the listener
                 empty = [region for region in regions if not region.mailbox]
                 self._copy(image, self._still, empty, still=True)
 
     def look(self, image: Any) -> None:
-        """Do the listener's work if it has heard nothing for long; a replay never forgets an event."""
+        """Do the listener's work if it has received no event for long; a replay never misses an event."""
         if not EVERY_EVENT and time.monotonic() - self.last_event > EVENTS_OVERDUE and self.observe(image):
             self.unannounced += 1
             if self.unannounced == UNANNOUNCED:
@@ -180,16 +180,16 @@ class View:
 
     @property
     def polling(self) -> bool:
-        """Whether frames have to be looked for, because no events come."""
+        """Whether frames must be polled because no events arrive."""
         return self.unannounced >= UNANNOUNCED
 
     @property
     def behind(self) -> bool:
-        """Whether an announced frame is still to be copied, or a lossless link has not been sent its last."""
+        """Whether an announced frame still has to be copied, or a lossless link still has to be sent one."""
         return self.announced or any(region.lossless and region.mailbox for region in list(self.regions))
 
     def region(self, roi: str | None, lossless: bool) -> Region:
-        """Return the region that clients with this wish share; a lossless one is not shared."""
+        """Return the region that clients with this request share; a lossless one is not shared."""
         for region in self.regions:
             if region.roi == roi and not lossless and not region.lossless:
                 return region
@@ -197,33 +197,33 @@ class View:
         return self.regions[-1]
 
     def look_for_rois(self, image: Any) -> None:
-        """Get to know the rectangles and the line in DM as they are now."""
+        """Read the rectangles and the line in DM as they are now."""
         with self._undisturbed(image):
             self.rois.look(image)
 
     def set_roi(self, image: Any, name: str, rectangle: Sequence[float]) -> None:
-        """Move the ROI of that name, or draw it."""
+        """Move the ROI with that name, or draw it."""
         with self._undisturbed(image):
             self.rois.set(image, name, rectangle)
 
     def remove_roi(self, image: Any, name: str) -> None:
-        """Take the ROI of that name away."""
+        """Remove the ROI with that name."""
         with self._undisturbed(image):
             self.rois.remove(image, name)
 
     def set_line(self, image: Any, line: Sequence[float] | None) -> None:
-        """Move the line, or draw it; None takes it away."""
+        """Move the line, or draw it; None removes it."""
         with self._undisturbed(image):
             self.rois.set_line(image, line)
 
     def moment(self, region: Region) -> tuple[Any, ...]:
-        """Return what `Picture.moment` would be of the region as it stands."""
+        """Return what `Picture.moment` would be for the region as it is now."""
         place = self.rois.known.get(region.roi) if region.roi is not None else None
         return self.index, place, self.rois.line_in(place)
 
     def _observe(self, image: Any, events: int) -> bool:
         if EVERY_EVENT and not self.announced:
-            return False  # in a replay nothing but its event makes a frame
+            return False  # in a replay, only an event makes a frame
         array = pixels_of(image)
         try:
             seen = Seen(None, True) if self.announced else self._frames.see(array, events)
@@ -239,7 +239,7 @@ class View:
         return seen.whole or seen.late is not None
 
     def _take(self, image: Any, array: Any) -> None:
-        """Count a frame, and copy what is wanted of it."""
+        """Count a frame, and copy the requested pixels."""
         self.index += 1
         self._copy(image, array, [region for region in self.regions if region.wanted])
         self._counted = self.index
@@ -251,7 +251,7 @@ class View:
         for region in regions:
             place = (0, 0, *array.shape[:2]) if region.roi is None else rois.get(region.roi)
             if place is None:
-                continue  # removed in DM: nothing to send until it is back
+                continue  # removed in DM: there is nothing to send until it is back
             top, left, bottom, right = place
             shape = [bottom - top, right - left, *array.shape[2:]]
             size = array.itemsize
@@ -272,7 +272,7 @@ class View:
         self._wake()
 
     def _has_room(self, region: Region, size: int) -> bool:
-        """Tell whether another picture may wait for a lossless region: each may use its fair share."""
+        """Return whether a lossless region has room for another picture: each may use its fair share."""
         waiting = [other.waiting_bytes for other in self.regions if other.lossless]
         free = sum(waiting) + size <= LOSSLESS_BYTES
         return free or region.waiting_bytes + size <= LOSSLESS_BYTES // len(waiting)
@@ -280,14 +280,14 @@ class View:
     def _header(self, image: Any, array: Any) -> dict[str, Any]:
         now = steady_time()
         if not self._circumstances or self.shape != array.shape or now - self._read > CALIBRATION_SECONDS:
-            self._read, self.shape = now, array.shape  # binning and magnification change while we run
+            self._read, self.shape = now, array.shape  # binning and magnification can change while we run
             self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_of(image)}
         dtype = array.dtype.newbyteorder("<").str
         return dict(self._circumstances, index=self.index, time=now, source=self.name, dtype=dtype)
 
     @contextlib.contextmanager
     def _undisturbed(self, image: Any) -> Iterator[None]:
-        """Keep the listener out; a frame that comes meanwhile is looked at afterwards."""
+        """Keep the listener out; a frame that arrives meanwhile is handled afterwards."""
         try:
             with self._lock:
                 yield
@@ -297,7 +297,7 @@ class View:
 
 
 def _sample(array: Any) -> bytes:
-    """Return some bytes of rows all over the image."""
+    """Return some bytes from rows all over the image."""
     flat = bytes_of(array)
     row = len(flat) // len(array)
     n = min(row, SAMPLED_BYTES)
@@ -306,13 +306,13 @@ def _sample(array: Any) -> bytes:
 
 
 def name_of(image: Any) -> str:
-    """Return the name of an image as links know it: some printable letters, whatever it is in DM."""
+    """Return the name by which links know an image: printable characters, whatever its name in DM."""
     name = "".join(letter if letter.isprintable() else "?" for letter in str(image.GetName())[:MAX_NAME])
     return name or "?"
 
 
 def described(image: Any) -> dict[str, Any]:
-    """Return what a link may know of an image. Raises ValueError if it cannot be streamed."""
+    """Return the description of an image for links. Raises ValueError if it cannot be streamed."""
     array = pixels_of(image)
     dtype = array.dtype.newbyteorder("<").str
     return {"name": name_of(image), "id": image.GetID(), "shape": list(array.shape), "dtype": dtype}

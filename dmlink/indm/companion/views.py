@@ -1,4 +1,4 @@
-"""The views that links want: attached when they are there, let go of when they are closed or unwanted."""
+"""The views that links want: attached when they exist, released when they are closed or no longer wanted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dmlink.indm.gms import live_view, shown_images, unless_closed
 
 
 class Views:
-    """Views by name. `wake` is called when one has a picture; `roi_names`: of all of them, by ID.
+    """Views by name. `wake` is called when one has a picture; `roi_names`: names of ROIs on all views, by ID.
 
     Attributes
     ----------
     default : str or None
-        Name of the view that links get if they do not ask for another one: the first that was found.
+        Name of the view that links get by default: the first one found.
     """
 
     def __init__(self, wake: Callable[[], None], roi_names: dict[int, str]) -> None:
@@ -25,19 +25,19 @@ class Views:
         self._wake = wake
         self._roi_names = roi_names
         self._views: dict[str, View] = {}
-        self._counts: dict[str, tuple[int, int]] = {}  # of views that were closed: they are continued
+        self._counts: dict[str, tuple[int, int]] = {}  # counts of closed views, to be continued
         self._next_search = 0.0
 
     def __iter__(self) -> Iterator[View]:
         return iter(list(self._views.values()))
 
     def of(self, source: str | None) -> View | None:
-        """Return the view of that name (None: the default), unless it is closed or not there."""
+        """Return the view with that name (None: the default), unless it is closed or missing."""
         view = self._views.get(source or self.default or "")
         return None if view is None or view.closed else view
 
     def sources(self) -> list[dict[str, Any]]:
-        """Return what can be streamed, that which comes by default first."""
+        """Return what can be streamed, the default first."""
         found: dict[str, dict[str, Any]] = {}
         for image in shown_images():
             with contextlib.suppress(ValueError), unless_closed(image):
@@ -46,7 +46,7 @@ class Views:
         return sorted(found.values(), key=lambda source: source["name"] != self.default)
 
     def let_go(self, wanted: Collection[str | None]) -> None:
-        """End the views that are closed, and those that nobody wants any more."""
+        """End the views that are closed or no longer wanted."""
         names = self._names(wanted)
         for name, view in list(self._views.items()):
             if view.closed or name not in names:
@@ -55,7 +55,7 @@ class Views:
                 del self._views[name]
 
     def missing(self, wanted: Collection[str | None]) -> list[str | None]:
-        """Return which of the wanted ones should be opened now; that is not tried all the time."""
+        """Return which of the wanted views should be opened now; this is tried only at intervals."""
         now = time.monotonic()
         if now < self._next_search:
             return []
@@ -63,7 +63,7 @@ class Views:
         return [name for name in self._names(wanted) if name not in self._views]
 
     def open(self, name: str | None) -> tuple[View, Any] | None:
-        """Attach the view of that name, None for the one in front; return it with its image if there."""
+        """Attach the view with that name (None: the front one); return it and its image if it exists."""
         name = name or self.default
         if name is None:
             images = [image for image in [live_view()] if image is not None]
@@ -79,7 +79,7 @@ class Views:
         return None
 
     def end(self) -> None:
-        """Listen to none of them any more."""
+        """Stop listening to all of them."""
         for view in self:
             view.end()
         self._views.clear()

@@ -27,7 +27,7 @@ class ResultWindow:
         return self._closed
 
     def take(self, result: Drawn) -> None:
-        """Note a number for the strip chart; of other results only the one that is drawn counts."""
+        """Keep a number for the strip chart; of other kinds, only the result that is drawn matters."""
         if isinstance(result, Scalar):
             values = list(result.series.values())
             if len(self._chart) != len(values):
@@ -35,7 +35,7 @@ class ResultWindow:
             self._chart.add(values)
 
     def draw(self, result: Drawn) -> None:
-        """Draw a result that has been taken."""
+        """Draw a result passed to `take`."""
         if self.closed:
             return
         if isinstance(result, Scalar):
@@ -51,7 +51,7 @@ class ResultWindow:
         self._release(delete=not self.closed)
 
     def release(self) -> None:
-        """Let go of the image; a window that is open stays so, but is not drawn into any more."""
+        """Release the image; an open window stays open but is no longer updated."""
         self._release(delete=False)
 
     def _release(self, *, delete: bool) -> None:
@@ -73,6 +73,6 @@ class ResultWindow:
             try:
                 self._window = kind(self.title, values, line)
             except RuntimeError:
-                self._closed = True  # said once: it would be so for every frame
+                self._closed = True  # reported once, because it would fail for every frame
                 raise
         self._window.write(values, axes, unit)

@@ -1,5 +1,5 @@
-"""Script: what an exported script needs to run its cell in DigitalMicrograph.
+"""Script: everything that an exported script needs to run its cell in DigitalMicrograph.
 
-`dmlink.export` writes whole files of this folder into people's scripts, with those of `dmlink.indm` that they
-use. Their docstrings become the headings.
+`dmlink.export` copies whole files of this folder into users' scripts, with those of `dmlink.indm` that they
+use. Their docstrings become headings.
 """

@@ -1,4 +1,4 @@
-"""Arrays: those of the notebook that the cell uses, from the end of this file or from one of their own."""
+"""Arrays: the notebook's arrays that the cell uses, from the end of this file or from a separate one."""
 
 import base64
 import zlib
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def arrays_of(arrays):
-    """Return the arrays by name, not writable: those of the .npz file at a path, or those written as text."""
+    """Return the arrays by name, read-only, from the .npz file at a path, or from text."""
     if isinstance(arrays, str):
         with np.load(arrays) as file:
             found = dict(file)
@@ -19,5 +19,5 @@ def arrays_of(arrays):
 
 
 def unpacked(dtype, shape, text):
-    """Return an array that is written as compressed text."""
+    """Return an array stored as compressed text."""
     return np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), dtype).reshape(shape)

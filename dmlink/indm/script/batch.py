@@ -1,4 +1,4 @@
-"""Batch: processes every frame of an in-situ recording; the results stay as images of the whole recording."""
+"""Batch: processes every frame of an in-situ recording, and leaves images with the results of all frames."""
 
 import os
 import re
@@ -18,7 +18,7 @@ ANNOUNCED = "In-situ:Recorded:# Frames"
 
 
 class Recorded(Cell):
-    """The cell, over a recording that has so many frames; it keeps the images of all of them."""
+    """The cell, run over a recording with this many frames; it keeps the image results of all of them."""
 
     def __init__(self, name, names, mechanics, header, frames):
         Cell.__init__(self, name, names, mechanics, header)
@@ -33,7 +33,7 @@ class Recorded(Cell):
         return window
 
     def finish(self):
-        """Leave all images as results of the recording: with its tags, by which the player goes along."""
+        """Show the images of all frames, with the recording's tags, so that the player can follow them."""
         tags = self.image.GetTagGroup()
         for name, stack in self.stacks.items():
             image = DM.CreateImage(stack)
@@ -49,12 +49,12 @@ class Recorded(Cell):
             image.GetTagGroup().CopyTagsFrom(tags)
             image.UpdateImage()
         for window in self.windows.values():
-            if getattr(window, "image", None) is not None:  # marks have none of their own
+            if getattr(window, "image", None) is not None:  # marks have no window of their own
                 window.image.GetTagGroup().CopyTagsFrom(tags)
 
 
 def recording_at(path):
-    """Return the header of a recording, when each frame was taken (s), and the frames one by one."""
+    """Return a recording's header, the time of each frame (s), and an iterator over the frames."""
     if os.path.isdir(path):
         files = [os.path.join(folder, f) for folder, _, names in os.walk(path) for f in names]
         files = [f for f in files if re.search(r"Second_\d+[\\/][^\\/]+\.dm[34]$", f)]
@@ -68,7 +68,7 @@ def recording_at(path):
     while os.path.exists(f"{base}.raw_{len(parts)}"):
         parts.append(f"{base}.raw_{len(parts)}")
     picture = header.GetNumArray()
-    shape = picture.shape[-2:]  # the header may hold one frame, or stand for all
+    shape = picture.shape[-2:]  # the header may contain one frame, or describe all of them
     size = shape[0] * shape[1] * picture.dtype.itemsize
     n = sum(os.path.getsize(part) for part in parts) // size
     found, announced = header.GetTagGroup().GetTagAsLong(ANNOUNCED)
@@ -86,7 +86,7 @@ def one_by_one(files):
 
 
 def streamed(parts, shape, dtype, size):
-    """Yield the frames of .raw files, each of `size` bytes; one may begin in a file and end in the next."""
+    """Yield the frames of .raw files, each of `size` bytes; one may start in a file and end in the next."""
     pixels = b""
     for part in parts:
         with open(part, "rb") as file:
@@ -97,7 +97,7 @@ def streamed(parts, shape, dtype, size):
 
 
 def seconds_per_frame(header):
-    """Return s from frame to frame: in-situ cameras read out while they expose. Where unknown 1."""
+    """Return s from frame to frame, 1 if unknown: in-situ cameras read out while they expose."""
     found, seconds = header.GetTagGroup().GetTagAsDouble(EXPOSURE)
     return float(seconds) if found and seconds > 0 else 1.0
 
@@ -118,7 +118,7 @@ def process_recording(name, mechanics, names, recording, reads):
             info.source, info.tags = str(header.GetName()), dict(tags)
             cell.run(frame, info)
             if main:
-                DM.DoEvents()  # so that windows are drawn, and can be closed
+                DM.DoEvents()  # so that windows are drawn and can be closed
             if cell.unseen():
                 return cell.end("its window was closed")
             if time.monotonic() - told > 5:

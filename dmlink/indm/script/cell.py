@@ -1,6 +1,6 @@
-"""Cell: calls process() for frame after frame, shows what it returns, and says what goes wrong.
+"""Cell: calls process() for each frame, shows what it returns, and reports errors.
 
-Nothing may escape from here into DigitalMicrograph.
+No exception may escape from here into DigitalMicrograph.
 """
 
 import time
@@ -9,13 +9,13 @@ import traceback
 from dmlink.indm.results import Several, as_result
 from dmlink.indm.windows import ImageWindow
 
-SHOW = {}  # how each kind of result is shown: the files below put in their functions
+SHOW = {}  # functions that show each kind of result, added by the files below
 
 
 class Cell:
-    """The script's process(), what it keeps from frame to frame, and the windows of its results."""
+    """The script's process(), the state that it keeps from frame to frame, and its result windows."""
 
-    frames = 0  # of the whole recording, if there is one
+    frames = 0  # frames in the recording, if there is one
 
     def __init__(self, name, names, mechanics, image):
         self.name, self.process, self.image = name, names["process"], image
@@ -24,7 +24,7 @@ class Cell:
         self.shape, self.state, self.errors, self.over = None, {}, set(), False
         self.windows, self.charts, self.written, self.marked = {}, {}, {}, {}
         self.printed, self.printed_before = set(), set()
-        names.setdefault("print", self.print_anew)  # in the script's own names
+        names.setdefault("print", self.print_anew)  # in the script's own namespace
         self.told = time.monotonic()
 
     def run(self, frame, info):
@@ -41,7 +41,7 @@ class Cell:
             self.tell(error)
 
     def print_anew(self, *values, **options):
-        """Print for the cell what it has not printed for the frame before: a warning is said once."""
+        """Print what the cell did not print for the previous frame, so that a warning appears once."""
         line = [str(value) for value in values]
         self.printed.add(tuple(line))
         if tuple(line) not in self.printed_before:
@@ -60,7 +60,7 @@ class Cell:
             raise TypeError(f"this script cannot show a {result.kind}: export the cell again.")
 
     def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=ImageWindow):
-        """Show values in their window: a new one if those before had another shape."""
+        """Show values in their window, or in a new one if the shape has changed."""
         window = self.windows.get(name)
         if window is None or (not window.closed and window.like != (values.shape, line)):
             if window is not None:
@@ -72,13 +72,13 @@ class Cell:
         return window
 
     def unseen(self):
-        """Return whether the user has closed all windows of the results."""
-        windows = list(self.windows.values())  # at once, as the loop may add one
+        """Return whether the user has closed all result windows."""
+        windows = list(self.windows.values())  # a copy, because the loop may add one
         closed = [window.closed for window in windows if hasattr(window, "closed")]  # marks have no window
         return closed and all(closed)
 
     def tell(self, error):
-        """Print an error, once for each line of the cell."""
+        """Print an error, once per line of the cell."""
         steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.file]
         lines = [s.lineno for s in steps if s.lineno < self.end_of_cell]
         where = f"line {lines[-1]} of the script" if lines else "showing the result"
@@ -88,13 +88,13 @@ class Cell:
             print(f"{self.name}: frame {self.index}, {where}: {what}")
 
     def tell_pace(self, seconds):
-        """Print now and then that there is no time for all frames; `seconds` is what one takes."""
+        """Print occasionally that there is no time for all frames; `seconds` is the time for one."""
         if self.dropped and time.monotonic() - self.told > 60:
             self.told = time.monotonic()
             print(f"{self.name}: {1e3 * seconds:.0f} ms per frame; {self.dropped} frames dropped.")
 
     def end(self, why, delete=False):
-        """Let go of the windows, and say why."""
+        """Release the windows, and print why."""
         if not self.over:
             self.over, self.image = True, None
             unsure = (

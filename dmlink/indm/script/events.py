@@ -1,4 +1,4 @@
-"""Events: what has happened is printed, and marked on the live view for a while."""
+"""Events: each event is printed, and marked on the live view for a while."""
 
 import time
 
@@ -7,7 +7,7 @@ from dmlink.indm.results import Boxes
 from dmlink.indm.script.cell import SHOW
 from dmlink.indm.script.marks import Marks
 
-SECONDS = 5.0  # for which an event stays marked
+SECONDS = 5.0  # s for which an event stays marked
 
 
 def show_event(cell, name, event, info):

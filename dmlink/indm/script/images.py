@@ -1,4 +1,4 @@
-"""Images: the newest one in a window, in grey or in colour."""
+"""Images: the newest one in a window, in grey or colour."""
 
 from dmlink.indm.script.cell import SHOW
 from dmlink.indm.windows import ColourWindow, ImageWindow

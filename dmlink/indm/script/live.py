@@ -1,7 +1,7 @@
-"""Live: hears of every frame of the live view, and has the cell process those that there is time for.
+"""Live: receives every frame of the live view, and lets the cell process those for which there is time.
 
 With "Execute on background thread" ticked, the cell runs in a loop of this script, beside DigitalMicrograph.
-Otherwise it runs at each event of a frame, and DigitalMicrograph waits for it: so it rests in between.
+Otherwise it runs at each event of a frame, while DigitalMicrograph waits, so it pauses in between.
 """
 
 import collections
@@ -28,37 +28,37 @@ from dmlink.indm.script.cell import Cell
 from dmlink.indm.script.names import RUNNING
 from dmlink.indm.whole_frames import WholeFrames
 
-OVERDUE = 2.0  # s without an event before the loop looks by itself
+OVERDUE = 2.0  # s without an event before the loop polls
 
 
 class LiveView(DM.Py_ScriptObject):
-    """The image that the script looks at, and its events."""
+    """The image that the script processes, and its events."""
 
     def __init__(self, image, cell, reads):
-        DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
+        DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
         self.image, self.cell, self.reads = image, cell, reads
         self.background, self.listens = not DM.IsScriptOnMainThread(), True
         self.waiting = collections.deque()  # frames to be processed, with their Info
         self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
 
     def __del__(self):
-        """Let DM know, as its own scripts do."""
+        """Call DM's own __del__, as published scripts do."""
         DM.Py_ScriptObject.__del__(self)
 
     def listen(self):
-        """Take the frame that is there, also if no other one comes, and from then on all."""
+        """Take the current frame, in case no other arrives, and all frames from then on."""
         self.look(announced=False)
         try:
             window = self.image.GetOrCreateImageDocument().GetWindow()
             self.WindowHandleWindowClosedEvent(window, "pythonplugin")
-            self.ImageHandleDataChangedEvent(self.image, "pythonplugin")  # last: frames start now
-        except Exception as error:  # whatever this GMS has against it
+            self.ImageHandleDataChangedEvent(self.image, "pythonplugin")  # last, because frames start now
+        except Exception as error:  # for whatever reason this GMS refuses it
             self.listens = False
             if not self.background:
                 self.end(f"no listener can be made ({error}): tick Execute on background thread")
 
     def HandleWindowClosedEvent(self, flags, window):
-        """Stop: there is no live view any more."""
+        """Stop: the live view is gone."""
         self.end("the live view was closed")
 
     def HandleDataChangedEvent(self, flags, image):
@@ -78,7 +78,7 @@ class LiveView(DM.Py_ScriptObject):
             seen = self.frames.see(array, announced)
             self.cell.unsure = self.frames.unsure
             there_is_time = not self.waiting and time.perf_counter() >= self.rest_until
-            if seen.late is not None:  # the frame before was whole, as is clear only now
+            if seen.late is not None:  # only now is it clear that the previous frame was whole
                 late = np.frombuffer(seen.late, np.uint8).view(array.dtype).reshape(array.shape)
                 self.count(late, there_is_time)
             if seen.whole:
@@ -93,11 +93,11 @@ class LiveView(DM.Py_ScriptObject):
             self.cell.dropped += 1
             return
         self.waiting.append(self.copied(array))
-        if not self.background:  # there, the script's loop does it
+        if not self.background:  # in the background, the script's loop processes it
             self.run()
 
     def copied(self, array):
-        """Return a copy of what is in the first rectangle, or of all: the camera writes on. And its Info."""
+        """Return a copy of the first rectangle, or of the whole image, and its Info: the camera writes on."""
         display = self.image.GetImageDisplay(0)
         rois = (display.GetROI(i) for i in range(display.CountROIs()))
         rectangles = [roi.GetRectangle() for roi in rois if roi.IsRectangle()]
@@ -119,17 +119,17 @@ class LiveView(DM.Py_ScriptObject):
         return np.array(array[top:bottom, left:right]), info
 
     def run(self):
-        """Process the frame that waits; then DM has at least half of the time for itself."""
+        """Process the waiting frame; afterwards, DM gets at least half of the time for itself."""
         began = time.perf_counter()
         self.cell.run(*self.waiting[0])
         took = time.perf_counter() - began
-        self.waiting.popleft()  # now, as no other one is taken before
+        self.waiting.popleft()  # now, because no other frame is taken earlier
         if not self.background:
             self.rest_until = max(self.rest_until, began) + 2 * took
         self.cell.tell_pace(took)
 
     def loop(self):
-        """Process frames until the end; look for them where no events come."""
+        """Process frames until the end; poll for them if no events arrive."""
         try:
             while not self.cell.over:
                 if self.waiting:
@@ -143,16 +143,16 @@ class LiveView(DM.Py_ScriptObject):
             self.end("its script was stopped")
 
     def end(self, why, delete=False):
-        """Stop, and let go of everything; `delete` closes the windows of the results."""
+        """Stop and release everything; `delete` closes the result windows."""
         self.image = None
         self.cell.end(why, delete)
         unregister(self)
 
 
 def process_live_view(name, mechanics, names, reads):
-    """Run process() on every frame of the live view; stop what an earlier run of this script has started.
+    """Run process() on every frame of the live view; stop an earlier run of this script.
 
-    `reads` says which of the frame's circumstances the cell looks at: "tags", "line", "rois".
+    `reads` says which information about the frame the cell uses: "tags", "line", "rois".
     """
     running = names[RUNNING]
     if refusal(version()):
@@ -163,7 +163,7 @@ def process_live_view(name, mechanics, names, reads):
     if image is None:
         return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
     view = LiveView(image, Cell(name, names, mechanics, image), reads)
-    running[name] = view  # DM keeps no hold on it: this does
+    running[name] = view  # DM does not keep it alive, but this does
     view.listen()
     if view.cell.over:
         return None
@@ -173,7 +173,7 @@ def process_live_view(name, mechanics, names, reads):
 
 
 def view_in_front(running):
-    """Return the image in front; if that is the result of a script, what this or another one looks at."""
+    """Return the front image; if that is the result of a script, the image that the script processes."""
     try:
         image = DM.GetFrontImage()
         if not is_ours(image):

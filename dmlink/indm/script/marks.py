@@ -1,4 +1,4 @@
-"""Marks: points and boxes as annotations on an image; those of a frame take the place of the ones before."""
+"""Marks: points and boxes as annotations on an image; those of each frame replace the previous ones."""
 
 import contextlib
 
@@ -8,9 +8,9 @@ import numpy as np
 from dmlink.indm.info import ascii_text
 from dmlink.indm.script.cell import SHOW
 
-BOX, WORDS = 5, 13  # DM's numbers of these kinds of annotation
-MOST = 200  # of each kind
-RADIUS = 3  # px, of the box that stands for a point
+BOX, WORDS = 5, 13  # DM's type numbers of these annotations
+MOST = 200  # marks of each kind
+RADIUS = 3  # px, size of the box that represents a point
 REMOVE = "FindImageByID({}).ImageGetImageDisplay(0).ComponentGetChild({}).ComponentRemoveFromParent()"
 
 
@@ -21,7 +21,7 @@ class Marks:
         self.name, self.image_id, self.drawn, self.others, self.stuck = name, None, [], 0, False
 
     def draw(self, image, marks, corner=(0, 0)):
-        """Draw points and boxes, with (0, 0) at `corner`; if that fails, nothing else does."""
+        """Draw points and boxes, with (0, 0) at `corner`; a failure affects nothing else."""
         try:
             self.replace(image, marks, corner)
         except Exception as error:
@@ -30,7 +30,7 @@ class Marks:
             self.stuck = True
 
     def replace(self, image, marks, corner):
-        """Draw these marks instead of those that are there."""
+        """Replace the current marks with these."""
         if image.GetID() != self.image_id:
             self.image_id, self.drawn = image.GetID(), []
         display = image.GetImageDisplay(0)
@@ -41,19 +41,19 @@ class Marks:
                 made = [display.AddNewComponent(BOX, top, left, bottom, right)]
                 if mark.labels:
                     made.append(display.AddNewComponent(WORDS, bottom, left, bottom + 12, right))
-                    with contextlib.suppress(Exception):  # without its text
+                    with contextlib.suppress(Exception):  # shown without its text
                         made[1].TextAnnotationSetText(ascii_text(mark.labels[i]))
                 for component in made:
                     component.SetForegroundColor(1.0, 0.8, 0.0)
                     self.drawn.append((component.GetType(), component.GetRect()))
 
     def remove(self, display):
-        """Only DM-script can. Where it does not, what is there stays, and nothing is drawn any more."""
+        """Remove the marks, which only DM-script can do. If it fails, they stay, and no more are drawn."""
         before = display.CountChildren()
         with contextlib.suppress(RuntimeError):  # DM-script does not know the call
             for i in reversed(range(before if self.drawn else 0)):
                 child = display.GetChild(i)
-                if (child.GetType(), child.GetRect()) in self.drawn:  # others are the user's
+                if (child.GetType(), child.GetRect()) in self.drawn:  # the others belong to the user
                     DM.ExecuteScriptString(REMOVE.format(self.image_id, i))
         after = display.CountChildren()
         if after > self.others and before - after < len(self.drawn):
@@ -62,8 +62,8 @@ class Marks:
         self.drawn, self.others = [], after
 
     def release(self, delete):
-        """Take the annotations away."""
-        with contextlib.suppress(Exception):  # the image is gone, and its annotations with it
+        """Remove the annotations."""
+        with contextlib.suppress(Exception):  # the image is gone, and so are its annotations
             self.replace(DM.FindImageByID(self.image_id), [], (0, 0))
 
 
@@ -73,7 +73,7 @@ def boxes_of(mark):
 
 
 def show_marks(cell, name, mark, info):
-    """Draw points or boxes on the live view, where the frame is."""
+    """Draw points or boxes on the live view, at the position of the frame."""
     marks = cell.windows.setdefault(f"{name} places", Marks(name))  # the next result may be an image
     marks.draw(cell.image, [mark], (info.roi or (0, 0))[:2])
 

@@ -1,21 +1,21 @@
-"""Names: DigitalMicrograph's scripts share their global names; this script runs in names of its own.
+"""Names: DigitalMicrograph's scripts share their global names; this script runs in its own namespace.
 
-Otherwise two scripts that both have a process(), or a parameter of the same name, would change each other.
-What executing this one has changed of the others' names is put back at once.
+Otherwise two scripts that both have a process(), or a parameter with the same name, would affect each other.
+Names of other scripts that executing this one has changed are restored immediately.
 """
 
 import DigitalMicrograph as DM
 
-# No variable can have these names, as they are no words.
+# No variable can have these names, because they are not identifiers.
 SHARED, BEFORE = "dmlink: the names of all scripts", "dmlink: what they were"
 RUNNING = "dmlink: scripts that run"
 
 
 def own_names(mechanics, before, given):
-    """Return the names that the script runs in; None in those of all scripts, once it has run in its own.
+    """Return the script's own namespace; None in the shared one, after the script has run in its own.
 
-    `mechanics` is the frame of the function that this stands in, `before` what the names of all scripts were
-    before this one began, `given` what the script may use besides.
+    `mechanics` is the frame of the surrounding function, `before` the names of all scripts
+    before this one started, `given` additional names for the script.
     """
     caller = mechanics.f_back
     names = caller.f_globals
@@ -32,7 +32,7 @@ def own_names(mechanics, before, given):
         else:
             shared.pop(name, None)
     for copies in (theirs, before):
-        copies.clear()  # DM frees no image that Python holds
+        copies.clear()  # DM does not free an image while Python refers to it
     for name, value in given.items():
         names.setdefault(name, value)
     return names

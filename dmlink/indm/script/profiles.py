@@ -1,24 +1,24 @@
-"""Profiles: the newest one as a curve, and all of them side by side, each a column of an image."""
+"""Profiles: the newest one as a curve, and an image with one column for each profile so far."""
 
 import numpy as np
 
 from dmlink.indm.info import Axis
 from dmlink.indm.script.cell import SHOW
 
-WIDEST = 2048  # columns; the older half goes then
+WIDEST = 2048  # columns; when full, the older half is dropped
 
 
 def show_profile(cell, name, profile, info):
-    """Draw a profile, and add it to those of the frames before."""
+    """Draw a profile, and add it to the earlier ones."""
     cell.draw(name, profile.values, (profile.x,), profile.value_unit, line=True)
     columns, frames, new = add_column(cell, f"{name} in time", profile.values)
     cell.draw(f"{name} in time", columns, (frames, profile.x), profile.value_unit, new=new)
 
 
 def add_column(cell, name, column):
-    """Return the columns of all frames, their axis, and which are new; full, they become twice as many.
+    """Return the columns of all frames, their axis, and which are new; when full, their number is doubled.
 
-    DM fits its contrast to all of them: the empty ones are as dark as the darkest of this one.
+    DM fits its contrast to all columns, so empty ones get the smallest value of this profile.
     """
     columns, first, n = cell.charts.get(name, (np.zeros((0, 0)), 0, 0))
     if len(column) != len(columns):

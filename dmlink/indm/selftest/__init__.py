@@ -1,1 +1,1 @@
-"""The self-test: asks a real GMS what nobody has published, and writes the answers to one file."""
+"""The self-test: finds out how a real GMS behaves where nothing is published, and writes one file."""

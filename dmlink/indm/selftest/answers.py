@@ -1,4 +1,4 @@
-"""Answers: what the self-test has found out, printed at once and written to one file at the end."""
+"""Answers: the findings of the self-test, printed immediately and written to one file at the end."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import numpy as np
 
 from dmlink.indm.questions import NOT_ASKED, QUESTIONS, REPORT_FORMAT, REPORT_VERSION
 
-DMLINK = ""  # version of dmlink that has written this script
-FOLDER = ""  # where the report goes; your user folder if this is empty
-ASK = True  # whether you are asked before windows are opened and closed, and before the camera is used
+DMLINK = ""  # version of dmlink that wrote this script
+FOLDER = ""  # folder for the report; your user folder if this is empty
+ASK = True  # True: ask you before opening and closing windows, and before using the camera
 
 
 class Answers:
-    """What has been found out, by the names of QUESTIONS, and what has failed meanwhile."""
+    """The answers by the names in QUESTIONS, and the calls that failed along the way."""
 
     def __init__(self) -> None:
         self.gms: list[int] = []
@@ -30,18 +30,18 @@ class Answers:
         self.failing: set[str] = set()
 
     def ask(self, name: str, answer: Callable[[], Any]) -> Any:
-        """Note and print the answer to a question; an exception is noted too, and ends nothing."""
+        """Record and print the answer to a question; an exception is recorded, too, and the test goes on."""
         try:
             self.found[name] = answer()
         except Exception as error:  # noqa: BLE001 - whatever GMS has against it
-            self.problems[name] = type(error).__name__  # its text may have names and paths
+            self.problems[name] = type(error).__name__  # its text may contain names and paths
             print(f"{QUESTIONS[name]} {type(error).__name__}: {error}")
         else:
             print(f"{QUESTIONS[name]} {json.dumps(self.found[name])}")
         return self.found.get(name)
 
     def part(self, ask: Callable[[], Any]) -> None:
-        """Ask several questions; what fails meanwhile ends this part only."""
+        """Ask several questions; a failure ends only this part."""
         try:
             ask()
         except Exception as error:  # noqa: BLE001 - whatever GMS has against it
@@ -49,7 +49,7 @@ class Answers:
             print(f"A part of the self-test has ended early. {type(error).__name__}: {error}")
 
     def attempt(self, call: str, do: Callable[[], Any]) -> bool:
-        """Do something with a call of DigitalMicrograph, and note the call if that fails."""
+        """Run an action that uses a DigitalMicrograph call, and record the call if it fails."""
         try:
             do()
         except Exception:  # noqa: BLE001
@@ -58,7 +58,7 @@ class Answers:
         return True
 
     def report(self) -> dict[str, Any]:
-        """Return everything as the report has it: numbers, names of calls and packages, nothing personal."""
+        """Return the content of the report: numbers, names of calls and packages, nothing personal."""
         return {
             "format": REPORT_FORMAT,
             "version": REPORT_VERSION,
@@ -73,7 +73,7 @@ class Answers:
         }
 
     def write(self) -> None:
-        """Write the report to a new file, and print it."""
+        """Write the report to a new file and print it."""
         text = json.dumps(self.report(), indent=1, sort_keys=True)
         print("---- gms-report.json: all of it; there is nothing else in the file ----")
         print(text)
@@ -94,7 +94,7 @@ class Answers:
 
 
 def allowed(text: str) -> bool:
-    """Ask the user; without a dialog the answer is no."""
+    """Ask the user; if no dialog can be shown, the answer is no."""
     if not ASK:
         return True
     try:
@@ -104,7 +104,7 @@ def allowed(text: str) -> bool:
 
 
 def on_main_thread() -> bool:
-    """Return whether we run on DigitalMicrograph's main thread; if it does not say so, we do not."""
+    """Return whether we run on DigitalMicrograph's main thread; False if it does not say."""
     try:
         return bool(DM.IsScriptOnMainThread())
     except Exception:  # noqa: BLE001
@@ -112,7 +112,7 @@ def on_main_thread() -> bool:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float) -> bool:
-    """Let DM work until the condition holds, at most so long; return whether it does."""
+    """Let DM work until the condition is true or the time is up; return whether it is true."""
     end = time.perf_counter() + seconds
     while not condition():
         if time.perf_counter() > end:

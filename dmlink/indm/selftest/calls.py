@@ -1,4 +1,4 @@
-"""Calls: those that dmlink makes of DigitalMicrograph; a test compares them with docs/dm-calls.tsv."""
+"""Calls: the DigitalMicrograph calls that dmlink makes; a test compares them with docs/dm-calls.tsv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about events: their thread, rate and order, and what becomes of listeners."""
+"""Questions about events: their thread, rate and order, and how listeners behave."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from dmlink.indm.gms import unregister
 from dmlink.indm.selftest.answers import Answers, on_main_thread, wait_for
 
 LISTEN_SECONDS = 4.0
-EVENT_SECONDS = 2.0  # how long an event of an image of our own is waited for
+EVENT_SECONDS = 2.0  # how long to wait for an event of our own image
 SLOW_SECONDS = 0.3  # how long a slow handler takes
-UPDATES = 5  # of our own image, while a handler is busy
-ROWS = 64  # of the live view that are compared
+UPDATES = 5  # changes of our own image while a handler is busy
+ROWS = 64  # frames of the live view that are compared
 
 
-BASE: Any = getattr(DM, "Py_ScriptObject", object)  # whatever may be missing, the other questions are asked
+BASE: Any = getattr(DM, "Py_ScriptObject", object)  # if it is missing, other questions are still asked
 
 
 class Witness(BASE):  # type: ignore[misc]
-    """Notes when its handler is called, and on which thread."""
+    """Records when its handler is called, and on which thread."""
 
     def __init__(self) -> None:
         DM.Py_ScriptObject.__init__(self)
         self.stop = False
 
     def __del__(self) -> None:
-        """Let DM know, as its own scripts do."""
+        """Call DM's own __del__, as published scripts do."""
         if BASE is not object:
             DM.Py_ScriptObject.__del__(self)
 
     def HandleDataChangedEvent(self, flags: Any, image: Any) -> None:  # noqa: ARG002, N802 - DM's names
-        """Take a note."""
+        """Record the call."""
         if self.stop:
             return
         try:
@@ -46,16 +46,16 @@ class Witness(BASE):  # type: ignore[misc]
             traceback.print_exc()
 
     def take(self, image: Any) -> None:
-        """Do what this witness is for."""
+        """React to the event, as each subclass needs."""
 
     def end(self) -> None:
-        """Take no more notes."""
+        """Stop recording."""
         self.stop = True
         unregister(self)
 
 
 class Counter(Witness):
-    """Counts its calls; the first `slow` of them take long."""
+    """Counts its calls; the first `slow` of them take a long time."""
 
     def __init__(self, slow: int = 0) -> None:
         Witness.__init__(self)
@@ -72,28 +72,28 @@ class Counter(Witness):
 
 
 class Watcher(Witness):
-    """Remembers some rows of each frame that it is called for."""
+    """Stores some rows of each frame for which it is called."""
 
     def __init__(self) -> None:
         Witness.__init__(self)
         self.seen: list[list[int]] = []
 
     def take(self, image: Any) -> None:
-        """Remember."""
+        """Store the rows."""
         array = np.atleast_2d(image.GetNumArray())
         step = max(1, len(array) // ROWS)
         self.seen.append([zlib.crc32(np.ascontiguousarray(row).tobytes()) for row in array[::step]])
 
 
 class Maker(Witness):
-    """Makes a listener inside of its handler: windows that a script opens on the main thread need one."""
+    """Creates a listener inside its handler, as needed for windows that a script opens on the main thread."""
 
     def __init__(self) -> None:
         Witness.__init__(self)
         self.answers: list[str] = []
 
     def take(self, image: Any) -> None:
-        """Make one, once."""
+        """Create one listener, once."""
         if self.answers:
             return
         self.answers.append("works")
@@ -107,7 +107,7 @@ class Maker(Witness):
 
 
 class Thrower(Counter):
-    """Lets an exception escape, once and on purpose."""
+    """Lets an exception escape once, on purpose."""
 
     def HandleDataChangedEvent(self, flags: Any, image: Any) -> None:  # noqa: ARG002, N802 - DM's names
         """Count, and fail the first time."""
@@ -117,7 +117,7 @@ class Thrower(Counter):
 
 
 def ask_about_own_events(answers: Answers, image: Any) -> None:
-    """Ask with an image of our own, which changes when we say so."""
+    """Ask using our own image, which changes when we want it to."""
     first = Counter(slow=1)
     first.ImageHandleDataChangedEvent(image, "pythonplugin")
     answers.ask("handler_thread", lambda: thread_of(first, image))
@@ -130,7 +130,7 @@ def ask_about_own_events(answers: Answers, image: Any) -> None:
 
 
 def thread_of(counter: Counter, image: Any) -> str:
-    """Return on which thread a handler is called."""
+    """Return the thread on which a handler is called."""
     image.UpdateImage()
     if not wait_for(lambda: counter.threads, EVENT_SECONDS):
         return "no event"
@@ -139,7 +139,7 @@ def thread_of(counter: Counter, image: Any) -> str:
 
 
 def waiting_events(counter: Counter, image: Any) -> str:
-    """Return what becomes of events that come while a handler is busy."""
+    """Return what happens to events that arrive while a handler is busy."""
     wait_for(lambda: False, SLOW_SECONDS + 0.1)
     before = counter.calls
     counter.slow = before + 1
@@ -155,7 +155,7 @@ def waiting_events(counter: Counter, image: Any) -> str:
 
 
 def unregistering(counter: Counter, image: Any) -> str:
-    """Return whether events end when they are asked to."""
+    """Return whether unregistering ends the events."""
     if not hasattr(counter, "UnregisterAllListeners"):
         return "missing"
     try:
@@ -168,7 +168,7 @@ def unregistering(counter: Counter, image: Any) -> str:
 
 
 def nested(image: Any) -> str:
-    """Return whether a handler can make a listener."""
+    """Return whether a handler can create a listener."""
     maker = Maker()
     maker.ImageHandleDataChangedEvent(image, "pythonplugin")
     image.UpdateImage()
@@ -178,7 +178,7 @@ def nested(image: Any) -> str:
 
 
 def referenced(image: Any) -> str:
-    """Return whether a registration keeps a listener that nobody else holds."""
+    """Return whether a registration keeps a listener alive that nothing else refers to."""
     calls: list[int] = []
 
     class Forgotten(Witness):
@@ -214,7 +214,7 @@ def thrown(image: Any) -> str:
 
 
 def ask_about_live_events(answers: Answers, image: Any) -> None:
-    """Ask with the live view: how often a handler is called for a frame, and for how much of it."""
+    """Ask using the live view: how often a handler is called per frame, and for how much of it."""
     watcher = Watcher()
     watcher.ImageHandleDataChangedEvent(image, "pythonplugin")
     wait_for(lambda: False, LISTEN_SECONDS)
@@ -224,7 +224,7 @@ def ask_about_live_events(answers: Answers, image: Any) -> None:
 
 
 def per_frame(seen: list[list[int]]) -> Any:
-    """Return 2 if most events are followed by one without new data, else 1; "none" without events."""
+    """Return 2 if most events are followed by one without new data, otherwise 1; "none" without events."""
     if len(seen) < 3:
         return "none"
     repeated = sum(a == b for a, b in zip(seen, seen[1:]))
@@ -232,6 +232,6 @@ def per_frame(seen: list[list[int]]) -> Any:
 
 
 def parts(seen: list[list[int]]) -> Any:
-    """Return in how many bands of rows a frame arrives: how small the share of new rows is."""
+    """Return the number of bands of rows in which a frame arrives, from the fraction of new rows."""
     shares = sorted(sum(x != y for x, y in zip(a, b)) / len(a) for a, b in zip(seen, seen[1:]) if a != b)
     return max(1, round(1 / shares[len(shares) // 2])) if shares else "none"

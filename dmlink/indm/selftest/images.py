@@ -1,4 +1,4 @@
-"""Questions about images: which arrays they are made of, and how what is drawn on them goes away."""
+"""Questions about images: which arrays can become images, and how drawings on them can be removed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def own_image() -> Any:
 
 
 def creations(front: Any) -> dict[str, str]:
-    """Return what CreateImage makes of each kind of array: "ok", None or an exception."""
+    """Return the result of CreateImage for each kind of array: "ok", None or an exception."""
     made = {name: created(form) for name, form in FORMS.items()}
     if front is not None:
         made["array of an image"] = created(lambda: front.GetNumArray())  # noqa: PLW0108 - it may fail
@@ -44,7 +44,7 @@ def creations(front: Any) -> dict[str, str]:
 
 
 def created(form: Callable[[], Any]) -> str:
-    """Return what CreateImage makes of an array."""
+    """Return the result of CreateImage for an array."""
     try:
         array = form()
         image = DM.CreateImage(array)
@@ -61,7 +61,7 @@ def created(form: Callable[[], Any]) -> str:
 
 
 def ask_about_images(answers: Answers, image: Any) -> None:
-    """Ask with a window of our own, which is open."""
+    """Ask using our own open window."""
     display = image.GetImageDisplay(0)
     answers.attempt("DM.CountImageDocuments", lambda: DM.CountImageDocuments())  # noqa: PLW0108 - or missing
     answers.attempt("DM.GetImageDocument", lambda: DM.GetImageDocument(0).GetImage(0))
@@ -91,7 +91,7 @@ def roi_removal(image: Any, display: Any) -> str:
 
 
 def by_python(image: Any, display: Any, roi: Any) -> None:  # noqa: ARG001
-    """Remove a rectangle by a call of which nobody has written."""
+    """Remove a rectangle with a call that no published script uses."""
     display.DeleteROI(roi)
 
 
@@ -104,7 +104,7 @@ def by_script(image: Any, display: Any, roi: Any) -> None:  # noqa: ARG001
 
 
 def annotation_removal(answers: Answers, image: Any, display: Any) -> str:
-    """Return what happens to an annotation that DM-script removes."""
+    """Return what happens when DM-script removes an annotation."""
     text = display.AddNewComponent(13, 8, 8, 20, 60)
     answers.attempt("Py_Component.TextAnnotationSetText", lambda: text.TextAnnotationSetText("dmlink"))
     before = display.CountChildren()
@@ -119,7 +119,7 @@ def annotation_removal(answers: Answers, image: Any, display: Any) -> str:
 
 
 def colours(answers: Answers) -> str:
-    """Return whether DM-script shows an image of three planes, and Python finds it by its number."""
+    """Return whether DM-script shows a colour image, and Python finds it by its ID."""
     planes = [DM.CreateImage(np.zeros((4, 4), np.uint8)) for _ in range(3)]
     labels = ", ".join(plane.GetLabel() for plane in planes)
     try:

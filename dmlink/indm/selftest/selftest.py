@@ -1,10 +1,10 @@
-"""Asks a real DigitalMicrograph what nobody has published, and writes the answers to one file.
+"""Finds out how a real DigitalMicrograph behaves where nothing is published, and writes one file of answers.
 
 Run it in a script window with the live view running in front: once with "Execute on background thread"
-ticked, and once without. It takes less than a minute. It asks you before it opens two small windows of its
-own, which it closes again, and before it uses the camera; it closes no other window and changes nothing that
-stays. The file, gms-report.json in your user folder, has versions and answers, but no names, paths or serial
-numbers; all of it is printed. Please send it to the makers of dmlink.
+ticked, and once without. It takes less than a minute. It asks you before it opens two small windows,
+which it closes again, and before it uses the camera; it closes no other window and leaves no changes
+behind. The file, gms-report.json in your user folder, has versions and answers, but no names, paths or serial
+numbers; everything in it is also printed. Please send it to the makers of dmlink.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dmlink.indm.selftest.surroundings import ask_about_camera, ask_about_python
 
 
 def shared_names() -> dict[str, Any]:
-    """Return the global names of all scripts; ours are our own, as `dmlink.bundle` has it."""
+    """Return the global names that all scripts share; this script has its own (see `dmlink.bundle`)."""
     shared: dict[str, Any] = globals().get("dmlink_shared", globals())
     return shared
 
@@ -34,7 +34,7 @@ def unit_kind(image: Any) -> str:
 
 
 def ask_with_windows(answers: Answers) -> None:
-    """Ask what needs a window of our own, if the user allows it."""
+    """Ask the questions that need a window of our own, if the user allows it."""
     if not allowed(
         "dmlink self-test: it opens two small windows of its own for some seconds and closes them again, and "
         "lets one error happen on purpose. It closes no other window. With Cancel these questions are left "
@@ -51,7 +51,7 @@ def ask_with_windows(answers: Answers) -> None:
 
 
 def main() -> None:
-    """Ask everything."""
+    """Ask all questions."""
     print("dmlink self-test begins")
     shared = shared_names()
     answers = Answers()

@@ -1,4 +1,4 @@
-"""Questions about GMS's Python and what is around it: packages, clocks, folders, the camera, recordings."""
+"""Questions about GMS's Python and its surroundings: packages, clocks, folders, the camera, recordings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dmlink.indm.selftest.answers import Answers, allowed, wait_for
 from dmlink.indm.selftest.calls import FUNCTIONS, METHODS
 from dmlink.indm.selftest.events import Witness
 
-RECORDING = ""  # a recording that is being written meanwhile: its .dm4, or the folder of its files
+RECORDING = ""  # a recording that is being written during the test: its .dm4, or its folder
 RECORDING_SECONDS = 3.0
-EXPOSURE = 0.2  # s, with which the camera is asked
-THREAD_SECONDS = 10.0  # after which a thread that was started for the question ends
+EXPOSURE = 0.2  # s, exposure used for the camera question
+THREAD_SECONDS = 10.0  # after which a thread started for the question ends
 
 
 def ask_about_python(answers: Answers, shared: dict[str, Any]) -> None:
-    """Ask what needs no image; `shared` are the global names of all scripts."""
+    """Ask the questions that need no image; `shared` are the global names that all scripts share."""
     answers.ask("packages", lambda: [name for name in PACKAGES if find_spec(name) is not None])
     answers.ask("argv", argv)
     answers.ask("folder", folder)
@@ -48,7 +48,7 @@ def argv() -> str:
 
 
 def folder() -> dict[str, Any]:
-    """Return where the working folder is, without its name, and whether a file can be made there."""
+    """Return the kind of working folder, without its name, and whether it is writable."""
     here = Path.cwd()
     where = "other"
     for name, path in (("home", Path.home()), ("temporary", Path(tempfile.gettempdir()))):
@@ -67,7 +67,7 @@ def folder() -> dict[str, Any]:
 
 
 def timer() -> dict[str, float]:
-    """Return the steps, in ms, in which clocks go, and how long the shortest sleep is."""
+    """Return the steps in which clocks advance and the length of the shortest sleep, in ms."""
     steps = {"time": time.time, "monotonic": time.monotonic, "perf_counter": time.perf_counter}
     found = {name: step_of(clock) for name, clock in steps.items()}
     sleeps = []
@@ -79,7 +79,7 @@ def timer() -> dict[str, float]:
 
 
 def step_of(clock: Any) -> float:
-    """Return the smallest step of a clock that is seen, in seconds."""
+    """Return the smallest observed step of a clock, in seconds."""
     steps: list[float] = []
     end = time.perf_counter() + 1.0
     now = clock()
@@ -92,7 +92,7 @@ def step_of(clock: Any) -> float:
 
 
 def loopback() -> bool:
-    """Return whether a port can be opened on this computer, for this computer."""
+    """Return whether a port can be opened on this computer, for local connections."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
         server.bind(("127.0.0.1", 0))
         server.listen(1)
@@ -100,7 +100,7 @@ def loopback() -> bool:
 
 
 def stale_groups() -> bool:
-    """Return whether a persistent tag group that is kept fails from the second use on."""
+    """Return whether a stored persistent tag group fails from the second use on."""
     tags = DM.GetPersistentTagGroup()
     tags.SetTagAsLong("dmlink:selftest", 1)
     try:
@@ -110,12 +110,12 @@ def stale_groups() -> bool:
 
 
 def event_names() -> list[str]:
-    """Return the names of everything that has to do with events."""
+    """Return all names related to events."""
     return sorted(n for n in dir(DM.Py_ScriptObject) if "Handle" in n or "Unreg" in n)
 
 
 def threads(shared: dict[str, Any]) -> str:
-    """Return whether the thread of the run before has gone on after it; start one for the run after this."""
+    """Return whether the previous run's thread continued after it; start one for the next run."""
     before = shared.get("dmlink_selftest_ticks")
     answer = "run the self-test a second time"
     if isinstance(before, dict) and before.get("at_end") is not None:
@@ -134,7 +134,7 @@ def threads(shared: dict[str, Any]) -> str:
 
 
 def python_strings(shared: dict[str, Any]) -> str:
-    """Return whether Python that DM-script starts, as a menu item does, has the scripts' global names."""
+    """Return whether Python started by DM-script, as by a menu item, shares the scripts' global names."""
     path = Path(tempfile.gettempdir()) / f"dmlink-self-test-{os.getpid()}.txt"
     shared["dmlink_selftest_shared"] = 1
     text = f"open({path.as_posix()!a}, 'w').write(str('dmlink_selftest_shared' in globals()))"
@@ -152,7 +152,7 @@ def python_strings(shared: dict[str, Any]) -> str:
 
 
 def recording() -> Any:
-    """Return what a recording looks like while it is written: kinds of files, whether they grow."""
+    """Return what a recording looks like while it is being written: kinds of files, whether they grow."""
     if not RECORDING:
         return NOT_ASKED
     path = Path(RECORDING)
@@ -173,7 +173,7 @@ def recording() -> Any:
 
 
 def files_in(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return sizes and times of the files below a folder, at most 10,000, by their names."""
+    """Return sizes and times of at most 10,000 files below a folder, by name."""
     files: dict[str, tuple[int, int]] = {}
     for path, _, names in os.walk(str(folder)):
         for name in names:
@@ -189,7 +189,7 @@ def files_in(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def readable(path: Path) -> bool:
-    """Return whether a file can be read while something else writes it."""
+    """Return whether a file can be read while another program writes it."""
     try:
         with path.open("rb") as file:
             file.read(16)
@@ -199,7 +199,7 @@ def readable(path: Path) -> bool:
 
 
 def ask_about_camera(answers: Answers) -> None:
-    """Ask how long a frame has to be waited for, if the user gives us the camera."""
+    """Ask how long to wait for a frame, if the user lets us use the camera."""
     if allowed(
         "dmlink self-test: may it use the camera for two seconds, in continuous mode? Your live view may "
         "stop; start View again afterwards. With Cancel this question is left out."
@@ -208,7 +208,7 @@ def ask_about_camera(answers: Answers) -> None:
 
 
 def continuous() -> str:
-    """Return "any" if a short wait sees a frame that has come meanwhile, else "exposure"."""
+    """Return "any" if a short wait finds a frame that has already arrived, else "exposure"."""
     camera = DM.GetActiveCamera()
     camera.StartContinuousAcquisition(EXPOSURE, 1, 1, 3)
     image = None
@@ -224,7 +224,7 @@ def continuous() -> str:
 
 
 def missing(image: Any) -> list[str]:
-    """Return which calls that dmlink makes are not there; `image` has a window."""
+    """Return which calls that dmlink makes do not exist; `image` has a window."""
     display = image.GetImageDisplay(0)
     document = image.GetOrCreateImageDocument()
     objects: dict[str, Callable[[], Any]] = {

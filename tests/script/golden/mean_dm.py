@@ -25,21 +25,21 @@ def process(frame, info, state):
 def dmlink_live(before):
     """Run process() in DigitalMicrograph (DM).
 
-    All that this takes stands inside of this function, so that it meets none of your names. "Cell" means what
-    stands above the line: it was a cell of a Jupyter notebook. The parts:
+    Everything needed is inside this function, so that it cannot clash with your names. "Cell" means the part
+    above the line, which was a cell in a Jupyter notebook. The parts:
 
-    - Clock: seconds since 1970 that go on steadily, also when somebody sets the computer's clock.
-    - What a cell is told about its frame: where it comes from and what a pixel means.
-    - What a masked value is as a plain number: NaN, wherever a result is made.
-    - The kinds of result that a cell can have, in the notebook and in DigitalMicrograph alike.
-    - What one has to know of DigitalMicrograph (GMS) to use its images: version, axes, rectangles.
-    - Whole frames: which of DigitalMicrograph's events announce a frame, and when all of it is there.
-    - Windows: images that show results in DigitalMicrograph, in grey or as curves, and in colour.
-    - Names: DigitalMicrograph's scripts share their global names; this script runs in names of its own.
-    - Cell: calls process() for frame after frame, shows what it returns, and says what goes wrong.
-    - Chart: the numbers of the frames so far, as the columns of a strip chart.
-    - Numbers: a strip chart in a window, with a curve for each number of the cell.
-    - Live: hears of every frame of the live view, and has the cell process those that there is time for.
+    - Clock: seconds since 1970 that advance steadily, even when somebody sets the computer's clock.
+    - What a cell knows about its frame: where it comes from and what a pixel means.
+    - Masked values as plain numbers: NaN, in every kind of result.
+    - The kinds of result that a cell can have, in the notebook and in DigitalMicrograph.
+    - Facts about DigitalMicrograph (GMS) needed to use its images: version, axes, rectangles.
+    - Whole frames: which of DigitalMicrograph's events announce a frame, and when it is complete.
+    - Windows: images that show results in DigitalMicrograph, in grey, as curves, or in colour.
+    - Names: DigitalMicrograph's scripts share their global names; this script runs in its own namespace.
+    - Cell: calls process() for each frame, shows what it returns, and reports errors.
+    - Chart: the numbers of the frames so far, as columns of a strip chart.
+    - Numbers: a strip chart in a window, with one curve for each number of the cell.
+    - Live: receives every frame of the live view, and lets the cell process those for which there is time.
     """
     import DigitalMicrograph as DM
     import collections
@@ -53,7 +53,7 @@ def dmlink_live(before):
     from itertools import compress
     from typing import Any, Callable, Iterator, NamedTuple, Sequence, Union
 
-    # Python's own, whatever these words mean above
+    # Python's own names, even if they are redefined above
     from builtins import (
         Exception, NotImplementedError, RuntimeError, SystemExit, TypeError, ValueError, abs, all, any,
         bool, bytearray, bytes, dict, enumerate, exec, float, getattr, hasattr, int, isinstance, len, list,
@@ -61,21 +61,21 @@ def dmlink_live(before):
     )
 
     # ------------------------------------------------------------
-    # Clock: seconds since 1970 that go on steadily, also when somebody sets the computer's clock.
+    # Clock: seconds since 1970 that advance steadily, even when somebody sets the computer's clock.
 
-    # Ages and the time between frames are what times are for; a clock that is set, by hand or by a time server,
-    # would make a picture an hour old, or end a recording that waits for its last frames. And time.time() and
-    # time.monotonic() go in steps of 15.6 ms on Windows before Python 3.13: frames would have equal times.
+    # Times are needed for ages and intervals between frames. If the clock were set, by hand or by a time server,
+    # a picture could seem an hour old, or a recording could end without its last frames. Also, time.time() and
+    # time.monotonic() advance in steps of 15.6 ms on Windows before Python 3.13: frames would have equal times.
     _START = time.time() - time.perf_counter()
 
 
     def steady_time() -> float:
-        """Return seconds since 1970, by the computer's clock as it was when this was loaded."""
+        """Return seconds since 1970, based on the computer's clock when this was loaded."""
         return time.perf_counter() + _START
 
 
     # ------------------------------------------------------------
-    # What a cell is told about its frame: where it comes from and what a pixel means.
+    # What a cell knows about its frame: where it comes from and what a pixel means.
 
     TAGS = {
         "exposure": "Acquisition:Parameters:High Level:Exposure (s)",
@@ -94,7 +94,7 @@ def dmlink_live(before):
         unit: str = ""
 
         def part(self, start: int) -> Axis:
-            """Return the axis of a region that begins at pixel `start`."""
+            """Return the axis of a region that starts at pixel `start`."""
             return Axis(self.origin + self.scale * start, self.scale, self.unit)
 
         def values(self, n: int) -> np.ndarray:
@@ -103,7 +103,7 @@ def dmlink_live(before):
 
 
     def ascii_text(text: Any) -> str:
-        """Return text as DM takes it; micro signs come from DM as bytes and crash it when sent back as such."""
+        """Return text that DM accepts; micro signs arrive from DM as bytes, and crash it when sent back so."""
         plain = str(text, "latin-1") if isinstance(text, bytes) else str(text or "")
         return (
             plain.translate({0xB5: "u", 0x3BC: "u", 0xC5: "A", 0x212B: "A"}).encode("ascii", "replace").decode()
@@ -116,7 +116,7 @@ def dmlink_live(before):
         Attributes
         ----------
         index : int
-            The frame's number since the source was first seen; gaps are frames not processed.
+            The frame's number since the source was first seen; gaps are frames that were not processed.
         time : float
             When the frame was copied, in seconds since the Unix epoch.
         x, y : Axis
@@ -124,17 +124,17 @@ def dmlink_live(before):
         roi : tuple of int or None
             (top, left, bottom, right) in pixels of the source; None for the whole image.
         line : tuple of float or None
-            The first line that is drawn on the live view, (y0, x0, y1, x1) in pixels of the frame; it may reach
+            The first line drawn on the live view, (y0, x0, y1, x1) in pixels of the frame; it may extend
             beyond the frame. None if there is none.
         source : str
             The name of the image in DigitalMicrograph.
         tags : dict
-            Exposure, binning and the like, where the microscope gives them.
+            Exposure, binning and the like, if the microscope reports them.
         rois : dict
-            The rectangles that are drawn on the live view, by name, each (top, left, bottom, right) in pixels of
-            the frame; they may reach beyond it. In DigitalMicrograph, which has no names: "roi", "roi 2" ...
+            The rectangles drawn on the live view, by name, each (top, left, bottom, right) in pixels of
+            the frame; they may extend beyond it. DigitalMicrograph has no names: there, "roi", "roi 2" ...
         log : dict
-            The newest number of other instruments at `time`, by name; empty in DigitalMicrograph.
+            The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
         """
 
         __slots__ = ("index", "line", "log", "roi", "rois", "source", "tags", "time", "x", "y")
@@ -175,28 +175,28 @@ def dmlink_live(before):
 
         @property
         def unit(self) -> str:
-            """Unit of the horizontal axis, such as "nm"; empty when the image is not calibrated."""
+            """Unit of the horizontal axis, such as "nm"; empty if the image is not calibrated."""
             return self.x.unit
 
 
     def tags_of(image: Any) -> dict[str, float]:
-        """Return those of TAGS that an image of DigitalMicrograph has, in its units (s, mm, V)."""
+        """Return the TAGS that an image in DigitalMicrograph has, in its units (s, mm, V)."""
         group = image.GetTagGroup()
         read = {name: group.GetTagAsDouble(path) for name, path in TAGS.items()}
         tags = {name: float(value) for name, (found, value) in read.items() if found and math.isfinite(value)}
-        with contextlib.suppress(Exception):  # a pair of numbers, where there is one
+        with contextlib.suppress(Exception):  # a pair of numbers, if there is one
             binning = image.GetTagGroup()["Acquisition"]["Parameters"]["High Level"]["Binning"]
             tags.setdefault("binning", float(binning[0]))
         return tags
 
 
     # ------------------------------------------------------------
-    # What a masked value is as a plain number: NaN, wherever a result is made.
+    # Masked values as plain numbers: NaN, in every kind of result.
 
     def unmasked(values: Any) -> np.ndarray:
-        """Return values as an array; what is masked is NaN, so that masked integers become floats.
+        """Return values as an array with NaN for masked ones, so that masked integers become floats.
 
-        Of text what is masked is empty.
+        Masked text becomes empty.
         """
         if isinstance(values, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in values):
             values = np.ma.array(values)
@@ -208,27 +208,27 @@ def dmlink_live(before):
 
 
     def plain_number(value: Any) -> Any:
-        """Return a number as it is; NaN where there is none, or a masked one."""
+        """Return a number unchanged; NaN if there is none, or it is masked."""
         return float("nan") if value is None or value is np.ma.masked else value
 
 
     # ------------------------------------------------------------
-    # The kinds of result that a cell can have, in the notebook and in DigitalMicrograph alike.
+    # The kinds of result that a cell can have, in the notebook and in DigitalMicrograph.
 
     Result = Union[
         "Scalar", "Profile", "Image", "Points", "Boxes", "Overlay", "Several", "Table", "Text", "Event"
     ]
-    Drawn = Union["Scalar", "Profile", "Image"]  # the kinds that the companion draws in windows of DM
+    Drawn = Union["Scalar", "Profile", "Image"]  # the kinds that the companion draws in DM's windows
 
-    MAX_ROWS = 50  # of a table in a text: what fits on a screen
-    MAX_BYTES = 512 << 20  # of an image or a profile: 8192 x 8192 numbers of 8 bytes
-    MAX_SEVERAL = 16  # results side by side: what can still be looked at
+    MAX_ROWS = 50  # rows of a table shown as text: what fits on a screen
+    MAX_BYTES = 512 << 20  # size of an image or profile: 8192 x 8192 numbers of 8 bytes
+    MAX_SEVERAL = 16  # results side by side: as many as one can still look at
 
 
     class Scalar:
-        """A number for each frame, or several with names: drawn as a strip chart.
+        """A number for each frame, or several named numbers: drawn as a strip chart.
 
-        `value` is a float or a dict of floats, in `unit`; None and what is masked are NaN.
+        `value` is a float or a dict of floats, in `unit`; None and masked values become NaN.
         """
 
         kind = "scalar"
@@ -248,7 +248,7 @@ def dmlink_live(before):
 
         @property
         def text(self) -> str:
-            """The numbers, one a line if there are several."""
+            """The numbers, one per line if there are several."""
             unit = f" {self.unit}" if self.unit else ""
             if isinstance(self.value, dict):
                 return "\n".join(f"{name} = {value:.6g}{unit}" for name, value in self.value.items())
@@ -258,7 +258,7 @@ def dmlink_live(before):
     class Profile:
         """A curve for each frame: `values` of shape (n,) over the axis `x`; `value_unit` is the unit of y.
 
-        With `waterfall` a panel first shows the last curves below each other, as an image over time.
+        With `waterfall`, a panel first shows the last curves one below the other, as an image over time.
         """
 
         kind = "profile"
@@ -290,7 +290,7 @@ def dmlink_live(before):
     class Image:
         """An image for each frame: `values` of shape (h, w), or (h, w, 3) uint8 for colour.
 
-        `scale` and `unit` are those of a pixel in x and y; `origin` is the position of the first pixel, one
+        `scale` and `unit` are the size of a pixel in x and y; `origin` is the position of the first pixel, one
         number for both axes or (y, x).
         """
 
@@ -317,10 +317,10 @@ def dmlink_live(before):
 
 
     class Points:
-        """Places on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0.
+        """Points on the frame: `yx` of shape (n, 2), row and column in pixels of the frame; n may be 0.
 
         `labels` are n texts, or nothing; `tails` are n arrays of shape (m, 2), where each has been before, oldest
-        first, or nothing. A place that is masked, NaN or infinite is left out, with its label and tail.
+        first, or nothing. A point that is masked, NaN or infinite is left out, with its label and tail.
         """
 
         kind = "points"
@@ -338,19 +338,19 @@ def dmlink_live(before):
 
         @property
         def columns(self) -> dict[str, np.ndarray]:
-            """The columns of a table of the places, each of shape (n,): `label` if there are any, `y`, `x`."""
+            """The columns of a table of the points, each of shape (n,): `label` if there are any, `y`, `x`."""
             return _labelled(self.labels, y=self.yx[:, 0], x=self.yx[:, 1])
 
         @property
         def text(self) -> str:
-            """The places as a table."""
+            """The points as a table."""
             return Table(self.columns).text
 
 
     class Boxes:
         """Rectangles on the frame: `tlbr` of shape (n, 4), top, left, bottom, right in pixels; n may be 0.
 
-        `labels` are n texts, or nothing. A box with a side that is masked, NaN or infinite is left out.
+        `labels` are n texts, or nothing. A box with a masked, NaN or infinite coordinate is left out.
         """
 
         kind = "boxes"
@@ -375,7 +375,7 @@ def dmlink_live(before):
     class Overlay:
         """Marks over an image: `image` is an Image, `marks` a tuple of Points and Boxes in its pixels.
 
-        The image can be given as an array; it is then drawn in pixels.
+        The image can be an array; it is then drawn in pixels.
         """
 
         kind = "overlay"
@@ -393,14 +393,14 @@ def dmlink_live(before):
 
         @property
         def text(self) -> str:
-            """The places that it marks, as tables."""
+            """The marks, as tables."""
             return "\n".join(mark.text for mark in self.marks) or self.image.text
 
 
     class Several:
-        """Results side by side: `results` is a dict of name to result, in order; none of them is Several.
+        """Several results side by side: `results` is a dict of names to results, in order, none of them Several.
 
-        `results` can be given as anything of which a cell's last line may consist.
+        The values in `results` can be anything that the last line of a cell may be.
         """
 
         kind = "several"
@@ -426,14 +426,14 @@ def dmlink_live(before):
 
         @property
         def text(self) -> str:
-            """All of them in words, each below its name."""
+            """All results as text, each below its name."""
             return "\n".join(f"{name}:\n{result.text}" for name, result in self.results.items())
 
 
     class Table:
-        """Columns with names: `columns` is a dict of arrays of shape (n,), numbers or text; n may be 0.
+        """Named columns: `columns` is a dict of arrays of shape (n,), numbers or text; n may be 0.
 
-        It can be made of such a dict, of a list of dicts, of a structured array or of a pandas DataFrame.
+        It can be made from such a dict, a list of dicts, a structured array or a pandas DataFrame.
         """
 
         kind = "table"
@@ -447,7 +447,7 @@ def dmlink_live(before):
 
         @property
         def text(self) -> str:
-            """The table as lines of text, at most MAX_ROWS rows of it."""
+            """The table as lines of text, with at most MAX_ROWS rows."""
             n = max([len(column) for column in self.columns.values()] or [0])
             written = []
             for key, column in self.columns.items():
@@ -460,7 +460,7 @@ def dmlink_live(before):
 
 
     class Text:
-        """Words for each frame."""
+        """A text for each frame."""
 
         kind = "text"
 
@@ -470,16 +470,16 @@ def dmlink_live(before):
 
 
     class Event:
-        """Something that happens in some frames: `text` says what, and `when` whether it has in this one.
+        """Something that happens in some frames: `text` says what, and `when` whether it happened in this one.
 
-        A cell that ends with an Event on every frame has one kind of result, whether it happens or not. NaN and a
+        A cell should return an Event for every frame, so that its kind of result never changes. NaN and a
         masked `when` count as not happened.
 
         Attributes
         ----------
         happened : bool
         text : str
-            What has happened; empty if nothing has.
+            What happened; empty if nothing did.
         """
 
         kind = "event"
@@ -491,17 +491,17 @@ def dmlink_live(before):
 
 
     def as_result(value: Any, name: str = "") -> Any:
-        """Give a cell's last value its obvious meaning.
+        """Convert a cell's last value to the result that it obviously means.
 
         A number (or a dict of numbers) becomes a Scalar, one dimension a Profile, two an Image; text a Text; a
         structured array, a list of dicts or a pandas DataFrame a Table; a matplotlib Figure a colour Image; a
-        tuple, or a dict of other things than numbers, Several; a result stays as it is, with `name` if it has
+        tuple, or a dict of anything but numbers, Several; a result stays as it is, with `name` if it has
         none, and None stays None.
 
         Raises
         ------
         TypeError, ValueError
-            If the value has no such meaning; the message says which ones have.
+            If the value has no such meaning; the message says what does.
         """
         if value is None:
             return None
@@ -538,14 +538,14 @@ def dmlink_live(before):
 
 
     def events_in(result: Any) -> list[str]:
-        """Return what has happened according to a result, or to one of several."""
+        """Return the events in a result, or in one of several."""
         if isinstance(result, Several):
             return [text for one in result.results.values() for text in events_in(one)]
         return [result.text] if isinstance(result, Event) and result.happened else []
 
 
     def free_name(name: str, is_taken: Callable[[str], bool]) -> str:
-        """Return a name with as many `'` appended as it takes until `is_taken` is false for it."""
+        """Return the name, with as many `'` appended as needed for `is_taken` to be false."""
         while is_taken(name):
             name += "'"
         return name
@@ -580,14 +580,14 @@ def dmlink_live(before):
 
 
     def _drawn(figure: Any) -> np.ndarray:
-        """Return a matplotlib figure as it looks, (h, w, 3) uint8."""
+        """Return a matplotlib figure as an image, (h, w, 3) uint8."""
         width, height = figure.canvas.get_width_height()
         pixels = io.BytesIO()
-        with sys.modules["matplotlib"].rc_context({"savefig.bbox": None}):  # of its own size
+        with sys.modules["matplotlib"].rc_context({"savefig.bbox": None}):  # drawn at its own size
             figure.savefig(pixels, format="rgba", dpi=figure.dpi)
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None:
-            pyplot.close(figure)  # it would keep every frame's
+            pyplot.close(figure)  # otherwise pyplot would keep every frame's figure
         return np.frombuffer(pixels.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
 
 
@@ -619,7 +619,7 @@ def dmlink_live(before):
 
 
     def _labels(labels: Any, there: np.ndarray) -> tuple[str, ...]:
-        """Return the labels of those places that are there."""
+        """Return the labels of the valid points or boxes."""
         texts = () if labels is None else tuple(str(label) for label in labels)
         if texts and len(texts) != len(there):
             raise ValueError(f"{len(texts)} labels for {len(there)} places: give one to each.")
@@ -631,7 +631,7 @@ def dmlink_live(before):
 
 
     def _places(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return places as floats, (n, k), of none at all (0, k), and which of them are there, (n,)."""
+        """Return coordinates as floats, (n, k) or (0, k) for none, and which of them are valid, (n,)."""
         k = what.count(",") + 1
         array = unmasked(values)
         if array.size == 0:
@@ -670,9 +670,9 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
-    # What one has to know of DigitalMicrograph (GMS) to use its images: version, axes, rectangles.
+    # Facts about DigitalMicrograph (GMS) needed to use its images: version, axes, rectangles.
 
-    RESULT_TAG = "dmlink:result"  # set on images that dmlink has made: they are nobody's live view
+    RESULT_TAG = "dmlink:result"  # tag on images created by dmlink, so that they are not used as a live view
     CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
 
@@ -693,14 +693,14 @@ def dmlink_live(before):
 
 
     def refusal(gms: tuple[int, ...]) -> str:
-        """Return why this version of GMS cannot be used; empty when it can."""
+        """Return why this version of GMS cannot be used; empty if it can."""
         if gms[:2] in CRASHING:
             return "GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view. Use GMS 3.5.2 or later."
         return ""
 
 
     def axis(image: Any, dimension: int) -> Axis:
-        """Return the calibration of a dimension of an image: 0 is x, 1 is y, which a spectrum does not have."""
+        """Return the calibration of an image's dimension: 0 is x, 1 is y, which a spectrum does not have."""
         if dimension >= image.GetNumDimensions():
             return Axis()
         origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
@@ -715,11 +715,11 @@ def dmlink_live(before):
         Raises
         ------
         ValueError
-            If it is none of these; the text says so to the user.
+            If it is none of these; the message is for the user.
         """
         try:
             array: np.ndarray = image.GetNumArray()
-        except Exception as error:  # what DM raises for colour images is not known
+        except Exception as error:  # it is not known what DM raises for colour images
             raise ValueError(
                 f"DigitalMicrograph does not give the pixels of {str(image.GetName())!r} to Python: {error}"
             ) from None
@@ -736,21 +736,21 @@ def dmlink_live(before):
 
 
     def shown_images() -> Iterator[Any]:
-        """Yield every image that has a window, the one in front first, but not the results that dmlink shows."""
+        """Yield every image that has a window, the front one first, except results shown by dmlink."""
         seen = set()
         for image in _open_images():
             try:
                 number = image.GetID()
-            except Exception:  # closed just now
+            except Exception:  # just closed
                 continue
             if number not in seen and not is_ours(image):
                 seen.add(number)
                 yield image
-            del image  # DM frees an image only when Python has let go of it
+            del image  # DM frees an image only when Python no longer refers to it
 
 
     def _open_images() -> Iterator[Any]:
-        """Yield the image in front, then those of all documents; some of them twice."""
+        """Yield the front image, then those of all documents; some of them twice."""
         with contextlib.suppress(Exception):  # there is none
             yield DM.GetFrontImage()
         try:
@@ -759,14 +759,14 @@ def dmlink_live(before):
             yield from _images_behind()
             return
         for i in range(n):
-            with contextlib.suppress(Exception):  # without a window or an image, or closed just now
+            with contextlib.suppress(Exception):  # without a window or an image, or just closed
                 yield _with_window(DM.GetImageDocument(i))
 
 
     def _images_behind() -> Iterator[Any]:
-        """Yield the images behind the one in front, as far as GMS finds one after the other."""
+        """Yield the images behind the front one, as far as GMS finds them."""
         seen = set()
-        with contextlib.suppress(Exception):  # there is none, or GMS does not know what is next
+        with contextlib.suppress(Exception):  # there is none, or GMS cannot find the next one
             image = DM.GetFrontImage()
             while image is not None and image.GetID() not in seen:
                 seen.add(image.GetID())
@@ -776,7 +776,7 @@ def dmlink_live(before):
 
 
     def live_view() -> Any:
-        """Return the image in front if it can be streamed, else the first one that can; None if there is none."""
+        """Return the front image if it can be streamed, else the first one that can; None if there is none."""
         for image in shown_images():
             try:
                 pixels_of(image)
@@ -792,16 +792,16 @@ def dmlink_live(before):
 
 
     def is_ours(image: Any) -> bool:
-        """Tell whether dmlink has made the image, to show a result."""
+        """Return whether dmlink has created the image, to show a result."""
         try:
             found, value = image.GetTagGroup().GetTagAsBoolean(RESULT_TAG)
-        except Exception:  # an image whose tags cannot be read is not one that we have made
+        except Exception:  # an image whose tags cannot be read is not ours
             return False
         return bool(found and value)
 
 
     def has_window(image: Any) -> bool:
-        """Tell whether an image still has a window, where no listener says that it was closed."""
+        """Return whether an image still has a window, if no listener can report that it was closed."""
         try:
             return image.GetOrCreateImageDocument().GetWindow() is not None
         except Exception:
@@ -810,7 +810,7 @@ def dmlink_live(before):
 
     @contextlib.contextmanager
     def unless_closed(image: Any) -> Iterator[None]:
-        """Go on after whatever fails inside because the image's window was closed meanwhile."""
+        """Continue after any failure inside that is due to the image's window having been closed."""
         try:
             yield
         except Exception:
@@ -828,7 +828,7 @@ def dmlink_live(before):
 
 
     def unregister(listener: Any) -> None:
-        """Ask for no more events, if DM lets us (GMS up to 3.5.1 does not know how): we end in any case."""
+        """Unregister listeners, if DM can (GMS up to 3.5.1 cannot); failures are ignored."""
         with contextlib.suppress(Exception):
             listener.UnregisterAllListeners()
 
@@ -837,7 +837,7 @@ def dmlink_live(before):
         """Return the first line drawn on the image, (y0, x0, y1, x1) in pixels; None without one."""
         display = display_of(image)
         for i in range(display.CountROIs() if display is not None else 0):
-            with contextlib.suppress(Exception):  # only the attempt tells whether it is a line
+            with contextlib.suppress(Exception):  # only trying shows whether it is a line
                 x0, y0, x1, y1 = display.GetROI(i).GetLine()
                 line = float(y0), float(x0), float(y1), float(x1)
                 if np.isfinite(line).all():
@@ -846,15 +846,15 @@ def dmlink_live(before):
 
 
     def line_from(line: tuple[float, ...] | None, top: int, left: int) -> tuple[float, ...] | None:
-        """Return the line in pixels of the region that begins at (top, left); it may reach beyond it."""
+        """Return the line in pixels of the region that starts at (top, left); it may extend beyond the region."""
         return line and tuple(v - corner for v, corner in zip(line, (top, left, top, left)))
 
 
     def display_of(image: Any) -> Any:
-        """Return how the image is displayed; None if its window has just been closed."""
+        """Return the display of the image; None if its window has just been closed."""
         try:
             return image.GetImageDisplay(0)
-        except Exception:  # how GMS says it is not known
+        except Exception:  # it is not known how GMS reports this
             return None
 
 
@@ -871,17 +871,17 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
-    # Whole frames: which of DigitalMicrograph's events announce a frame, and when all of it is there.
+    # Whole frames: which of DigitalMicrograph's events announce a frame, and when it is complete.
     #
     # An event of a camera's view announces a frame, whatever its pixels. The In-Situ Player sends its event twice
     # for each frame, and a scan (STEM) fills the image from the top with events on the way. Only a view that was
-    # seen to do one of these is judged by its pixels, by all of them.
+    # known to do one of these is judged by its pixels, all of them.
 
     class Seen(NamedTuple):
-        """What a look at the image has shown.
+        """The result of a look at the image.
 
-        `late` holds the pixels of the frame before, as bytes, if only now it is clear that it was whole. After it
-        `passed` frames were written over before this look; `whole`: the image holds a whole frame now.
+        `late` holds the pixels of the previous frame, as bytes, if only now it is known to be whole. After it,
+        `passed` frames were overwritten before this look; `whole`: the image now holds a whole frame.
         """
 
         late: bytes | None
@@ -904,30 +904,30 @@ def dmlink_live(before):
         Attributes
         ----------
         unsure : int
-            Events that may have announced a frame of which nothing whole could be taken.
+            Events that may have announced a frame that could not be copied completely.
         """
 
         CAMERA, UNDECIDED, SCANNING = "camera", "undecided", "scanning"
-        SURE = 8  # whole frames in a row that show that a view is a camera's
-        REPEATS = 6  # frames in a row, announced more than once, that show that a view repeats its events
-        BLOCKS = 64  # of rows, that are compared one by one
-        SAMPLED = 512  # bytes of the first and of the last row that a camera's view is watched by
-        PATIENCE = 16, 1024  # events before a camera's view is doubted for the first time; at most
+        SURE = 8  # consecutive whole frames that show that a view is a camera's
+        REPEATS = 6  # consecutive frames announced more than once that show that a view repeats its events
+        BLOCKS = 64  # blocks of rows that are compared one by one
+        SAMPLED = 512  # bytes of the first and last row by which a camera's view is watched
+        PATIENCE = 16, 1024  # events before a camera's view is first re-examined; at most
 
         def __init__(self) -> None:
             self.unsure = 0
             self._patience = self.PATIENCE[0]
             self._announced = True
-            self._known = False  # that it is a camera's view, unless what is watched shows something else
+            self._known = False  # assume a camera's view, unless the watched rows show otherwise
             self._mode = self.UNDECIDED
             self._repeated = 0
-            self._owed = 0  # events still to come for frames that were seen without one
+            self._owed = 0  # events still expected for frames that were seen without one
             self._like: tuple[Any, ...] = ()
-            self._places: list[tuple[int, int]] = []  # of the blocks, in bytes
-            self._blocks: list[bytearray] = []  # the image as it was at the last look
+            self._places: list[tuple[int, int]] = []  # ends of the blocks, in bytes
+            self._blocks: list[bytearray] = []  # the image at the last look
 
         def see(self, array: Any, events: int = 1) -> Seen:
-            """Look at the image: so many events have come since the last look, or none comes."""
+            """Look at the image; `events` is the number of events since the last look, 0 if none arrive."""
             flat, like = bytes_of(array), (array.shape, array.dtype)
             if like != self._like:
                 passed = self._passed(events)
@@ -948,10 +948,10 @@ def dmlink_live(before):
             return self._see_all(flat, events)
 
         def _see_all(self, flat: memoryview, events: int) -> Seen:
-            """Compare all of the image with what it was at the last look."""
+            """Compare the whole image with the last look."""
             changed = self._changed_blocks(flat)
-            late = self._release() if events and self._known else None  # this is the event that it was held for
-            owed = min(self._owed, events - bool(changed)) if events else 0  # a change is a frame of its own
+            late = self._release() if events and self._known else None  # the event it was held back for
+            owed = min(self._owed, events - bool(changed)) if events else 0  # each change is a frame
             self._owed -= owed
             if events and events == owed:
                 return Seen(late, False)
@@ -964,7 +964,7 @@ def dmlink_live(before):
                 for i in changed:
                     self._blocks[i][:] = flat[slice(*self._places[i])]
             self._known = self._known and self._mode != self.SCANNING and self._repeated < self.REPEATS
-            if known and self._known:  # it is a camera's view until something else is seen
+            if known and self._known:  # it counts as a camera's view until something else is seen
                 self.unsure, self._repeats = unsure, 0
                 if events:
                     self._held = False
@@ -974,7 +974,7 @@ def dmlink_live(before):
             return Seen(late or seen.late, seen.whole, self._passed(events))
 
         def _passed(self, events: int) -> int:
-            """Return how many frames were written over before this look; if that is not known, count `unsure`."""
+            """Return how many frames were overwritten before this look; if unknown, increase `unsure`."""
             passed = max(0, events - 1)
             if self._known:
                 return passed
@@ -983,15 +983,15 @@ def dmlink_live(before):
             return 0
 
         def _watch_closely(self, flat: memoryview) -> None:
-            """Compare whole images from now on, until it is clear what kind of view this is."""
+            """From now on, compare whole images until it is clear what kind of view this is."""
             self._mode = self.UNDECIDED
             self._whole = self._same = 0
-            self._repeated = self._repeats = 0  # frames in a row announced more than once; the events too many
-            self._times = 0  # how many events too many each of them had
-            self._single = 0  # frames in a row announced once, by a view that is thought to repeat its events
+            self._repeated = self._repeats = 0  # consecutive frames announced more than once; the surplus events
+            self._times = 0  # surplus events of each of them
+            self._single = 0  # consecutive frames announced once, by a view thought to repeat its events
             self._rows = Rows(0, self._bottom, self._bottom, True)  # that changed last
-            self._part_end = -1  # the last row of the part of a scan that has come
-            self._held = False  # the image before was perhaps a part: it has not been taken
+            self._part_end = -1  # the last row of a scan that has arrived
+            self._held = False  # the previous image may have been a part, so it was not taken
             self._held_owed = False  # that was seen without an event
             row = len(flat) // self._height
             step = -(-self._height // self.BLOCKS)
@@ -999,16 +999,16 @@ def dmlink_live(before):
             self._blocks = [bytearray(flat[begin:end]) for begin, end in self._places]
 
         def _take_for_camera(self) -> None:
-            if self._announced and self._repeated < self.REPEATS:  # else pixels are all that there is to go by
+            if self._announced and self._repeated < self.REPEATS:  # otherwise only the pixels can tell
                 self._mode, self._blocks, self._countdown = self.CAMERA, [], self._patience
                 self._known = True
-                self._owed = 0  # so many frames later none comes late any more
+                self._owed = 0  # after this many frames, no late event is expected
                 self._patience = min(2 * self._patience, self.PATIENCE[1])
 
         def _glance(self, flat: memoryview) -> tuple[bool, bool]:
             """Look at the first and the last row of a camera's view.
 
-            Return whether both are as they were, and whether the view should be watched closely again.
+            Return whether both are unchanged, and whether the view should be watched closely again.
             """
             before, self._sample = self._sample, self._ends(flat)
             self._countdown -= 1
@@ -1019,20 +1019,20 @@ def dmlink_live(before):
             return bytes(flat[: self.SAMPLED]), bytes(flat[-self.SAMPLED :])
 
         def _judge_same(self) -> Seen:
-            """Judge a look at an image that is as it was."""
+            """Judge a look at an unchanged image."""
             if not self._announced:
                 if self._mode == self.UNDECIDED and self._repeated < self.REPEATS and not self._known:
                     self.unsure += self._same
                     self._same = 0
                 held = self._mode == self.UNDECIDED and self._release() is not None
-                return Seen(None, held)  # no event has followed: it was no part
+                return Seen(None, held)  # no event has followed, so it was not a part
             self._same += 1
             if self._mode == self.SCANNING or self._repeated >= self.REPEATS:
                 self._whole = 0
                 return Seen(None, False)
             if self._same < self.SURE:
-                return Seen(None, False)  # perhaps an event more for the same frame
-            self.unsure += self._same - 1 + self._held  # what was held back is the frame that is taken now
+                return Seen(None, False)  # perhaps another event for the same frame
+            self.unsure += self._same - 1 + self._held  # the image held back is the frame, and is taken now
             self._held = False
             self._take_for_camera()  # that sees the same again and again
             return Seen(None, True)
@@ -1048,10 +1048,10 @@ def dmlink_live(before):
             return self._judge_scan(rows)
 
         def _count_repeats(self) -> None:
-            """Take the events before, after which nothing had changed, for repeated ones if that goes on.
+            """Treat earlier events after which nothing had changed as repeated, if this continues.
 
-            A view repeats them equally often. Those that only come late have now many, now few or none with the
-            same image.
+            A view repeats events equally often. If they are merely late, sometimes many, sometimes few or none
+            come with the same image.
             """
             same, self._same = self._same, 0
             if self._mode == self.SCANNING:
@@ -1065,18 +1065,18 @@ def dmlink_live(before):
             if same and same == (self._times or same):
                 self._repeated, self._repeats, self._times = self._repeated + 1, self._repeats + same, same
                 if self._repeated >= self.REPEATS:
-                    self.unsure -= self._repeats  # these announced nothing
+                    self.unsure -= self._repeats  # these events announced nothing
             else:
                 self._repeated, self._repeats, self._times = int(same > 0), same, same
 
         def _judge_undecided(self, rows: Rows) -> Seen:
-            """Take the image, or hold it back where it looks like a part of a scan, until the next event."""
+            """Take the image or, if it looks like part of a scan, hold it back until the next event."""
             late = self._release()
             self._held = rows.together and rows.last < self._bottom
             self._held_owed = not self._announced
             self._part_end = rows.last if self._held else -1
             whole = not self._held
-            # a camera changes much the same rows each time, a scan that is looked at late now these and now those
+            # a camera changes much the same rows each time, a scan seen late different ones
             before, self._rows = self._rows, rows
             alike = max(abs(rows.first - before.first), abs(rows.last - before.last)) <= self._height // 8
             self._whole = self._whole + 1 if alike and self._announced else 0
@@ -1086,7 +1086,7 @@ def dmlink_live(before):
             return Seen(late, whole)
 
         def _release(self) -> bytes | None:
-            """Return the image that was held back, if there is one: it is a frame after all."""
+            """Return the image held back, if there is one: it is a frame after all."""
             if not self._held:
                 return None
             self._held = False
@@ -1097,11 +1097,11 @@ def dmlink_live(before):
             """Wait for the last row of a scan that ever changes."""
             before, self._part_end = self._part_end, rows.last
             late = None
-            if rows.first <= before and rows.last <= before:  # it begins again: no row below ever came
+            if rows.first <= before and rows.last <= before:  # a new scan, without any row further down
                 late = b"".join(self._blocks)
                 self._bottom = before
                 self._whole += 1
-            elif rows.first <= before:  # the end of one scan and the beginning of the next, in one event
+            elif rows.first <= before:  # the end of one scan and the start of the next, in one event
                 self.unsure += 1
                 self._whole = 0
                 if not rows.together:
@@ -1111,7 +1111,7 @@ def dmlink_live(before):
             if whole:
                 self._bottom, self._part_end = rows.last, -1
                 self._whole = self._whole + 1 if rows.first == 0 and before < 0 else 0
-            if self._whole >= self.SURE:  # they come in one piece now
+            if self._whole >= self.SURE:  # frames now arrive in one piece
                 self._take_for_camera()
             return Seen(late, whole)
 
@@ -1126,7 +1126,7 @@ def dmlink_live(before):
             return Rows(first, end if together else self._rows_of(changed[-1], flat)[-1], end, together)
 
         def _rows_of(self, block: int, flat: memoryview) -> list[int]:
-            """Return the rows of a block that have changed."""
+            """Return the changed rows of a block."""
             row = len(flat) // self._height
             begin, end = self._places[block]
             now, before = bytes(flat[begin:end]), bytes(self._blocks[block])
@@ -1137,7 +1137,7 @@ def dmlink_live(before):
     def bytes_of(array: Any) -> memoryview:
         """Return the memory of an array as bytes, in C order.
 
-        After each frame the processor's cache holds little of NumPy; a memoryview needs least of it.
+        After each frame, little of NumPy is left in the processor's cache; a memoryview needs the least.
         """
         try:
             return memoryview(array).cast("B")
@@ -1147,26 +1147,26 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
-    # Windows: images that show results in DigitalMicrograph, in grey or as curves, and in colour.
+    # Windows: images that show results in DigitalMicrograph, in grey, as curves, or in colour.
 
     LINE_PLOT = 3  # DM's number of this kind of display
-    COLOURS_TAG = "dmlink:colours"  # where DM-script leaves the ID of the colour image that it has made
+    COLOURS_TAG = "dmlink:colours"  # tag in which DM-script stores the ID of the colour image that it has created
 
 
     class ImageWindow(DM.Py_ScriptObject):
-        """An image, or with `line` a curve for each of its rows; for values of one shape.
+        """An image or, with `line`, a curve for each of its rows; for values of one shape.
 
         Attributes
         ----------
         image : object or None
-            The image in DigitalMicrograph; None once the user was seen to have closed its window.
+            The image in DigitalMicrograph; None once the user has closed its window.
         like : tuple
             The shape of its values, and `line`.
 
         Raises
         ------
         RuntimeError
-            If DigitalMicrograph cannot make such an image.
+            If DigitalMicrograph cannot create such an image.
         """
 
         def __init__(self, title: str, values: Any, line: bool = False) -> None:
@@ -1175,43 +1175,43 @@ def dmlink_live(before):
             if self.image is None:
                 raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
             self.image.SetName(ascii_text(title))
-            self.image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)  # it is nobody's live view
+            self.image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)  # so that it is not used as a live view
             if line:
                 document = DM.NewImageDocument(ascii_text(title))
                 document.AddImageDisplay(self.image, LINE_PLOT)
                 document.Show()
             else:
                 self.image.ShowImage()
-            with contextlib.suppress(Exception):  # perhaps not inside of a handler
-                DM.Py_ScriptObject.__init__(self)  # the registration needs it
+            with contextlib.suppress(Exception):  # it may be refused inside a handler
+                DM.Py_ScriptObject.__init__(self)  # required before the registration
                 window = self.image.GetOrCreateImageDocument().GetWindow()
                 self.WindowHandleWindowClosedEvent(window, "pythonplugin")
                 self._listens = True
 
         def __del__(self) -> None:
-            """Let DM know, as its own scripts do."""
+            """Call DM's own __del__, as published scripts do."""
             DM.Py_ScriptObject.__del__(self)
 
         def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:
-            """Let go of the image: the user has closed its window."""
+            """Release the image: the user has closed its window."""
             self.image = None
 
         @property
         def closed(self) -> bool:
-            """Whether the user has closed it; where no listener is taken, only looking tells."""
+            """Whether the user has closed it; without a listener, this is polled."""
             if self.image is not None and not self._listens and not has_window(self.image):
                 self.image = None
             return self.image is None
 
         def made(self, values: Any) -> Any:
-            """Return a new image; None where DM cannot make it."""
-            # DM takes nothing but arrays that own their memory, in C order
+            """Return a new image; None if DM cannot create it."""
+            # DM accepts only arrays that own their memory, in C order
             return DM.CreateImage(np.array(values, dtype=np.float32, order="C", copy=True))
 
         def write(self, values: Any, axes: Sequence[Axis], unit: str = "", new: slice = slice(None)) -> None:
-            """Show values, of which only the columns `new` have changed, and their calibration."""
+            """Show values and their calibration; only the columns `new` have changed."""
             image = self.image
-            if image is None:  # closed just now: the user does that on DM's main thread
+            if image is None:  # just closed by the user, on DM's main thread
                 return
             image.GetNumArray()[..., new] = values[..., new]
             for dimension, axis in enumerate(axes):
@@ -1220,19 +1220,19 @@ def dmlink_live(before):
             image.UpdateImage()
 
         def release(self, delete: bool) -> None:
-            """Draw no more. With `delete` the window is closed, else it stays."""
-            image, self.image = self.image, None  # DM frees no image that Python holds
-            with contextlib.suppress(Exception):  # it may be gone already
+            """Stop drawing. With `delete` the window is closed, otherwise it stays."""
+            image, self.image = self.image, None  # DM does not free an image while Python refers to it
+            with contextlib.suppress(Exception):  # it may already be gone
                 if delete and image is not None:
                     delete_image(image)
             unregister(self)
 
 
     class ColourWindow(ImageWindow):
-        """An image in colour, (h, w, 3) uint8: only DM-script can make and change one, of three grey ones."""
+        """A colour image, (h, w, 3) uint8: only DM-script can create and change one, from three grey images."""
 
         def made(self, values: Any) -> Any:
-            """Return a new image, by the ID that DM-script gives: the user may have another one in front."""
+            """Return a new image, found by the ID from DM-script, because another image may be in front."""
             tags = DM.GetPersistentTagGroup()
             tags.SetTagAsLong(COLOURS_TAG, 0)
             self._compose(
@@ -1244,7 +1244,7 @@ def dmlink_live(before):
             found, number = DM.GetPersistentTagGroup().GetTagAsLong(COLOURS_TAG)
             image = DM.FindImageByID(int(number)) if found and number else None
             if image is None:
-                with contextlib.suppress(RuntimeError):  # what Python cannot see must not stay on the screen
+                with contextlib.suppress(RuntimeError):  # an image that Python cannot find must not stay
                     DM.ExecuteScriptString(f"FindImageByID({int(number)}).DeleteImage()")
             return image
 
@@ -1256,7 +1256,7 @@ def dmlink_live(before):
                 self._compose(shown + "shown = {}\nshown.UpdateImage()", values)
 
         def _compose(self, text: str, values: Any) -> None:
-            """Run DM-script, with the colour image of these values in the place of {}."""
+            """Run DM-script with the colour image of these values in place of {}."""
             planes: list[Any] = []
             try:
                 for i in range(3):
@@ -1272,21 +1272,21 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
-    # Names: DigitalMicrograph's scripts share their global names; this script runs in names of its own.
+    # Names: DigitalMicrograph's scripts share their global names; this script runs in its own namespace.
     #
-    # Otherwise two scripts that both have a process(), or a parameter of the same name, would change each other.
-    # What executing this one has changed of the others' names is put back at once.
+    # Otherwise two scripts that both have a process(), or a parameter with the same name, would affect each other.
+    # Names of other scripts that executing this one has changed are restored immediately.
 
-    # No variable can have these names, as they are no words.
+    # No variable can have these names, because they are not identifiers.
     SHARED, BEFORE = "dmlink: the names of all scripts", "dmlink: what they were"
     RUNNING = "dmlink: scripts that run"
 
 
     def own_names(mechanics, before, given):
-        """Return the names that the script runs in; None in those of all scripts, once it has run in its own.
+        """Return the script's own namespace; None in the shared one, after the script has run in its own.
 
-        `mechanics` is the frame of the function that this stands in, `before` what the names of all scripts were
-        before this one began, `given` what the script may use besides.
+        `mechanics` is the frame of the surrounding function, `before` the names of all scripts
+        before this one started, `given` additional names for the script.
         """
         caller = mechanics.f_back
         names = caller.f_globals
@@ -1303,24 +1303,24 @@ def dmlink_live(before):
             else:
                 shared.pop(name, None)
         for copies in (theirs, before):
-            copies.clear()  # DM frees no image that Python holds
+            copies.clear()  # DM does not free an image while Python refers to it
         for name, value in given.items():
             names.setdefault(name, value)
         return names
 
 
     # ------------------------------------------------------------
-    # Cell: calls process() for frame after frame, shows what it returns, and says what goes wrong.
+    # Cell: calls process() for each frame, shows what it returns, and reports errors.
     #
-    # Nothing may escape from here into DigitalMicrograph.
+    # No exception may escape from here into DigitalMicrograph.
 
-    SHOW = {}  # how each kind of result is shown: the files below put in their functions
+    SHOW = {}  # functions that show each kind of result, added by the files below
 
 
     class Cell:
-        """The script's process(), what it keeps from frame to frame, and the windows of its results."""
+        """The script's process(), the state that it keeps from frame to frame, and its result windows."""
 
-        frames = 0  # of the whole recording, if there is one
+        frames = 0  # frames in the recording, if there is one
 
         def __init__(self, name, names, mechanics, image):
             self.name, self.process, self.image = name, names["process"], image
@@ -1329,7 +1329,7 @@ def dmlink_live(before):
             self.shape, self.state, self.errors, self.over = None, {}, set(), False
             self.windows, self.charts, self.written, self.marked = {}, {}, {}, {}
             self.printed, self.printed_before = set(), set()
-            names.setdefault("print", self.print_anew)  # in the script's own names
+            names.setdefault("print", self.print_anew)  # in the script's own namespace
             self.told = time.monotonic()
 
         def run(self, frame, info):
@@ -1346,7 +1346,7 @@ def dmlink_live(before):
                 self.tell(error)
 
         def print_anew(self, *values, **options):
-            """Print for the cell what it has not printed for the frame before: a warning is said once."""
+            """Print what the cell did not print for the previous frame, so that a warning appears once."""
             line = [str(value) for value in values]
             self.printed.add(tuple(line))
             if tuple(line) not in self.printed_before:
@@ -1365,7 +1365,7 @@ def dmlink_live(before):
                 raise TypeError(f"this script cannot show a {result.kind}: export the cell again.")
 
         def draw(self, name, values, axes, unit="", line=False, new=slice(None), kind=ImageWindow):
-            """Show values in their window: a new one if those before had another shape."""
+            """Show values in their window, or in a new one if the shape has changed."""
             window = self.windows.get(name)
             if window is None or (not window.closed and window.like != (values.shape, line)):
                 if window is not None:
@@ -1377,13 +1377,13 @@ def dmlink_live(before):
             return window
 
         def unseen(self):
-            """Return whether the user has closed all windows of the results."""
-            windows = list(self.windows.values())  # at once, as the loop may add one
+            """Return whether the user has closed all result windows."""
+            windows = list(self.windows.values())  # a copy, because the loop may add one
             closed = [window.closed for window in windows if hasattr(window, "closed")]  # marks have no window
             return closed and all(closed)
 
         def tell(self, error):
-            """Print an error, once for each line of the cell."""
+            """Print an error, once per line of the cell."""
             steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.file]
             lines = [s.lineno for s in steps if s.lineno < self.end_of_cell]
             where = f"line {lines[-1]} of the script" if lines else "showing the result"
@@ -1393,13 +1393,13 @@ def dmlink_live(before):
                 print(f"{self.name}: frame {self.index}, {where}: {what}")
 
         def tell_pace(self, seconds):
-            """Print now and then that there is no time for all frames; `seconds` is what one takes."""
+            """Print occasionally that there is no time for all frames; `seconds` is the time for one."""
             if self.dropped and time.monotonic() - self.told > 60:
                 self.told = time.monotonic()
                 print(f"{self.name}: {1e3 * seconds:.0f} ms per frame; {self.dropped} frames dropped.")
 
         def end(self, why, delete=False):
-            """Let go of the windows, and say why."""
+            """Release the windows, and print why."""
             if not self.over:
                 self.over, self.image = True, None
                 unsure = (
@@ -1414,25 +1414,25 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
-    # Chart: the numbers of the frames so far, as the columns of a strip chart.
+    # Chart: the numbers of the frames so far, as columns of a strip chart.
 
-    LONGEST = 2048  # frames; the oldest one goes then
+    LONGEST = 2048  # frames; beyond that, the oldest is dropped
 
 
     class Chart:
-        """The newest numbers, a row for each of `height` names.
+        """The newest numbers, one row for each of `height` names.
 
-        What was not measured is not drawn: the frames so far share all of the columns, and each has its number in
+        Only measured values are drawn: the frames so far share all of the columns, and each has its number in
         all of its columns. So the newest is always at the right edge.
         """
 
         def __init__(self, height: int, length: int = LONGEST) -> None:
             self._values = np.full((height, length), np.nan, np.float32)
             self._first = 0  # the frame in the first column
-            self.n = 0  # frames that are kept; more than were added if some had no number
+            self.n = 0  # frames kept; more than were added if some had no number
 
         def __len__(self) -> int:
-            """Return how many numbers a frame has."""
+            """Return how many numbers each frame has."""
             return len(self._values)
 
         def add(self, values: Sequence[float]) -> None:
@@ -1457,16 +1457,16 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
-    # Numbers: a strip chart in a window, with a curve for each number of the cell.
+    # Numbers: a strip chart in a window, with one curve for each number of the cell.
 
     def show_numbers(cell, name, scalar, info):
-        """Draw the numbers of this frame behind those of the frames before."""
+        """Add the numbers of this frame to the strip chart."""
         values = list(scalar.series.values())
         chart = cell.charts.get(name)
         if chart is None or len(chart) != len(values):
             chart = cell.charts[name] = Chart(len(values), cell.frames or LONGEST)
         if cell.frames:
-            chart.n = cell.index  # a frame of the recording that had no number leaves its column out
+            chart.n = cell.index  # a frame of the recording without a number leaves a gap
         chart.add(values)
         cell.draw(name, chart.columns, (chart.axis, Axis()), scalar.unit, line=True)
 
@@ -1475,42 +1475,42 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
-    # Live: hears of every frame of the live view, and has the cell process those that there is time for.
+    # Live: receives every frame of the live view, and lets the cell process those for which there is time.
     #
     # With "Execute on background thread" ticked, the cell runs in a loop of this script, beside DigitalMicrograph.
-    # Otherwise it runs at each event of a frame, and DigitalMicrograph waits for it: so it rests in between.
+    # Otherwise it runs at each event of a frame, while DigitalMicrograph waits, so it pauses in between.
 
-    OVERDUE = 2.0  # s without an event before the loop looks by itself
+    OVERDUE = 2.0  # s without an event before the loop polls
 
 
     class LiveView(DM.Py_ScriptObject):
-        """The image that the script looks at, and its events."""
+        """The image that the script processes, and its events."""
 
         def __init__(self, image, cell, reads):
-            DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
+            DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
             self.image, self.cell, self.reads = image, cell, reads
             self.background, self.listens = not DM.IsScriptOnMainThread(), True
             self.waiting = collections.deque()  # frames to be processed, with their Info
             self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
 
         def __del__(self):
-            """Let DM know, as its own scripts do."""
+            """Call DM's own __del__, as published scripts do."""
             DM.Py_ScriptObject.__del__(self)
 
         def listen(self):
-            """Take the frame that is there, also if no other one comes, and from then on all."""
+            """Take the current frame, in case no other arrives, and all frames from then on."""
             self.look(announced=False)
             try:
                 window = self.image.GetOrCreateImageDocument().GetWindow()
                 self.WindowHandleWindowClosedEvent(window, "pythonplugin")
-                self.ImageHandleDataChangedEvent(self.image, "pythonplugin")  # last: frames start now
-            except Exception as error:  # whatever this GMS has against it
+                self.ImageHandleDataChangedEvent(self.image, "pythonplugin")  # last, because frames start now
+            except Exception as error:  # for whatever reason this GMS refuses it
                 self.listens = False
                 if not self.background:
                     self.end(f"no listener can be made ({error}): tick Execute on background thread")
 
         def HandleWindowClosedEvent(self, flags, window):
-            """Stop: there is no live view any more."""
+            """Stop: the live view is gone."""
             self.end("the live view was closed")
 
         def HandleDataChangedEvent(self, flags, image):
@@ -1530,7 +1530,7 @@ def dmlink_live(before):
                 seen = self.frames.see(array, announced)
                 self.cell.unsure = self.frames.unsure
                 there_is_time = not self.waiting and time.perf_counter() >= self.rest_until
-                if seen.late is not None:  # the frame before was whole, as is clear only now
+                if seen.late is not None:  # only now is it clear that the previous frame was whole
                     late = np.frombuffer(seen.late, np.uint8).view(array.dtype).reshape(array.shape)
                     self.count(late, there_is_time)
                 if seen.whole:
@@ -1545,11 +1545,11 @@ def dmlink_live(before):
                 self.cell.dropped += 1
                 return
             self.waiting.append(self.copied(array))
-            if not self.background:  # there, the script's loop does it
+            if not self.background:  # in the background, the script's loop processes it
                 self.run()
 
         def copied(self, array):
-            """Return a copy of what is in the first rectangle, or of all: the camera writes on. And its Info."""
+            """Return a copy of the first rectangle, or of the whole image, and its Info: the camera writes on."""
             display = self.image.GetImageDisplay(0)
             rois = (display.GetROI(i) for i in range(display.CountROIs()))
             rectangles = [roi.GetRectangle() for roi in rois if roi.IsRectangle()]
@@ -1571,17 +1571,17 @@ def dmlink_live(before):
             return np.array(array[top:bottom, left:right]), info
 
         def run(self):
-            """Process the frame that waits; then DM has at least half of the time for itself."""
+            """Process the waiting frame; afterwards, DM gets at least half of the time for itself."""
             began = time.perf_counter()
             self.cell.run(*self.waiting[0])
             took = time.perf_counter() - began
-            self.waiting.popleft()  # now, as no other one is taken before
+            self.waiting.popleft()  # now, because no other frame is taken earlier
             if not self.background:
                 self.rest_until = max(self.rest_until, began) + 2 * took
             self.cell.tell_pace(took)
 
         def loop(self):
-            """Process frames until the end; look for them where no events come."""
+            """Process frames until the end; poll for them if no events arrive."""
             try:
                 while not self.cell.over:
                     if self.waiting:
@@ -1595,16 +1595,16 @@ def dmlink_live(before):
                 self.end("its script was stopped")
 
         def end(self, why, delete=False):
-            """Stop, and let go of everything; `delete` closes the windows of the results."""
+            """Stop and release everything; `delete` closes the result windows."""
             self.image = None
             self.cell.end(why, delete)
             unregister(self)
 
 
     def process_live_view(name, mechanics, names, reads):
-        """Run process() on every frame of the live view; stop what an earlier run of this script has started.
+        """Run process() on every frame of the live view; stop an earlier run of this script.
 
-        `reads` says which of the frame's circumstances the cell looks at: "tags", "line", "rois".
+        `reads` says which information about the frame the cell uses: "tags", "line", "rois".
         """
         running = names[RUNNING]
         if refusal(version()):
@@ -1615,7 +1615,7 @@ def dmlink_live(before):
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
         view = LiveView(image, Cell(name, names, mechanics, image), reads)
-        running[name] = view  # DM keeps no hold on it: this does
+        running[name] = view  # DM does not keep it alive, but this does
         view.listen()
         if view.cell.over:
             return None
@@ -1625,7 +1625,7 @@ def dmlink_live(before):
 
 
     def view_in_front(running):
-        """Return the image in front; if that is the result of a script, what this or another one looks at."""
+        """Return the front image; if that is the result of a script, the image that the script processes."""
         try:
             image = DM.GetFrontImage()
             if not is_ours(image):
