@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dmlink.recordings.recording import Recording
 
-#: Seconds for which a file waits for the one before it, if its number shows that there is one.
+#: Seconds for which a file waits for the previous one, if its number shows that there is one.
 GAP_SECONDS = 2.0
 
 #: The last number in a name.
@@ -30,16 +30,16 @@ COUNTER = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
 class Sight(NamedTuple):
-    """A file as it was seen first, or when it last changed."""
+    """A file as first seen, or as of its last change."""
 
     signature: Signature
     since: float
 
 
 class Files(Layout):
-    """One file a frame (or a stack of as many as the first), counted in their order once each stands still.
+    """One file per frame (or per stack as long as the first), counted in order once it no longer changes.
 
-    A name that appears although names after it were counted already is counted last, and `notes` says so.
+    A name that appears after later names were counted is counted last, and `notes` says so.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
@@ -47,13 +47,13 @@ class Files(Layout):
         self._folder = folder
         self._names: list[str] = []  # counted, with / between folders
         self._known: set[str] = set()
-        self._new: dict[str, Sight] = {}  # seen, and not counted
-        self._gone: dict[str, float] = {}  # counted, and when they were missing first
+        self._new: dict[str, Sight] = {}  # seen but not counted
+        self._gone: dict[str, float] = {}  # counted, and since when they have been missing
         self._counted: list[float] = []  # when each was counted
-        self._each = 0  # frames in a file; 0 before the first could be read
-        self._first = 0  # which name says what all are like
-        self._last = ""  # the last name in order
-        self._step = 1  # between its number and that of the one before
+        self._each = 0  # frames per file; 0 until the first can be read
+        self._first = 0  # the name that serves as a template for all
+        self._last = ""  # the last name counted in order
+        self._step = 1  # difference between its number and the previous one
         self._late = 0
 
     @abstractmethod
@@ -61,7 +61,7 @@ class Files(Layout):
         """Yield each folder (from `_folder` on, with / at its end) in order, and the frames in it."""
 
     def look(self, now: float) -> bool:
-        """Look for new names, and at the sizes of those that are not counted."""
+        """Look for new names, and check the sizes of those not yet counted."""
         there: set[str] = set()
         changed = False
         ready: list[str] = []
@@ -74,7 +74,7 @@ class Files(Layout):
                     changed = self._see(name, entry.path, now) or changed
                     new.append(name)
             ready += in_natural_order(new)
-        for name in self._new.keys() - there:  # of a temporary file, or gone before it was whole
+        for name in self._new.keys() - there:  # a temporary file, or one that vanished before it was complete
             del self._new[name]
             changed = True
         self._gone = {name: self._gone.get(name, now) for name in self._known - there}
@@ -83,8 +83,8 @@ class Files(Layout):
         return changed or self.whole > before
 
     def _see(self, name: str, path: str, now: float) -> bool:
-        """Take note of a file; return whether it is new or has changed."""
-        # Not the entry's own status: Windows' list of a folder has an old size of a file that is open.
+        """Record a file; return whether it is new or has changed."""
+        # Not the entry's own status: on Windows, a folder listing has outdated sizes of open files.
         old, seen = self._new.get(name), signature(path)
         if seen is None or (old is not None and old.signature == seen):
             return False
@@ -92,7 +92,7 @@ class Files(Layout):
         return True
 
     def _count(self, ready: list[str], now: float) -> None:
-        """Count names in order, up to the first that does not stand still or has a gap before it."""
+        """Count names in order, up to the first that is still changing or has a gap before it."""
         late, ready = self._at_last(ready)
         for name in ready:
             sight = self._new[name]
@@ -122,7 +122,7 @@ class Files(Layout):
         del self._new[name]
 
     def _at_last(self, names: list[str]) -> tuple[list[str], list[str]]:
-        """Return the names that ought to have come before the last one counted, and those after it."""
+        """Return the names that should have come before the last one counted, and those after it."""
         if not self._last or not names:
             return [], names
         ordered = self._in_order([*names, self._last])
@@ -130,14 +130,14 @@ class Files(Layout):
         return ordered[:at], ordered[at + 1 :]
 
     def _step_to(self, name: str) -> int:
-        """Return by how much the number of a name is larger than that of the last one; 0 if it has none."""
+        """Return by how much a name's number exceeds the last one's; 0 if it has none."""
         one, other = COUNTER.fullmatch(self._last), COUNTER.fullmatch(name)
         if not one or not other or (one[1], one[3]) != (other[1], other[3]):
             return 0
         return int(other[2]) - int(one[2])
 
     def _in_order(self, names: list[str]) -> list[str]:
-        """Return names, with / between folders, as they count."""
+        """Return names, with / between folders, in numerical order."""
         places: dict[str, list[str]] = {}
         for name in names:
             place, _, file = name.rpartition("/")
@@ -150,7 +150,7 @@ class Files(Layout):
         ]
 
     def _open_first(self, now: float) -> None:
-        """Find out how many frames a file has; one that cannot be read for long is given up."""
+        """Find out how many frames a file has; a file that cannot be read for too long is given up."""
         name = self._names[self._first]
         try:
             with recordings.open(self._folder / name) as recording:
@@ -161,7 +161,7 @@ class Files(Layout):
                 self._first += 1
 
     def recording(self) -> Recording:
-        """Open the files that are counted."""
+        """Open the counted files."""
         names = self._names[: self.whole // max(1, self._each)]
         if not names:
             raise ValueError(f"{self._folder} has no whole frame yet.")
@@ -169,17 +169,17 @@ class Files(Layout):
 
     @abstractmethod
     def _opened(self, names: list[str]) -> Recording:
-        """Return the recording of these files."""
+        """Return a recording of these files."""
 
     def still_for(self, i: int, now: float) -> float:
-        """Return for how long the file of frame `i` has been counted, or gone."""
+        """Return how long the file of frame `i` has been counted, or missing."""
         at = i // max(1, self._each)
         name = self._names[at]
         return now - self._gone.get(name, self._counted[at])
 
 
 class ImageFiles(Files):
-    """A folder of images of one format: the most frequent one among those that were there first."""
+    """A folder of images in one format: the most frequent one among the first files."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, folder)
@@ -205,7 +205,7 @@ class ImageFiles(Files):
 
 
 class TreeFiles(Files):
-    """A tree of Hour_, Minute_ and Second_ folders; a .dm4 beside Hour_00 is the header."""
+    """A tree of Hour_, Minute_ and Second_ folders; a .dm4 next to Hour_00 is the header."""
 
     def __init__(self, folder: Path, header: Path | None) -> None:
         super().__init__(header or folder, folder)
@@ -214,7 +214,7 @@ class TreeFiles(Files):
         self._read_header: Signature | None = None
 
     def look(self, now: float) -> bool:
-        """Look for new frames, and for a header that came or was rewritten."""
+        """Look for new frames, and for a new or rewritten header."""
         changed = super().look(now)
         self._look_at_header()
         n, still = len(self._names), now - self._counted[-1] if self._counted else 0.0
@@ -245,7 +245,7 @@ class TreeFiles(Files):
 
 
 class ListedImages(ImageFolder):
-    """The files of a folder that are named."""
+    """The listed files of a folder."""
 
     def __init__(self, folder: Path, names: list[str], first_at: int) -> None:
         self._told = folder.absolute(), names, first_at
@@ -256,7 +256,7 @@ class ListedImages(ImageFolder):
 
 
 class ListedTree(InSituTree):
-    """The files of a tree that are named."""
+    """The listed files of a tree."""
 
     def __init__(self, folder: Path, header: Path | None, names: list[str], first_at: int) -> None:
         self._told = folder.absolute(), header and header.absolute(), names, first_at
@@ -267,7 +267,7 @@ class ListedTree(InSituTree):
 
 
 def in_order_key(part: str) -> Iterable[Any]:
-    """Return what the name of a folder sorts by: its kind and its number."""
+    """Return the sort key of a folder name: its kind and its number."""
     match = PERIOD.fullmatch(part)
     return (match[1].lower(), int(match[2])) if match else (part, 0)
 

@@ -1,4 +1,4 @@
-"""Finding out how a growing recording lies on disk, as soon as enough of it is there to tell."""
+"""Detecting the layout of a growing recording, as soon as enough of it is on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def find_layout(path: Path) -> Layout | None:
-    """Return the layout of the recording at `path`; None while what is there does not tell.
+    """Return the layout of the recording at `path`; None while it cannot be determined yet.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def find_layout(path: Path) -> Layout | None:
 
 
 def _of_header(path: Path) -> Layout | None:
-    """Return the layout of NAME.dm4, which may be there or not yet."""
+    """Return the layout of NAME.dm4, which may not exist yet."""
     if path.with_suffix(".raw").exists():
         return RawParts(path)
     if any(PERIOD.fullmatch(name) for name in os.listdir(path.parent)):  # noqa: PTH208
@@ -58,7 +58,7 @@ def _of_header(path: Path) -> Layout | None:
 
 
 def _of_folder(path: Path, names: list[str]) -> Layout | None:
-    """Return the layout of a folder with these names in it."""
+    """Return the layout of a folder that contains these names."""
     if any(PERIOD.fullmatch(name) for name in names):
         return TreeFiles(path, None)
     raws = sorted(name for name in names if name.lower().endswith(".raw"))
@@ -72,12 +72,12 @@ def _of_folder(path: Path, names: list[str]) -> Layout | None:
     if len(frames) == 1 and kind_of(frames[0]) == ".mib":
         return MibFile(path / frames[0])
     if len(frames) == 1 and kind_of(frames[0]) == ".dm4" and _is_in_situ(path / frames[0]):
-        return None  # its frames come beside it
+        return None  # its frames will be next to it
     return ImageFiles(path) if frames else None
 
 
 def _is_in_situ(path: Path) -> bool:
-    """Whether a .dm4 is the header of an in-situ recording, or is not whole yet, so that nobody knows."""
+    """Return whether a .dm4 is, or may still become, the header of an in-situ recording."""
     try:
         return "In-situ" in images(path)[0].tags
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Growth: how far a recording is written, looked for on a thread, and how far it was seen."""
+"""Growth: how much of a recording has been written, polled on a thread, and how much has been seen."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ if TYPE_CHECKING:
     from dmlink.growing.layout import Layout
     from dmlink.recordings.recording import Recording
 
-#: Seconds between two looks at the disk at least, and at most.
+#: Minimum and maximum seconds between two looks at the disk.
 SHORTEST, LONGEST = 0.05, 2.0
 
-#: While nothing comes, a look is followed by a rest of so many times the computing time that it took.
+#: If nothing is new, a look is followed by a pause of this many times its computing time.
 RESTS = 250
 
-#: Seconds for which a frame that cannot be read is tried again at least, until it is known whether the disk
+#: Minimum seconds for which reading a frame is retried, until it is known whether the disk
 #: can be reached at all.
 TRY_SECONDS = 2 * LONGEST
 
-#: Seconds without a new frame after which a recording is called paused.
+#: Seconds without a new frame after which a recording counts as paused.
 PAUSE_SECONDS = 2.0
 
-#: Looks that are remembered, for when which frame was there.
+#: Looks kept, to know when each frame was there.
 MARKS = 10_000
 
 
 class Seer(Protocol):
-    """Whoever takes frames."""
+    """Something that takes frames."""
 
     @property
     def seen(self) -> int:
-        """Frames that were taken, or are bad."""
+        """Frames that were taken or are bad."""
 
 
 class Growth:
-    """Looks at a recording on disk while it is written, on a thread, and counts what is written and seen.
+    """Polls a recording on disk while it is being written, on a thread, and counts frames written and seen.
 
     Attributes
     ----------
     path : pathlib.Path
         Where the recording is, or will be.
     newest_first : bool
-        Whether readers get the newest frame first and the others when there is no newer one.
+        Whether readers get the newest frame first, and earlier ones when there is no newer one.
     idle : float or None
         Seconds without a new frame after which it counts as finished; None: never.
     bad : dict of int to str
-        Numbers of the frames that cannot be had, and why.
+        Numbers of the frames that cannot be read, and why.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class Growth:
         self._layout: Layout | None = None
         self._reason = f"There is nothing at {self.path} yet."
         self._away = False
-        self._came = time.perf_counter()  # when something changed last
-        self._marks: list[tuple[int, float]] = []  # frames that were there, and since when
+        self._came = time.perf_counter()  # time of the last change
+        self._marks: list[tuple[int, float]] = []  # number of frames there, and since when
         self._rate, self._pace = Rate(40), Rate(40)
         self._failing: dict[int, float] = {}  # since when a frame cannot be read
         self._readers: list[Seer] = []
@@ -88,44 +88,44 @@ class Growth:
 
     @property
     def written(self) -> int:
-        """Frames that stand whole on disk."""
+        """Frames that are complete on disk."""
         return self._layout.whole if self._layout else 0
 
     @property
     def seen(self) -> int:
-        """Frames that the reader furthest behind has taken, or found bad."""
+        """Frames that the slowest reader has taken or found bad."""
         with self.changed:
             return min((reader.seen for reader in self._readers), default=self._most_seen)
 
     @property
     def behind(self) -> int:
-        """Frames that are written and not yet seen."""
+        """Frames written but not yet seen."""
         return max(0, self.written - self.seen)
 
     @property
     def lag(self) -> float:
-        """For how long the first frame that is not seen has been there, in seconds; 0.0 if all are seen."""
+        """How long the first unseen frame has been there, in seconds; 0.0 if all have been seen."""
         seen = self.seen
         return self.age(seen) if seen < self.written else 0.0
 
     @property
     def rate(self) -> float:
-        """Frames per second that are written, over the last looks."""
+        """Frames written per second, over the last looks."""
         return self._rate.per_second(time.perf_counter() - 3 * PAUSE_SECONDS)
 
     @property
     def pace(self) -> float:
-        """Frames per second that the reader furthest behind takes, over the last looks."""
+        """Frames per second taken by the slowest reader, over the last looks."""
         return self._pace.per_second(time.perf_counter() - 3 * PAUSE_SECONDS)
 
     @property
     def catches_up(self) -> float | None:
-        """Seconds until all is seen, at these rates; None if it falls further behind."""
+        """Seconds until all frames have been seen, at the current rates; None if it falls further behind."""
         faster = self.pace - self.rate
         return self.behind / faster if faster > 0 else None
 
     def age(self, i: int) -> float:
-        """Return for how long frame `i` has been whole on disk, in seconds; 0.0 if it is not."""
+        """Return how long frame `i` has been complete on disk, in seconds; 0.0 if it is not."""
         marks = self._marks
         at = bisect.bisect_right(marks, (i, float("inf")))
         if at == len(marks):
@@ -157,15 +157,15 @@ class Growth:
 
     @property
     def finished(self) -> bool:
-        """Whether the recording says that it has ended, or nothing has come for `idle` seconds.
+        """Whether the recording says that it has ended, or nothing new has been written for `idle` seconds.
 
-        If more comes after all, it is read, too.
+        If more is written later, it is still read.
         """
         return bool(self._layout and self._layout.complete) or self._idle
 
     @property
     def _quiet(self) -> float:
-        """Seconds since something changed."""
+        """Seconds since the last change."""
         return time.perf_counter() - self._came
 
     @property
@@ -173,23 +173,23 @@ class Growth:
         return self.idle is not None and self._settled
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` on every change, from the thread that looks; return how to end that."""
+        """Call `callback` on every change, from the polling thread; return a function that ends this."""
         return self._watchers.add(callback)
 
     def recording(self) -> Recording:
-        """Open what is whole now, as `dmlink.open` would if it were finished.
+        """Open what is complete now, as `dmlink.open` would if the recording were finished.
 
         Raises
         ------
         ValueError
-            If there is no whole frame yet.
+            If no frame is complete yet.
         """
         if self._layout is None:
             raise ValueError(self._reason)
         return self._layout.recording()
 
     def close(self) -> None:
-        """End looking; who waits for a frame gets a ConnectionError. Frames already read stay valid."""
+        """Stop polling; threads waiting for a frame get a ConnectionError. Frames already read stay valid."""
         with self.changed:
             if self._closed:
                 return
@@ -217,7 +217,7 @@ class Growth:
     # For readers
 
     def tell(self) -> None:
-        """Wake up who waits, and call who watches."""
+        """Wake up waiting threads, and call the watchers."""
         with self.changed:
             self.changed.notify_all()
         self._watchers.tell()
@@ -229,12 +229,12 @@ class Growth:
                 self.changed.wait(timeout)
 
     def add(self, reader: Seer) -> None:
-        """Count with a reader."""
+        """Add a reader to the counts."""
         with self.changed:
             self._readers.append(reader)
 
     def remove(self, reader: Seer) -> None:
-        """Count without a reader."""
+        """Remove a reader from the counts."""
         with self.changed:
             if reader in self._readers:
                 self._readers.remove(reader)
@@ -242,7 +242,7 @@ class Growth:
             self.changed.notify_all()
 
     def failed(self, i: int, error: Exception) -> bool:
-        """Take note that frame `i` cannot be read now; return whether it is given up."""
+        """Record that frame `i` cannot be read now; return whether to give it up."""
         now = time.perf_counter()
         with self.changed:
             since = self._failing.setdefault(i, now)
@@ -256,7 +256,7 @@ class Growth:
         return True
 
     def succeeded(self, i: int) -> None:
-        """Take note that frame `i` could be read."""
+        """Record that frame `i` was read."""
         self._failing.pop(i, None)
 
     # The thread
@@ -306,7 +306,7 @@ class Growth:
                 self._layout.settle()
             self._settled = True
         if self.written > before:
-            self._marks = [*self._marks[-MARKS:], (self.written, now)]  # others may look at the old list
+            self._marks = [*self._marks[-MARKS:], (self.written, now)]  # others may still use the old list
         self._rate.add(now, self.written)
         self._pace.add(now, self.seen)
         return (

@@ -1,4 +1,4 @@
-"""Layout: how a growing recording lies on disk; it says how many frames are whole, and opens them."""
+"""Layout: the files of a growing recording; it counts the complete frames and opens them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
     from dmlink.recordings.recording import Recording
 
-#: Seconds for which a file has to be seen unchanged before it is taken to be whole.
+#: Seconds for which a file must be unchanged before it counts as complete.
 STILL_SECONDS = 0.25
 
-#: Seconds for which a file has to be seen unchanged before a frame that cannot be read is given up. A share
-#: may go away for ten.
+#: Seconds for which a file must be unchanged before an unreadable frame is given up. A network share
+#: may be interrupted for ten.
 GIVE_UP_SECONDS = 15.0
 
-#: Seconds without a change after which a header that announces as many frames as there are is believed.
+#: Seconds without a change after which a header that announces the current number of frames is trusted.
 COMPLETE_SECONDS = 2.0
 
-#: What changes when a file does: size, time of modification, file number. Compared with itself only, never
-#: with a clock: the writer's computer may have another one.
+#: What changes with a file: size, modification time, file number. Compared only with itself, never
+#: with a clock, because the writing computer's clock may differ.
 Signature: TypeAlias = tuple[int, int, int]
 
 
 def signature(path: str | PathLike[str]) -> Signature | None:
-    """Return the signature of a file; None if it is not there or cannot be reached."""
+    """Return the signature of a file; None if it does not exist or cannot be reached."""
     try:
         return signature_of(os.stat(path))  # noqa: PTH116 - takes strings, too: a folder may hold a million
     except OSError:
@@ -36,27 +36,27 @@ def signature(path: str | PathLike[str]) -> Signature | None:
 
 
 def signature_of(status: os.stat_result) -> Signature:
-    """Return the signature that a file's status holds."""
+    """Return the signature from a file's status."""
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 class Layout(ABC):
-    """A recording on disk while it grows. Times are those of `time.perf_counter`.
+    """A recording on disk while it grows. Times are from `time.perf_counter`.
 
-    One thread looks; others may open what is whole at the same time.
+    One thread polls; others may open the complete frames at the same time.
 
     Attributes
     ----------
     path : pathlib.Path
-        What `dmlink.open` opens once the recording is finished.
+        The path for `dmlink.open` once the recording is finished.
     whole : int
-        Frames, from the first, that stand whole on disk; it never becomes less.
+        Number of frames, from the first, that are complete on disk; it never decreases.
     complete : bool
         Whether the recording itself says that it has ended.
     bad : dict of int to str
-        Numbers of frames below `whole` that cannot be had, and why.
+        Numbers of frames below `whole` that cannot be read, and why.
     notes : list of str
-        What was left out, a sentence each.
+        What was left out, one sentence each.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,22 +73,22 @@ class Layout(ABC):
         Raises
         ------
         OSError
-            If the disk cannot be reached; what was known stays.
+            If the disk cannot be reached; the previous counts are kept.
         """
 
     def settle(self) -> None:  # noqa: B027 - most know by themselves
-        """Count what stands there as all that will come: nothing has come for long."""
+        """Treat what is on disk as complete, because nothing new has been written for long."""
 
     @abstractmethod
     def recording(self) -> Recording:
-        """Open the frames that are whole now. Another process can unpickle it, with the same frames.
+        """Open the frames complete now. Another process can unpickle the recording, with the same frames.
 
         Raises
         ------
         OSError, ValueError
-            As `dmlink.open`.
+            Like `dmlink.open`.
         """
 
     @abstractmethod
     def still_for(self, i: int, now: float) -> float:
-        """Return for how long, in seconds, the file of frame `i` has been seen unchanged, or gone."""
+        """Return how long, in seconds, the file of frame `i` has been unchanged or missing."""

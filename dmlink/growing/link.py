@@ -1,4 +1,4 @@
-"""FollowedLink: a growing recording as cells and views take it, in place of a link to a microscope."""
+"""FollowedLink: a growing recording for cells and views, in place of a link to a microscope."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where the frames come from, as a link's endpoint tells it."""
+    """Where the frames come from, in place of a link's endpoint."""
 
     address: str
 
 
 class FollowedLink:
-    """The frames of a growing recording; each reader begins at frame 0 and takes every frame.
+    """The frames of a growing recording; each reader starts at frame 0 and gets every frame.
 
     It has what cells, panels and recorders use of `dmlink.Link`. Nothing can be shown in DigitalMicrograph;
-    rectangles are kept here.
+    rectangles are stored here.
     """
 
     mode = "lossless"
 
     @property
     def newest_first(self) -> bool:
-        """Whether the frames do not come in order."""
+        """Whether frames are returned newest first rather than in order."""
         return self.following.newest_first
 
     def __init__(self, source: Growth, roi: str | None = None, whole: FollowedLink | None = None) -> None:
@@ -54,7 +54,7 @@ class FollowedLink:
         self._whole = whole or self
         self._ring: Ring = whole._ring if whole else Ring()  # noqa: SLF001 - one of us
         self._rois: dict[str, Roi] = whole._rois if whole else {}  # noqa: SLF001
-        self._line: Line | None = None  # of the whole link
+        self._line: Line | None = None  # the whole link
         self._readers: list[FollowedReader] = []
         self._reader: FollowedReader | None = None
         self._received = self._bytes = 0
@@ -63,7 +63,7 @@ class FollowedLink:
     # Frames
 
     def next(self, timeout: float | None = None) -> Frame:
-        """Return the first frame not yet returned; raises as `Link.next` does."""
+        """Return the first frame not yet returned; raises the same exceptions as `Link.next`."""
         if self._reader is None:
             self._reader = self.reader()
         return self._reader.next(timeout)
@@ -76,7 +76,7 @@ class FollowedLink:
                 return
 
     def reader(self, *, every: bool = False) -> FollowedReader:  # noqa: ARG002 - each gets every frame
-        """Return a reader that begins at frame 0."""
+        """Return a reader that starts at frame 0."""
         if self.closed:
             raise ConnectionError(f"Following {self.following.path} was closed.")
         reader = FollowedReader(self)
@@ -84,12 +84,12 @@ class FollowedLink:
         return reader
 
     def forget(self, reader: FollowedReader) -> None:
-        """Take note that a reader was closed."""
+        """Remove a closed reader."""
         if reader in self._readers:
             self._readers.remove(reader)
 
     def took(self, frame: Frame) -> None:
-        """Count a frame that a reader has taken."""
+        """Count a frame taken by a reader."""
         self.session.see(frame)
         self._received += 1
         self._bytes += frame.data.nbytes
@@ -97,7 +97,7 @@ class FollowedLink:
             self.newest = frame
 
     def shared(self, frame: Frame) -> Frame:
-        """Return a frame, or this link's part of it, with its pixels in memory that workers see."""
+        """Return a frame, or this link's part of it, with its pixels in memory shared with workers."""
         data, y, x, roi = frame.data, frame.y, frame.x, frame.roi
         if self.roi is not None:
             roi = self._rectangle(self.roi).clamped(data.shape)
@@ -114,7 +114,7 @@ class FollowedLink:
 
     @property
     def stats(self) -> LinkStats:
-        """What has been read until now; `rate` is that of the disk."""
+        """Counts of what has been read so far; `rate` is the rate at which frames are written."""
         newest = self.newest
         return LinkStats(
             self._received,
@@ -125,11 +125,11 @@ class FollowedLink:
         )
 
     def age(self, frame: Frame) -> float:
-        """Return for how long the frame has been whole on disk, in seconds."""
+        """Return how long the frame has been complete on disk, in seconds."""
         return self.following.age(frame.index)
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` on every change of the recording; return how to end that."""
+        """Call `callback` on every change of the recording; return a function that ends this."""
         return self.following.watch(callback)
 
     def record(self, path: str | PathLike[str], **options: Any) -> Recorder:
@@ -139,13 +139,13 @@ class FollowedLink:
         return Recorder(self, path, **options)
 
     def part(self, roi: str | None, mode: str | None = None) -> FollowedLink:
-        """Return the link to a rectangle; a ValueError if there is no such one."""
+        """Return the link to a rectangle; raise ValueError if there is none with that name."""
         if roi is None or roi == self.roi:
             return self
         return self.another(roi, mode or self.mode)
 
     def another(self, roi: str | None, mode: str, source: str | None = None) -> FollowedLink:  # noqa: ARG002
-        """Return a link of its own to the same recording."""
+        """Return a separate link to the same recording."""
         if roi is not None:
             self._rectangle(roi)
         return FollowedLink(self.following, roi, self._whole)
@@ -153,7 +153,7 @@ class FollowedLink:
     # Rectangles
 
     def sources(self) -> tuple[Source, ...]:
-        """Return the recording as the one source there is; nothing before its first frame."""
+        """Return the recording as the only source; an empty list before its first frame."""
         try:
             with self.following.recording() as recording:
                 return (Source(recording.name, 0, recording.shape[1:], recording.dtype.name),)
@@ -165,18 +165,18 @@ class FollowedLink:
         return dict(self._rois)
 
     def set_roi(self, name: str, roi: Roi) -> None:
-        """Move or draw the rectangle `name`; parts of this link take it from the next frame on."""
+        """Move or draw the rectangle `name`; parts of this link use it from the next frame on."""
         newest = self._whole.newest
         self._rois[name] = roi.clamped(newest.data.shape[:2]) if newest else roi
         self.following.tell()
 
     def set_line(self, line: Line | None) -> None:
-        """Let frames have this line from now on, in pixels of the whole image; None takes it away."""
+        """Set the line for frames from now on, in pixels of the whole image; None removes it."""
         self._whole._line = line  # noqa: SLF001
         self.following.tell()
 
     def remove_roi(self, name: str) -> None:
-        """Take the rectangle `name` away; a ValueError if there is none."""
+        """Remove the rectangle `name`; raise ValueError if there is none."""
         self._rectangle(name)
         del self._rois[name]
         self.following.tell()
@@ -188,11 +188,11 @@ class FollowedLink:
         return self._rois[name]
 
     def show(self, name: str, result: Any) -> None:  # noqa: ARG002 - as of a link
-        """Show nothing: there is no DigitalMicrograph behind files."""
+        """Do nothing: files have no DigitalMicrograph."""
         raise ConnectionError(f"{name} cannot be shown: files are followed, not DigitalMicrograph.")
 
     def hide(self, name: str) -> None:
-        """Hide nothing."""
+        """Do nothing."""
 
     # Life
 
@@ -203,7 +203,7 @@ class FollowedLink:
 
     @property
     def state(self) -> str:
-        """The state, in the words of a link: "live", "waiting", "lost" or "closed"."""
+        """The state, as for a link: "live", "waiting", "lost" or "closed"."""
         if self.closed:
             return "closed"
         return {"waiting": "waiting", "away": "lost"}.get(self.following.state, "live")
@@ -215,14 +215,14 @@ class FollowedLink:
 
     @property
     def closed(self) -> bool:
-        """Whether this or the following was closed."""
+        """Whether this link or the `Following` was closed."""
         return self._closed or self.following.closed
 
     def reconnect(self) -> None:
         """Do nothing: files need no connection."""
 
     def close(self) -> None:
-        """End its readers; the following goes on."""
+        """End its readers; the `Following` continues."""
         self._closed = True
         for reader in list(self._readers):
             reader.close()
@@ -230,7 +230,7 @@ class FollowedLink:
         self.following.tell()
 
     def free(self) -> None:
-        """Close, and give the shared memory back."""
+        """Close, and release the shared memory."""
         self.close()
         self._ring.close()
 
@@ -255,12 +255,12 @@ class FollowedLink:
 
 
 class FollowedReader:
-    """Takes each frame once, as `dmlink.link.readers.LosslessReader` does; a view asks it for the newest.
+    """Takes each frame once, like `dmlink.link.readers.LosslessReader`; a view asks it for the newest.
 
     Attributes
     ----------
     received : int
-        Frames that it was given.
+        Frames that it has received.
     skipped : int
         Always 0: it takes every frame.
     """
@@ -269,29 +269,29 @@ class FollowedReader:
 
     def __init__(self, link: FollowedLink) -> None:
         self._link = link
-        self._frames: FrameReader | None = None  # made by the first `next`; a view's `poll` counts nothing
+        self._frames: FrameReader | None = None  # created by the first `next`; a view's `poll` counts nothing
         self._shown: FrameReader | None = None
         self._last: Frame | None = None
         self._again = self._closed = False
         self.received = 0
 
     def accounted(self, before: Frame | None = None) -> int:
-        """Return how many frames were received or dropped; with `before`, without the one just received."""
+        """Return how many frames were received or dropped; with `before`, excluding the one just received."""
         return self.received + self.dropped - (before is not None)
 
     @property
     def dropped(self) -> int:
-        """Frames that could not be had."""
+        """Frames that could not be read."""
         seen = self._frames.seen if self._frames else 0
         return max(0, seen - self.received)
 
     @property
     def closed(self) -> bool:
-        """Whether no more frames will come."""
+        """Whether there will be no more frames."""
         return self._closed or self._link.closed
 
     def next(self, timeout: float | None = None) -> Frame:
-        """Return the next frame; it waits for more after the end, too."""
+        """Return the next frame; after the end, it keeps waiting for more."""
         source = self._link.following
         if self._frames is None:
             self._frames = FrameReader(source)
@@ -316,7 +316,7 @@ class FollowedReader:
             source.wait(min(left, 0.05 if source.written > self._frames.seen else 0.5))
 
     def poll(self) -> Frame | None:
-        """Return the newest frame if it is a new one, without waiting: a view skips what it cannot draw."""
+        """Return the newest frame if it is new, without waiting: a view skips what it cannot draw in time."""
         source = self._link.following
         newest = source.written - 1
         if self.closed or newest < 0 or (self._last is not None and self._last.index >= newest):
@@ -344,7 +344,7 @@ class FollowedReader:
         self._link.following.tell()
 
     def close(self) -> None:
-        """End this reader; who waits for its next frame gets a ConnectionError."""
+        """End this reader; a thread waiting for its next frame gets a ConnectionError."""
         self._closed = True
         self._link.forget(self)
         for frames in (self._frames, self._shown):

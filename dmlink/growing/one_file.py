@@ -1,4 +1,4 @@
-"""One file: MIB, which grows frame by frame; and any other, which is read once it stands still."""
+"""One file: MIB, which grows frame by frame, or any other, which is read once it no longer changes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 class OneFile(Layout):
-    """A file of frames that is whole when it has stood still for a moment and can be opened."""
+    """A file of frames that is complete when it has not changed for a moment and can be opened."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._seen: Signature | None = None
         self._since = 0.0
-        self._opened: Signature | None = None  # of what `whole` was taken from
+        self._opened: Signature | None = None  # signature for which `whole` was determined
 
     def look(self, now: float) -> bool:
         """Look at the file's size."""
         seen = signature(self.path)
         if seen is None:
-            self.path.stat()  # why it cannot be reached
+            self.path.stat()  # raises the reason if it cannot be reached
         changed = seen != self._seen
         if changed:
             self._seen, self._since = seen, now
@@ -50,18 +50,18 @@ class OneFile(Layout):
         return recordings.open(self.path)
 
     def still_for(self, i: int, now: float) -> float:  # noqa: ARG002 - all are in one file
-        """Return for how long the file has been seen unchanged."""
+        """Return how long the file has been unchanged."""
         return now - self._since
 
 
 class MibFile(OneFile):
-    """A file of Merlin's: each frame is whole once its bytes are there."""
+    """A file from Merlin: each frame is complete once its bytes are there."""
 
     def _ready(self, now: float) -> bool:  # noqa: ARG002 - sizes decide
         return True
 
     def recording(self) -> Recording:
-        """Open the frames that are whole."""
+        """Open the complete frames."""
         head = mib.head(self.path)
         n = self.path.stat().st_size // head.step
         if n < 1:
@@ -70,7 +70,7 @@ class MibFile(OneFile):
 
 
 class MibFrames(Recording):
-    """The first frames of a MIB file, read without mapping: its writer may still cut it."""
+    """The first frames of a MIB file, read without mapping, because its writer may still truncate it."""
 
     def __init__(self, path: Path, n: int) -> None:
         self._told = path.absolute(), n
@@ -96,7 +96,7 @@ class MibFrames(Recording):
         return pixels.view(head.dtype).reshape(head.shape)
 
     def _time(self, i: int) -> float:
-        """Return what the frame's own header says, in seconds after the first, if it is later."""
+        """Return the time in the frame's own header, in seconds after the first, if it is later."""
         if self._begin is None:
             return super()._time(i)
         with self.path.open("rb", buffering=0) as file:

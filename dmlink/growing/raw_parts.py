@@ -1,4 +1,4 @@
-"""Gatan in-situ data while they are written: NAME.dm4, and frames in NAME.raw, NAME.raw_1, ..."""
+"""Gatan in-situ data while they are being written: NAME.dm4, and frames in NAME.raw, NAME.raw_1, ..."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Axis
 
-#: Bytes at the end of a frame that are looked at: if all are zero, it may not be written yet. Few, or they
-#: would be there before the frame is.
+#: Bytes checked at the end of a frame: if all are zero, it may not be written yet. Only a few, because more of
+#: them could be written before the frame is complete.
 TAIL = 64
 
 #: Bytes of small frames that are read in a row: opening the file costs more than such a frame.
 AHEAD = 1 << 20
 
-#: Bytes that are looked through at once for what comes after zeros, and how often in one look.
+#: Bytes searched at a time for the end of a run of zeros, and how many times per look.
 SCAN, SCANS = 8 << 20, 8
 
 
 class Picture(NamedTuple):
-    """What the header tells of each frame."""
+    """The header's information about each frame."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -47,30 +47,30 @@ class Picture(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of the .raw files: its size is final once the next one is there."""
+    """One of the .raw files; its size is final once the next one exists."""
 
     path: Path
     size: int
     signature: Signature | None
-    since: float  # when it was last seen to change
+    since: float  # time of the last observed change
 
 
 class RawParts(Layout):
-    """Frames count that are there, whether the header comes first or last and whatever it announces.
+    """Counts the frames on disk, whether the header is written first or last and whatever it announces.
 
-    A part may be preallocated, its unwritten rest being zeros. So a frame whose end is all zeros counts once
-    something follows it, or once the header that came after the frames announces it.
+    A part may be preallocated, with zeros in the unwritten rest. So a frame that ends in zeros counts once
+    something follows it, or once a header written after the frames announces it.
     """
 
     def __init__(self, header: Path) -> None:
         super().__init__(header)
-        self._header: Signature | None = None  # of what was read last
+        self._header: Signature | None = None  # signature of the last header read
         self._seen_header: tuple[Signature | None, float] = None, 0.0
-        self._late_header = False  # it came, or was rewritten, when there were frames already
+        self._late_header = False  # it was written or rewritten when there were already frames
         self._picture: Picture | None = None
         self._parts: list[Part] = []
-        self._found = 0  # frames that were found written in the last look
-        self._scanned = 0  # bytes up to which there are only zeros after them
+        self._found = 0  # frames found written in the last look
+        self._scanned = 0  # position up to which only zeros follow them
         self._changed = 0.0
 
     def look(self, now: float) -> bool:
@@ -97,7 +97,7 @@ class RawParts(Layout):
             image = images(self.path)[0]
             y, x = image.axes[-2:]
             picture = Picture(image.shape[-2:], image.dtype, y, x, image.tags)
-        except (ValueError, OSError, TypeError):  # half-written: it is read again when it has changed
+        except (ValueError, OSError, TypeError):  # half-written; it is read again when it has changed
             return changed
         if len(picture.shape) == 2 and picture.bytes and signature(self.path) == seen:
             self._late_header = late
@@ -119,7 +119,7 @@ class RawParts(Layout):
             parts.append(Part(path, size, seen, since))
             if following is None:
                 break
-        for k, part in enumerate(parts[:-1]):  # reading shows what is missing of them
+        for k, part in enumerate(parts[:-1]):  # reading shows what is missing
             if k < len(before) - 1 and (seen := signature(part.path)) != part.signature:
                 parts[k] = part._replace(signature=seen, since=now)
         self._parts = parts
@@ -129,7 +129,7 @@ class RawParts(Layout):
         assert self._picture is not None  # noqa: S101 - as looked for
         size = self._picture.bytes
         there = sum(part.size for part in self._parts) // size
-        before_last = sum(part.size for part in self._parts[:-1]) // size  # the next part is begun after them
+        before_last = sum(part.size for part in self._parts[:-1]) // size  # the next part starts after them
         found = max(self._found, self.whole, before_last)
         if found < there and self._written(there - 1):
             found = there
@@ -146,12 +146,12 @@ class RawParts(Layout):
             if further <= found:
                 break
             found = further
-        # In a file that has more room a frame may just be written: what the last look has seen is whole.
+        # In a file with more room, a frame may still be incomplete: count those seen in the last look.
         self.whole = max(self.whole, found if found == there else min(found, self._found))
         self._found = found
         expected = announced(self._picture.tags)
         still = now - self._changed >= COMPLETE_SECONDS
-        if still and self._late_header and there >= expected:  # what is black at the end was written, too
+        if still and self._late_header and there >= expected:  # frames that end in black were written, too
             self.whole = max(self.whole, expected)
         self.complete = still and self.whole == expected and (self._late_header or found == there)
 
@@ -166,10 +166,10 @@ class RawParts(Layout):
             return False
 
     def _beyond(self, start: int, end: int) -> int:
-        """Return where the last byte from `start` on is that is not zero; `start` if none is found now."""
+        """Return the position of the last non-zero byte from `start` on; `start` if none is found now."""
         at = max(start, self._scanned)
         if at >= end:
-            at = start  # once more from there: it may have been written since
+            at = start  # search again from there, because more may have been written since
         length = min(SCAN, end - at)
         self._scanned = at + length
         try:
@@ -182,19 +182,19 @@ class RawParts(Layout):
         return at + length - 1 - int(np.argmax(written[::-1]))
 
     def settle(self) -> None:
-        """Count frames that are black at the end if the header announces them."""
+        """Count frames that end in black if the header announces them."""
         if self._picture and self._parts:
             there = sum(part.size for part in self._parts) // self._picture.bytes
             self.whole = max(self.whole, min(there, announced(self._picture.tags)))
 
     def recording(self) -> Recording:
-        """Open the frames that are whole."""
+        """Open the complete frames."""
         if self._picture is None or not self.whole:
             raise ValueError(f"{self.path} has no whole frame yet.")
         return RawFrames(self.path, self.whole, self._picture, tuple(self._parts))
 
     def still_for(self, i: int, now: float) -> float:
-        """Return for how long the part that frame `i` ends in has been seen unchanged."""
+        """Return how long the part in which frame `i` ends has been unchanged."""
         if self._picture is None:
             return 0.0
         ends = list(accumulate(part.size for part in self._parts))
@@ -206,7 +206,7 @@ class RawParts(Layout):
 
 
 class RawFrames(Recording):
-    """The frames of in-situ parts, read without mapping: the writer may still cut the files."""
+    """The frames of in-situ parts, read without mapping, because the writer may still truncate the files."""
 
     def __init__(self, header: Path, n: int, picture: Picture, parts: tuple[Part, ...]) -> None:
         self._told = header, n, picture, parts

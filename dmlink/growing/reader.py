@@ -1,4 +1,4 @@
-"""FrameReader: takes each frame of a growing recording once; opens the recording anew as it grows."""
+"""FrameReader: takes each frame of a growing recording once, and reopens the recording as it grows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from dmlink.growing.growth import Growth
     from dmlink.recordings.recording import Recording
 
-#: Part of the time that opening what has grown may take.
+#: Largest fraction of the time spent on reopening.
 OPENING = 0.1
 
 
 class FrameReader:
-    """Takes each frame of a growing recording once: in order, or the newest first and then the others."""
+    """Takes each frame of a growing recording once: in order, or the newest first and then earlier ones."""
 
     def __init__(self, source: Growth, *, counted: bool = True) -> None:
         self._source = source
-        self._next = 0  # in order: all before were taken
+        self._next = 0  # in order: all earlier frames were taken
         self._ahead: set[int] = set()  # taken before their turn
         self._recording: Recording | None = None
         self._opened = self._cost = 0.0  # when it was opened, and for how long
@@ -31,16 +31,16 @@ class FrameReader:
 
     @property
     def seen(self) -> int:
-        """Frames that were taken, or are bad."""
+        """Frames that were taken or are bad."""
         return self._next + len(self._ahead)
 
     @property
     def closed(self) -> bool:
-        """Whether no more frames will come."""
+        """Whether there will be no more frames."""
         return self._closed or self._source.closed
 
     def next(self, timeout: float | None = None) -> Frame:
-        """Return the next frame. Raises as `Following.next` does."""
+        """Return the next frame. Raises the same exceptions as `Following.next`."""
         due = None if timeout is None else time.monotonic() + timeout
         while True:
             frame = self.take()
@@ -61,7 +61,7 @@ class FrameReader:
                 source.changed.wait(min(left, SHORTEST if waiting else 0.5))
 
     def take(self) -> Frame | None:
-        """Return the next frame, without waiting; None if it is not there."""
+        """Return the next frame without waiting; None if it is not there yet."""
         while not self.closed and (i := self._wanted()) is not None:
             frame = self.read(i)
             if frame is None and i not in self._source.bad:
@@ -91,7 +91,7 @@ class FrameReader:
                 self._next += 1
 
     def read(self, i: int) -> Frame | None:
-        """Return frame `i`; None if it cannot be read now, or is given up, which `Growth.bad` tells."""
+        """Return frame `i`; None if it cannot be read now, or was given up (see `Growth.bad`)."""
         source = self._source
         if i in source.bad:
             return None
@@ -101,14 +101,14 @@ class FrameReader:
                 return None
             frame = recording[i]
         except (OSError, ValueError) as error:
-            self._recording = None  # what it knows may be old
+            self._recording = None  # its information may be outdated
             source.failed(i, error)
             return None
         source.succeeded(i)
         return frame
 
     def _open(self, i: int) -> Recording | None:
-        """Return a recording that has frame `i`; None if it is too early to open it again."""
+        """Return a recording that contains frame `i`; None if it is too early to reopen it."""
         if self._recording is not None and i < len(self._recording):
             return self._recording
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""dmlink's own recordings while they are written: a frame is whole once the journal has its line."""
+"""dmlink's own recordings while they are being written: a frame is complete once the journal has its line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ZarrJournal(Layout):
-    """The recorder writes a frame, then its line; at its end it cuts the array and says the interval."""
+    """The recorder writes a frame, then its line; at the end it trims the array and stores the interval."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -27,10 +27,10 @@ class ZarrJournal(Layout):
         self._described: Signature | None = None
 
     def look(self, now: float) -> bool:
-        """Count the lines that have come."""
+        """Count the new lines."""
         seen = signature(self._journal)
         if seen is None:
-            self.path.stat()  # why it cannot be reached
+            self.path.stat()  # raises the reason if it cannot be reached
             return False
         if seen != self._seen:
             self._seen, self._since = seen, now
@@ -49,7 +49,7 @@ class ZarrJournal(Layout):
         return False
 
     def _ended(self) -> bool:
-        """Whether the recorder has closed it: only then is the unit of time told."""
+        """Whether the recorder has closed it: only then is the unit of time stored."""
         try:
             about: Any = json.loads((self.path / "zarr.json").read_text("utf-8"))["attributes"]
             array = json.loads((self.path / "0" / "zarr.json").read_text("utf-8"))
@@ -59,11 +59,11 @@ class ZarrJournal(Layout):
             return False
 
     def recording(self) -> Recording:
-        """Open the frames that the journal has."""
+        """Open the frames listed in the journal."""
         if not self.whole:
             raise ValueError(f"{self.path} has no whole frame yet.")
         return recordings.open(self.path)
 
     def still_for(self, i: int, now: float) -> float:  # noqa: ARG002 - all are in one journal
-        """Return for how long the journal has been seen unchanged."""
+        """Return how long the journal has been unchanged."""
         return now - self._since

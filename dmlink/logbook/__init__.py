@@ -1,4 +1,4 @@
-"""Logbook: the experiment as one HTML file, for afterwards."""
+"""Logbook: the experiment as one HTML file."""
 
 from dmlink.logbook.report_page import report
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from dmlink.session.session import Mark, Program, Session
 
 MOST_BYTES = 20_000_000
-PICTURES_BYTES = 12_000_000  # of them, for pictures
-SCRIPT_BYTES = 200_000  # of a cell's script that are shown
+PICTURES_BYTES = 12_000_000  # for all pictures
+SCRIPT_BYTES = 200_000  # shown of a cell's script
 MOST_EVENTS = 1000
 STRETCH = 0.5, 99.7  # percentiles of the pixels that become black and white
 QUALITY = 80  # of JPEG
@@ -71,27 +71,27 @@ KEY = (
 def report(
     path: str | PathLike[str], link: Link | FollowedLink, *, title: str = "", overwrite: bool = False
 ) -> Path:
-    """Write what has happened on a link since it was made as one HTML file; return its path.
+    """Write a report of a link's session as one HTML file; return its path.
 
-    It has the timeline, a picture and the results of each event, every cell with its parameters and its
-    script for DigitalMicrograph, versions, and the frames that were seen and lost. It needs no network, holds
-    no script of its own, and has at most 20 MB.
+    It contains the timeline, a picture and the results of each event, every cell with its parameters and its
+    script for DigitalMicrograph, versions, and the frames seen and lost. It needs no network, contains
+    no scripts that run, and has at most 20 MB.
 
     Parameters
     ----------
     path : str or PathLike
         The file to write.
     link : Link or FollowedLink
-        Whose session it is about.
+        The link whose session is reported.
     title : str
-        By default the name of the view, and the date.
+        By default, the name of the view and the date.
     overwrite : bool
-        Whether a file that exists may be replaced.
+        Whether an existing file may be replaced.
 
     Raises
     ------
     FileExistsError
-        If it exists and must not be replaced.
+        If it exists and may not be replaced.
     """
     path = Path(path).expanduser()
     text = page(link, title)
@@ -101,7 +101,7 @@ def report(
 
 
 def page(link: Link | FollowedLink, title: str = "") -> str:
-    """Return the report as HTML, everything in it escaped."""
+    """Return the report as HTML, with all text escaped."""
     session, newest = link.session, link.newest
     logs = getattr(link, "logs", None) or Logs()
     source = newest.source if newest else link.source or "live view"
@@ -201,7 +201,7 @@ def _cells(session: Session, begin: float) -> list[str]:
 
 
 def _script(program: Program) -> tuple[str, str]:
-    """Return a cell's script for DigitalMicrograph, or else its program, and what it is."""
+    """Return a cell's script for DigitalMicrograph, or else its program, and a description of which it is."""
     try:
         if as_text(program.program.arrays) is None:
             raise ValueError("its arrays are too large for one file")  # noqa: TRY301 - said below
@@ -239,7 +239,7 @@ def _lines(paths: Iterable[Any]) -> str:
 
 
 def _within(text: str) -> str:
-    """Return the page, or as much of it as may be sent."""
+    """Return the page, or as much of it as the size limit allows."""
     if len(text.encode()) <= MOST_BYTES - 1000:
         return text
     cut = text.encode()[: MOST_BYTES - 1000].decode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""Strips: what a timeline shows of a session between two times, in a number of points that does not grow."""
+"""Strips: the part of a session that a timeline shows, in a number of points that does not grow."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ORDER = {
     EVENT: 2,
     CELL: 3,
     PARAMETER: 4,
-}  # what is shown where there is room for one
+}  # order of importance, where there is room for only one mark
 
 
 class Strip(NamedTuple):
-    """A curve: its name and unit, times (s) and values of shape (n,), and the limits of what it shows."""
+    """A curve: its name and unit, times (s) and values of shape (n,), and the limits of its axis."""
 
     name: str
     unit: str
@@ -36,7 +36,7 @@ class Strip(NamedTuple):
 
     @property
     def levels(self) -> np.ndarray:
-        """The values from 0 at `low` to 1 at `high`."""
+        """The values scaled to 0 at `low` and 1 at `high`."""
         return (self.values - self.low) / ((self.high - self.low) or 1.0)
 
 
@@ -54,7 +54,7 @@ def strips(session: Session, logs: Logs, begin: float, end: float, points: int) 
     for log in logs.all().values():
         times, values = log.arrays()
         last = int(np.searchsorted(times, end, "right"))
-        first = max(0, int(np.searchsorted(times, begin, "right")) - 1)  # it holds until the next one
+        first = max(0, int(np.searchsorted(times, begin, "right")) - 1)  # valid until the next one
         times, values = np.maximum(times[first:last], begin), values[first:last]
         now = min(end, session.newest if session.newest is not None else end)
         if len(times) and times[-1] < now:
@@ -65,7 +65,7 @@ def strips(session: Session, logs: Logs, begin: float, end: float, points: int) 
 
 
 def marks(session: Session, begin: float, end: float, columns: int) -> list[Mark]:
-    """Return what has happened in between, at most one mark of each kind in each of so many columns."""
+    """Return the marks in between, at most one of each kind in each column."""
     width = max((end - begin) / columns, 1e-9)
     found: dict[tuple[str, int], Mark] = {}
     for mark in session.marks:
@@ -90,12 +90,12 @@ def _strip(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> Strip
 
 
 def time_unit(seconds: float) -> tuple[float, str]:
-    """Return the unit in which a timeline of that length counts: its seconds, and its name."""
+    """Return the time unit for a timeline of that length: its seconds and its name."""
     return (1.0, "s") if seconds < 300 else (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
 
 
 def long_ago(seconds: float) -> str:
-    """Return a time that has passed as people say it, such as "3 min"."""
+    """Return an elapsed time as text, such as "3 min"."""
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

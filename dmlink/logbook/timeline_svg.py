@@ -1,4 +1,4 @@
-"""Timeline as SVG: the strips of a session with what has happened, as text that any browser draws."""
+"""Timeline as SVG: the strips of a session with its marks, which any browser can draw."""
 
 from __future__ import annotations
 

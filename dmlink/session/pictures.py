@@ -1,4 +1,4 @@
-"""Pictures: small ones of frames in which something has happened, and cells' images while there is room."""
+"""Pictures: thumbnails of frames with events, and images made by cells as long as they fit in memory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 if TYPE_CHECKING:
     from dmlink.frame import Axis, Frame
 
-FRAME_PX = 384  # of the longer side of the picture of an event
+FRAME_PX = 384  # longer side of the picture of an event
 MOST_FRAMES = 200
-MEMORY = 256_000_000  # bytes of the cells' images; the oldest go first
-IMAGE_SECONDS = 0.5  # between two images of a cell that are kept
+MEMORY = 256_000_000  # bytes of the cells' images; the oldest are dropped first
+IMAGE_SECONDS = 0.5  # between two kept images of a cell
 
 
 class Picture(NamedTuple):
-    """A frame in small: when it was taken (s), its number, its pixels, and the scale of one of them."""
+    """A thumbnail of a frame: its time (s), its number, its pixels, and their scale."""
 
     time: float
     frame: int
@@ -27,7 +27,7 @@ class Picture(NamedTuple):
 
 
 class CellImage(NamedTuple):
-    """An image that a cell has made of a frame."""
+    """An image that a cell has made from a frame."""
 
     cell: str
     name: str
@@ -37,23 +37,23 @@ class CellImage(NamedTuple):
 
 
 class Pictures:
-    """Both kinds. Any thread may ask and add."""
+    """Pictures of both kinds. Any thread may read and add."""
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._memory = memory
         self._frames: collections.OrderedDict[tuple[int, float], Picture] = collections.OrderedDict()
         self._images: collections.deque[CellImage] = collections.deque()
-        self._newest: dict[tuple[str, str], float] = {}  # when the newest image of each was taken
+        self._newest: dict[tuple[str, str], float] = {}  # time of the newest image of each cell
         self._bytes = 0
         self._lock = threading.Lock()
 
     @property
     def bytes(self) -> int:
-        """Memory that the cells' images take."""
+        """Memory used by the cells' images."""
         return self._bytes
 
     def keep_frame(self, frame: Frame) -> None:
-        """Keep a frame in small; of too many, every other one of the older half goes."""
+        """Keep a thumbnail of a frame; if there are too many, drop every other one of the older half."""
         place = frame.index, frame.time
         with self._lock:
             if place in self._frames or not frame.data.size:
@@ -67,12 +67,12 @@ class Pictures:
                     del self._frames[gone]
 
     def of_frame(self, index: int, time: float) -> Picture | None:
-        """Return a frame in small, if it is kept."""
+        """Return the thumbnail of a frame, if it is kept."""
         with self._lock:
             return self._frames.get((index, time))
 
     def keep_image(self, cell: str, name: str, time: float, frame: int, values: Any) -> None:
-        """Keep some pixels of an image of a cell, if the last one that was kept is not of just before."""
+        """Keep a reduced image of a cell, unless the last one kept is very recent."""
         with self._lock:
             if time - self._newest.get((cell, name), -np.inf) < IMAGE_SECONDS:
                 return
@@ -85,7 +85,7 @@ class Pictures:
                 self._bytes -= self._images.popleft().values.nbytes
 
     def images_at(self, time: float) -> list[CellImage]:
-        """Return the newest image of each cell at that time, if it is still kept."""
+        """Return each cell's newest image at that time, if it is still kept."""
         found: dict[tuple[str, str], CellImage] = {}
         with self._lock:
             for image in self._images:
@@ -95,7 +95,7 @@ class Pictures:
 
 
 def smaller(pixels: np.ndarray, step: int) -> np.ndarray:
-    """Return the means of squares of `step` pixels, (h, w) or (h, w, 3), as float32; a rest is left out."""
+    """Return the means of squares of `step` pixels, (h, w) or (h, w, 3), as float32; the rest is left out."""
     h, w = (n // step * step for n in pixels.shape[:2])
     grey = np.abs(pixels[:h, :w]) if np.iscomplexobj(pixels) else pixels[:h, :w]
     blocks = grey.reshape(h // step, step, w // step, step, *pixels.shape[2:])

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
 
 MEMORY = 180_000_000  # bytes of all numbers; the oldest are reduced to their extremes first
-MOST_TRACKS = 200  # a cell that makes up a name for each frame must not fill the memory
+MOST_TRACKS = 200  # a cell that invents a name for each frame must not fill the memory
 MOST_MARKS = 20_000
-LONG = 10  # times the usual time from frame to frame, without a frame
-LONG_SECONDS = 2.0  # at least
-USUAL = 0.1  # weight of the newest frame in the usual time
-CHECK = 1000  # numbers after which the memory is looked at
+LONG = 10  # multiples of the usual interval without a frame
+LONG_SECONDS = 2.0  # minimum
+USUAL = 0.1  # weight of the newest frame in the usual interval
+CHECK = 1000  # numbers after which the memory is checked
 NO_FRAMES, NO_LINK, EVENT, CELL, PARAMETER = KINDS = "no frames", "no link", "event", "cell", "parameter"
 
 
 class Mark(NamedTuple):
-    """Something on the timeline: kind (one of KINDS), from when to when (s), frame, cell, what it was."""
+    """A mark on the timeline: kind (one of KINDS), start and end (s), frame, cell, description."""
 
     kind: str
     begin: float
@@ -38,7 +38,7 @@ class Mark(NamedTuple):
 
 
 class Program(NamedTuple):
-    """How a cell was from some time on (s): its program's source, its parameters, the program itself."""
+    """A cell from some time on (s): its program's source, its parameters, the program itself."""
 
     time: float
     source: str
@@ -47,16 +47,16 @@ class Program(NamedTuple):
 
 
 class Session:
-    """What has happened; the link and its cells write into it, from threads of their own.
+    """What has happened; written to by the link and its cells, from their own threads.
 
     Attributes
     ----------
     began : float or None
-        When the first frame was taken (s); None before it.
+        Time of the first frame (s); None before it.
     newest : float or None
-        When the newest frame was taken.
+        Time of the newest frame.
     pictures : Pictures
-        Small ones of the frames in which something has happened, and the cells' newest images.
+        Thumbnails of frames with events, and the cells' newest images.
     """
 
     def __init__(self, memory: int = MEMORY) -> None:
@@ -69,19 +69,19 @@ class Session:
         self._programs: dict[str, list[Program]] = {}
         self._clips: dict[str, list[Any]] = {}
         self._recordings: list[Any] = []
-        self._names: dict[int, str] = {}  # of cells, by the number that `enter` has given
+        self._names: dict[int, str] = {}  # cells, by the number returned by `enter`
         self._running: set[int] = set()
         self._numbers = itertools.count()
-        self._clocks: dict[str, float] = {}  # time of the newest number of each cell
+        self._clocks: dict[str, float] = {}  # time of each cell's newest number
         self._usual: float | None = None  # s from frame to frame
-        self._lost: tuple[float, str] | None = None  # since when there is no link, and why
+        self._lost: tuple[float, str] | None = None  # since when there has been no link, and why
         self._added = 0
         self._lock = threading.RLock()
 
     # For the link
 
     def see(self, frame: Frame) -> None:
-        """Take note of a frame that has arrived."""
+        """Record a frame that has arrived."""
         with self._lock:
             time, last = frame.time, self.newest
             self.began = time if self.began is None else min(self.began, time)
@@ -101,7 +101,7 @@ class Session:
                     self._usual = step if usual is None else usual + USUAL * (step - usual)
 
     def lose(self, why: str) -> None:
-        """Take note that there is no link any more."""
+        """Record that the link was lost."""
         with self._lock:
             if self._lost is None and self.newest is not None:
                 self._lost = self.newest, why
@@ -109,7 +109,7 @@ class Session:
     # For the cells
 
     def enter(self, name: str) -> int:
-        """Return a number for a cell that begins; if one of its name runs, it has another name here."""
+        """Return a number for a new cell; if one with its name is running, it gets a different name here."""
         with self._lock:
             number = next(self._numbers)
             self._names[number] = free_name(name, {self._names[cell] for cell in self._running}.__contains__)
@@ -117,12 +117,12 @@ class Session:
             return number
 
     def leave(self, cell: int) -> None:
-        """Take note that a cell has ended; the next one of its name goes on with its numbers."""
+        """Record that a cell has ended; the next cell with its name continues its numbers."""
         with self._lock:
             self._running.discard(cell)
 
     def describe(self, cell: int, program: Any, *, moved: str = "") -> None:
-        """Take note of a cell's program; `moved` says which parameters were moved, if only those were."""
+        """Record a cell's program; `moved` names the changed parameters, if nothing else has changed."""
         with self._lock:
             name, time = self._names[cell], self.newest or 0.0
             values = {key: parameter.value for key, parameter in program.parameters.items()}
@@ -136,10 +136,10 @@ class Session:
                 programs.append(Program(time, program.source, values, program))
 
     def add(self, cell: int, frame: Frame, result: Any, events: Sequence[str]) -> None:
-        """Take the result of a cell for a frame, and what has happened in it."""
+        """Add a cell's result for a frame, and its events."""
         with self._lock:
             name = self._names[cell]
-            time = max(frame.time, self._clocks.get(name, frame.time))  # a clock that goes back stands still
+            time = max(frame.time, self._clocks.get(name, frame.time))  # if a clock goes back, time stops
             self._clocks[name] = time
             results = result.results.values() if isinstance(result, Several) else [result]
             for one in results:
@@ -153,12 +153,12 @@ class Session:
                 self.pictures.keep_frame(frame)
 
     def clip(self, cell: int, paths: Sequence[Any]) -> None:
-        """Take note of the clips that a cell has saved until now."""
+        """Record the clips that a cell has saved so far."""
         with self._lock:
             self._clips[self._names[cell]] = list(paths)
 
     def note_recording(self, path: Any) -> None:
-        """Take note of a recording of the link's frames."""
+        """Record that a recording of the link's frames was made."""
         with self._lock:
             if path not in self._recordings:
                 self._recordings.append(path)
@@ -191,7 +191,7 @@ class Session:
 
     @property
     def bytes(self) -> int:
-        """Memory that the numbers take."""
+        """Memory used by the numbers."""
         with self._lock:
             return sum(track.bytes for track in self._tracks.values())
 
@@ -203,7 +203,7 @@ class Session:
 
     @property
     def marks(self) -> list[Mark]:
-        """Everything that has happened, in the order in which it was noticed; what goes on is the last."""
+        """Everything that has happened, in the order in which it was noticed, ongoing gaps last."""
         with self._lock:
             found = list(self._marks)
             if self._lost and self.newest is not None:
@@ -225,7 +225,7 @@ class Session:
 
     @property
     def recordings(self) -> list[Any]:
-        """The paths of the recordings that were made, the newest last."""
+        """The paths of the recordings, newest last."""
         with self._lock:
             return list(self._recordings)
 

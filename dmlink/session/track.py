@@ -1,4 +1,4 @@
-"""Track: the numbers of one quantity over hours, drawn from a few of them at a cost that does not grow."""
+"""Track: the numbers of one quantity over hours, which can be drawn at a cost that does not grow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DETAIL = 32  # times as many numbers as points that are looked at one by one
 
 
 class Piece:
-    """Up to CHUNK numbers in order of time; of a full one the extremes of each BLOCK are known, too."""
+    """Up to CHUNK numbers in order of time; a full piece also has the extremes of each BLOCK."""
 
     def __init__(self, size: int = CHUNK) -> None:
         self.times = np.empty(size)
@@ -25,17 +25,17 @@ class Piece:
 
     @property
     def bytes(self) -> int:
-        """Memory that it takes."""
+        """Memory used."""
         more = sum(array.nbytes for array in self.extremes or ())
         return self.times.nbytes + self.values.nbytes + self.frames.nbytes + more
 
     def finish(self) -> None:
-        """Take note of the extremes: no more numbers will come."""
+        """Compute the extremes, because no more numbers will be added."""
         places = extremes_of(self.values[: self.n], 2 * (self.n // BLOCK or 1))
         self.extremes = self.times[places], self.values[places]
 
     def thin(self) -> None:
-        """Keep the extremes only."""
+        """Keep only the extremes."""
         places = extremes_of(self.values[: self.n], 2 * (self.n // BLOCK or 1))
         self.times, self.values = self.times[places].copy(), self.values[places].copy()
         self.frames, self.n = self.frames[places].copy(), len(places)
@@ -43,7 +43,7 @@ class Piece:
 
 
 class Moment(NamedTuple):
-    """What was there at some time: when (s), the number of the frame, the value."""
+    """The number at some time: its time (s), frame number and value."""
 
     time: float
     frame: int
@@ -51,12 +51,12 @@ class Moment(NamedTuple):
 
 
 class Track:
-    """Numbers over time. One thread adds, any may read.
+    """Numbers over time. One thread adds; any thread may read.
 
     Parameters
     ----------
     name, unit : str
-        What they are.
+        Name and unit of the quantity.
     """
 
     def __init__(self, name: str, unit: str = "") -> None:
@@ -81,13 +81,13 @@ class Track:
 
     @property
     def bytes(self) -> int:
-        """Memory that the numbers take."""
+        """Memory used by the numbers."""
         with self._lock:
             return sum(piece.bytes for piece in self._pieces)
 
     @property
     def span(self) -> tuple[float, float] | None:
-        """Times of the first and of the newest number; None without any."""
+        """Times of the first and the newest number; None without any."""
         with self._lock:
             if not self._pieces:
                 return None
@@ -96,13 +96,13 @@ class Track:
 
     @property
     def oldest_whole(self) -> float | None:
-        """When the oldest full piece begins of which all numbers are kept; None if there is none."""
+        """Start time of the oldest full piece whose numbers are all kept; None if there is none."""
         with self._lock:
             whole = next((p for p in self._pieces if not p.coarse and p.n == CHUNK), None)
             return float(whole.times[0]) if whole else None
 
     def thin(self) -> bool:
-        """Keep only the extremes of the oldest piece of which all are kept; False if there is none."""
+        """Reduce the oldest piece whose numbers are all kept to its extremes; False if there is none."""
         with self._lock:
             for piece in self._pieces:
                 if not piece.coarse and piece.n == CHUNK:
@@ -143,9 +143,9 @@ class Track:
 
 
 def extremes_of(values: np.ndarray, n: int) -> np.ndarray:
-    """Return the places, in order, of at most `n` of the values, shape (m,), among them every peak.
+    """Return the indices, in order, of at most `n` of the values, shape (m,), including every peak.
 
-    NaN is nothing, except where a whole stretch is.
+    NaN is ignored, unless a whole stretch is NaN.
     """
     if len(values) <= n:
         return np.arange(len(values))
