@@ -1,4 +1,4 @@
-"""The gallery: ready live cells as texts, to run, to read and to change.
+"""The gallery: ready-made live cells as text, to run, to read and to change.
 
 Each module here is the text of one cell: `%live load gallery/NAME` puts it into the notebook, and
 `dmlink.LiveCell(gallery.text(NAME), NAME)` runs it from a script. They are not imported.
@@ -21,14 +21,14 @@ __all__ = ["Example", "example", "names", "text"]
 
 
 class Example(NamedTuple):
-    """What shows best what a cell does: so many frames of a recording, with these parameters."""
+    """A good example for a cell: a number of frames of a recording, with these parameters."""
 
     recording: Path
     frames: int
     values: dict[str, float]
 
     def replay(self) -> Replay:
-        """Play the recording as a live view, again and again, in a process of its own."""
+        """Play the recording as a live view, in a loop, in a separate process."""
         from dmlink.playback import replay  # noqa: PLC0415 - names and texts need no link
 
         return replay(self.recording)
@@ -73,7 +73,7 @@ def text(name: str) -> str:
 
 
 def example(name: str) -> Example:
-    """Return a recording of `dmlink.data` that suits the cell `name`; made on first use.
+    """Return an example from `dmlink.data` that suits the cell `name`; it is generated on first use.
 
     `gallery.example(name).replay()` plays it as a live view.
 

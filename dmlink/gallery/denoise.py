@@ -1,11 +1,11 @@
-# The frame with less noise and its edges kept: what looks alike in many places comes out clearly. It
-# invents no detail, but wipes out what is faint and occurs only once, so measure in the frames themselves.
+# The frame with less noise and with its edges preserved: structures that repeat come out clearly. It invents
+# no detail, but it removes anything faint that occurs only once, so measure in the original frames.
 #
-# Method. Every pixel becomes the mean of those around it whose surroundings look like its own (non-local
+# Method. Every pixel is replaced by the mean of nearby pixels whose surroundings look similar (non-local
 # means: Buades, Coll, Morel, CVPR 2, 60 (2005)). Before that, the square root makes the noise of counted
-# electrons the same everywhere (Anscombe, Biometrika 35, 246 (1948)), and how strong it is is read from the
-# differences of neighbouring pixels. The time that it takes grows with the square of `search` and with the
-# frame: a second or more for 1024 x 1024 pixels.
+# electrons uniform (Anscombe, Biometrika 35, 246 (1948)); its strength is estimated from the differences of
+# neighbouring pixels. The time grows with the square of `search` and with the frame size: a second or more
+# for 1024 x 1024 pixels.
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
@@ -13,8 +13,8 @@ strength: (0.1, 3.0, 0.1) = 0.8  # of the noise; 1: what looks alike within the 
 patch: (3, 11, 2) = 5  # px, the surroundings that are compared
 search: (1, 15) = 5  # px, how far around a pixel is looked for what is alike
 
-ANSCOMBE = 0.375  # 3/8 of a count more: then the roots of few counts, too, have a variance of 1/4
-BIAS = 0.125  # 3/8 - 1/4: the square of a mean root is less than the mean by that variance
+ANSCOMBE = 0.375  # counts added so that the roots of low counts, too, have a variance of 1/4
+BIAS = 0.125  # 3/8 - 1/4: the square of a mean root is smaller than the mean by that variance
 DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
 
 is_number = np.isfinite(frame)
@@ -26,7 +26,7 @@ if not is_number.all():
 zero = min(0, image.min())  # a dark reference that was subtracted leaves negative counts
 root = np.sqrt(image - zero + ANSCOMBE)
 
-# neighbours differ by their noise, and by little else; every second pair has no pixel in common with another
+# neighbours differ mainly by their noise; every second pair, so that pairs share no pixel
 steps = (root[1:, 1:] - root[:-1, :-1])[::2, ::2]
 noise = 0.0
 if steps.size:

@@ -1,11 +1,11 @@
-# A diffraction pattern of rings as a curve over the scattering vector, its peaks marked with their spacings
-# d. The spots of one crystal, or a wide beam stop, mislead the search for ellipse and centre, which has to
-# lie in the middle half of the ROI.
+# A ring diffraction pattern as a curve over the scattering vector, with its peaks marked by their spacings
+# d. The spots of a single crystal, or a wide beam stop, mislead the search for ellipse and centre; the
+# centre must lie in the middle half of the ROI.
 #
-# Method. The centre is where the pattern is most like itself turned by 180 degrees. Then centre and
-# elliptical distortion are refined: they bend rings, sampled over angle and radius, into their first and
-# second harmonics (Mitchell, Van den Berg, Ultramicroscopy 160, 140 (2016)). A peak of the mean over all
-# angles counts as a ring if it stands out from the curve's own standard error.
+# Method. The centre is the point about which the pattern is most similar to itself rotated by 180 degrees.
+# Then centre and elliptical distortion are refined: they bend rings, sampled over angle and radius, into
+# their first and second harmonics (Mitchell, Van den Berg, Ultramicroscopy 160, 140 (2016)). A peak of the
+# mean over all angles counts as a ring if it stands out from the curve's own standard error.
 import numpy as np
 from scipy import fft, ndimage, signal
 
@@ -14,25 +14,25 @@ hide: (0, 50) = None  # % of the curve at its left end, where the direct beam is
 weakest: (2.0, 50.0, 0.5) = 6.0  # standard errors of the curve, by which a peak stands out
 polar: bool = False  # show the pattern over radius and angle too: rings become straight lines
 
-SMALLEST = 16  # px: a smaller ROI has no rings worth the name
+SMALLEST = 16  # px; a smaller ROI has no usable rings
 STEP = 0.5  # px, between samples along a radius
 ANGLES = np.radians(np.arange(360))[:, None]  # anticlockwise from horizontal
-SMOOTHING = (8, 8, 4, 4, 2, 2)  # px: from rings that are far off to rings that are nearly in place
+SMOOTHING = (8, 8, 4, 4, 2, 2)  # px, from a coarse to a fine search
 FARTHEST = 3  # px that the centre may move in one step
-LARGEST = 0.1  # of the radius: a larger ellipse is no distortion of a microscope
-ALIKE = 0.3  # of a pattern's variance is alike in its halves: 0.4 and more in patterns, less in most images
-BEAM = 0.1  # of its height, to which the direct beam has fallen at its end
+LARGEST = 0.1  # of the radius; a larger ellipse is not a distortion by a microscope
+ALIKE = 0.3  # fraction of the variance common to both halves: 0.4 and more in patterns, less in most images
+BEAM = 0.1  # fraction of its height at which the direct beam ends
 
 
 def centre_of(image):
-    """Return where the image is most like itself turned by 180 degrees, y and x in px, and how much, to 1."""
-    root = np.sqrt(image - float(image.min()))  # weak rings count as well as the bright beam
+    """Return the point (y, x) in px of best 180-degree symmetry, and the similarity, up to 1."""
+    root = np.sqrt(image - float(image.min()))  # so that weak rings count as much as the bright beam
     root = root - root.mean()
-    likeness = fft.irfft2(fft.rfft2(root) ** 2, root.shape)  # of the two, over twice the centre
+    likeness = fft.irfft2(fft.rfft2(root) ** 2, root.shape)  # correlation of the two, over twice the centre
     twice = np.unravel_index(likeness.argmax(), root.shape)
     centre = []
     for place, n in zip(twice, root.shape):
-        turns = n * (place < n / 2)  # it is known but for one side of the image: take the middle half
+        turns = n * (place < n / 2)  # ambiguous by one side of the image: take the middle half
         centre.append((place + turns) / 2)
     return centre, likeness.max() / np.square(root).sum()
 
@@ -45,7 +45,7 @@ def sampled(image, radius, y, x, cosine, sine):
 
 
 def end_of_beam(curve):
-    """Return the first sample that is not of the direct beam: where it has fallen, or rises again."""
+    """Return the first sample outside the direct beam: where it has fallen, or rises again."""
     fallen = np.flatnonzero(curve < BEAM * curve[0])
     rises = np.flatnonzero(np.diff(curve) >= 0)
     return min([len(curve) // 2, *fallen[:1], *rises[:1]])
@@ -68,12 +68,12 @@ else:
     radius = state["radius"]
     first = state["beam"] if hide is None else len(radius) * hide // 100
     beyond_beam = radius >= radius[first]
-    for width in SMOOTHING:  # each frame goes on from the last
+    for width in SMOOTHING:  # each frame continues from the last
         y, x, cosine, sine = state["geometry"]
         rings = sampled(frame, radius, y, x, cosine, sine)
         smooth = ndimage.gaussian_filter1d(rings, width / STEP, axis=1)
         mean = smooth.mean(axis=0)
-        slope = np.gradient(mean, radius) * beyond_beam + 1e-9  # counts/px; never nothing at all
+        slope = np.gradient(mean, radius) * beyond_beam + 1e-9  # counts/px; never zero
         # a ring that is off by d(angle) px differs from the mean by -slope x d(angle): least squares over
         # all radii; 180 = 360 / 2 makes amplitudes of the sums over 360 angles
         first_harmonic, second_harmonic = fft.rfft(smooth - mean, axis=0)[1:3] * slope / -180

@@ -1,12 +1,11 @@
-# How far the picture has drifted since the first frame, and the frames put back into place: their fading
-# average, and the sum of all. It misleads where what is seen moves for itself, or is less than the camera's
-# own pattern, which stays.
+# How far the image has drifted since the first frame, and the aligned frames: their fading average, and the
+# sum of all. It misleads if the object itself moves, or is weaker than the camera's own fixed pattern.
 #
 # Method. Phase correlation (Kuglin, Hines, Proc. Int. Conf. Cybernetics and Society, 163 (1975)), half way
 # to plain correlation, gives the shift from the first frame to a fraction of a pixel. Beyond half of the
-# field, or after a few frames that have nothing in common with it, the newest frame takes its place. Into
-# the sum frames go as they are, shifted by whole pixels and divided by how many frames have seen each:
-# nothing is interpolated or sharpened, so its noise falls as the square root of their number.
+# field, or after a few frames that have nothing in common with the reference, the newest frame replaces it.
+# Frames are added to the sum shifted by whole pixels; each pixel is divided by the number of frames that
+# have seen it. Nothing is interpolated or sharpened, so the noise falls as the square root of their number.
 import numpy as np
 from scipy import fft, ndimage
 
@@ -14,7 +13,7 @@ sigma: (1.0, 10.0, 0.5) = 3.0  # px, of the finest that is compared: more for no
 frames: (1, 200) = 20  # frames, in the average, which fades: p = (N - 1) / (N + 1)
 limit: (1, 100) = 25  # % of the field; each time it has drifted so far is an event
 
-CERTAIN = 7  # standard deviations of the correlation, by which the peak of a common picture stands out
+CERTAIN = 7  # standard deviations of the correlation by which a true peak stands out
 PATIENCE = 5  # frames that may have nothing in common with the reference
 HOT = 0.1  # % of the pixels that are brighter, and as many that are darker, than what is compared
 
@@ -27,9 +26,9 @@ average = state.setdefault("average", RunningAverage(frames))
 average.n = frames
 if state.get("sigma") != sigma:
     q = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1]))  # 1/px
-    blur = np.float32(np.exp(-2 * (np.pi * q * sigma) ** 2))  # of a Gaussian, that finer detail is lost to
+    blur = np.float32(np.exp(-2 * (np.pi * q * sigma) ** 2))  # of a Gaussian that removes finer detail
     rows, columns = (np.hanning(n + 2)[1:-1].astype(np.float32) for n in shape)
-    state.update(sigma=sigma, blur=blur, fade=np.outer(rows, columns))  # no edges
+    state.update(sigma=sigma, blur=blur, fade=np.outer(rows, columns))  # fades out the edges
 
 low, high = np.float32(np.percentile(image[::3, ::3], (HOT, 100 - HOT)))
 clipped = np.clip(image, low, high)  # hot pixels do not drift
@@ -42,7 +41,7 @@ if "reference" not in state:
 
 
 def peak_of(likeness):
-    """Return where it is highest, (y, x) in px, by a Gaussian through three pixels; None if unclear."""
+    """Return the position of the peak, (y, x) in px, by a Gaussian through three pixels; None if unclear."""
     y, x = np.unravel_index(likeness.argmax(), shape)
     above_below = likeness[np.arange(y - 1, y + 2) % shape[0], x]
     left_right = likeness[y, np.arange(x - 1, x + 2) % shape[1]]
@@ -64,11 +63,11 @@ def add_to_sum(drift):
     state["n"] += 1
 
 
-# where it was in the frame before: what comes is near, and no edge of the field lies between
+# relative to the last frame's position: the new one is near, with no edge of the field in between
 back = np.round(state["reference_at"] - state["drift"]).astype(int)
 moved_back = np.roll(clipped, back, (0, 1))
 cross = fft.rfft2(moved_back * state["fade"]) * state["reference"].conj()
-weight = state["blur"] / np.sqrt(np.maximum(np.abs(cross), 1e-30))  # strong and weak detail count more alike
+weight = state["blur"] / np.sqrt(np.maximum(np.abs(cross), 1e-30))  # weak detail counts more
 shift = peak_of(fft.irfft2(cross * weight, shape))
 
 result = None
@@ -82,7 +81,7 @@ else:
     add_to_sum(state["drift"])
 
 is_far = np.any(np.abs(state["drift"] - state["reference_at"]) > half / 2)
-if state["lost"] > PATIENCE or is_far:  # what follows is compared with this frame
+if state["lost"] > PATIENCE or is_far:  # later frames are compared with this one
     state.update(reference=fft.rfft2(clipped * state["fade"]), reference_at=state["drift"])
 
 if shift is not None:

@@ -1,12 +1,12 @@
-# Where crystals are and how they lie: each place has the colour that the wheel has at its strongest spot,
-# by the direction of its reciprocal vector or by its spacing, and is the brighter the further the spot
-# stands out. Where crystals share a window only the strongest shows, and a grating of the camera looks like
-# one.
+# Where crystals are and how they are oriented: each position has the colour of its strongest spot on the
+# wheel, by the direction of its reciprocal vector or by its spacing, and is brighter the more the spot
+# stands out. Where crystals share a window, only the strongest is shown, and a pattern of the camera looks
+# like a crystal.
 #
 # Method. Small windows all over the ROI are faded out towards their edges and Fourier transformed; the
-# logarithm of the power is smoothed by a Gaussian, and its highest place outside of the middle is the spot,
-# found to a fraction of a pixel by a parabola. The window, the logarithm and the Gaussian are those of
-# Miller et al., Microsc. Microanal. (2022). How far a spot stands out is ln(its power / that of the rest).
+# logarithm of the power is smoothed by a Gaussian, and its maximum outside the centre is the spot, located
+# to a fraction of a pixel with a parabola. The window, the logarithm and the Gaussian are those of Miller et
+# al., Microsc. Microanal. (2022). How much a spot stands out is ln(its power / that of the rest).
 import numpy as np
 import scipy.fft
 
@@ -16,16 +16,16 @@ spacing: (8, 128, 8) = 32  # px, from window to window
 mask: (2, 50) = 10  # % of the way to the edge of the transform, that is left out round its centre
 weakest: (0.0, 8.0, 0.25) = 2.0  # ln(power of the spot / rest), that is black; noise alone reaches 2
 
-GAUSSIAN = 0.0545, 0.2442, 0.4026  # of one pixel: two pixels off, one pixel off, and in the middle
-CENTRE = 3  # px, of the transform, that the window itself spreads the mean over
-ROUNDING = 1e-11  # of the power, that may be left of an empty window
-WHEEL = 64  # px, side of the picture of the wheel
+GAUSSIAN = 0.0545, 0.2442, 0.4026  # weights two pixels away, one pixel away, and at the centre
+CENTRE = 3  # px of the transform over which the window spreads the mean
+ROUNDING = 1e-11  # largest fraction of the power that an empty window has
+WHEEL = 64  # px, side of the image of the wheel
 
 
 def smoothed(wide):
-    """Return the Gaussian's means over (window, x, y), without the two places at each end of x and y.
+    """Return the Gaussian mean over (window, x, y), without two values at each end of x and y.
 
-    All windows are one long row: neighbours along x are a line of y apart, neighbours along y one place.
+    All windows form one long row: neighbours along x are a line of y apart, neighbours along y are adjacent.
     """
     row = wide.ravel()
     far, near, middle = GAUSSIAN
@@ -40,7 +40,7 @@ def smoothed(wide):
 
 
 def vertex(before, peak, after):
-    """Return where a parabola through three values is highest, from the middle one, in px."""
+    """Return the maximum of a parabola through three values, relative to the middle one, in px."""
     return np.clip((after - before) / 2 / np.maximum(2 * peak - before - after, 1e-3), -0.5, 0.5)
 
 
@@ -76,14 +76,14 @@ else:
 
     rows = (height - n) // spacing + 1  # windows above each other
     window = np.arange(rows)
-    wide = np.zeros((rows, len(fx) + 4, n + 4), np.float32)  # with the neighbours of what lies at the edges
+    wide = np.zeros((rows, len(fx) + 4, n + 4), np.float32)  # including the neighbours of edge values
     strength, up, right = [], [], []
     for left in range(0, width - n + 1, spacing):
-        # windows above each other have lines in common: these are transformed once
+        # windows one above the other share lines, which are transformed once
         lines = scipy.fft.rfft(image.T[left : left + n] * fade[:, None], axis=0)
         strides = spacing * lines.itemsize, *lines.strides
         parts = np.lib.stride_tricks.as_strided(lines, (rows, len(fx), n), strides)
-        parts = np.multiply(parts, fade, order="C")  # what follows is faster in this order
+        parts = np.multiply(parts, fade, order="C")  # the following steps are faster in this order
         spectra = scipy.fft.fft(parts, overwrite_x=True)
         power = np.square(spectra.real) + np.square(spectra.imag)
         power = np.log(power + floor, out=power)
@@ -106,7 +106,7 @@ else:
 
     strength, up, right = np.transpose([strength, up, right], (0, 2, 1))  # (row, column) each
     bright = np.clip((strength - weakest) / max(strength.max() - weakest, 1), 0, 1)
-    middle = (n - spacing) / 2  # px, from where its pixel on the map begins to where a window does
+    middle = (n - spacing) / 2  # px, from the start of its pixel on the map to the start of its window
     origin = [axis.origin + axis.scale * middle for axis in (info.y, info.x)]
     colours = Image(coloured(up, right, bright), info.scale * spacing, origin, info.unit)
 

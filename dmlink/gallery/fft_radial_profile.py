@@ -1,11 +1,12 @@
-# Which spacings the ROI contains: the rings of its Fourier transform as a curve, "mean" the average around
-# a ring (amorphous material, Thon rings), "spots" what its strongest place is above that (crystals). A
-# grating of the camera looks like a crystal, and uneven light like the coarsest of spacings.
+# Which spacings the ROI contains: the rings of its Fourier transform as a curve, with "mean" the average
+# around a ring (amorphous material, Thon rings) and "spots" how far its strongest point exceeds that
+# (crystals). A pattern of the camera looks like a crystal, and uneven illumination like a very coarse
+# spacing.
 #
 # Method. The ROI is faded out towards its edges and Fourier transformed; mean and maximum of the magnitude
-# are taken over the pixels of each ring. So does the live script of Miller et al., Microsc. Microanal.
-# (2022), which takes 256 directions where this takes all pixels. It is scaled so that white noise of
-# standard deviation 1 has a mean of 0.89, half the square root of pi, whatever the size of the ROI.
+# are taken over the pixels of each ring. The live script of Miller et al., Microsc. Microanal. (2022), does
+# the same with 256 directions instead of all pixels. The curve is scaled so that white noise with standard
+# deviation 1 has a mean of 0.89, half the square root of pi, whatever the size of the ROI.
 import numpy as np
 import scipy.fft
 from scipy.ndimage import median_filter
@@ -22,7 +23,7 @@ if not is_number.all():
 
 
 def window(n):
-    """Return by how much each of n pixels in a row or column counts."""
+    """Return the weight of each of n pixels in a row or column."""
     return np.float32(np.hanning(n + 2)[1:-1] if hann else np.ones(n))
 
 
@@ -45,7 +46,7 @@ else:
     image -= image.mean()
     image *= rows[:, None]
     image *= columns / np.sqrt(np.square(rows).sum() * np.square(columns).sum())  # noise stays as strong
-    shape = [scipy.fft.next_fast_len(n, real=True) for n in image.shape]  # with zeros added: faster
+    shape = [scipy.fft.next_fast_len(n, real=True) for n in image.shape]  # padding with zeros is faster
     magnitude = np.abs(scipy.fft.rfft2(image, shape, workers=2)).ravel()
 
     settings = width, info.y.scale, info.x.scale

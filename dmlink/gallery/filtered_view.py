@@ -1,11 +1,11 @@
-# The live view with less noise: what stays in place comes out, hot and dead pixels are gone. What moves
-# leaves a trail, edges are as soft as the Gaussian is wide, and detail of single pixels is lost to the
+# The live view with less noise: anything stationary comes out, and hot and dead pixels are removed. Moving
+# objects leave a trail, edges become as soft as the Gaussian is wide, and single-pixel detail is lost to the
 # median.
 #
-# Method. A median takes out single pixels, a Gaussian smooths, and an average over frames shows what stays.
-# Older frames fade from it as in the live scripts of Miller et al., Microsc. Microanal. (2022): of N
-# frames, p = (N - 1) / (N + 1) of the average is kept. OpenCV, where it is installed (in
-# DigitalMicrograph's environment: pip install opencv-python), gives the same as SciPy, only faster.
+# Method. A median removes single pixels, a Gaussian smooths, and an average over frames brings out what is
+# stationary. Older frames fade as in the live scripts of Miller et al., Microsc. Microanal. (2022): with N
+# frames, p = (N - 1) / (N + 1) of the average is kept. If OpenCV is installed (in DigitalMicrograph's
+# environment: pip install opencv-python), it gives the same result as SciPy, but faster.
 import numpy as np
 from scipy import ndimage
 
@@ -18,7 +18,7 @@ try:
 except ImportError:
     cv2 = None
 
-CUT = 4  # sigmas, where SciPy ends a Gaussian; OpenCV is to end there, too
+CUT = 4  # sigmas at which SciPy truncates a Gaussian, and OpenCV should, too
 
 average = state.setdefault("average", RunningAverage(frames))
 average.n = frames

@@ -1,10 +1,10 @@
-# How far out of focus the image is, and its astigmatism, from the Thon rings of an amorphous film; "match"
-# is 1 where the rings are as they should be. Crystals and drift mislead it, and a wrong Cs makes the
-# defocus wrong, overfocus above all.
+# Defocus and astigmatism of the image, from the Thon rings of an amorphous film; "match" is 1 if the rings
+# agree perfectly with theory. Crystals and drift mislead it, and a wrong Cs makes the defocus wrong,
+# especially overfocus.
 #
 # Method. The spectrum of the film, in 18 sectors, is noise + envelope x sin^2 chi, where chi = pi lambda df
-# q^2 - pi/2 Cs lambda^3 q^4 is the phase by which the lens shifts each spatial frequency q at defocus df
-# (Rohou, Grigorieff, J. Struct. Biol. 192, 216 (2015)). Many defoci are tried on the mean of all sectors;
+# q^2 - pi/2 Cs lambda^3 q^4 is the phase shift by the lens of each spatial frequency q at defocus df (Rohou,
+# Grigorieff, J. Struct. Biol. 192, 216 (2015)). Many defocus values are tried on the mean of all sectors;
 # the four that fit best are refined by least squares, together with astigmatism, noise and envelope.
 import numpy as np
 from scipy import fft, ndimage, optimize
@@ -17,11 +17,11 @@ fine: (0.5, 20.0, 0.1) = None  # 1/nm, to here: up to where rings are seen; auto
 
 NM = {"nm": 1, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}  # nm in each unit
 SECTORS = 18  # of half a turn: ten degrees each
-MOST_RINGS, FEWEST_RINGS = 400, 16  # that the spectrum is divided into
+MOST_RINGS, FEWEST_RINGS = 400, 16  # rings into which the spectrum is divided
 FINEST = 4.5  # 1/nm: few films and cameras show rings beyond
-SAMPLED = 0.45  # of the sampling, 1/px: near half of it there is little but noise
-BEGINS = 0.18  # of where it ends: below, the film's thickness shows rather than the lens
-WELL = 0.4  # match from which on a defocus is given
+SAMPLED = 0.45  # of the sampling, 1/px; near half of it there is little but noise
+BEGINS = 0.18  # of its end; below, the spectrum shows the film's thickness rather than the lens
+WELL = 0.4  # match from which a defocus is reported
 MM = 1e6  # nm
 
 pixel = abs(info.scale) * NM.get(info.unit, 0)  # nm
@@ -34,7 +34,7 @@ wavelength = 1.22643 / np.sqrt(high_tension + 0.978476e-6 * high_tension**2)  # 
 
 
 def boxes():
-    """Return in which box each pixel of the transform lies, sector by ring; the last box is the rest."""
+    """Return the box of each pixel of the transform, sector by ring; the last box is the rest."""
     fy, fx = np.meshgrid(*[fft.fftfreq(n, pixel) for n in frame.shape], indexing="ij")
     ring = (np.hypot(fy, fx) - begin) / (end - begin) * rings
     turn = np.arctan2(-fy, fx) / np.pi % 1  # of half a turn
@@ -43,13 +43,13 @@ def boxes():
 
 
 def fitted(seen, sure):
-    """Return defocus, astigmatism and so on that fit the spectrum best, and how well, up to 1.
+    """Return the best-fitting defocus, astigmatism and so on, and the quality of the fit, up to 1.
 
-    `seen` is ln(power), (sector, ring); `sure` how much each of its boxes counts in the fit.
+    `seen` is ln(power), (sector, ring); `sure` is the weight of each box in the fit.
     """
     q = np.linspace(begin, end, 2 * rings + 1)[1::2]  # 1/nm, in the middle of each ring
     twice = 2 * np.pi / SECTORS * (np.arange(SECTORS) + 0.5)  # the angle of each sector, doubled
-    sides = [twice**0, np.cos(twice), np.sin(twice)]  # nm of defocus that each parameter makes in a sector
+    sides = [twice**0, np.cos(twice), np.sin(twice)]  # nm of defocus caused by each parameter in a sector
     slow = np.vander(q / q.mean() - 1, 5)  # smooth curves: a polynomial of the fourth degree
 
     def chi(defocus):
@@ -60,7 +60,7 @@ def fitted(seen, sure):
         return np.log(noise + envelope * np.sin(chi(p[:3] @ sides)) ** 2)
 
     def flat(curves):
-        """Return curves less what a smooth curve can follow."""
+        """Return curves minus their smooth part."""
         followed = np.linalg.lstsq(slow, curves.T, rcond=None)[0]
         return curves - (slow @ followed).T
 
@@ -72,7 +72,7 @@ def fitted(seen, sure):
     likeness = likeness * (np.abs(tried) >= largest / 20)
     is_peak = likeness == ndimage.maximum_filter1d(likeness, 3)
     best = tried[np.argsort(-likeness * is_peak)[:4]]
-    low = seen.mean() - 2  # a noise to begin with: e^2 times below the mean
+    low = seen.mean() - 2  # initial noise: e^2 times below the mean
     fits = []
     for defocus in best:
         first = [defocus, 0, 0, low, 0, 0, 0, low + 2]

@@ -1,11 +1,11 @@
-# The intensity along a line, frame below frame: what moves along the line leaves a slanted trace, whose
-# slope is its speed. What drifts away from under the line is not followed, and what crosses a wide line at
-# an angle is blurred.
+# The intensity along a line, frame after frame: anything that moves along the line leaves a slanted trace,
+# whose slope is its speed. The line does not follow drift, and something that crosses a wide line at an
+# angle is blurred.
 #
 # Method. The frame is sampled at every pixel of the line, linearly between pixels, and averaged across its
-# width (skimage.measure.profile_line). The line is the one that is drawn on the live view in
-# DigitalMicrograph; while there is none, the one given here. Samples beyond the frame, or on pixels that
-# are not numbers, are left out of the average.
+# width (skimage.measure.profile_line). It uses the line drawn on the live view in DigitalMicrograph or, if
+# there is none, the line set by the parameters. Samples outside the frame, or on pixels that are not
+# numbers, are left out of the average.
 import numpy as np
 from skimage.measure import profile_line
 
@@ -26,7 +26,7 @@ else:
 
 
 def along_the_line(image):
-    """Return its mean across the width, with 0 beyond the frame, where nothing is known."""
+    """Return the mean across the width, with 0 outside the frame, where nothing is known."""
     return profile_line(image, begin, end, linewidth=width, order=1, mode="grid-constant")
 
 

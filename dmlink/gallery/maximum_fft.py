@@ -1,10 +1,10 @@
-# Every spot that any part of the ROI has, as in one Fourier transform: a small crystal shows as bright as
-# it is in its own window, though it is lost in the transform of the whole. Where it lies is not shown (the
-# FFT colour map does that), and noise has a maximum too: it is flat, not zero.
+# The spots of every part of the ROI in a single Fourier transform: a small crystal appears as bright as in
+# its own window, even if it is lost in the transform of the whole. Its position is not shown (the FFT colour
+# map does that), and noise has a maximum, too: it is flat, not zero.
 #
 # Method. Small windows all over the ROI are faded out towards their edges and Fourier transformed. For each
-# spatial frequency the largest magnitude of all windows is kept, and shown as ln(1 + magnitude). So do the
-# live scripts with Miller et al., Microsc. Microanal. (2022).
+# spatial frequency, the largest magnitude of all windows is kept, and shown as ln(1 + magnitude), as in the
+# live scripts of Miller et al., Microsc. Microanal. (2022).
 import numpy as np
 import scipy.fft
 from numpy.lib.stride_tricks import as_strided
@@ -25,7 +25,7 @@ if np.ptp(image) == 0 or min(height, width) < 2:
     print("Left out: all pixels are equal, or the ROI is one pixel high or wide.")
 else:
     n = min(size, min(height, width) // 2 * 2)  # even, and no larger than the ROI
-    hann = np.hanning(n + 1)[:n]  # periodic: it begins at 0 and does not come back to it
+    hann = np.hanning(n + 1)[:n]  # periodic: it starts at 0 and does not return to it
     fade = np.float32(np.outer(hann, hann))
     largest = np.zeros((n, n // 2 + 1), np.float32)  # half of the transform: the other half is the same
     across = (width - n) // spacing + 1  # windows side by side
@@ -37,7 +37,7 @@ else:
         largest = np.maximum(largest, magnitudes.max(axis=0))
 
     right = np.log1p(scipy.fft.fftshift(largest, axes=0))
-    # the transform of an image is the same turned by 180 degrees; row 0 has no partner and stays where it is
+    # the transform of an image is symmetric under rotation by 180 degrees; row 0 has no partner and stays
     left = np.roll(right[::-1, :0:-1], 1, axis=0)
     whole = np.hstack([left, right[:, :-1]])
     scale = 1 / (n * abs(info.scale or 1))

@@ -1,11 +1,11 @@
-# Particles, with their numbers and tails over the live view; how many there are, how large and how fast.
-# Two that touch are one for so long, and where particles lie everywhere none stands out from the others.
+# Particles, with their numbers and tails over the live view; how many there are, how large and how fast. Two
+# particles that touch count as one while they do, and where particles are everywhere, none stands out.
 #
-# Method. Particles are peaks of a difference of two Gaussians that fits their size, and are linked by the
-# least sum of squared distances from where each is expected: Crocker, Grier, J. Colloid Interface Sci. 179,
-# 298 (1996). The size is the one for which the picture is the most lopsided: noise is as often bright as
-# dark, particles are not. How much a particle has to stand out is a little more than noise ever does in a
-# frame of this many pixels.
+# Method. Particles are peaks of a difference of two Gaussians that matches their size, and are linked by the
+# least sum of squared distances from their expected positions: Crocker, Grier, J. Colloid Interface Sci.
+# 179, 298 (1996). The size is the one at which the filtered image is most skewed: noise is as often bright
+# as dark, particles are not. A particle must stand out slightly more than noise ever does in a frame with
+# this many pixels.
 import numpy as np
 from scipy import fft, optimize
 
@@ -15,47 +15,47 @@ dark: bool = True  # particles are darker than what is around them
 reach: (1, 50) = 10  # px, from where one is expected to where it is found, at most
 memory: (0, 50) = 10  # frames, for which one may not be found
 
-SIZES = 5, 7, 9, 11, 15, 21, 29, 41, 57, 79  # px, that are tried: each 1.4 times the one before
-USUAL = 11, 8.0  # diameter and contrast while no size stands out
+SIZES = 5, 7, 9, 11, 15, 21, 29, 41, 57, 79  # px, sizes to try: each 1.4 times the previous one
+USUAL = 11, 8.0  # diameter and contrast used while no size stands out
 AGAIN = 10  # frames until sizes are tried again
-LOPSIDED = 4  # standard errors of the skewness, from which on it is not noise ...
-COUNTED = 0.4  # ... unless it is less than this: so lopsided is the noise of few electrons
-MARGIN = 0.7  # units of the noise above what it reaches itself
+LOPSIDED = 4  # standard errors of the skewness beyond which it is not noise ...
+COUNTED = 0.4  # ... unless it is below this: the noise of few electrons is this skewed
+MARGIN = 0.7  # units of noise above the noise's own maximum
 DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
-FAINTEST = 1e-4  # of the range of the frame: below is rounding
+FAINTEST = 1e-4  # fraction of the frame's range; anything below is rounding
 MOST = 1000  # particles: linking takes time
-CERTAIN = 3  # frames in which a new particle was found: it is no noise
-AT_FIRST = 5  # frames, whose particles have been there before
-HOT = 0.1  # % of the pixels that are brighter, and as many that are darker, than any particle
+CERTAIN = 3  # frames in which a new particle was found, so that it is not noise
+AT_FIRST = 5  # frames whose particles count as already there
+HOT = 0.1  # % of the pixels that are brighter than any particle, and as many that are darker
 
 is_number = np.isfinite(frame)
 height, width = frame.shape
 image = frame.astype(np.float32)
 image[~is_number] = 0 if is_number.all() or not is_number.any() else np.median(frame[is_number])
-low, high = np.float32(np.percentile(image[::3, ::3], (HOT, 100 - HOT)))  # beyond are dead and hot pixels
+low, high = np.float32(np.percentile(image[::3, ::3], (HOT, 100 - HOT)))  # beyond: dead, hot pixels
 image = (np.clip(image, low, high) - low) * (-1 if dark else 1)
 
 
 def padded(d):
-    """Return the image with a margin of d px, mirrored, and so that it is quickly transformed."""
+    """Return the image with a mirrored margin of at least d px, at a size that transforms quickly."""
     margins = [(d, fft.next_fast_len(n + 2 * d, True) - n - d) for n in image.shape]
     return np.pad(image, margins, "reflect")
 
 
 def band_of(shape, d):
-    """Return the transform of the difference of Gaussians that is highest on discs of d px."""
+    """Return the transform of the difference of Gaussians that responds most to discs of d px."""
     q = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])) * 2 * np.pi * d
     return np.float32(np.exp(-0.045 * q**2) - np.exp(-0.115 * q**2))  # sigmas of 0.30 d and 0.48 d
 
 
 def sizes_that_stand_out():
-    """Return how lopsided the picture is at each diameter in px, where it is more so than noise.
+    """Return the skewness of the filtered image at each diameter in px where it exceeds that of noise.
 
-    Positive: by what is to be followed; negative: by what is bright instead of dark, or the other way round.
+    Positive: particles of the chosen contrast; negative: of the opposite contrast.
     """
     sizes = [d for d in SIZES if d <= min(frame.shape) / 3]
     if np.median(image) == 0:
-        return {}  # single electrons on nothing: lopsided without any particle
+        return {}  # single electrons on an empty background are skewed without any particle
     margin = max(sizes, default=0)
     wide = padded(margin)
     transform = fft.rfft2(wide)
@@ -65,7 +65,7 @@ def sizes_that_stand_out():
         seen = seen[margin : margin + height, margin : margin + width]
         spread = seen.std()
         lopsided = np.mean((seen / max(spread, 1e-30)) ** 3)
-        error = np.sqrt(6 / (frame.size / d**2))  # of Gaussian noise with so many independent places
+        error = np.sqrt(6 / (frame.size / d**2))  # for Gaussian noise with this many independent positions
         if spread > FAINTEST * (high - low) and abs(lopsided) > max(COUNTED, LOPSIDED * error):
             skewness[d] = lopsided
     return skewness
@@ -76,7 +76,7 @@ if (diameter is None or contrast is None) and "size" not in state and state.get(
     state["wait"] = AGAIN
     found = max(skewness, key=skewness.get, default=None)
     if found and skewness[found] > 0:
-        noise_reaches = np.sqrt(2 * np.log(frame.size / found**2))  # the largest of so many places
+        noise_reaches = np.sqrt(2 * np.log(frame.size / found**2))  # the largest of this many positions
         state["size"] = found, noise_reaches + MARGIN
         print("Looked for: particles of about %d px that stand out by %.1f times the noise." % state["size"])
     elif found:
@@ -109,7 +109,7 @@ if not len(yx):
 tracks = state.setdefault("tracks", Tracks(optimize.linear_sum_assignment))
 which = tracks.add(yx, info.index, reach, memory)
 
-# how wide each is at half of its height: the area of the pixels that are brighter
+# the width of each at half its height, from the area of the brighter pixels
 across = np.arange(-d, d + 1)
 distance = np.hypot(across[:, None], across)
 patches = image[y[:, None, None] + across[:, None], x[:, None, None] + across]
@@ -121,17 +121,17 @@ widths = 2 * np.sqrt(areas / np.pi)  # px
 frames = info.index - state["first"].index
 seconds = info.time - state["first"].time
 speeds = np.hypot(*tracks.velocity[which].T) * (frames / seconds if seconds > 0 else 1)
-speeds = speeds[speeds > 0]  # not of those that were not there before
+speeds = speeds[speeds > 0]  # not for particles that were not there before
 
-# what has come and gone away from the edges, through which particles come and go all the time
+# new and lost particles away from the edges, where particles come and go all the time
 state["frames"] = state.get("frames", 0) + 1
-known = state.setdefault("known", {})  # number: where it was last
+known = state.setdefault("known", {})  # number: last position
 numbered = zip(tracks.ids.tolist(), tracks.tails)
 inside = {number: tail for number, tail in numbered if len(tail) >= CERTAIN}
 
 
 def is_clear(place):
-    """Return whether a place is not at an edge, and a step away from it."""
+    """Return whether a position is more than a step away from every edge."""
     return min(*place, *np.subtract(frame.shape, place)) > d + reach
 
 

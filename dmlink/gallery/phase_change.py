@@ -1,11 +1,11 @@
-# When a structure appears or goes: how strong a ring, or a spot, of the Fourier transform is, and at "sure"
-# = 1 the certainty that it has changed. Neither drift nor dose change it, but tilt and focus do.
+# When a structure appears or disappears: the strength of a ring, or a spot, of the Fourier transform; "sure"
+# reaches 1 when the change is certain. Neither drift nor dose affects it, but tilt and focus do.
 #
-# Method. The mean power on the ring, less that beside it, is taken relative to the square of the dose. The
-# first frames are the reference: each later one is off by so many of their standard deviations. These are
-# summed up until they are a change, from the frame on in which the sum last was zero (Page, Biometrika 41,
-# 100 (1954)). Without a given spacing all rings are watched at once, and the one that changes first is
-# shown.
+# Method. The mean power on the ring, minus that next to it, is taken relative to the square of the dose. The
+# first frames are the reference: the deviation of each later one is measured in their standard deviations.
+# Deviations are summed until they amount to a change, which is dated to the frame at which the sum was last
+# zero (Page, Biometrika 41, 100 (1954)). Without a given spacing, all rings are watched at once, and the one
+# that changes first is shown.
 import numpy as np
 import scipy.fft
 
@@ -16,22 +16,22 @@ opening: (5, 90, 5) = 90  # degrees, to either side of it; 90: the whole ring
 reference: (5, 200) = 20  # frames, that are the reference
 certain: (4.0, 40.0, 1.0) = 12.0  # standard deviations, that are a change in sum; more: fewer false ones
 
-SLACK = 1.0  # standard deviation, that each frame may be off: noise alone then sums up to nothing
-MOST = 5  # standard deviations, that one frame adds: no single frame is a change
-FEWEST = 4  # pixels of the transform that a mean is taken of
-FINEST = 2.2  # px, of the rings that are watched without a given spacing: up to the edge of the transform
-COARSEST = 16  # parts of the ROI: beyond that is how unevenly it is lit
+SLACK = 1.0  # standard deviations subtracted per frame, so that noise alone sums up to nothing
+MOST = 5  # standard deviations that one frame can add, so that no single frame is a change
+FEWEST = 4  # pixels of the transform needed for a mean
+FINEST = 2.2  # px, of the rings watched without a given spacing: up to the edge of the transform
+COARSEST = 16  # fractions of the ROI; larger spacings are uneven illumination
 
 
 def rings_of(shape, spacings):
-    """Return which pixels of the transform lie on each ring, and which beside it."""
+    """Return the pixels of the transform on each ring, and those next to it."""
     fy = scipy.fft.fftfreq(shape[0], abs(info.y.scale or 1))[:, None]
     fx = scipy.fft.rfftfreq(shape[1], abs(info.x.scale or 1))  # the other half is the same
     turn = (np.degrees(np.arctan2(-fy, fx)) - direction + 90) % 180 - 90
-    outside = (np.abs(turn) > opening) | (fx == 0) & (fy < 0)  # each pair of equal pixels counts once
+    outside = (np.abs(turn) > opening) | (fx == 0) & (fy < 0)  # each pair of symmetric pixels counts once
     on, beside = [], []
     for one in spacings:
-        off = np.where(outside, 9, np.hypot(fy, fx) * one - 1)  # of the radius, by which a pixel is off
+        off = np.where(outside, 9, np.hypot(fy, fx) * one - 1)  # relative distance from the ring
         off = np.abs(off)
         on.append(np.flatnonzero(off < width / 200))
         beside.append(np.flatnonzero((off > width / 100) & (off < width / 40)))
@@ -68,7 +68,7 @@ else:
         state["past"].append(now)
     past = np.stack(state["past"], axis=1)  # (ring, frame)
     usual = past.mean(axis=1)
-    # the power of one pixel has a standard deviation as large as its mean; sqrt(2): so has the reference
+    # the power of one pixel has a standard deviation equal to its mean; sqrt(2): so has the reference
     counted = noise * np.sqrt([2 / len(pixels) for pixels in state["on"]])
     off = (now - usual) / (np.hypot(counted, past.std(axis=1)) + 1e-12)
 

@@ -1,17 +1,17 @@
-# What the pixels of the ROI count in every frame: mean, standard deviation, minimum, maximum and sum, and
-# the dose rate where the gain is known. Dark current and X-rays count as electrons, and a camera that
-# saturates, or that counts single electrons which coincide, shows a dose rate that is too low.
+# Statistics of the ROI in every frame: mean, standard deviation, minimum, maximum and sum, and the dose rate
+# if the gain is known. Dark current and X-rays count as electrons; if a camera saturates, or counts
+# coinciding electrons as one, the dose rate is too low.
 #
 # Method. Plain statistics of all pixels that are numbers. The dose rate is the mean divided by counts per
-# electron, exposure time and the area of a pixel (Egerton, Li, Malac, Micron 35, 399 (2004)). An event says
-# when the mean leaves the limits around that of the first frames, and when it is back.
+# electron, exposure time and the area of a pixel (Egerton, Li, Malac, Micron 35, 399 (2004)). An event
+# reports when the mean leaves the limits around that of the first frames, and when it returns.
 import numpy as np
 
 gain: float = 0.0  # counts per electron, from the camera's calibration; 0: not known
 exposure: float = 0.0  # s, of a frame; 0: as the microscope says
 limit: (1, 100) = 20  # %, how far the mean may be from that of the first frames
 
-FIRST = 10  # frames that show what is usual: half a second of most live views
+FIRST = 10  # frames that define the usual mean: half a second of most live views
 NM = {"nm": 1.0, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}  # nm in each unit
 ANGSTROM2 = 100  # square angstroms in a square nanometre
 
@@ -47,7 +47,7 @@ if result and gain > 0 and seconds > 0:
     rate = mean / gain / seconds  # electrons per pixel and second
     result["dose rate"] = Scalar(rate, "e/px/s")
     if info.unit in NM:
-        area = abs(info.x.scale * info.y.scale) * NM[info.unit] ** 2 * ANGSTROM2  # of a pixel
+        area = abs(info.x.scale * info.y.scale) * NM[info.unit] ** 2 * ANGSTROM2  # area of a pixel
         result["dose rate on the sample"] = Scalar(rate / area, "e/A^2/s")
 elif result and gain > 0:
     print("No dose rate: the microscope does not say the exposure; set it here.")

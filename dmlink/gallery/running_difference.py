@@ -1,11 +1,10 @@
 # What has just changed: bright is new, dark is gone, and where nothing happens there is noise around zero.
-# Drift shows as edges, bright and dark in pairs, and a change of the beam's brightness as a change
-# everywhere.
+# Drift shows as edges, bright and dark in pairs, and a change of beam intensity as a change everywhere.
 #
-# Method. The average of the last few frames minus the average of more of them, each smoothed by a Gaussian.
-# Older frames fade from both averages, as in the live scripts of Miller et al., Microsc. Microanal. (2022):
-# of N frames, p = (N - 1) / (N + 1) of the average is kept, and 1 - p of the new frame added. What has
-# stayed the same for longer than both averages cancels.
+# Method. The average of the last few frames minus the average of a larger number, each smoothed by a
+# Gaussian. Older frames fade from both averages, as in the live scripts of Miller et al., Microsc.
+# Microanal. (2022): with N frames, p = (N - 1) / (N + 1) of the average is kept, and 1 - p of the new frame
+# is added. Anything unchanged for longer than both averages cancels.
 import numpy as np
 from scipy.ndimage import gaussian_filter
 

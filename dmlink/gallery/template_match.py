@@ -1,11 +1,11 @@
-# Where in the frame it looks as in a chosen rectangle: markers with the likeness, 1 for the same. It does
-# not see what is turned or of another size, and finds noise if the rectangle holds nothing else.
+# Where the frame looks like a chosen rectangle: markers with the likeness, 1 for identical. It does not
+# recognise rotated or scaled copies, and finds noise if the rectangle contains nothing else.
 #
 # Method. Normalised cross-correlation (Lewis, Vision Interface, 120 (1995)), by
-# skimage.feature.match_template: how alike two images are, whatever their brightness and contrast. The
-# template is taken from the ROI that is named `template` (in DigitalMicrograph, whose rectangles have no
-# names, the second one), and without one from a square; again whenever that is moved. A parabola through
-# its neighbours gives each place to a fraction of a pixel.
+# skimage.feature.match_template: how alike two images are, regardless of brightness and contrast. The
+# template is taken from the ROI named `template` (in DigitalMicrograph, where rectangles have no names, the
+# second one), or from a square if there is none, and again whenever that is moved. A parabola through
+# neighbouring pixels gives each position to a fraction of a pixel.
 import numpy as np
 from skimage.feature import match_template, peak_local_max
 
@@ -14,9 +14,9 @@ y: (0.0, 100.0, 0.5) = None  # % of the height, its middle
 size: (5, 255, 2) = 33  # px, its side
 likeness: (0.05, 1.0, 0.05) = None  # that is marked, at least; auto: what stands out from the rest
 
-STANDS_OUT = 6  # standard deviations of the likeness all over the frame
+STANDS_OUT = 6  # standard deviations of the likeness over the whole frame
 DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
-SURE = 0.3, 0.8  # an automatic likeness lies between: less is noise, and noise leaves no more
+SURE = 0.3, 0.8  # range of an automatic likeness: less is noise, and with noise no more is reached
 MOST = 500  # marks
 
 is_number = np.isfinite(frame)
@@ -27,7 +27,7 @@ height, width = frame.shape
 
 
 def odd(n):
-    """Return n, or one less: a template of odd sides has a pixel in its middle."""
+    """Return n, or one less: a template with odd sides has a central pixel."""
     return n - (n + 1) % 2
 
 
@@ -58,7 +58,7 @@ template = state["template"]
 
 
 def neighbours(match, found, axis):
-    """Return the likeness one pixel before and after each place along an axis."""
+    """Return the likeness one pixel before and after each position along an axis."""
     step = np.eye(2, dtype=int)[axis]
     return match[tuple((found - step).T)], match[tuple((found + step).T)]
 
@@ -71,11 +71,11 @@ else:
     match = match_template(image, template, pad_input=True)
     least = likeness
     if likeness is None:
-        some = match[::3, ::3]  # as many as a median needs
+        some = match[::3, ::3]  # enough values for a median
         usual = np.median(some)
         deviation = DEVIATION * np.median(np.abs(some - usual))
         least = np.clip(usual + STANDS_OUT * deviation, *SURE)
-    match = np.pad(match, 1, constant_values=-1)  # every place has neighbours
+    match = np.pad(match, 1, constant_values=-1)  # so that every position has neighbours
     match = np.clip(np.where(np.isfinite(match), match, 0), -1, 1)
     apart = min(template.shape) // 2
     found = peak_local_max(match, min_distance=apart, threshold_abs=least, num_peaks=MOST)

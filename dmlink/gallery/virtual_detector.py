@@ -1,12 +1,12 @@
-# A bright-field and a dark-field detector in a diffraction pattern: the counts inside a disc, and between
-# two circles, of every frame; boxes over the live view show where they are. Where the pattern is clipped
-# (saturated, behind a beam stop, beyond the frame) the sums are too low.
+# A bright-field and a dark-field detector in a diffraction pattern: in every frame, the counts inside a disc
+# and between two circles; boxes over the live view show where they are. If the pattern is clipped
+# (saturated, behind a beam stop, beyond the frame), the sums are too low.
 #
-# Method. As in a scanning microscope, a detector sums the counts of a region of the pattern (Cowley,
-# Spence, Ultramicroscopy 3, 433 (1979)). The centre is the middle of the brightest disc; it is found once
-# and kept, so that a beam that wanders off is seen, and anew when the contrast becomes three times as
-# large: the beam was blanked before. The bright-field detector is half as large again as that disc, the
-# dark-field detector reaches from twice that radius to the edge of the frame.
+# Method. As in a scanning microscope, a detector sums the counts in a region of the pattern (Cowley, Spence,
+# Ultramicroscopy 3, 433 (1979)). The centre is the middle of the brightest disc. It is found once and kept,
+# so that a drifting beam is noticed, and found again when the contrast triples, because the beam was blanked
+# before. The bright-field detector is half as large again as that disc; the dark-field detector extends from
+# twice its radius to the edge of the frame.
 import numpy as np
 from scipy import ndimage
 
@@ -16,11 +16,11 @@ outer: (1.0, 2000.0, 0.5) = None  # px, to this radius it reaches
 centre_y: float = -1.0  # px, from the top; -1: find it
 centre_x: float = -1.0  # px, from the left; -1: find it
 
-AROUND = 1.5  # radii of the disc: its edge is soft, and the centre is found to a pixel or so
-CLEAR = 2.0  # radii of the bright-field detector: the direct beam adds nothing there
-LIT = 3  # times the contrast: the frame before was of a blanked beam
-BLANKED = 10  # times less contrast: now the beam is
-STANDS_OUT = 2  # times the median: less has the brightest place of most images, more that of patterns
+AROUND = 1.5  # radii of the disc, because its edge is soft and the centre is accurate to about a pixel
+CLEAR = 2.0  # radii of the bright-field detector, where the direct beam contributes nothing
+LIT = 3  # factor in contrast that shows that the beam was blanked before
+BLANKED = 10  # factor by which the contrast falls when the beam is blanked
+STANDS_OUT = 2  # times the median: the brightest point of most images is below, that of most patterns above
 LENGTHS = "nm", "um", "\u00b5m", "A", "pm", "m", "mm"  # units of images, not of diffraction patterns
 
 is_number = np.isfinite(frame)
@@ -33,7 +33,7 @@ row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
 
 
 def disc_of(image):
-    """Return the radius in px of the brightest disc, and whether it stands out as a direct beam does."""
+    """Return the radius in px of the brightest disc, and whether it stands out like a direct beam."""
     smooth = ndimage.gaussian_filter(np.float32(image), 2)
     top, usual = smooth.max(), np.median(smooth)
     parts, _ = ndimage.label(smooth > (top + usual) / 2)
@@ -43,13 +43,13 @@ def disc_of(image):
 
 
 def centre_of(image, radius):
-    """Return the middle (y, x) in px of the brightest disc of about that radius."""
+    """Return the centre (y, x) in px of the brightest disc of about that radius."""
     smooth = ndimage.gaussian_filter(np.float32(image), min(radius, max(image.shape) / 8) / 3)
     half = (smooth.max() + np.median(smooth)) / 2
     weight = np.clip(smooth - half, 0, None)
     at = np.unravel_index(smooth.argmax(), smooth.shape)
     weight[np.hypot(row - at[0], column - at[1]) > 2 * radius] = 0
-    weight[at] += 1e-9  # never nothing at all
+    weight[at] += 1e-9  # never zero
     return (weight * row).sum() / weight.sum(), (weight * column).sum() / weight.sum()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Axis
 
-#: Bytes checked at the end of a frame: if all are zero, it may not be written yet. Only a few, because more of
+#: Bytes checked at the end of a frame: if all are zero, it may not be written yet. Only a few, since more of
 #: them could be written before the frame is complete.
 TAIL = 64
 
