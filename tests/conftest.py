@@ -1,4 +1,4 @@
-"""What all tests need: a home that is not the user's, IPythons that leave nothing behind; which tests run."""
+"""Shared by all tests: a separate home folder, IPythons that leave nothing behind, which tests run."""
 
 import collections
 import sys
@@ -28,7 +28,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Put the longest files first, and leave out what is marked `exhaustive` unless it is asked for."""
+    """Put the longest files first, and skip tests marked `exhaustive` unless requested."""
     items.sort(key=lambda item: [not item.nodeid.startswith(beginning) for beginning in LONGEST])
     if not config.getoption("exhaustive"):
         left_out = unrepresentative(items)
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 class ByFile(LoadScopeScheduling):
-    """A file's tests run in one process, and those of all pages in one: there they share a browser."""
+    """Runs each file's tests in one process, and all page tests in one, where they share a browser."""
 
     def _split_scope(self, nodeid):
         file = nodeid.partition("::")[0]
@@ -45,13 +45,13 @@ class ByFile(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Give out files in the order in which they were collected."""
+    """Distribute files in the order in which they were collected."""
     config.option.loadscopereorder = False
     return ByFile(config, log)
 
 
 def unrepresentative(items):
-    """Return those that are marked `exhaustive`; of those with `cover=`, all but the representatives."""
+    """Return the tests marked `exhaustive`; of those with `cover=`, all but the representatives."""
     left_out, products = set(), collections.defaultdict(list)
     for item in items:
         for mark in item.iter_markers("exhaustive"):
@@ -67,7 +67,7 @@ def unrepresentative(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def _not_the_users_endpoint(tmp_path_factory):
-    """Companions leave their endpoint, and links find it, where the user's own ones do not."""
+    """Companions write their endpoint, and links look for it, away from the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DMLINK_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("DMLINK_ENDPOINT", raising=False)
@@ -76,7 +76,7 @@ def _not_the_users_endpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def new_shell():
-    """Return a function that makes an IPython without a history; each takes the place of `__main__`."""
+    """Return a function that creates an IPython without history; each replaces `__main__`."""
     main = sys.modules["__main__"]
     yield lambda: InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     sys.modules["__main__"] = main

@@ -1,4 +1,4 @@
-"""The menu: a .s beside the script, which the simulated DigitalMicrograph runs."""
+"""The menu: a .s file next to the script, run by the simulated DigitalMicrograph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDERS = ["plain", "with spaces", "Müller & Größe", "it's 'quoted'", 'a\\b "
 
 
 def add(dm, path):
-    """Execute a .s, as a script window does."""
+    """Execute a .s file, as a script window does."""
     text = path.read_text("ascii")
     dm.run_script(f"DM.ExecuteScriptString({text!r})").join(PATIENCE)
 
@@ -25,7 +25,7 @@ def lines(dm, part):
 
 
 def wait(dm, part, n=1):
-    """Wait until the Results window has so many lines with `part`; return them."""
+    """Wait until the Results window has this many lines containing `part`; return them."""
     for _ in range(int(PATIENCE / 0.05)):
         if len(lines(dm, part)) >= n:
             break

@@ -1,4 +1,4 @@
-"""A report of the self-test is read with care: it may be cut short, of another version, or wrong."""
+"""Reports of the self-test are read with care: they may be truncated, from another version, or wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replay: a recording through the live path, under control, and gone with its kernel."""
+"""Replay: a recording through the live path, under control, which ends with its kernel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ N = 12
 
 @pytest.fixture
 def path(tmp_path):
-    """A recording whose frame i is i everywhere but in two frames, which are equal to the ones before."""
+    """A recording whose frame i is filled with i, except for two frames that equal the previous ones."""
     values = np.arange(N, dtype=np.uint16)
     values[[5, 6]] = 4
     np.save(tmp_path / "gold particles.npy", np.broadcast_to(values[:, None, None], (N, 24, 32)))
@@ -43,7 +43,7 @@ def paused(path, **options):
 
 
 def shown(replay):
-    """Return what the link shows, once it is the frame at the replay's position."""
+    """Return the link's frame, once it is the one at the replay's position."""
     value = int(replay.recording[replay.position].data[0, 0])
     until(replay.link, lambda: replay.link.reader().next(60).data[0, 0] == value)
     return value
@@ -139,7 +139,7 @@ def test_lossless_gets_every_frame_once(path, speed):
         dmlink.connect(replay.link.endpoint, mode="lossless") as link,
     ):
         first = link.next(60)
-        assert replay.position == first.index  # index and number in the recording are the same
+        assert replay.position == first.index  # frame index and number in the recording are the same
         replay.speed = speed
         replay.play()
         got = [first]
@@ -149,7 +149,7 @@ def test_lossless_gets_every_frame_once(path, speed):
         expected = [replay.recording[i].data[0, 0] for i in range(first.index, N)]
         assert [frame.data[0, 0] for frame in got] == expected
         with pytest.raises(TimeoutError):
-            link.next(0.6)  # longer than DM takes to send a still
+            link.next(0.6)  # longer than it takes to send a still image
 
 
 def test_resting_lossless_link_pauses_replay(tmp_path, monkeypatch):
@@ -261,6 +261,6 @@ def test_a_replay_keeps_to_unequal_times(path):
                 replay.play()
                 taken = [first, *(reader.next(60) for _ in range(5))]
         steps = np.diff([frame.time for frame in taken])
-        assert steps[3] > 0.4  # a camera that is late catches up by 0.5 s at most
+        assert steps[3] > 0.4  # a late camera catches up by at most 0.5 s
     with opened(path, fps=50) as recording:
         assert Frames(recording, ["uint16"]).lasts(3) == 1

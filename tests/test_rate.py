@@ -1,4 +1,4 @@
-"""Rate: how fast a counter rises, by its latest readings."""
+"""Rate: how fast a counter rises, from its latest readings."""
 
 from __future__ import annotations
 

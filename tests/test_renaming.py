@@ -1,4 +1,4 @@
-"""A finished file gets its name, also while somebody has it open on Windows."""
+"""A finished file gets its name, even if another program has it open on Windows."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dmlink import renaming
 
 @pytest.fixture
 def held(monkeypatch):
-    """Return a function that keeps files from being renamed for so many attempts."""
+    """Return a function that makes renaming fail for a number of attempts."""
 
     def held(times):
         attempts = []

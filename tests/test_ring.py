@@ -1,4 +1,4 @@
-"""What the ring of shared memory promises: no copy, no torn frame, and nothing left behind."""
+"""What the ring of shared memory promises: no copies, no torn frames, and nothing left behind."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def test_unused_memory_is_used_again():
     part = first[10:20]
     del first
     third = ring.take(1000)[1]
-    assert third not in {name, other}  # `part` still shows it
+    assert third not in {name, other}  # `part` still refers to it
     del part
     assert ring.take(1000)[1] in {name, third}
     del second
@@ -140,7 +140,7 @@ def test_repeated_blocks_stay_open():
     blocks = list(attached._blocks.values())
     assert len(blocks) == 4
     for block in blocks:
-        block.unlink()  # as Python does where there is no memory to map it
+        block.unlink()  # as Python does if there is no memory to map it
     assert all(exists(name) for _, name in arrays)
     ring.close()
 
@@ -153,7 +153,7 @@ def test_frames_arrive_in_their_memory(monkeypatch):
             seen = attached.array(frame.block, frame.data.nbytes).view(frame.data.dtype)
             assert np.array_equal(seen.reshape(frame.data.shape), frame.data)
         assert {frame.block for frame in frames} <= names
-        assert len({frame.block for frame in frames}) == len(frames)  # all of them are held
+        assert len({frame.block for frame in frames}) == len(frames)  # all blocks are in use
         seen = None
         attached._forget()
         copies = [frame.data.copy() for frame in frames]

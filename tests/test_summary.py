@@ -1,4 +1,4 @@
-"""What a notebook shows of frames, links, cells and recordings: little, escaped, and never an error."""
+"""How a notebook displays frames, links, cells and recordings: briefly, escaped, and never with an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch: a cell over a whole recording gives what the live cell gives, whatever happens on the way."""
+"""Batch: a cell over a whole recording gives the same as the live cell, whatever happens on the way."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def two_workers():
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """A recording of 30 frames, worked on in blocks of 4."""
+    """A recording of 30 frames, processed in blocks of 4."""
     monkeypatch.setattr(processing, "BLOCK_FRAMES", 4)
     stack = np.random.default_rng(3).integers(0, 4000, (N, 20, 24), np.uint16)
     stack[:, 0, 0] = np.arange(N)
@@ -290,7 +290,7 @@ def test_changed_recording_is_reported(path, client):
 
 
 def in_files(folder, kind):
-    """Write a recording that lies in several files; return its path and one of the files."""
+    """Write a recording that consists of several files; return its path and one of the files."""
     stack = np.random.default_rng(3).integers(0, 4000, (6, 20, 24), np.uint16)
     path = folder / "x.dm4"
     if kind == "raw":
@@ -334,7 +334,7 @@ def test_resumes_only_if_files_are_unchanged(tmp_path, client, kind, monkeypatch
     if before:
         other = file.with_name("other")
         other.write_bytes(before)
-        os.utime(other, (1e9, 1e9))  # neither larger nor newer than what it takes the place of
+        os.utime(other, (1e9, 1e9))  # neither larger nor newer than the file it replaces
         times = file.stat().st_atime_ns, file.stat().st_mtime_ns
         other.replace(file)
     else:

@@ -1,4 +1,4 @@
-"""Processing while a recording is written: it ends with the results of the finished one."""
+"""Processing while a recording is being written gives the same results as for the finished recording."""
 
 import subprocess
 import threading

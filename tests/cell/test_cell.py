@@ -1,4 +1,4 @@
-"""A live cell runs on every frame beside the microscope, and its mistakes stay in its own panel."""
+"""A live cell runs on every frame, and its errors stay in its own panel."""
 
 import itertools
 import os
@@ -26,7 +26,7 @@ X, Y = Axis(-8.0, 0.5, "nm"), Axis(-4.0, 0.25, "nm")
 
 
 def recording(n=200, shape=(16, 32)):
-    """Return a recording whose frame i is full of the number i."""
+    """Return a recording whose frame i is filled with the number i."""
     return InMemoryRecording(
         [Frame(np.full(shape, i, np.uint16), i, y=Y, x=X, source="Gold") for i in range(n)]
     )
@@ -129,7 +129,7 @@ def test_latest_result_is_of_newest_frame(start, microscope, link):
     cell = start("frame.mean()")
     frames(cell, 3)
     microscope.camera.pause()
-    with cell._outcomes.changed:  # no other comes while this is looked at
+    with cell._outcomes.changed:  # no other frame arrives meanwhile
         until(cell, lambda: cell.latest[0] == link.newest.index)
         index, result = cell.latest
         assert index == cell.frame.index
@@ -242,7 +242,7 @@ def test_every_third_frame_is_processed(start, microscope, mode):
     stats, seen = until_true(lambda: at_rest(cell, seen))
     steps = np.diff(sorted(set(seen)))
     assert (steps >= 3).all() if mode == "latest" else (steps == 3).all()
-    assert 0 <= stats.skipped - 2 * (stats.processed - 1) <= 2  # after the last one, too
+    assert 0 <= stats.skipped - 2 * (stats.processed - 1) <= 2  # also after the last one
 
 
 def test_rate_limit_skips_frames(start):
@@ -319,7 +319,7 @@ def test_slow_lossless_cell_delays_no_other(start, link):
     slow.stop()
     frames(quick, 3)
     quick.stop()
-    assert part.closed  # or frames would wait in DigitalMicrograph
+    assert part.closed  # otherwise frames would wait in DigitalMicrograph
     assert not link.closed
 
 
@@ -474,7 +474,7 @@ def test_new_shape_empties_state(start, link):
         'state["n"] = state.get("n", 0) + 1\n{"n": state["n"], "width": frame.shape[1]}', roi="shape"
     )
     frames(cell, 5)
-    link.set_roi("shape", Roi(2, 2, 10, 10))  # moved only
+    link.set_roi("shape", Roi(2, 2, 10, 10))  # only moved
     frames(cell, 3)
     assert cell.latest[1].value["n"] > 5
     link.set_roi("shape", Roi(0, 0, 8, 16))
@@ -517,7 +517,7 @@ def test_paused_slider_reruns_same_frame(start, microscope):
     until(cell, lambda: cell.latest[0] > index)
 
 
-# The user's mistakes
+# Errors in the user's cell
 
 
 def test_error_has_line_and_clears(start):
@@ -585,7 +585,7 @@ def test_stop_does_not_wait_after_a_crash(start, monkeypatch):
     monkeypatch.setattr("dmlink.cell.runner.MAX_BACKOFF", 600.0)
     monkeypatch.setattr("dmlink.cell.runner.MOST_CRASHES", 1000)
     cell = start("import os\nos._exit(3)")
-    cell._runner._crashes = 600  # as if it had crashed so often
+    cell._runner._crashes = 600  # as if it had crashed this often
     until(cell, lambda: cell.stats.errors)
     thread = cell._runner._thread
     cell.stop()
@@ -679,14 +679,14 @@ def test_sleeping_cell_slows_nobody(start, microscope):
     text = "import time\nif state:\n    time.sleep(600)\nstate['slept'] = True\nframe.mean()"
     sleeper = start(text, "sleeper", timeout=600)
     frames(sleeper, 1)
-    until_true(lambda: sleeper._runner._worker._deadline)  # it sleeps
+    until_true(lambda: sleeper._runner._worker._deadline)  # the cell sleeps
     frames(quick, 40)
     microscope.wait_displayed(40)
     assert sleeper.stats.processed == 1
     assert quick.error == sleeper.error == ""
 
 
-# Start, stop, and what is lost on the way
+# Start, stop, and lost frames
 
 
 def test_run_works_before_start():
@@ -695,7 +695,7 @@ def test_run_works_before_start():
     )
     assert cell.run(np.ones((3, 3))).value == 3.0
     cell.set(gain=5)
-    assert cell.run(np.ones((3, 3))).value == 7.0  # the state is kept
+    assert cell.run(np.ones((3, 3))).value == 7.0  # its state is kept
     assert cell.run(np.ones((2, 3))).value == 6.0
     cell.run(np.ones((2, 3)))
     cell.reset()
@@ -757,7 +757,7 @@ def test_stop_does_not_wait_for_imports(start, tmp_path, monkeypatch):
     until_true(begun.exists)
     thread = cell._runner._thread
     cell.stop()
-    thread.join(30)  # its process would be ended after 60 s, LOAD_SECONDS
+    thread.join(30)  # otherwise its process would be ended after 60 s, LOAD_SECONDS
     assert not thread.is_alive()
     assert cell.error == ""
 
@@ -850,7 +850,7 @@ def test_cells_can_start_while_listed(monkeypatch):
 
 
 def test_cell_survives_lost_link(running):
-    """The last test here: the companion that others use is replaced."""
+    """This test is last, because it replaces the companion that the others use."""
     microscope, _ = running
     with dmlink.connect() as link:
         cell = dmlink.LiveCell("state['n'] = state.get('n', 0) + 1\nstate['n']").start(link)
@@ -863,5 +863,5 @@ def test_cell_survives_lost_link(running):
         frames(cell, 5)
         assert link.state == "live"
         assert cell.error == ""
-        assert cell.latest[1].value >= 10  # its state has lived on
+        assert cell.latest[1].value >= 10  # its state was kept
         cell.stop()

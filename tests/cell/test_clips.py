@@ -1,4 +1,4 @@
-"""What clips promise: the seconds around each event, every frame once and as it was, within a budget."""
+"""What clips promise: the seconds around each event, every frame once and unchanged, within a budget."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def _nothing_left(monkeypatch, tmp_path):
 
 
 class Watched:
-    """A lossless link, with clips of a cell that gives the mean of each frame."""
+    """A lossless link, with clips of a cell that returns the mean of each frame."""
 
     def __init__(self, link, folder, before=0.2, after=0.1, memory=1_000_000_000):
         lookback = link.lookback(clipping.seconds(before, after), memory)
@@ -47,7 +47,7 @@ class Watched:
         self._link = link
 
     def take(self, n, *events):
-        """Take `n` frames; in the last one these events happen."""
+        """Take `n` frames; these events happen in the last one."""
         for i in range(n):
             while (frame := self._link.next(PATIENCE)).index < self._since:
                 pass
@@ -110,7 +110,7 @@ def test_overlapping_clips_are_one(tmp_path):
         watched.take(30)
         first = watched.take(1, "one")
         watched.take_until(lambda: watched.frames[-1].time > first.time + 0.2)
-        second = watched.take(1, "two")  # its clip begins before the end of the first one's
+        second = watched.take(1, "two")  # its clip would start before the end of the first one's
         watched.take_until(lambda: watched.frames[-1].time > second.time + 0.1)
         watched.clips.close()
         (path,) = watched.clips.finished
@@ -257,7 +257,7 @@ def test_new_name_ends_clip(tmp_path):
 
 
 def recorded(link, folder):
-    """Record, and wait until there is something."""
+    """Record, and wait until there are frames."""
     recorder = link.record(folder / "all")
     until(link, lambda: recorder.frames > 5)
     return recorder

@@ -1,4 +1,4 @@
-"""What an Event promises: the same live, with `run`, in a script, over a recording; and a clip of it."""
+"""What an Event promises: the same live, with `run`, in a script and over a recording; and a clip."""
 
 import csv
 import re
@@ -97,7 +97,7 @@ def test_script_prints_the_same_events(tmp_path):
         view = dm._scripts.value("dmlink: scripts that run")["b"]
         expected = []
         for i in range(1, 20):
-            while view.waiting:  # it has no time for the next one yet
+            while view.waiting:  # it has no time for the next frame yet
                 time.sleep(0.01)
             dm.camera.step()
             script.wait_for(f"b 2, frame {i}, ", timeout=60)

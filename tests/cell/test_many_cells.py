@@ -1,4 +1,4 @@
-"""Many cells at once, one cell again and again, the largest frame: nothing is left, nothing grows."""
+"""Many cells at once, one cell run repeatedly, the largest frame: nothing is left behind, nothing grows."""
 
 import gc
 import itertools
@@ -25,7 +25,7 @@ kinds[state["n"] % len(kinds)]
 
 
 def used():
-    """Return descriptors, threads, child processes and blocks of shared memory of this process."""
+    """Return this process's counts of descriptors, threads, children and blocks of shared memory."""
     gc.collect()
     me = psutil.Process()
     blocks = [*SHARED_MEMORY.glob("psm_*")]

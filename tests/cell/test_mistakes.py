@@ -1,4 +1,4 @@
-"""Whatever a cell does to its own process: kernel, link and other cells go on, and nothing is left of it."""
+"""Whatever a cell does to its own process, kernel, link and other cells go on, and nothing is left behind."""
 
 import contextlib
 import os
@@ -39,7 +39,7 @@ def link(endpoint):
 
 @pytest.fixture
 def start(link):
-    """Return a function that starts a bad cell beside a good one; that and the link must go on."""
+    """Return a function that starts a bad cell next to a good one, which must go on, as must the link."""
     good = dmlink.LiveCell("frame.mean()", "good").start(link)
     bad = []
 
@@ -207,7 +207,7 @@ with dmlink.connect(sys.argv[1]) as link:
 
 @contextlib.contextmanager
 def kernel(endpoint):
-    """Run a kernel of its own with two good cells and an endless one; give it, its workers and its blocks."""
+    """Run a separate kernel with two good cells and an endless one; give it, its workers and its blocks."""
     command = [sys.executable, "-c", KERNEL, endpoint]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -280,7 +280,7 @@ def test_interrupted_kernel_keeps_its_cells(endpoint):
     with kernel(endpoint) as (process, _, _):
         for _ in range(50):
             process.send_signal(signal.SIGINT)
-            time.sleep(0.002)  # interrupts that come together are one
+            time.sleep(0.002)  # interrupts that arrive together count as one
         process.stdin.write("go on\n")
         process.stdin.flush()
         errors, interrupts = process.stdout.readline().split()

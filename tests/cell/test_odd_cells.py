@@ -1,4 +1,4 @@
-"""Odd cells give the same in all ways: live, with `run`, as a script, over a recording."""
+"""Unusual cells give the same result in every way: live, with `run`, as a script, over a recording."""
 
 import csv
 import linecache
@@ -18,7 +18,7 @@ N = 4
 
 
 def notebook(text):
-    """Return the variables of a notebook in which this has been executed."""
+    """Return the variables of a notebook that has executed this code."""
     names = {"np": np, "__name__": "__main__"}
     filename = f"<odd {hash(text)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
@@ -29,7 +29,7 @@ def notebook(text):
 COUNT = "n = 0\ndef count():\n    global n\n    n += 1\n    return n"
 RUN_TWICE = "def more(a, seen=[]):\n    seen.append(a)\n    return len(seen)"
 
-# What the notebook has defined, the cell, the recording's data type, and a value or text of its second frame.
+# The notebook's definitions, the cell, the recording's data type, and a value or text for its second frame.
 ODD = {
     "masked pixel": ("", "np.ma.masked_greater(frame, 50)", "u2", None),
     "masked image of floats": ("", "np.ma.masked_greater(frame * 1.5, 50)", "u2", None),
@@ -85,10 +85,10 @@ def client():
 
 @pytest.fixture(params=ODD)
 def odd(request, tmp_path):
-    """Return the cell, the recording, and what is known of its second result."""
+    """Return the cell, the recording, and the expected second result."""
     setup, text, dtype, known = ODD[request.param]
     stack = np.random.default_rng(5).integers(0, 100, (N, 6, 8))
-    stack[:, 0, 0] = np.arange(N)  # every frame is another one
+    stack[:, 0, 0] = np.arange(N)  # every frame is different
     if dtype == "i8":
         stack += 16777217
     np.save(tmp_path / "gold.npy", stack.astype(dtype) if dtype != "?" else stack % 2 == 0)
@@ -99,7 +99,7 @@ def odd(request, tmp_path):
 
 
 def plain(result):
-    """Return what a result holds, to be compared; NaN is equal to NaN."""
+    """Return the content of a result for comparison; NaN equals NaN."""
     if result.kind in ("image", "profile"):
         return result.kind, result.values.dtype.str, result.values.shape, result.values.tobytes()
     if result.kind in TABLES:

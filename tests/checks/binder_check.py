@@ -1,4 +1,4 @@
-"""What Binder does, without Binder: `.venv/bin/python tests/checks/binder_check.py`, some ten minutes.
+"""Does what Binder does, without Binder: `.venv/bin/python tests/checks/binder_check.py`, about ten minutes.
 
 A clean clone; an environment built from exactly the files of binder/; postBuild; Jupyter as Binder starts it
 (through `start`, behind a base URL, on 0.0.0.0, with a token), on one core; the first lesson in a browser. It
@@ -30,7 +30,7 @@ BASE = "/user/somebody/"
 
 
 def main():
-    """Do all of it, and say what each step took."""
+    """Run all steps, and print how long each took."""
     with tempfile.TemporaryDirectory(prefix="dmlink-binder-") as name:
         folder = Path(name)
         clone, home = folder / "clone", folder / "home"
@@ -55,7 +55,7 @@ def main():
 
 
 def lesson_in_browser(clone, environment):
-    """Run the first lesson in a browser, on one core, and look at the memory meanwhile."""
+    """Run the first lesson in a browser, on one core, and watch the memory meanwhile."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -109,19 +109,19 @@ def lesson_in_browser(clone, environment):
 
 
 def watch_memory(pid, highest, over):
-    """Note the most that all of them take; what they share counts once (PSS)."""
+    """Record the peak memory of all processes; shared memory counts once (PSS)."""
     while not over.wait(0.5):
         total = 0
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
             try:
                 total += process.memory_full_info().pss
-            except psutil.Error:  # it has ended meanwhile
+            except psutil.Error:  # the process has ended meanwhile
                 continue
         highest[0] = max(highest[0], total / 1e6)
 
 
 def step(what, began=[time.monotonic()]):  # noqa: B006 - the time of the last one
-    """Say what was done and how long it took."""
+    """Print what was done and how long it took."""
     print(f"{time.monotonic() - began[0]:7.1f} s  {what}", flush=True)
     began[0] = time.monotonic()
 

@@ -1,7 +1,7 @@
-"""Clips for long: kernels that are killed at random moments of a clip; what was written is there, and right.
+"""Long test of clips: kernels are killed at random moments; all written frames must be there and correct.
 
-python tests/checks/clips_check.py [--kills 20] [--seed 1] says what was found, and fails at a frame that was
-written and is not there, or is not as the camera gave it.
+python tests/checks/clips_check.py [--kills 20] [--seed 1] prints its findings, and fails if a frame that was
+written is missing or differs from the camera's.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def check(dm, recording, folder, after, way):
     frames = 0
     for path in sorted((folder / "clips").iterdir()):
         if path.suffix == ".clip":
-            promised[path.name] = 0  # the recording has them, as far as it came
+            promised[path.name] = 0  # they are in the recording, up to where it ends
         try:
             clip = dmlink.open(path)
         except ValueError:
@@ -68,7 +68,7 @@ def check(dm, recording, folder, after, way):
             numbers = [frame.tags["source_index"] for frame in clip]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), path
             for frame in clip:
-                recording.number(frame)  # fails if the camera has not given it
+                recording.number(frame)  # fails if it did not come from the camera
             frames += len(clip)
     return len(promised), frames
 

@@ -1,9 +1,9 @@
-"""Runs packages that people use in a real GMS in the simulator, and says which of their functions work.
+"""Runs packages that people use in a real GMS in the simulator, and reports which of their functions work.
 
     python tests/checks/conformance.py [--write]
 
-Installs them from PyPI into a temporary folder, without what they depend on; --write notes the result in
-docs/dm-conformance.tsv, from which `python docs/dm_api.py` makes a section of docs/dm-api.md.
+Installs them from PyPI into a temporary folder, without dependencies; --write stores the result in
+docs/dm-conformance.tsv, from which `python docs/dm_api.py` generates a section of docs/dm-api.md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DIRECTION, SPACING = 30.0, 0.25  # degrees and cycles per pixel of the fringes t
 
 
 class Check(NamedTuple):
-    """A script that fails if a function of a package does not work; `needs` are more packages for it."""
+    """A script that fails if a function of a package does not work; `needs` lists additional packages."""
 
     package: str
     what: str
@@ -211,7 +211,7 @@ def checks() -> list[Check]:
     """Return all checks."""
     found = []
     for package in MILLER:
-        series = SERIES if package != MILLER[0] else {}  # it has no such module
+        series = SERIES if package != MILLER[0] else {}  # it does not have that module
         for module, name, texts in (("FFTArrayAnalysis", "F", MAP), ("ISDatasetProcessing", "S", series)):
             head = f"from benmillerscripts import {module} as {name}\n"
             found += [Check(package, what, head + text, background=False) for what, text in texts.items()]
@@ -288,13 +288,13 @@ def run() -> list[tuple[str, str, str]]:
 
 
 def noted() -> list[tuple[str, str, str]]:
-    """Return the rows of the table as they are in docs/."""
+    """Return the rows of the table in docs/."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         return [tuple(row) for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)][1:]
 
 
 def main() -> int:
-    """Run the checks, print what they give; return 1 if it is not what docs/dm-conformance.tsv says."""
+    """Run the checks and print the results; return 1 if they differ from docs/dm-conformance.tsv."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="note the result in docs/dm-conformance.tsv")
     options = parser.parse_args()

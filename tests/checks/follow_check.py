@@ -1,4 +1,4 @@
-"""Following for long: writers of every kind, one after the other, with faults at random, and two followers.
+"""Long test of following: writers of every kind, one after the other, with random faults, and two followers.
 
 python tests/checks/follow_check.py [--minutes 10] [--seed 1] says what it did, and fails at a frame that
 did not come, came twice or was not as it was written. At the end it kills `dmlink process --follow` and
@@ -89,7 +89,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    growth.GIVE_UP_SECONDS, growth.TRY_SECONDS = 3.0, 1.0  # or most of the time would be waiting
+    growth.GIVE_UP_SECONDS, growth.TRY_SECONDS = 3.0, 1.0  # otherwise most of the time would be spent waiting
     end = time.monotonic() + 60 * options.minutes
     did = collections.Counter()
     for n, kind in enumerate(itertools.cycle(KINDS)):

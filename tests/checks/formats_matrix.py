@@ -1,9 +1,9 @@
-"""The matrix of formats: what dmlink reads, beside what an independent reader finds in the same file.
+"""The matrix of formats: what dmlink reads, compared with an independent reader of the same file.
 
     .venv/bin/python tests/checks/formats_matrix.py                  # prints it
     .venv/bin/python tests/checks/formats_matrix.py -o docs/formats.md
 
-Each file is written by a library or by bytes of our own, and read twice.
+Each file is written by a library or byte by byte, and read twice.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COLUMNS = ("frames", "dtype", "axes", "times")
 
 
 class Seen(NamedTuple):
-    """Frames (n, h, w), (origin, scale, unit) of y and x, times in s, as a reader finds them; None if not."""
+    """Frames (n, h, w), (origin, scale, unit) of y and x, times in s, as a reader finds them, or None."""
 
     frames: np.ndarray
     axes: tuple[Any, Any] | None = None
@@ -110,13 +110,13 @@ def by_zarr(path: Path) -> Seen:
 
 
 def by_bytes(path: Path) -> Seen:
-    """Return what was written: no other reader knows it."""
+    """Return what was written, because no other reader supports the format."""
     del path
     return Seen(STACK)
 
 
 def by_rosettasciio(path: Path) -> Seen:
-    """Return what RosettaSciIO finds, with its plug-in for this ending."""
+    """Return what RosettaSciIO finds, with its plug-in for this suffix."""
     import rsciio
 
     suffix = path.suffix.lower().removeprefix(".")
@@ -150,7 +150,7 @@ def by_rosettasciio_ser(path: Path) -> Seen:
 
 
 def files(folder: Path) -> list[tuple[str, Path, Callable[[Path], Seen]]]:
-    """Write a file in each format; return its name, where it is, and who else reads it."""
+    """Write a file in each format; return its name, its path, and the other reader."""
     made: list[tuple[str, Path, Callable[[Path], Seen]]] = []
 
     def add(name: str, file: str, other: Callable[[Path], Seen]) -> Path:
@@ -254,7 +254,7 @@ def _hdf5(folder: Path, add: Callable[..., Path]) -> None:
 
 
 def compared(ours: Seen, other: Seen) -> list[str]:
-    """Return what is to be said of frames, dtype, axes, times: equal, a dash where the other says nothing."""
+    """Return the entries for frames, dtype, axes, times: equal, or a dash if the other reader has none."""
     frames = ours.frames.shape == other.frames.shape and np.array_equal(
         ours.frames, other.frames, equal_nan=ours.frames.dtype.kind in "fc"
     )
@@ -272,7 +272,7 @@ def compared(ours: Seen, other: Seen) -> list[str]:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Whether two axes are the same, in whatever unit of length."""
+    """Return whether two axes are the same, in any unit of length."""
     factors = [METRES.get(spelled(axis[2]), 1.0) for axis in (one, other)]
     numbers = [np.array(axis[:2]) * factor for axis, factor in zip((one, other), factors, strict=True)]
     same_kind = (spelled(one[2]) in METRES) == (spelled(other[2]) in METRES)
@@ -294,7 +294,7 @@ def rows() -> list[list[str]]:
 
 
 def main() -> int:
-    """Print the matrix, or write it into a page; 1 if something differs."""
+    """Print the matrix, or write it to a page; return 1 if something differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, help="the page to write")
     options = parser.parse_args()

@@ -2,8 +2,8 @@
 
     .venv/bin/python tests/checks/fuzz_protocol.py -max_total_time=600
 
-Whatever bytes come, in whatever pieces: the decoder gives messages or a ProtocolError, and nothing else; and
-a message that it gives is the same after having been packed and decoded again.
+For any bytes, in any pieces, the decoder returns messages or raises a ProtocolError, and nothing else; and
+each message is unchanged after being packed and decoded again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check(message: protocol.Message) -> None:
 
 
 def main() -> None:
-    """Fuzz, beginning with valid messages."""
+    """Fuzz, starting with valid messages."""
     with tempfile.TemporaryDirectory() as corpus:
         for i, seed in enumerate(SEEDS):
             (Path(corpus) / str(i)).write_bytes(b"\x07" + b"".join(protocol.pack(*seed)))

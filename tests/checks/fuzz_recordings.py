@@ -2,8 +2,8 @@
 
     .venv/bin/python tests/checks/fuzz_recordings.py ser -max_total_time=600
 
-The last word is one of ser, mib, dm, insitu. Whatever bytes a file has: it gives frames, or is refused in one
-sentence (a ValueError), within seconds and with no more memory than its own size and 64 MB.
+The last word is one of ser, mib, dm, insitu. Whatever bytes a file has, it gives frames, or is refused in one
+sentence (a ValueError), within seconds and using no more memory than its own size plus 64 MB.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ import detector_files
 STACK = np.arange(3 * 5 * 6, dtype=np.uint16).reshape(3, 5, 6)
 READERS = {"ser": ser, "mib": mib, "dm": dm, "insitu": insitu, "tags": dm_tags}
 NAMES = {"ser": "x.ser", "mib": "x.mib", "dm": "x.dm4", "insitu": "x.dm4"}
-MEMORY = 64 << 20  # bytes beside a file's own size
-SEVERAL = 16  # frames that are read of those that a header announces
+MEMORY = 64 << 20  # bytes in addition to a file's own size
+SEVERAL = 16  # most frames read of those announced in a header
 
 
 def seed(kind: str, folder: Path) -> bytes:
-    """Return a file that is whole."""
+    """Return a valid file."""
     if kind == "ser":
         return detector_files.ser(STACK)
     if kind == "mib":
@@ -66,7 +66,7 @@ def read(path: Path, data: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz one kind, beginning with a whole file."""
+    """Fuzz one kind, starting with a valid file."""
     kind = sys.argv.pop(1)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as corpus:
         path = Path(folder) / NAMES[kind]

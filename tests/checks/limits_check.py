@@ -1,8 +1,8 @@
-"""What a link bears: small frames at 1000 a second, 64 links at once, a recording that is killed.
+"""Limits of a link: small frames at 1000 per second, 64 links at once, a recording that is killed.
 
     .venv/bin/python tests/checks/limits_check.py [rate] [links] [recorder] [--seconds 60]
 
-Each says PASSED or FAILED and why; none takes longer than two minutes.
+Each check prints PASSED or FAILED and why, and takes at most two minutes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ with dmlink.connect(sys.argv[1]) as link, link.record(sys.argv[2]) as recorder:
 
 
 def rate(endpoint: str, seconds: float, _folder: Path) -> str:
-    """Take every one of the small frames; those that do not come are counted."""
+    """Take every small frame; missing ones are counted."""
     with dmlink.connect(endpoint, mode="lossless") as link:
         first = link.next(60)
         begun, taken, frame = time.monotonic(), 1, first
@@ -53,7 +53,7 @@ def rate(endpoint: str, seconds: float, _folder: Path) -> str:
 
 
 def links(endpoint: str, _seconds: float, _folder: Path) -> str:
-    """64 links have their frames; the next one is told why it cannot be let in."""
+    """64 links get their frames; the next one is told why it is refused."""
     with leaving_nothing(), contextlib.ExitStack() as stack:
         many = [stack.enter_context(dmlink.connect(endpoint)) for _ in range(64)]
         for link in many * 3:
@@ -70,7 +70,7 @@ def links(endpoint: str, _seconds: float, _folder: Path) -> str:
 
 
 def recorder(endpoint: str, _seconds: float, folder: Path) -> str:
-    """Killed with SIGKILL it leaves what it has promised, and nothing else."""
+    """After SIGKILL, everything promised is there, and nothing else."""
     path = folder / "killed.ome.zarr"
     command = [sys.executable, "-c", RECORD, endpoint, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -97,7 +97,7 @@ CHECKS = {"rate": (rate, 64, 1000.0), "links": (links, 64, 100.0), "recorder": (
 
 
 def main() -> int:
-    """Run the checks that are named, or all; return 0 if all have passed."""
+    """Run the named checks, or all of them; return 0 if all have passed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CHECKS)}; by default all")
     parser.add_argument("--seconds", type=float, default=60.0, help="of small frames")

@@ -3,7 +3,7 @@
     python tests/checks/matrix.py [--only 7.4] [--minutes 20]
     python tests/checks/matrix.py --python 3.13
 
-Makes a virtual environment for each combination in the user's cache, and keeps it for the next time.
+Creates a virtual environment for each combination in the user's cache, and keeps it for the next time.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def run_in(version: str, minutes: float) -> str:
-    """Run the kernel's tests in another Python, from pyenv or the PATH; return what became of it."""
+    """Run the kernel's tests in another Python, from pyenv or the PATH; return the outcome."""
     found = gms_pythons.python(version)
     if found is None:
         return f"there is no Python {version}, neither from pyenv nor on the PATH"
@@ -72,7 +72,7 @@ def run_in(version: str, minutes: float) -> str:
 def run(
     name: str, needs: tuple[str, ...], tests: list[str], minutes: float, base: str = sys.executable
 ) -> str:
-    """Run the tests in the environment of a combination; return what became of it."""
+    """Run the tests in the environment of a combination; return the outcome."""
     folder = Path(platformdirs.user_cache_dir("dmlink")) / "matrix" / f"{name}-py{sys.version_info[1]}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
@@ -99,13 +99,13 @@ def run(
 
 
 def made_of(needs: tuple[str, ...]) -> str:
-    """Return what an environment is made from: where this is the same, nothing has to be installed."""
+    """Return a key for an environment's contents: if it is unchanged, nothing has to be installed."""
     files = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
     return hashlib.sha256(b"\n".join([bytes(ROOT), *files, repr(needs).encode()])).hexdigest()
 
 
 def pins_beside(needs: tuple[str, ...]) -> str:
-    """Return the project's constraints without those of the packages that a combination chooses."""
+    """Return the project's constraints without the packages that a combination specifies."""
     chosen = {need.partition("==")[0] for need in needs}
     pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines(keepends=True)
     return "".join(pin for pin in pins if pin.partition("==")[0].strip().lower() not in chosen)

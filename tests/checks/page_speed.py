@@ -1,4 +1,4 @@
-"""What a page with live panels costs its user: main thread, typing, what re-runs leave behind.
+"""The cost of a page with live panels for its user: main thread, typing, leftovers of re-runs.
 
     .venv/bin/python tests/checks/page_speed.py
 
@@ -62,19 +62,19 @@ class Meter:
         self._session.send("Performance.enable")
 
     def now(self) -> dict[str, float]:
-        """Return the counters, by Chromium's names."""
+        """Return the counters, by their names in Chromium."""
         found = self._session.send("Performance.getMetrics")["metrics"]
         return {metric["name"]: metric["value"] for metric in found}
 
     def busy(self) -> float:
-        """Return the share of the time that the main thread works."""
+        """Return the fraction of time in which the main thread is busy."""
         before = self.now()
         self._page.wait_for_timeout(SECONDS * 1e3)
         after = self.now()
         return (after["TaskDuration"] - before["TaskDuration"]) / (after["Timestamp"] - before["Timestamp"])
 
     def rest(self) -> dict[str, float]:
-        """Return the counters after garbage was collected."""
+        """Return the counters after garbage collection."""
         for _ in range(3):
             self._session.send("HeapProfiler.collectGarbage")
             self._page.wait_for_timeout(500)
@@ -93,7 +93,7 @@ def typing(page: Page) -> tuple[float, float]:
 
 
 def ask(page: Page, text: str) -> str:
-    """Run a cell that prints, and return what."""
+    """Run a cell that prints something, and return its output."""
     browser.run_cell(page, text)
     outputs = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output pre")
     outputs.last.wait_for()
@@ -142,7 +142,7 @@ def measured(page: Page, address: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, print, and tell whether all limits are kept."""
+    """Measure, print, and return whether all limits are kept."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         browser.write_notebook(folder / "speed.ipynb", [VIEW])

@@ -1,10 +1,10 @@
-"""Check what is given away: `python tests/checks/release_check.py`.
+"""Check the files of a release: `python tests/checks/release_check.py`.
 
 Twenty minutes at most; needs the package index.
 
-Builds source distribution and wheel, has twine look at them, installs the wheel into a clean environment, and
-there, far from this folder, runs `dmlink --version`, `dmlink demo --headless` and exports a gallery cell.
-With `--keep FOLDER` the two files are left there.
+Builds source distribution and wheel, checks them with twine, installs the wheel in a clean environment, and
+there, outside this folder, runs `dmlink --version`, `dmlink demo --headless` and exports a gallery cell.
+With `--keep FOLDER`, the two files are kept there.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BIN = "Scripts" if os.name == "nt" else "bin"
 TOOLS = ("build>=1.3", "twine>=6.2")
-SECONDS = 1200.0  # most of it is the network
+SECONDS = 1200.0  # most of it for the network
 
 
 class Steps:
-    """Runs commands one after another until one fails or the time is over."""
+    """Runs commands one after another until one fails or time runs out."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._end = time.monotonic() + SECONDS
-        # nothing of this folder, and nothing that is set for it, is to be found
+        # hide this folder, and variables set for it
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "DMLINK"))}
         self._environment |= {"DMLINK_HOME": str(folder / "home"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
     def run(self, *command: str | Path, where: Path | None = None) -> str:
-        """Run a command, show it and what it says, and return that."""
+        """Run a command, print it and its output, and return the output."""
         print("$", *command, flush=True)
         done = subprocess.run(
             command,
@@ -54,13 +54,13 @@ class Steps:
         return done.stdout
 
     def environment(self, name: str) -> Path:
-        """Make an environment; return where its commands are."""
+        """Create an environment; return the folder of its commands."""
         venv.create(self._folder / name, with_pip=True)
         return self._folder / name / BIN
 
 
 def main() -> None:
-    """Check all of it."""
+    """Run all checks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the wheel and the source there")
     options = parser.parse_args()

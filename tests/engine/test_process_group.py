@@ -1,4 +1,4 @@
-"""How the process of a cell has ended is said in words, for Windows as well."""
+"""How the process of a cell has ended is described in words, also on Windows."""
 
 import os
 

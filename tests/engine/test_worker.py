@@ -1,4 +1,4 @@
-"""A cell's own process: what it is given, what it may do, and how it ends without taking anything along."""
+"""A cell's own process: what it gets, what it may do, and how it ends without affecting anything else."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def engine():
 
 @pytest.fixture
 def start(engine):
-    """Return a function that starts a cell in a worker of its own."""
+    """Return a function that starts a cell in its own worker."""
     workers = []
 
     def start(cell, timeout=60.0):
@@ -54,7 +54,7 @@ def start(engine):
 
 @pytest.fixture
 def shared():
-    """Return a function that makes a frame in shared memory, as a link does."""
+    """Return a function that creates a frame in shared memory, as a link does."""
     ring = Ring()
 
     def shared(values, index=0):
@@ -71,7 +71,7 @@ def shared():
 
 
 def lent(ring):
-    """Return how many blocks of a ring are shown by arrays now."""
+    """Return how many blocks of a ring are in use by arrays now."""
     return sum(array() is not None for array in ring._lent.values())
 
 
@@ -79,7 +79,7 @@ def full(value, shape=(4, 6), index=0):
     return Frame(np.full(shape, value, np.uint16), index)
 
 
-# What it gives
+# What it returns
 
 
 def test_result_keeps_axes(start, shared):
@@ -114,10 +114,10 @@ def test_large_images_use_shared_memory(start):
     assert worker.process(full(2), {}).result.values.max() == 2
     assert lent(worker._ring) == 0
     large = int(SMALL**0.5) * 2
-    worker.process(full(3), {"n": large})  # through the pipe: it was not expected
+    worker.process(full(3), {"n": large})  # through the pipe, because it was unexpected
     results = [worker.process(full(value), {}).result.values for value in (4, 5, 6)]
     assert lent(worker._ring) == 3
-    assert [values.max() for values in results] == [4, 5, 6]  # none has taken another one's place
+    assert [values.max() for values in results] == [4, 5, 6]  # none has overwritten another
     del results
     assert lent(worker._ring) == 0
 
@@ -210,7 +210,7 @@ def test_frame_kept_in_state_keeps_pixels(start, shared):
     for i in range(8):
         frame = shared(np.full((400, 400), i, np.uint16), i)
         result = worker.process(frame, {}).result
-        del frame  # the link gives its memory to the next frame but one
+        del frame  # the link reuses its memory for the frame after next
         assert i == 0 or result.value == i - 1
     assert len(worker._leases) == 1
     assert len(shared.ring._lent) <= 3
@@ -224,7 +224,7 @@ def test_unused_frame_is_released(start, shared):
     assert lent(shared.ring) == 0
 
 
-# The user's mistakes
+# Errors in the user's cell
 
 
 def test_frame_is_read_only(start, shared):
@@ -268,7 +268,7 @@ def test_notebook_folder_is_searched(start, tmp_path, monkeypatch):
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "filters_of_mine.py").write_text("factor = 2")
     (tmp_path / "offset.txt").write_text("5")
-    start("frame.mean()")  # one that is warm already
+    start("frame.mean()")  # one that is already warm
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "lib")
     worker = start("import filters_of_mine\nfrom pathlib import Path\n"
@@ -507,7 +507,7 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def kernel():
-    """Start a kernel of its own, with an idle, a busy and a spare worker; give process, pids and blocks."""
+    """Start a separate kernel with an idle, a busy and a spare worker; give process, pids and blocks."""
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -525,7 +525,7 @@ def test_killed_kernel_leaves_nothing(kernel):
     if os.name == "posix" and SHARED_MEMORY.is_dir():
         assert all((SHARED_MEMORY / block).exists() for block in blocks)
     process.kill()
-    assert all(gone(pid) for pid in pids)  # also the one in an endless loop
+    assert all(gone(pid) for pid in pids)  # including the one in an endless loop
     assert not left(blocks)
 
 

@@ -1,6 +1,6 @@
-"""Whatever comes out of a camera, a cell of the gallery gives a result of numbers, or None and says why.
+"""For any camera image, a gallery cell returns numbers, or None and says why.
 
-Every cell in the gallery is tested, also one that comes later.
+Every cell in the gallery is tested, including future ones.
 """
 
 import warnings
@@ -22,7 +22,7 @@ def poisson(shape=(96, 96), mean=100, seed=0):
 
 
 def discs(shape=(96, 96), seed=0):
-    """Particles on noise, so that every cell has something to find; they move with the seed."""
+    """Particles on noise, so that every cell has something to find; their positions depend on the seed."""
     row, column = np.ogrid[: shape[0], : shape[1]]
     seen = np.full(shape, 100.0)
     for y, x in ((30, 28), (60, 70), (75, 25), (20, 75)):
@@ -72,7 +72,7 @@ FRAMES = {
 }
 
 
-# What is automatic at first, set: every cell is tried both ways.
+# Values for automatic parameters: every cell is tested both ways.
 SET = {
     "diffraction_profile": {"hide": 6},
     "focus_astigmatism": {"coarse": 0.8, "fine": 4.5},
@@ -95,7 +95,7 @@ def numbers_of(result):
             yield from numbers_of(part)
     elif isinstance(result, dmlink.Scalar):
         numbers = np.array(list(result.series.values()))
-        yield numbers[~np.isnan(numbers)]  # NaN is a gap in the chart: of no particles, no mean diameter
+        yield numbers[~np.isnan(numbers)]  # NaN is a gap in the chart: no particles, no mean diameter
     elif isinstance(result, (dmlink.Profile, dmlink.Image)):
         yield result.values
         yield np.array([axis.scale for axis in (result.x, getattr(result, "y", result.x))])
@@ -119,7 +119,7 @@ def test_bad_frame_gives_numbers_or_a_note(name, values, what, capsys):
     cell.set(**values)
     good = good.astype(FRAMES[what].dtype)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a division by zero is on its way to a wrong number
+        warnings.simplefilter("error")  # a division by zero would lead to a wrong number
         for i, frame in enumerate((FRAMES[what], FRAMES[what], good, FRAMES[what])):
             said = capsys.readouterr().out
             result = cell.run(frame, Info(i, 0.1 * i, **INFO))
@@ -134,7 +134,7 @@ def test_bad_frame_gives_numbers_or_a_note(name, values, what, capsys):
 
 @pytest.mark.parametrize("name", gallery.names())
 def test_bad_frame_leaves_no_trace(name):
-    """After frames of NaN and a ROI of another size, a cell gives what it gives when it begins."""
+    """After frames of NaN and an ROI of another size, a cell gives the same as a new cell."""
     good = [discs((96, 96), seed) for seed in range(3)]
     results = []
     for before in ([np.full((64, 64), np.nan), poisson((8, 8))], []):

@@ -1,4 +1,4 @@
-"""The gallery's cells that follow what moves along, and clean what is noisy: against what is known."""
+"""The gallery's cells that follow motion or reduce noise, compared with the known truth."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_average_is_corrected_for_drift(recording):
 
 
 def test_registered_sum_grows_as_square_root():
-    """The noise of the sum of n frames is that of one divided by sqrt(n), until 100."""
+    """The noise of the sum of n frames is that of one divided by sqrt(n), up to 100."""
     n, dose = 100, 40.0
     drift, rng = cell("drift"), np.random.default_rng(21)
     way = np.cumsum(rng.normal((0.2, -0.15), 0.6, (n, 2)), axis=0)
@@ -68,7 +68,7 @@ def test_far_drift_is_an_event():
     frames = [np.roll(film.image((0, 0)), (0, 4 * i), (0, 1)).astype(np.float32) for i in range(12)]
     drift = cell("drift", limit=5)
     events = [drift.run(frame).results["far"].text for frame in frames]
-    assert [i for i, text in enumerate(events) if text] == [4, 7, 10]  # 4 px a frame; 5 % are 12.8 px
+    assert [i for i, text in enumerate(events) if text] == [4, 7, 10]  # 4 px per frame; 5 % is 12.8 px
 
 
 def test_drift_skips_blanked_frames(recording, capsys):
@@ -109,7 +109,7 @@ def test_kymograph_is_intensity_along_line():
     upright = cell("kymograph", width=5, from_x=25.0, to_x=25.0, from_y=100.0, to_y=0.0).run(frame, info)
     np.testing.assert_allclose(upright.values, 2 * 30 + 3 * np.arange(80, -1, -1), rtol=1e-5)
     assert upright.x.scale == pytest.approx(0.25)
-    assert upright.waterfall  # its history is what is to be seen
+    assert upright.waterfall  # its history is shown
 
 
 def test_kymograph_follows_the_drawn_line(capsys):

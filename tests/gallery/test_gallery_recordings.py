@@ -1,4 +1,4 @@
-"""The gallery's cells over recordings: what they give is what the live cell gives."""
+"""The gallery's cells over recordings give the same as live."""
 
 import distributed
 import numpy as np
@@ -23,7 +23,7 @@ def client():
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
-    """A few frames of the nanoparticles, a quarter of each."""
+    """A few frames of the nanoparticles, one quarter of each."""
     path = tmp_path_factory.mktemp("recording") / "gold.npy"
     whole = data.nanoparticles()
     np.save(path, np.load(whole, mmap_mode="r")[::20, 128:384, 40:296])
@@ -33,7 +33,7 @@ def recording(tmp_path_factory):
 
 
 def parts_of(result, name):
-    """Return the single results in one, by name."""
+    """Return the individual results in a result, by name."""
     if result is None:
         return {}
     if isinstance(result, dmlink.Several):
@@ -45,7 +45,7 @@ def parts_of(result, name):
 
 
 def columns_of(result):
-    """Return what a table of results has of one that is not made of pixels or of single numbers."""
+    """Return the columns in a table of results for a result that is neither an image nor plain numbers."""
     if isinstance(result, dmlink.Points):
         return dict(zip("yx", result.yx.T, strict=True))
     if isinstance(result, dmlink.Boxes):

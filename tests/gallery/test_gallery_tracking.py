@@ -1,4 +1,4 @@
-"""The gallery's particle tracking: against what is known of synthetic and real recordings, and trackpy."""
+"""The gallery's particle tracking, compared with the truth of synthetic and real recordings, and trackpy."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from dmlink.cli import bench
 from dmlink.data.synthesis.moving_particles import image
 from dmlink.frame import Info
 
-APART = 16.0  # px: discs of 8 to 12 px are clear of each other
+APART = 16.0  # px; discs of 8 to 12 px do not touch at this distance
 
 
 def tracking(**values):
@@ -40,7 +40,7 @@ def tracked():
 
 
 def separation(truth):
-    """Return how far each particle is from the next one, (particle, frame), and from the edge, in px."""
+    """Return each particle's distance to the next one, (particle, frame), and to the edge, in px."""
     apart = np.full(truth.shape[:2], np.nan)
     for i in range(truth.shape[1]):
         here = np.flatnonzero(np.isfinite(truth[:, i, 0]))
@@ -75,7 +75,7 @@ def test_isolated_particles_keep_their_number(tracked):
     assert (ids[:, :-1][follow] == ids[:, 1:][follow]).all()
 
 
-# particles on 1024 x 1024, recordings, crossings that there are at least, of which so many keep their numbers
+# particles on 1024 x 1024, recordings, least number of crossings, least fraction that keeps the numbers
 @pytest.mark.parametrize(
     ("density", "n", "least", "part"),
     [pytest.param(100, 6, 8, 0.98, marks=pytest.mark.exhaustive), (500, 2, 50, 0.75)],
@@ -131,7 +131,7 @@ def test_series_match_the_truth(tracked):
     results, truth, _ = tracked
     inside = np.isfinite(truth[..., 0]).sum(axis=0)
     found = [result["count"].value for result in results]
-    np.testing.assert_allclose(found, inside, atol=0.12 * inside.max())  # those that overlap are one
+    np.testing.assert_allclose(found, inside, atol=0.12 * inside.max())  # overlapping particles count as one
     size, speed = results[-1]["diameter"], results[-1]["speed"]
     assert (size.value, size.unit) == (pytest.approx(0.5 * 10, rel=0.1), "nm")
     steps = np.hypot(*np.diff(truth, axis=1).T).T

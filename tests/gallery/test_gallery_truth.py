@@ -1,4 +1,4 @@
-"""The gallery's cells against recordings of which everything is known, and against real ones."""
+"""The gallery's cells compared with recordings whose truth is known, and with real ones."""
 
 import colorsys
 
@@ -82,7 +82,7 @@ def test_defocus_out_of_range_is_reported(defocus, capsys):
 def test_defocus_uses_high_tension():
     frame = dmlink.open(data.thon_rings())[4]
     as_300 = cell("focus_astigmatism", Cs=1.2, kilovolt=300).run(frame).results["defocus"].series["defocus"]
-    assert as_300 > 1.1 * 200  # the wavelength is shorter, so the same rings are of a larger defocus
+    assert as_300 > 1.1 * 200  # the wavelength is shorter, so the same rings mean a larger defocus
 
 
 def test_no_defocus_without_thon_rings():
@@ -125,7 +125,7 @@ def test_no_change_before_onset():
     rng, crystalline = (
         np.random.default_rng(2),
         frames[79],
-    )  # always the same place: crystals that drift away go too
+    )  # always the same place: crystals that drift away disappear, too
     gone = cell("phase_change")
     story = [rng.poisson(crystalline) for _ in range(30)] + frames[:20]
     results = [gone.run(f, Info(i, x=nm, y=nm)).results for i, f in enumerate(story)]
@@ -149,7 +149,7 @@ def colour_map(**values):
 
 
 def hues(result, truth, size, cells=3):
-    """Return hue (0 to 1) and brightness in the middle of every crystallite."""
+    """Return hue (0 to 1) and brightness at the centre of every crystallite."""
     middles = (np.arange(cells) + 0.5) * size / cells * 0.05
     rows, columns = ((middles - axis.origin) / axis.scale for axis in (result.y, result.x))
     colours = result.values[np.ix_(rows.round().astype(int), columns.round().astype(int))] / 255
@@ -228,7 +228,7 @@ def test_maximum_fft_shows_every_spot():
 
 
 def radius_of_peak(profile, low, high):
-    """Return the place of the highest value between low and high, in the unit of the axis."""
+    """Return the position of the highest value between low and high, in the unit of the axis."""
     x = profile.x.values(len(profile.values))
     inside = np.flatnonzero((x >= low) & (x <= high))
     i = inside[profile.values[inside].argmax()]
@@ -247,7 +247,7 @@ def test_radial_profile_peaks_at_ring(shape):
     frame = rng.poisson(100 * (1 + 0.05 * ring / ring.std()))
     curves = cell("fft_radial_profile").run(frame, Info(x=nm, y=nm)).results
     assert curves["mean"].x.unit == "1/nm"
-    # a few pixels wide, and of few speckles: 0.3 px of the transform
+    # a few pixels wide, with few speckles: 0.3 px of the transform
     assert radius_of_peak(smooth(curves["mean"]), 3, 6) == pytest.approx(
         q, abs=0.3 / (max(shape) * 0.05) + 0.02
     )

@@ -1,4 +1,4 @@
-"""The gallery's cells that show the live view better, and count it: what they show is what they say."""
+"""The gallery's cells that improve or measure the live view show what they claim."""
 
 import sys
 
@@ -69,7 +69,7 @@ def test_dose_rate_needs_gain_and_exposure(capsys):
     rate = frame.mean() / 4 / 0.1
     assert (results["dose rate"].value, results["dose rate"].unit) == (pytest.approx(rate), "e/px/s")
     on_sample = results["dose rate on the sample"]
-    assert (on_sample.value, on_sample.unit) == (pytest.approx(rate / 25), "e/A^2/s")  # 0.5 nm a pixel
+    assert (on_sample.value, on_sample.unit) == (pytest.approx(rate / 25), "e/A^2/s")  # 0.5 nm per pixel
     by_hand = cell("roi_statistics", gain=4.0, exposure=0.2).run(frame).results
     assert by_hand["dose rate"].value == pytest.approx(rate / 2)
     assert "dose rate on the sample" not in by_hand

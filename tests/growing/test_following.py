@@ -1,4 +1,4 @@
-"""Following: a growing recording, every frame once, in order, as it is once it is finished."""
+"""Following a growing recording: every frame once, in order, and as in the finished recording."""
 
 import json
 import os
@@ -22,13 +22,13 @@ COUNT = "In-situ:Recorded:# Frames"
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Give up what cannot be read after less time."""
+    """Give up unreadable frames sooner."""
     monkeypatch.setattr(growth, "GIVE_UP_SECONDS", 2.0)
     monkeypatch.setattr(growth, "TRY_SECONDS", 1.0)
 
 
 def tiff(path, pixels):
-    """Write a TIFF file that appears as a whole."""
+    """Write a TIFF file that appears all at once."""
     part = path.with_suffix(".part")
     tifffile.imwrite(part, pixels, photometric="minisblack")
     part.rename(path)
@@ -92,7 +92,7 @@ def test_a_stale_header_hides_nothing(tmp_path):
         take(source, 4)
         with (tmp_path / "a.raw").open("ab") as file:
             file.write(frame(4).tobytes())
-        until(lambda: source.written == 5)  # it counted as finished: as many as were announced
+        until(lambda: source.written == 5)  # it counted as finished: all the announced frames were there
         assert source.next(60).index == 4
         assert len(recordings.open(tmp_path / "a.dm4")) == 4
         assert len(source.recording()) == 5
@@ -112,7 +112,7 @@ def test_room_without_pixels_is_no_frame(tmp_path):
         np.testing.assert_array_equal(source.next(60).data, frame(1))
         assert not source.finished
         file.seek(5 * size)
-        file.write(frame(6).tobytes())  # and so those before it are black
+        file.write(frame(6).tobytes())  # so the frames before it are really black
         black = take(source, 4)
         assert not any(f.data.any() for f in black[:3])
         np.testing.assert_array_equal(black[3].data, frame(6))
@@ -285,7 +285,7 @@ def test_following_ends_when_closed(tmp_path):
 
 @pytest.mark.parametrize("fault", ["cut", "replaced", "deleted"])
 def test_frames_of_a_lost_part_are_told(tmp_path, impatient, monkeypatch, fault):
-    monkeypatch.setattr(raw_parts, "AHEAD", 0)  # or those that are lost were read before
+    monkeypatch.setattr(raw_parts, "AHEAD", 0)  # unless the lost ones were read earlier
     size = frame(0).nbytes
     frames = np.stack([frame(i) for i in range(12)])
     write_in_situ_raw(tmp_path / "a.dm4", frames, exposure=0.1, part_bytes=4 * size + 100)
@@ -335,7 +335,7 @@ def test_two_followers_and_a_clock_that_is_wrong(tmp_path):
     with dmlink.follow(tmp_path, idle=None) as one, dmlink.follow(tmp_path, idle=None) as other:
         for i in range(6):
             tiff(tmp_path / f"{i}.tif", frame(i))
-            hours = 3600 * (i - 3)  # the writer's computer is behind, then ahead
+            hours = 3600 * (i - 3)  # the writer's clock is behind, then ahead
             os.utime(tmp_path / f"{i}.tif", (time.time() + hours,) * 2)
         for source in (one, other):
             assert [f.index for f in take(source, 6)] == list(range(6))
@@ -347,7 +347,7 @@ def test_a_file_locked_by_its_writer_is_waited_for(tmp_path, monkeypatch):
 
     def read(parts, start, length):
         if locked & {part.path.name for part in parts}:
-            raise PermissionError(13, "The process cannot access the file")  # as Windows says it
+            raise PermissionError(13, "The process cannot access the file")  # the error on Windows
         return opened(parts, start, length)
 
     monkeypatch.setattr(raw_parts, "read", read)
@@ -365,7 +365,7 @@ def test_small_frames_read_together_are_the_same(tmp_path, impatient):
     write_in_situ_raw(tmp_path / "a.dm4", frames, exposure=0.1, part_bytes=50_001)
     with dmlink.follow(tmp_path / "a.dm4") as source:
         got = [f.data for f in source]
-        assert got[5].base is None or got[5].base.nbytes == got[5].nbytes  # none keeps the others
+        assert got[5].base is None or got[5].base.nbytes == got[5].nbytes  # none keeps the others in memory
         np.testing.assert_array_equal(got, frames)
         recording = source.recording()
         np.testing.assert_array_equal(recording[250].data, frames[250])

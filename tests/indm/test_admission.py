@@ -1,4 +1,4 @@
-"""What the companion promises to nobody but those who hold the token: the others learn why."""
+"""The companion serves only clients that have the token; others learn why they are refused."""
 
 import contextlib
 import select
@@ -27,14 +27,14 @@ def _no_threads_left():
 
 @pytest.fixture(scope="module")
 def dm():
-    """One microscope for those who only talk to its companion."""
+    """One microscope shared by the tests that only talk to its companion."""
     with microscope(fps=50) as dm:
         yield dm
 
 
 @pytest.fixture
 def unharmed(dm):
-    """After whatever is done to it, the companion serves as before, and DM has noticed nothing."""
+    """Check that afterwards the companion still serves, and DM was not affected."""
     yield dm
     with dmlink.connect(dm.endpoint) as link:
         assert link.next(60)
@@ -51,7 +51,7 @@ def test_frames_are_sent_against_credit(dm):
         assert second.header["index"] > first.header["index"]
         dm.wait_displayed(5)
         raw.send(PING)
-        assert FRAME not in list(iter(lambda: raw.receive().kind, PONG))  # no third one
+        assert FRAME not in list(iter(lambda: raw.receive().kind, PONG))  # there is no third message
 
 
 # No one gets in
@@ -78,7 +78,7 @@ def test_proof_is_good_for_one_connection(unharmed):
         assert two.receive(HELLO).header["nonce"] != theirs
         two.send(AUTH, proof=protocol.proof(two.token, "client", nonce, theirs))
         assert two.receive().kind == ERROR
-        # what the companion itself has proved does not open it either
+        # the companion's own proof does not give access either
         one.send(AUTH, proof=protocol.proof(one.token, "server", nonce, theirs))
         assert one.receive().kind == ERROR
 
@@ -212,7 +212,7 @@ def test_bad_result_to_show_is_refused(unharmed, header):
 
 
 def test_random_streams_do_no_harm(unharmed):
-    """10,000 of them, every 50th alone on a connection too; two thirds begin as a message does."""
+    """10,000 of them, every 50th also alone on a connection; two thirds start like a message."""
     random = np.random.default_rng(5)
     host, port, _ = endpoints.parse(unharmed.endpoint)
     beginnings = [b"", protocol.MAGIC, protocol.PREFIX.pack(protocol.MAGIC, HELLO, 30, 0)]

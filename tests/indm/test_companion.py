@@ -1,4 +1,4 @@
-"""What the companion promises inside of DigitalMicrograph: it never slows it, survives what happens there."""
+"""What the companion promises inside DigitalMicrograph: it never slows it down and survives its events."""
 
 import ast
 import contextlib
@@ -47,7 +47,7 @@ def _home(tmp_path, monkeypatch):
     assert link_threads() == []
 
 
-# In whatever DigitalMicrograph
+# In every variant of DigitalMicrograph
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_partial_frame_is_sent_once_and_whole(switches):
 def paused(dm, link, recording):
     """Pause the camera and return a frame that was written then.
 
-    A running one may write on while a late event is handled: then frames are torn, in DM itself.
+    A running camera may keep writing while a late event is handled, which tears frames in DM itself.
     """
     dm.camera.pause()
     wanted = dm.camera.step()
@@ -204,7 +204,7 @@ def test_failing_cleanup_continues(tmp_path, monkeypatch):
 @pytest.fixture
 def restless():
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # threads take turns all the time
+    sys.setswitchinterval(1e-6)  # threads switch all the time
     yield
     sys.setswitchinterval(interval)
 
@@ -250,7 +250,7 @@ def test_late_event_keeps_number_and_pixels(replay, frames):
     recording = Noise(n=99)
     if frames == "one pixel differs":
         recording.stack[:] = 0
-        recording.stack[:, 47, 60] = np.arange(99)  # in no sample of rows
+        recording.stack[:, 47, 60] = np.arange(99)  # outside the sampled rows
     constants = {"STILL_SECONDS": 0.1, "EVERY_EVENT": replay, "EVENTS_OVERDUE": 0.0 if replay else 1e6}
     with linked(recording, constants=constants, patient=replay) as (dm, link):
         first = paused(dm, link, recording)
@@ -262,7 +262,7 @@ def test_late_event_keeps_number_and_pixels(replay, frames):
         dm.run_script(HOLD, background=False).wait_for("busy")
         wanted = dm.camera.step()
         with dmlink.connect(dm.endpoint) as other:
-            frame = other.next(60)  # the newest one of which there was an event
+            frame = other.next(60)  # the newest frame with an event
             assert (frame.index, recording.number(frame)) == (first.index, recording.number(first))
             dm.run_script("go = 1")
             frame = other.next(60)
@@ -278,7 +278,7 @@ def test_frame_seen_before_its_event_is_one():
             first = link.next(60)
         dm.run_script(HOLD, background=False).wait_for("busy")
         wanted = [dm.camera.step()]
-        frames = [link.next(60)]  # the loop has looked, as no event came
+        frames = [link.next(60)]  # the loop has polled, because no event came
         dm.run_script("go = 1").join()
         dm.settle()
         wanted.append(dm.camera.step())
@@ -328,11 +328,11 @@ def test_dead_link_is_dropped_without_frames():
         silent.send(PONG)
         assert silent.receive(PING)
         while (message := silent.receive(None)) is not None:
-            assert message.kind == EVENT  # of the frames that it was not sent
+            assert message.kind == EVENT  # about the frames that it was not sent
 
 
 def _drained(sock):
-    """Read until the end of the connection; return how many bytes came."""
+    """Read until the end of the connection; return the number of bytes."""
     n = 0
     with contextlib.suppress(ConnectionError):
         while got := len(sock.recv(1 << 20)):
@@ -436,7 +436,7 @@ def test_joined_modules_share_no_name():
 
 
 def test_uses_only_known_dm_calls():
-    """Every attribute of DM that is used exists in the simulator, which has nothing that GMS may not have."""
+    """Every attribute of DM in use exists in the simulator, which has only what GMS is known to have."""
     text = bundle.companion()
     used = {
         node.attr
@@ -465,7 +465,7 @@ def test_events_beside_an_owed_one_count():
         assert view.observe(image)  # before its event
         before = view.index
         view._events_came += 2
-        view.observe(image, event=True)  # the one that was owed, and two more frames
+        view.observe(image, event=True)  # the frame still expected, and two more
         assert view.index == before + 2
         view.end()
         del image
@@ -489,9 +489,9 @@ def test_still_of_a_scan_is_no_part():
         view.observe_now(image, {region})
         assert set(region.take().pixels) == {0, 3}
         image.GetNumArray()[:12] = 9
-        view.observe_now(image, {region})  # its event is late
+        view.observe_now(image, {region})  # the event is late
         assert set(region.take().pixels) == {0, 3}
-        view.observe(image, event=True)  # a part of the next scan
+        view.observe(image, event=True)  # part of the next scan
         view.observe_now(image, {region})
         assert set(region.take().pixels) == {0, 3}
         view.end()

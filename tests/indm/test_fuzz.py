@@ -1,4 +1,4 @@
-"""The fuzz target runs over some inputs; over more by hand, see tests/checks/fuzz_protocol.py."""
+"""The fuzz target runs over some inputs; for more, run tests/checks/fuzz_protocol.py by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in DigitalMicrograph runs in the Pythons that GMS has, each with a NumPy of its time."""
+"""Code for DigitalMicrograph runs in GMS's versions of Python, each with a NumPy from its time."""
 
 import gms_pythons
 import pytest
@@ -7,7 +7,7 @@ from gms_pythons import CELLS, VERSIONS, check_companion, check_script, check_se
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def dm(request):
-    """A DigitalMicrograph in one of these Pythons."""
+    """A simulated DigitalMicrograph in one of these Pythons."""
     python = gms_pythons.python(request.param)
     if python is None:
         pytest.skip(f"there is no Python {request.param}, neither from pyenv nor on the PATH")

@@ -1,4 +1,4 @@
-"""What cells remember by: the averages, the last frames, a reference, a count."""
+"""What cells use to remember: averages, the last frames, a reference, a count."""
 
 import pickle
 

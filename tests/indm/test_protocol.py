@@ -1,4 +1,4 @@
-"""What the wire format promises: what was packed comes out again, and nothing else does any harm."""
+"""What the wire format promises: packed messages arrive unchanged, and other bytes do no harm."""
 
 import itertools
 import json
@@ -208,7 +208,7 @@ def test_proof_is_bound_to_token_and_nonces(token, ours, theirs):
 
 
 def test_specification_example_is_right():
-    """The hexadecimal dump in docs/protocol.md, and what is said of it, come from this message."""
+    """The hexadecimal dump in docs/protocol.md, and its description, come from this message."""
     text = SPECIFICATION.read_text("utf-8")
     dump = re.search(r"```text\n(44 4d.*?)```", text, re.DOTALL).group(1)
     raw = bytes.fromhex(re.sub(r"#.*", "", dump))

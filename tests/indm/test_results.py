@@ -1,4 +1,4 @@
-"""A cell's last value has one obvious meaning, and what has none is refused with what to do instead."""
+"""A cell's last value has one obvious meaning, or is refused with advice on what to do instead."""
 
 # ruff: noqa: PD011 - `values` are those of results, not of pandas
 
@@ -230,7 +230,7 @@ def test_marks_carry_labels_and_tails():
 
 
 class TestFigure:
-    """A matplotlib Figure is a picture of itself."""
+    """A matplotlib Figure becomes an image."""
 
     @pytest.fixture
     def pyplot(self):

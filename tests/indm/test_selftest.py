@@ -1,4 +1,4 @@
-"""The self-test for people with a real GMS: it asks, writes one file, and leaves nothing behind."""
+"""The self-test for users of a real GMS: it asks, writes one file, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_goes_on_after_any_failure(tmp_path, call, how):
     if how == "missing" and call not in {
         "DM.CreateImage",
         "DM.OkCancelDialog",
-    }:  # else there is no window to ask
+    }:  # otherwise there is no dialog to ask
         assert call in report.answers.get("missing", [call])
 
 
@@ -94,7 +94,7 @@ def test_goes_on_where_half_is_missing(tmp_path, half):
     assert {"packages", "timer", "argv"} <= set(read_report(path).answers)
 
 
-SEVERAL = [  # each switch that a question is about, a few at once
+SEVERAL = [  # every switch with a question, a few at a time
     {
         "handlers": "own",
         "references": "strong",

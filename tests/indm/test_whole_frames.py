@@ -1,4 +1,4 @@
-"""Which events announce a frame, and when all of it is there."""
+"""Which events announce a frame, and when it is complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dmlink.indm.whole_frames import WholeFrames
 
 
 class Events:
-    """An image, and the frames that are taken of it after each event."""
+    """An image, and the frames that are taken from it after each event."""
 
     def __init__(self, shape=(64, 64), dtype=np.uint16):
         self.image = np.zeros(shape, dtype)
@@ -21,7 +21,7 @@ class Events:
         self.event()
 
     def event(self, events=1):
-        """Return how many frames were taken when so many events had come, or (0) without one."""
+        """Return how many frames are taken after this many events, or (0) without one."""
         seen = self.frames.see(self.image, events)
         before = len(self.taken)
         self.passed += seen.passed
@@ -32,7 +32,7 @@ class Events:
         return len(self.taken) - before
 
     def scan(self, parts):
-        """Fill the image part by part with new numbers; return how many frames were taken at each."""
+        """Fill the image part by part with new numbers; return how many frames are taken at each part."""
         edges = np.linspace(0, len(self.image), parts + 1).astype(int)
         taken = []
         for top, bottom in itertools.pairwise(edges):
@@ -43,7 +43,7 @@ class Events:
 
 
 def expose(image, electrons, random):
-    """Fill the image with so many electrons per pixel."""
+    """Fill the image with this many electrons per pixel."""
     image[:] = random.random(image.shape) < electrons
 
 
@@ -52,7 +52,7 @@ def equal(taken, frames):
 
 
 def counting_camera(n=60, size=1024):
-    """A disc of 2 electrons a pixel, of three radii in turn, on nothing."""
+    """A disc of 2 electrons per pixel with three radii in turn, on an empty background."""
     random = np.random.default_rng(3)
     y, x = np.ogrid[:size, :size]
     for i in range(n):
@@ -121,7 +121,7 @@ def test_repeated_events_are_one_frame():
     assert events.frames.unsure == 0
 
 
-@pytest.mark.parametrize("known", [0, 30])  # frames of a camera before
+@pytest.mark.parametrize("known", [0, 30])  # earlier frames of a camera
 def test_events_that_come_late_are_all_counted(known):
     events, random = Events(), np.random.default_rng(5)
     for value in range(known):
@@ -129,7 +129,7 @@ def test_events_that_come_late_are_all_counted(known):
         events.event()
     number, came, last = known, known, known
     while number < 300:
-        number += int(random.integers(0, 3))  # frames that have been written until an event is handled
+        number += int(random.integers(0, 3))  # frames written before an event is handled
         events.image[:] = number + 1
         came += 1
         events.event()
@@ -137,11 +137,11 @@ def test_events_that_come_late_are_all_counted(known):
     while came < last:
         came += 1
         events.event()
-    assert events.event(0) == 0  # no event comes any more
+    assert events.event(0) == 0  # no more events arrive
     assert len(events.taken) + events.frames.unsure == 1 + came
 
 
-@pytest.mark.parametrize("written", [0, 1, 9])  # frames while the events are handled
+@pytest.mark.parametrize("written", [0, 1, 9])  # frames written while the events are handled
 def test_frames_seen_while_dm_is_busy_are_counted_once(written):
     events = Events()
     for value in range(1, 30):
@@ -189,7 +189,7 @@ def test_scan_is_whole_with_its_last_row(parts, height):
 def test_late_events_of_a_scan_are_one_frame(repeats):
     events = Events()
     for value in range(1, 31):
-        events.image[:] = value  # all parts are there when the first event comes
+        events.image[:] = value  # all parts are there when the first event arrives
         for _ in range(repeats):
             events.event()
     assert [int(frame.max()) for frame in events.taken] == list(range(31))
@@ -268,15 +268,15 @@ def test_events_that_stop_are_noticed_in_time():
     assert events.event(0) == 0
 
 
-@pytest.mark.parametrize("before", [1, 29])  # with the latter it is known as a camera's view
+@pytest.mark.parametrize("before", [1, 29])  # the latter shows that it is a camera's view
 def test_late_event_is_of_the_frame_seen(before):
     events = Events((128, 512))
     for value in range(1, before + 1):
         events.image[:] = value
         events.event()
     for value in (77, 78, 79):
-        events.image[-1, 33] = value  # where no sample is taken
-        events.event(0)  # no event has come: it is looked at
+        events.image[-1, 33] = value  # outside the sampled rows
+        events.event(0)  # no event has arrived, so it is polled
         events.event(0)
     for _ in range(3):
         events.event()  # of these three
@@ -294,12 +294,12 @@ def test_late_event_covers_no_other_frame():
     events.image[:] = 77
     assert events.event(0) == 1
     events.image[70, 33] = 78
-    assert events.event() == 1  # of this frame, or late: then that of this frame comes after it
+    assert events.event() == 1  # this frame's event or a late one, followed by this frame's
     assert events.event() == 0
     for value in range(79, 90):
         events.image[:] = value
         assert events.event() == 1
-    assert events.event() == 1  # an equal one: none is late any more
+    assert events.event() == 1  # an identical frame: no event is late any more
 
 
 def test_frame_held_back_at_a_look_is_one():
@@ -309,13 +309,13 @@ def test_frame_held_back_at_a_look_is_one():
         events.event()
     events.event(0)
     taken = len(events.taken)
-    events.image[:40] = 77  # perhaps a part
+    events.image[:40] = 77  # it may be a part
     assert events.event(0) == 0
     assert events.event() == 1  # its event
     events.image[:40] = 78
     assert events.event(0) == 0
     events.image[:40] = 79
-    assert events.event(2) == 2  # the one that was held back, and the next
+    assert events.event(2) == 2  # the frame held back, and the next
     assert events.event(0) == 0
     assert [int(frame[0, 0]) for frame in events.taken[taken:]] == [77, 78, 79]
 
@@ -323,14 +323,14 @@ def test_frame_held_back_at_a_look_is_one():
 @pytest.mark.parametrize("rows", [slice(0, 64), slice(20, 40)])
 @pytest.mark.parametrize(
     "frames", [*range(1, 24), 59]
-)  # known as a camera's at some, watched closely at others
+)  # sometimes known as a camera's view, sometimes watched closely
 def test_stopped_camera_gives_no_more_frames(rows, frames):
     events = Events()
     for value in range(1, frames + 1):
         events.image[rows] = value
         events.event()
     for _ in range(5):
-        events.event(0)  # one that was held back comes with the first of these
+        events.event(0)  # a frame held back is taken with the first of these
     assert len(events.taken) == 1 + frames
 
 

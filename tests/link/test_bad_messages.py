@@ -1,4 +1,4 @@
-"""Whatever either end is sent, before and after the token: nobody gets in, nothing hangs, nothing is left."""
+"""Whatever either end is sent, before or after authentication: nobody gets in, nothing hangs or leaks."""
 
 from __future__ import annotations
 

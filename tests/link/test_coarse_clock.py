@@ -1,4 +1,4 @@
-"""Times are right where a computer's clock is coarse, as on Windows before Python 3.13."""
+"""Times are right even if the computer's clock is coarse, as on Windows before Python 3.13."""
 
 import time
 

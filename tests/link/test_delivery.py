@@ -1,4 +1,4 @@
-"""Every frame is accounted for: delivered, dropped, skipped or unsure, and nobody pays for another."""
+"""Every frame is accounted for: delivered, dropped, skipped or unsure; no reader costs another one frames."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def frame(index):
 
 
 class Companion:
-    """What a delivery sees of a companion: credits go there, frames come from there."""
+    """A companion as a delivery sees it: it receives credits and sends frames."""
 
     def __init__(self, *, lossless):
         self.delivery = Delivery(Status(endpoints.Endpoint("127.0.0.1", 1, "t")), lossless=lossless)
         self.credit = 0
-        self.index = -1  # of the frame announced last
+        self.index = -1  # number of the last announced frame
         self.delivery.connected(self.grant, another=True)
         self.delivery.announce(self.index, 0)
 
@@ -96,7 +96,7 @@ def test_lossless_readers_lose_only_their_own():
     for _ in range(50):
         companion.announce()
         assert quick.next(0).index == companion.index
-    assert (quick.dropped, slow.dropped) == (0, 40)  # at once, not when a later frame comes
+    assert (quick.dropped, slow.dropped) == (0, 40)  # immediately, not when a later frame arrives
     assert [slow.next(0).index for _ in range(10)] == list(range(10))
     assert slow.accounted() == quick.accounted() == 50
 
@@ -119,7 +119,7 @@ def test_full_reader_gets_no_frame():
     reader = LosslessReader(companion.delivery, max_bytes=12 * SIZE)
     assert companion.announce(100) == list(
         range(12)
-    )  # the others wait in DigitalMicrograph, or are lost there
+    )  # the others wait, or are lost, in DigitalMicrograph
     assert reader.dropped == 88
     reader.next(0)
     assert companion.credit >= 1
@@ -148,10 +148,10 @@ def test_credits_are_bounded():
 def test_late_frame_is_not_left_out():
     companion = Companion(lossless=False)
     companion.announce(3)
-    companion.delivery.put(frame(2), 0.001)  # a still image, sent because somebody asks
+    companion.delivery.put(frame(2), 0.001)  # a still image, sent on request
     stats = companion.delivery.stats(None)
     assert stats.received + stats.dropped + stats.skipped == 3
-    companion.delivery.put(frame(2), 0.001)  # and again, because its ROI has moved
+    companion.delivery.put(frame(2), 0.001)  # sent again, because its ROI has moved
     assert companion.delivery.stats(None).received == stats.received
 
 
@@ -264,7 +264,7 @@ def test_part_stays_for_its_next_reader():
     with linked(fps=50) as (_, link):
         part = link.part(None, "lossless")
         reader = part.reader(every=True)
-        assert link.part(None, "lossless") is part  # somebody is about to read from it
+        assert link.part(None, "lossless") is part  # a reader is about to use it
         reader.close()
         following = part.reader(every=True)
         assert following.next(60)
@@ -421,7 +421,7 @@ def test_part_at_the_edge_has_its_pixels():
             seen = until(part, lambda: (f := part.next(60)).line and f)
             assert seen.roi == Roi(0, 0, 10, 12)
             assert seen.data.shape == (10, 12)
-            assert seen.line == (2, 3, 40, 50)  # from the corner that the pixels have
+            assert seen.line == (2, 3, 40, 50)  # relative to the corner of the pixels
             recording.number(seen)
 
 

@@ -1,4 +1,4 @@
-"""`dmlink doctor` and `dmlink view`: what is wrong is told in words, with what to do."""
+"""`dmlink doctor` and `dmlink view` say what is wrong and what to do."""
 
 from __future__ import annotations
 

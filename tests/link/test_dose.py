@@ -1,4 +1,4 @@
-"""The dose is added up from what frames say, and is a log like any other."""
+"""The dose is summed from the frames, and is a log like any other."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from dmlink.link.dose import Dose
 
 
 class Closed:
-    """A link without frames, which notes what is logged."""
+    """A link without frames, which records what is logged."""
 
     def __init__(self):
         self.logs = dmlink.link.logs.Logs()
@@ -37,7 +37,7 @@ def test_dose_is_counts_by_gain_area_and_exposure():
         dose.add(frame(i, float(i)))
     rate = 100.0 / 10.0 / 1.0 / 0.5  # a pixel of 0.1 nm has 1 square angstrom
     assert dose.total == pytest.approx(rate * (0.5 + 1.0 + 1.0))
-    dose.add(frame(9, 100.0))  # nobody knows whether the beam was on
+    dose.add(frame(9, 100.0))  # it is unknown whether the beam was on
     assert dose.total == pytest.approx(rate * 2.5)
     assert dose._link.logs.at(1.5)["dose"] == pytest.approx(rate * 1.5)
     dose.close()

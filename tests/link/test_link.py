@@ -1,4 +1,4 @@
-"""What a link promises: the newest frames, counted, and what is known of them; to come back by itself."""
+"""What a link promises: the newest frames, counted, with their metadata; and to reconnect by itself."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ def test_frames_are_the_newest():
     gaps = np.diff([frame.index for frame in frames])
     assert (gaps > 0).all()
     assert not ((np.diff(numbers) - gaps) % len(recording)).any()
-    # one may have been received between two that were taken
+    # another may have been received between the two that were taken
     assert all(frame.dropped <= gap - 1 for frame, gap in zip(frames[1:], gaps, strict=True))
 
 
@@ -95,7 +95,7 @@ def test_clock_change_keeps_times_and_ages(monkeypatch, tmp_path, jump):
         after = link.next(60)
         assert 0 <= link.age(after) < abs(jump) / 2
         assert 0 <= after.time - before.time < abs(jump) / 2
-        recorder.stop()  # knows which frames came before
+        recorder.stop()  # it knows which frames came before
         assert recorder.state == "stopped"
         assert recorder.seconds < abs(jump) / 2
 
@@ -122,7 +122,7 @@ def test_slow_reader_gets_newest_frame(monkeypatch):
     with linked(fps=100, patient=True) as (dm, link):
         first, shown = link.next(60), dm.displayed
         dm.wait_displayed(20)
-        newest = link.newest  # for a while a link goes on by itself
+        newest = link.newest  # for a while, a link continues by itself
         assert link.next(60).index >= newest.index
         until(link, lambda: _rests(dm, link))
         now = dm.displayed
@@ -133,7 +133,7 @@ def test_slow_reader_gets_newest_frame(monkeypatch):
 
 
 def _rests(dm, link):
-    """Tell whether nothing is sent while 30 frames are shown."""
+    """Return whether nothing is sent while 30 frames are shown."""
     received = link.stats.received
     dm.wait_displayed(30)
     return link.stats.received == received
@@ -145,7 +145,7 @@ def test_large_frame_does_not_cost_the_next():
         dm.camera.pause()
         dm.settle()
         with dmlink.connect(dm.endpoint) as link:
-            frames = [link.next(60)]  # the still image; before the pause another one could be on its way
+            frames = [link.next(60)]  # the still image; before the pause, another one could be in transit
             for _ in range(25):
                 wanted = dm.camera.step()
                 frames.append(link.next(60))
@@ -214,7 +214,7 @@ def test_reader_reports_closed_lossless_link():
         reader = link.reader()
         assert reader.next(60)
         link.close()
-        link._credit = 0  # all that it might have been sent has come
+        link._credit = 0  # everything that might have been sent has arrived
         with pytest.raises(ConnectionError, match="closed"):
             reader.next(1)
 
@@ -429,7 +429,7 @@ def test_unknown_name_lists_known_ones():
             dmlink.connect(dm.endpoint, mode="all")
 
 
-# Getting in, and finding the companion
+# Authentication, and finding the companion
 
 
 def test_endpoint_file_is_private(home):
@@ -438,7 +438,7 @@ def test_endpoint_file_is_private(home):
         fields = json.loads(path.read_text())
         assert dm.endpoint == "dmlink://{host}:{port}?token={token}".format(**fields)
         assert fields["pid"] == os.getpid()
-        assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"  # its folder is private there
+        assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"  # the user's folder is private there
         with dmlink.connect() as link:
             assert link.next(60)
         if os.name == "posix":
@@ -474,7 +474,7 @@ def test_bad_endpoint_is_refused(text, monkeypatch):
 
 @contextmanager
 def something_else(answer):
-    """Listen as anything but a companion; `answer` gets each connection."""
+    """Listen as something other than a companion; `answer` gets each connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
@@ -488,13 +488,13 @@ def something_else(answer):
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"dmlink://127.0.0.1:{server.getsockname()[1]}?token=t"
-        with contextlib.suppress(OSError):  # if nobody has connected, it still waits for that
+        with contextlib.suppress(OSError):  # if nobody has connected, it is still waiting
             socket.create_connection(server.getsockname()).close()
         thread.join()
 
 
 class Companion:
-    """The least of one, by hand: lets the link in, and sends `frame` in pieces, once."""
+    """A minimal companion: accepts the link, and sends `frame` in pieces, once."""
 
     def __init__(self, frame, pieces):
         self.frame, self.pieces, self.over = frame, pieces, threading.Event()
@@ -527,12 +527,12 @@ class Companion:
         )
         for piece in np.array_split(np.frombuffer(sent, np.uint8), self.pieces):
             self.sock.sendall(piece)
-            time.sleep(0.002)  # the network's pause
+            time.sleep(0.002)  # a pause of the network
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 40])
 def test_large_frame_arrives_whole(pieces, monkeypatch):
-    monkeypatch.setattr(protocol, "PING_SECONDS", 300.0)  # nothing but the bytes wakes the link
+    monkeypatch.setattr(protocol, "PING_SECONDS", 300.0)  # only the bytes wake the link
     frame = np.random.default_rng(3).integers(0, 60000, (1300, 900), np.uint16)
     with something_else(Companion(frame, pieces)) as endpoint, dmlink.connect(endpoint) as link:
         np.testing.assert_array_equal(link.next(timeout=60).data, frame)
@@ -562,7 +562,7 @@ def test_other_server_is_refused(kind, monkeypatch):
         over.set()
 
 
-# Coming back
+# Reconnecting
 
 
 def test_closed_view_is_waited_for():
@@ -593,7 +593,7 @@ def test_view_may_close_while_read():
         link.set_roi("fft", dmlink.Roi(2, 2, 20, 20))
         until(link, lambda: "fft" in link.rois())
         reader = link.part("fft").reader()
-        for turn in range(40):  # the moment in which it matters is met in one of ten
+        for turn in range(40):  # the critical moment is hit in one of ten
             dm.restart_view(1 + turn % 2)
             with contextlib.suppress(TimeoutError):
                 reader.next(0.2)
@@ -635,7 +635,7 @@ def test_new_companion_replaces_the_old(explicit):
         assert link.endpoint == endpoints.parse(dm.endpoint)
         assert "stopped" in reasons[0]
         until(part, lambda: part.state == "live")
-        assert "fft" in link.rois()  # names of ROIs outlive the companion that gave them
+        assert "fft" in link.rois()  # names of ROIs outlive the companion that assigned them
         assert part.next(60)
 
 

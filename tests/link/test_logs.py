@@ -1,4 +1,4 @@
-"""What logs promise: the newest number of another instrument at a frame's time, wherever the frame goes."""
+"""What logs promise: another instrument's latest number at a frame's time, wherever the frame goes."""
 
 import datetime as dt
 import os
@@ -25,13 +25,13 @@ def link():
 
 
 def followed(link, condition):
-    """Wait for what a log file has read."""
+    """Wait until a log file was read."""
     return until(link, condition)
 
 
 def test_newest_value_counts():
     log = Log("T", "C")
-    log.extend([(1, 10), (3, 30), (2, 20)])  # a clock that goes back
+    log.extend([(1, 10), (3, 30), (2, 20)])  # a clock that is set back
     assert [log.at(t) for t in (0.9, 1, 1.9, 2, 3, 99)] == [None, 10, 10, 20, 30, 30]
     assert [array.tolist() for array in log.arrays()] == [[1, 2, 3], [10, 20, 30]]
 

@@ -1,4 +1,4 @@
-"""What a look-back promises: the last seconds as they were, within its memory, and nobody waits for it."""
+"""What a look-back promises: the last seconds unchanged, within its memory limit, delaying nobody."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_last_seconds_are_kept():
         numbers = [frame.index for frame in frames]
         assert numbers == sorted(set(numbers))
         for frame in frames:
-            recording.number(frame)  # fails if it is none
+            recording.number(frame)  # fails if it is not a frame of the recording
         dm.camera.pause()
         dm.settle()
 

@@ -1,4 +1,4 @@
-"""What a link does in its own way on Windows, tried on whatever system this is."""
+"""What a link does differently on Windows, tested on any system."""
 
 import socket
 from pathlib import Path
@@ -12,7 +12,7 @@ from dmlink.link import connection, endpoint
 
 @pytest.fixture
 def windows(monkeypatch, tmp_path):
-    """Give the folder of a user of Windows."""
+    """Give the folder of a Windows user."""
     home = tmp_path / "user"
     home.mkdir()
     monkeypatch.setattr(Path, "home", lambda: home)
@@ -22,7 +22,7 @@ def windows(monkeypatch, tmp_path):
 
 def test_frames_come_with_select(monkeypatch):
     monkeypatch.setattr(connection, "WAIT_WITH_SELECT", True)
-    recording = Noise(shape=(600, 1000))  # 1.2 MB a frame: it comes in parts
+    recording = Noise(shape=(600, 1000))  # 1.2 MB per frame, which arrives in parts
     with linked(recording, fps=30) as (_, link):
         assert [recording.has(link.next(60)) for _ in range(5)] == [True] * 5
         timed = link._connection._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)

@@ -1,4 +1,4 @@
-"""While a link is open, threads that receive do not wait long for one that computes."""
+"""While a link is open, receiving threads do not wait long for a computing one."""
 
 import math
 import sys

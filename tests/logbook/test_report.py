@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything, nothing from elsewhere, and nothing in it that runs."""
+"""The report: one HTML file with everything, without external content or scripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 class Page(html.parser.HTMLParser):
-    """What a page consists of."""
+    """The content of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -41,7 +41,7 @@ class Page(html.parser.HTMLParser):
 
 
 class FakeLink:
-    """What a report needs of a link, without a microscope."""
+    """The parts of a link that a report needs, without a microscope."""
 
     def __init__(self, session, newest=None):
         self.session, self.newest, self.source, self.logs = session, newest, None, None

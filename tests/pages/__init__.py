@@ -1,1 +1,1 @@
-"""Tests of pages in a real browser; a package, so that what they share ends with the last of them."""
+"""Tests of pages in a real browser; a package, so that their shared fixtures end with the last of them."""

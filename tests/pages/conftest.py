@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all tests of pages; each has a window of its own."""
+"""One JupyterLab and one browser for all tests of pages; each test has its own window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Lab(NamedTuple):
-    """A JupyterLab on a folder, and a browser to open its notebooks in."""
+    """A JupyterLab on a folder, and a browser for its notebooks."""
 
     folder: Path
     address: str

@@ -1,4 +1,4 @@
-"""The first lesson in a real Chromium against a real JupyterLab: what a user sees and does."""
+"""The first lesson in a real Chromium with a real JupyterLab: what a user sees and does."""
 
 from __future__ import annotations
 

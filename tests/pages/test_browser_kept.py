@@ -1,4 +1,4 @@
-"""What stays of views and cells: in a saved notebook, without a kernel, and in its HTML."""
+"""What is kept of views and cells: in a saved notebook, without a kernel, and in its HTML."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_restart_covers_the_panels(lab):
 @pytest.mark.parametrize("trusted", [True, False])
 def test_reopened_notebook_shows_pictures(lab, trusted):
     page, path, address = lab
-    if not trusted:  # changed outside of this Jupyter
+    if not trusted:  # changed outside this Jupyter
         notebook = nbformat.read(path, as_version=4)
         notebook.metadata["changed"] = True
         notebook.cells[0].source += "\n# from elsewhere"

@@ -1,4 +1,4 @@
-"""Where things stand on a page: a line over its image, panels that grow beside others."""
+"""The layout of a page: a line over its image, panels that grow next to others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 def run(page, jupyter, text):
-    """Run a notebook of one cell."""
+    """Run a notebook with one cell."""
     browser.write_notebook(jupyter.folder / "layout.ipynb", [text])
     browser.open_notebook(page, jupyter.address, "layout.ipynb")
     browser.run_all(page)
@@ -49,7 +49,7 @@ def test_line_in_dm_is_drawn_on_the_image(jupyter):
         line.wait_for(state="detached")
 
 
-# of each panel of a dashboard: left, top, bottom, px
+# left, top, bottom of each panel of a dashboard, px
 PLACES = """() => Object.fromEntries([...document.querySelectorAll('.dmlink-dashboard > .dmlink-panel')]
     .filter((panel) => panel.offsetHeight)
     .map((panel) => {
@@ -65,7 +65,7 @@ dmlink.dashboard(link, size=256)"""
 
 
 def columns(places):
-    """Return the titles in each column from the left, from top to bottom; no panel lies over another."""
+    """Return the titles in each column from the left, from top to bottom; check that no panels overlap."""
     found = {}
     for title, (left, top, bottom) in sorted(places.items(), key=lambda item: item[1][1]):
         for _, above in found.get(left, [])[-1:]:
@@ -80,7 +80,7 @@ def test_growing_panel_moves_only_those_below(jupyter):
         for title in ("nanoparticles", "Link", "grows", "second", "third"):
             page.locator(f".dmlink-dashboard .dmlink-title:text-is('{title}')").wait_for()
         page.locator(".dmlink-dashboard.dmlink-arranged").wait_for()
-        page.wait_for_timeout(4000)  # a panel is settled 3 s after it has come
+        page.wait_for_timeout(4000)  # a panel is settled 3 s after it has appeared
         before = page.evaluate(PLACES)
         there = columns(before)
         assert len(there) == 2
@@ -158,7 +158,7 @@ def test_roi_and_its_cell_are_one_colour_and_find_each_other(side):
     view.locator("[aria-label='ROI a'].dmlink-selected").wait_for()
     cell.and_(page.locator(".dmlink-highlighted")).wait_for()
     _, _, right, bottom = edges(view.locator(".dmlink-background").first)
-    page.mouse.click(right - 20, bottom - 20)  # nothing is there
+    page.mouse.click(right - 20, bottom - 20)  # an empty place
     page.locator(".dmlink-highlighted").wait_for(state="detached")
 
 

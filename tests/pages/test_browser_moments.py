@@ -1,4 +1,4 @@
-"""In a real page: events, their frames and the last seconds; the bar of a recording that grows."""
+"""In a real page: events, their frames and the last seconds; the bar of a growing recording."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_click_on_an_event_shows_its_frame(moments):
     picture.wait_for()
     pressed = shown.locator(".dmlink-events-list button[aria-pressed=true]")
     assert pressed.get_attribute("data-key") == key
-    shown.locator(".dmlink-events-list button").nth(2).wait_for()  # and it stays while others come
+    shown.locator(".dmlink-events-list button").nth(2).wait_for()  # it stays while others arrive
     pressed.focus()
     moments.keyboard.press("Enter")
     picture.wait_for(state="hidden")

@@ -1,4 +1,4 @@
-"""What happens to a page: shown twice, hidden, used, its kernel busy or restarted; nothing breaks."""
+"""Whatever happens to a page, nothing breaks: shown twice, hidden, used, kernel busy or restarted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ HIDE = """hidden => {
     Object.defineProperty(document, 'hidden', is);
     document.dispatchEvent(new Event('visibilitychange'));
 }"""
-# everything that is written in a panel: its size, and how it stands out from what is behind it
+# every text in a panel: its size, and its contrast with the background
 WRITTEN = """panel => {
     const light = (colour) => {
         const [r, g, b, a] = colour.match(/[0-9.]+/g).map(Number);
@@ -79,12 +79,12 @@ NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
         || node.closest('[title]')))
     .map((node) => node.outerHTML.slice(0, 200))"""
 
-OURS = ("blob:", "/extensions/dmlink")  # in the stack of an error in a script of dmlink's own
+OURS = ("blob:", "/extensions/dmlink")  # found in the stack of an error in one of dmlink's scripts
 # a favicon; ipywidgets telling a view that was removed meanwhile that its size may have changed; anywidget of
 # a widget that was closed before it had begun, or takes more than two seconds for it: drawings reach it
 KNOWN = ("404", "reading 'processLuminoMessage'", "[anywidget] Failed to initialize model.")
 
-# how far the corner of what is painted lies from that of its axes, in px: left, top
+# offset of the painted corner from that of its axes, in px: left, top
 ASIDE = """() => [...document.querySelectorAll('.dmlink-picture, .dmlink-plot')]
     .filter((plot) => plot.getBoundingClientRect().width)
     .map((plot) => {
@@ -96,7 +96,7 @@ ASIDE = """() => [...document.querySelectorAll('.dmlink-picture, .dmlink-plot')]
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (endpoint, page, folder, address, what the page complained of)."""
+    """Give (endpoint, page, folder, address, errors reported by the page)."""
     browser.write_notebook(jupyter.folder / "pages.ipynb", CELLS)
     with jupyter.microscope() as endpoint, jupyter.window(1300, 900) as page:
         complaints = []
@@ -115,13 +115,13 @@ def lab(jupyter):
 
 @pytest.fixture
 def link(lab):
-    """Give a link of our own to the same microscope."""
+    """Give a separate link to the same microscope."""
     with dmlink.connect(lab[0]) as link:
         yield link
 
 
 def complains(said):
-    """Tell whether an error of the page is not one of JupyterLab, ipywidgets or anywidget themselves."""
+    """Return whether an error in the page is not from JupyterLab, ipywidgets or anywidget themselves."""
     return not any(known in said for known in KNOWN)
 
 

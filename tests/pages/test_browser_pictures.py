@@ -1,4 +1,4 @@
-"""Each kind of panel in both themes: pictures are kept in artefacts/, to be looked at."""
+"""Each kind of panel in both themes: pictures are saved in artefacts/ for inspection."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def lab(jupyter):
 
 
 def drawn(shown):
-    """Tell whether a panel shows an image with some contrast, a curve of many points, or words."""
+    """Return whether a panel shows an image with some contrast, a curve with many points, or text."""
     if (curve := shown.locator("path.dmlink-curve")).count():
         return len(re.findall("[ML]", curve.first.get_attribute("d"))) > 20
     if (canvas := shown.locator("canvas")).count():
@@ -72,7 +72,7 @@ def test_each_panel_is_pictured(lab, theme):
             shown.locator(".dmlink-error", has_text="IndexError").wait_for()
         else:
             shown = panel(lab, name)
-        while not drawn(shown):  # until the test's time is over
+        while not drawn(shown):  # until the test's time is up
             lab.wait_for_timeout(100)
         shown.screenshot(path=ARTEFACTS / f"{name}-{theme.lower()}.png")
         colour = shown.locator(".dmlink-title").evaluate("node => getComputedStyle(node).color")

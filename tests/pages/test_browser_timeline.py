@@ -1,4 +1,4 @@
-"""In a real page: the timeline shows the frame to which it is dragged and its age, and goes back to live."""
+"""In a real page, the timeline shows the frame to which it is dragged and its age, and returns to live."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ n = (frame[64, 16::32] > 127) @ (2 ** np.arange(8))
 
 
 class Numbered(Noise):
-    """Each frame shows its number in stripes that are black or white; a bar at the top is both."""
+    """Each frame shows its number as black and white stripes; a bar at the top has both."""
 
     def __init__(self):
         super().__init__(n=1 << BITS, shape=(128, BITS * SIZE), dtype=np.uint8, name="Numbered")
@@ -56,7 +56,7 @@ def number_in(data):
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (page, live view, timeline, the numbers in the pixels of all frames by theirs)."""
+    """Give (page, live view, timeline, the number in the pixels of each frame by frame number)."""
     with microscope(Numbered(), fps=20) as dm, jupyter.window(1100, 1500) as page:
         cells = [text.replace("ENDPOINT", json.dumps(dm.endpoint)) for text in CELLS]
         cells[0] = f"import numpy as np\n{cells[0]}"
@@ -77,7 +77,7 @@ def lab(jupyter):
 
 
 def note(link, numbers, enough):
-    """Note the number in the pixels of each frame, until the link is closed; say when 100 more have come."""
+    """Record the number in each frame's pixels until the link is closed; signal when 100 have arrived."""
     begun = 0
     for frame in link:
         numbers[frame.index] = number_in(frame.data)

@@ -1,4 +1,4 @@
-"""The tools of the live view in a user's hands, by mouse and by key."""
+"""The tools of the live view, used with mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READY = "(node) => node.querySelector('.dmlink-overlay svg').classList.contains(
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (page, view, a link of our own)."""
+    """Give (page, view, a separate link)."""
     with (
         jupyter.microscope() as endpoint,
         jupyter.window(1600, 1200) as page,
@@ -39,12 +39,12 @@ def lab(jupyter):
 
 
 def line_in(link):
-    """Return the line that the newest frame has."""
+    """Return the line of the newest frame."""
     return link.next(60).line
 
 
 def at(view, y, x):
-    """Return where a place of the image (512 x 512) is on the screen."""
+    """Return the position on the screen of a point of the image (512 x 512)."""
     box = view.locator(".dmlink-overlay svg").first.bounding_box()
     scale = box["width"] / 512
     return box["x"] + x * scale, box["y"] + y * scale
@@ -58,9 +58,9 @@ def drag(page, view, start, end):
 
 
 def take(page, view, tool, *, key=None):
-    """Take a tool by its key, or by its button; the image is ready for it then."""
+    """Select a tool by its key or button, and wait until the image is ready for it."""
     if key:
-        page.mouse.click(*at(view, 500, 8))  # nothing is there; the image gets the focus
+        page.mouse.click(*at(view, 500, 8))  # an empty place; clicking gives the image the focus
         page.keyboard.press(key)
     else:
         view.locator(f"button.dmlink-draw-{tool}").click()

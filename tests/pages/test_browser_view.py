@@ -1,4 +1,4 @@
-"""The live view in a user's hands: ROIs, wheel, narrow and sharp windows, a page that loads slowly."""
+"""The live view in use: ROIs, wheel, narrow and HiDPI windows, a page that loads slowly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLACES = (
     "() => [...document.querySelectorAll('.dmlink-roi-body')].map((r) => r.getBoundingClientRect().toJSON())"
 )
 
-# every figure ends within its panel, and what is painted lies between its axes
+# every figure fits in its panel, and the picture lies within its axes
 FITS = """() => [...document.querySelectorAll('.dmlink-picture, .dmlink-plot')].every((plot) => {
     const box = (selector) => plot.querySelector(selector).getBoundingClientRect();
     const [figure, axes] = [box('.bqplot'), box('.plotarea_background')];
@@ -35,7 +35,7 @@ FITS = """() => [...document.querySelectorAll('.dmlink-picture, .dmlink-plot')].
     return figure.right <= end && Math.max(...aside) < 1.1;
 })"""
 
-# the code of each widget comes 1 to 4 s late; after 2 s anywidget gives a widget up
+# the code of each widget arrives 1 to 4 s late; after 2 s, anywidget gives up on a widget
 SLOW = """() => {
     const create = URL.createObjectURL.bind(URL);
     let number = 0;
@@ -48,7 +48,7 @@ SLOW = """() => {
 
 
 def opened(jupyter, page, cells=CELLS):
-    """Run the notebook; return its live view."""
+    """Run the notebook and return its live view."""
     browser.write_notebook(jupyter.folder / "view.ipynb", cells)
     browser.open_notebook(page, jupyter.address, "view.ipynb")
     browser.run_all(page)
@@ -57,7 +57,7 @@ def opened(jupyter, page, cells=CELLS):
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (page, view, a link of our own)."""
+    """Give (page, view, a separate link)."""
     with (
         jupyter.microscope() as endpoint,
         jupyter.window(1300, 1000) as page,

@@ -1,4 +1,4 @@
-"""The lessons run from beginning to end, solutions too, on what comes with dmlink and on real frames."""
+"""The lessons run from beginning to end, including solutions, with dmlink's own data and real frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from project import DATA, ROOT
 from dmlink.cli import demo
 
 LIQUID_CELL = DATA / "apache_SAM-EM" / "lptem_example"
-OFTEN = ("02", "06")  # and the first one; the others run before a release
+OFTEN = ("02", "06")  # and the first one; the others run only before a release
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -23,7 +23,7 @@ def dmlink(*arguments, shell=()):
 
 
 def without_network():
-    """Return a shell that has no network but loopback, where that can be had."""
+    """Return a shell without any network but loopback, if possible."""
     shell = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     try:
         subprocess.run([*shell, "true"], check=True, capture_output=True)
@@ -34,13 +34,13 @@ def without_network():
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    """Give the endpoint of a microscope that all lessons share, as those of a class do."""
+    """Give the endpoint of a microscope shared by all lessons, as in a class."""
     with demo.microscope([], tmp_path_factory.mktemp("microscope")) as endpoint:
         yield endpoint
 
 
 def with_solutions(lesson, folder):
-    """Write a lesson in which the code of the solutions, which is folded away in its text, is in cells."""
+    """Write a lesson in which the folded solutions have become code cells."""
     notebook = nbformat.read(lesson, as_version=4)
     cells = []
     for cell in notebook.cells:
@@ -68,7 +68,7 @@ def test_first_lesson_runs_on_real_frames():
     assert "ran to the end" in done.stdout
 
 
-SAID = {  # in the lesson's outputs: what it is there to show
+SAID = {  # what the lesson's outputs must contain
     "02-live-cells": [
         "Set in the notebook: threshold = 2.0.",
         "Updated from the notebook: bright.",

@@ -1,4 +1,4 @@
-"""A live cell follows the notebook: redefined names are taken over, and nothing else is."""
+"""A live cell follows the notebook: it takes over redefined names, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell comes out of a notebook file without a kernel, with what it uses of the notebook's definitions."""
+"""A cell can be read from a notebook file without a kernel, with the definitions that it uses."""
 
 import json
 import textwrap
@@ -18,7 +18,7 @@ LESSON = ROOT / "notebooks" / "01-first-live-cell.ipynb"
 
 @pytest.fixture
 def notebook(tmp_path):
-    """Return a function that writes a notebook with these code cells, and gives its path."""
+    """Return a function that writes a notebook with these code cells and returns its path."""
 
     def write(*cells, name="lesson.ipynb"):
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""A cell becomes a module that gives what the cell gives, reads like the cell, or is refused by line."""
+"""A cell becomes a module with the same results that reads like the cell, or is refused with the line."""
 
 import ast
 import math
@@ -21,7 +21,7 @@ from dmlink.program.program import Program
 
 @pytest.fixture(scope="module")
 def shell(new_shell):
-    """Return a real IPython, whose cells have their source where a notebook's have it."""
+    """Return a real IPython that stores the source of cells like a notebook."""
     return new_shell()
 
 
@@ -360,7 +360,7 @@ def test_breaking_name_is_refused():
 
 
 class Contrary:
-    """An object that raises whatever is asked of it."""
+    """An object that raises an exception for everything."""
 
     def __getattr__(self, name):
         raise RuntimeError(name)

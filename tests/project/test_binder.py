@@ -1,4 +1,4 @@
-"""Binder: repo2docker takes the folder; a microscope runs beside Jupyter. The rest: binder_check.py."""
+"""Binder: repo2docker accepts the folder; a microscope runs next to Jupyter. The rest: binder_check.py."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ def test_microscope_runs_with_jupyter(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "(512, 512)" in done.stdout
-    assert not (tmp_path / "endpoint.json").exists()  # the companion has removed it when it ended
+    assert not (tmp_path / "endpoint.json").exists()  # the companion removed it when it ended

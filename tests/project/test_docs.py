@@ -1,8 +1,8 @@
-"""The documentation: the site builds without a warning, and what its pages tell to type works.
+"""The documentation: the site builds without a warning, and the code on its pages works.
 
-Every block of Python, of cells of a notebook ("ipython") and of a shell runs, page by page and in order,
-beside a simulated microscope. A comment `<!-- not run: why -->` before a block says why that one cannot;
-its syntax is looked at all the same.
+Every block of Python, notebook cells ("ipython") and shell commands runs, page by page and in order,
+with a simulated microscope. A comment `<!-- not run: why -->` before a block says why it cannot run;
+its syntax is still checked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "howto").glob("*.md")),
 ]
-OFTEN = ("README.md", "docs/cells.md", "docs/ten-minutes.md")  # the others run before a release
+OFTEN = ("README.md", "docs/cells.md", "docs/ten-minutes.md")  # the others run only before a release
 BLOCK = re.compile(
     r"(?:<!-- not run: (?P<why>[^>]+?) -->\n)?"
     r"^(?P<indent> *)```(?P<kind>python|ipython|bash)\n(?P<text>.*?)^ *```$",
@@ -41,7 +41,7 @@ def name(page):
 
 
 def blocks(page):
-    """Return (kind, text, why it is not run or None) of each block of code of a page."""
+    """Return (kind, text, why it is not run or None) of each code block of a page."""
     found = BLOCK.finditer(page.read_text(encoding="utf-8"))
     return [
         (m["kind"], re.sub(f"^{m['indent']}", "", m["text"], flags=re.MULTILINE), m["why"]) for m in found

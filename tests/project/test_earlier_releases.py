@@ -1,4 +1,4 @@
-"""What an earlier release has written can be opened: recordings, their programs, exported scripts."""
+"""Files from an earlier release can be opened: recordings, their programs, exported scripts."""
 
 import csv
 from importlib import import_module
@@ -13,7 +13,7 @@ OF_0_1_0 = Path(__file__).parent / "written_by_0_1_0"
 RECORDING, SCRIPT = OF_0_1_0 / "gold.ome.zarr", OF_0_1_0 / "statistics_dm.py"
 FRAMES = np.arange(3 * 64, dtype=np.uint16).reshape(3, 8, 8)
 
-#: What programs of 0.1.0 import of dmlink: names that a cell can use without an import.
+#: Names that programs of 0.1.0 import from dmlink, which a cell can use without an import.
 IMPORTS = {
     "dmlink.indm.info": {"Axis"},
     "dmlink.indm.memory": {"FrameCounter", "LastFrames", "Reference", "RunningAverage", "Tracks"},

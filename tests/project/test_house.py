@@ -1,4 +1,4 @@
-"""The house: arrows point one way, and what runs in DigitalMicrograph brings nothing along."""
+"""The structure: imports point one way, and code in DigitalMicrograph has no dependencies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TESTS = {"tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
 
 
 def imported(path):
-    """Return the modules that a file imports, wherever in it, and what it imports from them."""
+    """Return the modules that a file imports anywhere, and the names it imports from them."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -36,13 +36,13 @@ def imported(path):
 
 
 def dotted(path):
-    """Return the name of a module."""
+    """Return the dotted name of a module."""
     root = ROOT / "widgets" if "widgets" in path.relative_to(ROOT).parts else ROOT
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
 def is_submodule(module):
-    """Return whether a module is part of a package, and neither a command nor a cell of the gallery."""
+    """Return whether a module is part of a package, but neither a command nor a gallery cell."""
     *package, short = module.split(".")
     return bool(package) and short != "__main__" and (package[-1] != "gallery" or short[0] == "_")
 
@@ -52,9 +52,9 @@ def name(path):
 
 
 def test_imports_make_no_circle(capsys, monkeypatch):
-    # its way to set up logging silences all loggers that there are, also for the tests that follow
+    # its logging setup would silence all existing loggers, also for later tests
     monkeypatch.setattr("logging.config.dictConfig", lambda _: None)
-    broken = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True)  # its contracts are there
+    broken = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True)  # it contains the contracts
     assert not broken, capsys.readouterr().out
 
 
@@ -73,13 +73,13 @@ def test_code_in_dm_is_python_3_7(path):
             module.startswith("dmlink.indm")
             or head in sys.stdlib_module_names
             or head in {"numpy", "DigitalMicrograph"}
-            or (path.name, head) == ("packing.py", "numcodecs")  # it goes without, see test_companion.py
+            or (path.name, head) == ("packing.py", "numcodecs")  # optional, see test_companion.py
         ), module
 
 
 @pytest.mark.parametrize("path", TRIES_SCRIPTS, ids=name)
 def test_simulator_runs_in_python_3_7(path):
-    """Companion and scripts are tried in it, see test_gms_pythons.py."""
+    """Companion and scripts are tested in it, see test_gms_pythons.py."""
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     for node in ast.parse(text, feature_version=(3, 7)).body:
@@ -99,7 +99,7 @@ def test_nothing_imports_tests_or_simulator(path):
 
 
 def test_axis_and_info_have_one_home():
-    """Outside of what runs in DigitalMicrograph it is dmlink.frame, but for modules that this imports."""
+    """Outside the code for DigitalMicrograph it is dmlink.frame, except for modules that this imports."""
     home = [ROOT / "dmlink" / name for name in ("frame.py", "summary.py", "exchange.py")]
     others = {*KERNEL, *WIDGETS} - {*IN_DM, *home}
     values = {"dmlink.indm.info.Axis", "dmlink.indm.info.Info"}
@@ -123,7 +123,7 @@ def test_no_submodule_is_shadowed(module):
     try:
         import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != "DigitalMicrograph":  # it runs there only
+        if error.name != "DigitalMicrograph":  # it only runs there
             raise
     else:
         assert isinstance(getattr(face, short), ModuleType)
@@ -131,9 +131,9 @@ def test_no_submodule_is_shadowed(module):
 
 @pytest.mark.parametrize("path", [*KERNEL, *WIDGETS], ids=name)
 def test_files_are_renamed_in_one_place(path):
-    """There it is tried again while somebody has the file open on Windows."""
+    """That place retries while another program has the file open on Windows."""
     text = path.read_text(encoding="utf-8")
-    # of a path: a text has two arguments, and what is copied with a change has keywords
+    # methods of paths only: str.replace has two arguments, and copies with a change have keywords
     renaming = re.findall(r"\.rename\(|\bos\.replace\(|\b(?!self)\w+\.replace\([^,()=\"']+\)", text)
     assert not renaming or path.name == "renaming.py"
 

@@ -1,4 +1,4 @@
-"""The page of promises: what it names exists, and no promise stands alone."""
+"""The page of promises: every promise names tests, and they exist."""
 
 from __future__ import annotations
 

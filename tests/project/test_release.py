@@ -1,4 +1,4 @@
-"""What is given away: one version, and a wheel and a source distribution that have what they need."""
+"""The release: one version, and a wheel and a source distribution that contain what they need."""
 
 from __future__ import annotations
 

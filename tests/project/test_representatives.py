@@ -1,4 +1,4 @@
-"""Tests that stand for all combinations of their parameters: no value, or pair of values, is left out."""
+"""Tests that represent all combinations of their parameters leave out no value, or pair of values."""
 
 import itertools
 

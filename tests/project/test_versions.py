@@ -1,4 +1,4 @@
-"""The notebook's tests under every IPython and ipykernel that is supported, the kernel's in every Python."""
+"""The notebook's tests with every supported IPython and ipykernel, the kernel's with every Python."""
 
 import matrix
 import pytest

@@ -1,4 +1,4 @@
-"""Every axis kept, or said: whatever the calibration, in whichever format a recording is and becomes."""
+"""Every axis is kept or reported, for any calibration and any format before and after conversion."""
 
 import json
 import math
@@ -26,7 +26,7 @@ axes = st.builds(Axis, origins, scales, st.sampled_from(UNITS))
 
 @st.composite
 def dimensions(draw):
-    """Return what counts the frames, as axes_json has it: nothing, times, or a scan."""
+    """Return what the frames are counted along, as in axes_json: nothing, times, or a scan."""
     kind = draw(st.sampled_from(["nothing", "even", "late", "uneven", "other", "scan"]))
     n = draw(st.integers(1, 4))
     step = draw(st.floats(1e-3, 10))
@@ -51,7 +51,7 @@ def dimensions(draw):
 
 
 def known(recording):
-    """Return all axes of a recording, with their numbers to six digits."""
+    """Return all axes of a recording, with six digits."""
 
     def rounded(axis):
         return round_to(axis.origin, axis.scale), float(f"{axis.scale:.6g}"), axis.unit
@@ -64,7 +64,7 @@ def known(recording):
 
 
 def round_to(origin, scale):
-    """Return an origin to a millionth of a pixel: what it is worth."""
+    """Return an origin rounded to a millionth of a pixel, its useful precision."""
     return float(f"{origin:.6g}") if abs(origin) > abs(scale) * 1e-6 else 0.0
 
 
@@ -115,7 +115,7 @@ def kept_or_said(y, x, counted, dtype, through, target):
 
 
 def independent(path, y, x):
-    """Compare with what ImageJ finds, or TIFF's own resolution: nothing was said to be lacking."""
+    """Compare with what ImageJ finds, or TIFF's own resolution, because nothing was reported as lost."""
     with tifffile.TiffFile(path) as tiff:
         if not (y.unit or x.unit):
             return

@@ -1,4 +1,4 @@
-"""Recordings that are wrong: each is refused in one sentence that names it, and nothing hangs or crashes."""
+"""Faulty recordings: each is refused in one sentence that names it, and nothing hangs or crashes."""
 
 import math
 import os
@@ -29,7 +29,7 @@ def hdf5(path, **options):
         file.create_dataset("frames", data=STACK, **options)
 
 
-#: How to write STACK in formats that lie in one file.
+#: How to write STACK in single-file formats.
 WRITERS = {
     "x.npy": lambda path: np.save(path, STACK),
     "x.tif": lambda path: tifffile.imwrite(path, STACK, photometric="minisblack"),
@@ -46,7 +46,7 @@ WRITERS = {
 
 @pytest.fixture(params=WRITERS)
 def whole(tmp_path, request):
-    """A recording in a folder with a space and umlauts in its name."""
+    """A valid recording in a folder with a space and umlauts in its name."""
     path = tmp_path / "Müller, Größe 5 µm" / request.param
     path.parent.mkdir()
     WRITERS[request.param](path)
@@ -54,7 +54,7 @@ def whole(tmp_path, request):
 
 
 def sentence(path, error=ValueError, **options):
-    """Return the one sentence with which `path`, or one of its frames, is refused."""
+    """Return the sentence with which `path`, or one of its frames, is refused."""
     with pytest.raises(error) as caught, recordings.open(path, **options) as recording:
         list(recording)
     told = str(caught.value)
@@ -88,11 +88,11 @@ def test_truncated_file_has_whole_frames_only(whole, part):
     data = whole.read_bytes()
     whole.write_bytes(data[: int(part * len(data))])
     n = int(part * 8)
-    if whole.suffix == ".mrc":  # which has a header before its first frame
+    if whole.suffix == ".mrc":  # this format has a header before its first frame
         n = max(0, whole.stat().st_size - 1024) // STACK[0].nbytes
     if whole.suffix in (".raw", ".mib", ".mrc") and n:
         with recordings.open(whole) as recording:
-            expected = math.ceil(part * 8) if whole.suffix == ".mib" else 8  # Merlin does not tell
+            expected = math.ceil(part * 8) if whole.suffix == ".mib" else 8  # Merlin does not store it
             assert (len(recording), recording.expected) == (n, expected)
             np.testing.assert_array_equal(recording[-1].data, STACK[len(recording) - 1])
     else:
@@ -191,7 +191,7 @@ def test_changed_part_is_named(tmp_path):
     write_in_situ_raw(tmp_path / "x.dm4", STACK, exposure=0.1, part_bytes=20_000)
     with recordings.open(tmp_path / "x.dm4") as recording:
         os.truncate(tmp_path / "x.raw_2", 10_000)
-        for i in (4, 5):  # one begins before
+        for i in (4, 5):  # one starts before it
             with pytest.raises(ValueError, match=r"x\.raw_2 became shorter while it was open"):
                 recording[i]
         np.testing.assert_array_equal(recording[3].data, STACK[3])
@@ -258,7 +258,7 @@ def test_damaged_recorded_frame_is_named(tmp_path):
             recording[5]
         np.testing.assert_array_equal(recording[7].data, STACK[7])
     lines = (path / JOURNAL).read_bytes()
-    (path / JOURNAL).write_bytes(lines[:-20] + bytes(20))  # the computer lost its power
+    (path / JOURNAL).write_bytes(lines[:-20] + bytes(20))  # as after a power failure
     with recordings.open(path) as recording:
         assert len(recording) == 7
         np.testing.assert_array_equal(recording[6].data, STACK[6])
@@ -268,7 +268,7 @@ def test_damaged_recorded_frame_is_named(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_huge_folder_opens_by_names(tmp_path):
-    # All but the first are links to nothing: whoever looked at them would fail.
+    # All but the first are dangling links: reading them would fail.
     Image.fromarray(STACK[0]).save(tmp_path / "frame 000000.png")
     folder = os.open(tmp_path, os.O_RDONLY)
     for i in range(1, 20_000):
@@ -281,7 +281,7 @@ def test_huge_folder_opens_by_names(tmp_path):
 
 @pytest.mark.parametrize("name", ["huge.npy", "huge.raw", "huge.mrc", "huge.tif"])
 def test_40_gb_open_unread(tmp_path, name):
-    # Sparse files: what no one writes takes no disk, and reading it all would take far more than a test may.
+    # Sparse files: unwritten parts take no disk space, and reading everything would take far too long.
     path, shape = tmp_path / name, (10_000, 1024, 2048)
     size = int(np.prod(shape)) * 2
     if name == "huge.npy":
@@ -301,7 +301,7 @@ def test_40_gb_open_unread(tmp_path, name):
         os.truncate(path, 1024)
     else:
         tifffile.memmap(path, shape=shape, dtype=np.uint16, bigtiff=True, photometric="minisblack")
-    if name != "huge.tif":  # its pages are told of at the end
+    if name != "huge.tif":  # its pages are listed at the end
         os.truncate(path, path.stat().st_size + size)
     with recordings.open(path) as recording:
         assert recording.shape == shape

@@ -1,4 +1,4 @@
-"""Calibration: sizes, origins and times as the programs write them that make the files."""
+"""Calibration: sizes, origins and times as written by the programs that make the files."""
 
 import struct
 
@@ -80,7 +80,7 @@ def tagged(path, code, kind, value, pixels=STACK[0]):
 @pytest.mark.parametrize(
     ("text", "scale"),
     [
-        ("0\r\n0\r\n0\r\n2e-10\r\n0\r\n", 0.2 * 1024 / 6),  # for an image 1024 wide
+        ("0\r\n0\r\n0\r\n2e-10\r\n0\r\n", 0.2 * 1024 / 6),  # for an image 1024 pixels wide
         ("AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 1.5 \xb5m\r\n", 1500),
         ("AP_PIXEL_SIZE\r\nPixel Size = 2.5 nm\r\n", 2.5),
     ],
@@ -101,7 +101,7 @@ def test_olympus_says_the_pixel_size(tmp_path):
     tagged(path, 33560, 7, head + struct.pack("<hhI", 1, 1, 0) + sizes)
     data = bytearray(path.read_bytes())
     at = data.index(b"SIS0") + len(head)
-    struct.pack_into("<I", data, at + 4, at + 8)  # where in the file the sizes are
+    struct.pack_into("<I", data, at + 4, at + 8)  # position of the sizes in the file
     path.write_bytes(data)
     with recordings.open(path) as recording:
         assert (recording.y, recording.x) == (near(0, 0.5, "nm"), near(0, 0.25, "nm"))
@@ -115,7 +115,7 @@ def test_tvips_says_the_pixel_size(tmp_path):
     tagged(tmp_path / "x.tif", 37706, 7, first.tobytes() + second.tobytes())
     with recordings.open(tmp_path / "x.tif") as recording:
         assert (recording.y, recording.x) == (Axis(0, 0.5, "nm"), Axis(0, 0.25, "nm"))
-    first["Version"] = 1  # without a size of its own
+    first["Version"] = 1  # without its own size
     tagged(tmp_path / "old.tif", 37706, 7, first.tobytes())
     assert recordings.open(tmp_path / "old.tif").x == Axis()
 

@@ -1,4 +1,4 @@
-"""Files that were once read wrong, where they are there: each has the numbers that its own README tells."""
+"""Files that were once misread, if available: each has the numbers given in its README."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ FILES = [
     ("03_folder_rgb16/prgb16", (3, 4, 5), "uint16", [0, 1000, 2000, 3000], Axis(), Axis(), [0, 1, 2]),
     ("03_folder_rgb16/trgb16", (3, 4, 5), "uint16", [0, 1000, 2000, 3000], Axis(), Axis(), [0, 1, 2]),
     ("05_mrc_mode0_unsigned/dminmax.mrc", (3, 4, 6), "uint8", [150, 151], NM, NM, [0, 1, 2]),
-    # imodFlags 1: signed, by IMOD's specification; the file says so whatever was meant
+    # imodFlags 1: signed, according to IMOD's specification, whatever was intended
     ("05_mrc_mode0_unsigned/imodu.mrc", (3, 4, 6), "int8", [-106, -105], NM, NM, [0, 1, 2]),
     (
         "07_nexus_default/nexus default+axes, larger flat.h5",

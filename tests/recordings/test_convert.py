@@ -1,4 +1,4 @@
-"""Convert: what other programs open is the recording, with its calibration."""
+"""Convert: other programs open the same recording, with its calibration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_round_trip_is_equal_and_calibrated(path, suffix, capsys):
     with dmlink.open(path) as before, dmlink.open(out) as after:
         assert (after.shape, after.dtype, after.x.unit) == (before.shape, before.dtype, "nm")
         assert after.x.scale == pytest.approx(0.05)
-        if suffix != ".mrc":  # which has no place for it
+        if suffix != ".mrc":  # a format that cannot store it
             assert after.fps == pytest.approx(20)
         for one, other in zip(before, after, strict=True):
             np.testing.assert_array_equal(one.data, other.data)

@@ -1,4 +1,4 @@
-"""Folders: each file gives what it gives alone, whichever files lie beside it and in whichever order."""
+"""Folders: each file gives the same as on its own, whatever files are next to it, in any order."""
 
 import os
 import pickle
@@ -53,7 +53,7 @@ def test_deep_colours_keep_their_depth(tmp_path, suffix):
 
 
 def write_png(path, colours):
-    """Write 16-bit colours, which Pillow does not: the filters of all rows are none."""
+    """Write 16-bit colours, which Pillow cannot do, with filter "none" in all rows."""
     import struct
     import zlib
 
@@ -132,7 +132,7 @@ def test_a_folder_of_many_files_opens_by_name(tmp_path):
     tifffile.imwrite(tmp_path / "frame 000000.tif", PLAIN[0].astype(np.uint16))
     folder = os.open(tmp_path, os.O_RDONLY)
     for i in range(1, 20_000):
-        os.symlink("nothing", f"frame {i:06}.tif", dir_fd=folder)  # whoever looks at them fails
+        os.symlink("nothing", f"frame {i:06}.tif", dir_fd=folder)  # reading them would fail
     os.close(folder)
     with recordings.open(tmp_path) as recording:
         assert len(recording) == 20_000

@@ -1,4 +1,4 @@
-"""Formats of microscopes and of software: frames, calibration, times and tags through the same names."""
+"""Formats of microscopes and software: frames, calibration, times and tags by the same names."""
 
 import json
 import pickle
@@ -294,7 +294,7 @@ def test_rosettasciio_opens_the_rest(tmp_path, stack):
 
 
 def test_readers_are_imported_when_needed(tmp_path, stack):
-    # Importing dmlink must stay quick, and the GPL reader must not come along.
+    # Importing dmlink must stay fast, and must not import the GPL reader.
     import subprocess
 
     heavy = ("rsciio", "h5py", "mrcfile", "tifffile")
@@ -325,7 +325,7 @@ def test_own_recording_keeps_everything(tmp_path, stack):
 
 
 def record(path, stack, *axes):
-    """Write a recording of dmlink's, one frame for each of the axes."""
+    """Write a dmlink recording with one frame for each of the axes."""
     image = ImageWriter(path, stack.shape[1:], stack.dtype, y=axes[0], x=axes[0], name="View")
     journal = Journal(path / JOURNAL)
     for i, axis in enumerate(axes):

@@ -1,4 +1,4 @@
-"""The matrix of formats in the documentation is what the command prints, and nothing in it differs."""
+"""The matrix of formats in the documentation is what the command prints, and shows no difference."""
 
 import importlib.util
 

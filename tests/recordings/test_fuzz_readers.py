@@ -1,4 +1,4 @@
-"""The fuzz targets run over some inputs; over more by hand, see tests/checks/fuzz_recordings.py."""
+"""The fuzz targets run over some inputs; for more, run tests/checks/fuzz_recordings.py by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gatan's files: every DM data type, byte order and in-situ layout gives the frames that were written."""
+"""Gatan's files: every DM data type, byte order and in-situ layout returns the frames that were written."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Layouts: of a file with several datasets, the one that it calls its data, with its axes and times."""
+"""Layouts: from a file with several datasets, the one declared as its data is read, with axes and times."""
 
 import os
 
@@ -105,7 +105,7 @@ def test_external_storage_is_read(tmp_path):
     (tmp_path / "pixels.raw").write_bytes(STACK.tobytes())
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("data", STACK.shape, "u2", external=[("pixels.raw", 0, STACK.nbytes)])
-    os.chdir(tmp_path)  # HDF5 looks for a relative name from where the program runs, too
+    os.chdir(tmp_path)  # HDF5 also looks for a relative name in the program's working folder
     same(recordings.open(tmp_path / "a.h5"))
 
 
@@ -117,10 +117,10 @@ def test_emd_numbers_its_axes_from_0_or_1(tmp_path, version, key):
         group = file.create_group("root/cube")
         file["root"].attrs["emd_group_type"] = "root" if version == "1.0" else 2
         group.attrs["emd_group_type"] = "array" if version == "1.0" else 1
-        file.create_group("root/data")  # a folder, no dataset
+        file.create_group("root/data")  # a group, not a dataset
         group[key] = STACK
         for i, (step, unit) in enumerate([(0.5, "s"), (0.1, "[n_m]"), (0.2, "[n_m]")]):
-            values = np.arange(2 if version == "1.0" else STACK.shape[i]) * step  # two say it all
+            values = np.arange(2 if version == "1.0" else STACK.shape[i]) * step  # two are enough
             group[f"dim{i + first}"] = values
             group[f"dim{i + first}"].attrs.update(name="tyx"[i], units=unit)
     with recordings.open(path) as recording:

@@ -1,4 +1,4 @@
-"""What other instruments have measured stays with a recording: in tables, conversions and other libraries."""
+"""The numbers of other instruments stay with a recording: in tables, conversions and other libraries."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Real files of many programs: shape, data type, sum and calibration are what their sources say."""
+"""Real files from many programs: shape, data type, sum and calibration match their sources."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ from dmlink.frame import Axis
 DM = "gpl/rosettasciio/digitalmicrograph/"
 NO = Axis()
 
-#: DM's data types, and what NumPy calls them. Colour becomes grey.
+#: DM's data types, and their NumPy names. Colour becomes grey.
 TYPES = {1: "int16", 2: "float32", 3: "complex64", 5: "complex64", 6: "uint8", 7: "int32", 8: "uint8"}
 TYPES |= {9: "int8", 10: "uint16", 11: "uint32", 12: "float64", 13: "complex128", 14: "bool", 23: "uint8"}
 TYPES |= {27: "complex64", 28: "complex128"}
 
 
 def dm_types():
-    """All of DM's data types in DM3 and DM4: 1, 2, 3, ... , or true everywhere."""
+    """All of DM's data types in DM3 and DM4, with pixels 1, 2, 3, ..., or all true."""
     for folder, n, shape in (("2D", 4, (1, 2, 2)), ("3D", 8, (2, 2, 2))):
         for kind, dtype in TYPES.items():
             for suffix in ("dm3", "dm4") if kind < 27 else ("dm4",):
@@ -26,7 +26,7 @@ def dm_types():
 
 
 def nion():
-    """`ref_T|F_collection_datum`: numbers from 0 on, with DM's origin at pixel -0.5."""
+    """`ref_T|F_collection_datum`: numbers from 0, with DM's origin at pixel -0.5."""
     u, un, unn = Axis(1, 2, "µ"), Axis(1.1, 2.2, "µn"), Axis(1.2, 2.4, "µnn")
     for name, shape, total, y, x in (
         ("F_0_1", (1, 1, 3), 3, NO, u),
@@ -115,7 +115,7 @@ def test_real_file_matches_its_source(name, options, shape, dtype, total, y, x):
 def test_real_colour_micrograph_is_grey():
     with recordings.open(real("mit_HRTEMFringeMapping/ExampleImage.tif")) as recording:
         assert recording.shape == (1, 512, 512)
-        # A few pixels have channels one level apart.
+        # A few pixels have channels that differ by one level.
         assert recording[0].data.sum(dtype=int) == pytest.approx(95246271 / 3, rel=1e-5)
 
 
@@ -156,7 +156,7 @@ def test_merlin_rate_is_that_of_headers():
 
 
 def test_half_transform_matches_its_ramp():
-    # Five equal rows 0, 1, 2, 3, 4 were transformed: all of it is known, down to the last column.
+    # Five equal rows 0, 1, 2, 3, 4 were transformed, so every value is known, including the last column.
     transform = recordings.open(real(f"{DM}2D/test_fft_packed_complex8.dm4"))[0].data
     expected = np.fft.fftshift(np.fft.fft2(np.tile(np.arange(5.0), (5, 1))))
     np.testing.assert_allclose(transform, expected, atol=1e-4)

@@ -24,14 +24,14 @@ from dmlink.recordings.writing.ome_zarr_writer import JOURNAL, journal_lines
 
 
 def valid(path):
-    """Return the OME metadata of an image, as the official model reads it."""
-    import ome_zarr_models.v05  # here: the killed processes import this module too
+    """Return the OME metadata of an image, as read by the official model."""
+    import ome_zarr_models.v05  # here, because the killed processes import this module, too
 
     return ome_zarr_models.v05.Image.from_zarr(zarr.open_group(path, mode="r")).ome_attributes
 
 
 def recorded(recorder, n):
-    """Wait until so many frames are recorded."""
+    """Wait until this many frames are recorded."""
     until(recorder._link, lambda: recorder.frames >= n)
 
 
@@ -130,7 +130,7 @@ def test_other_data_type_ends_it(tmp_path):
     with linked(fps=100) as (dm, link):
         recorder = link.record(tmp_path / "gold")
         recorded(recorder, 3)
-        dm._frames._dtype = np.dtype(np.float32)  # from counting to another mode
+        dm._frames._dtype = np.dtype(np.float32)  # from counting mode to another
         dm.restart_view()
         assert recorder.wait(60)
         assert "changed from 48 x 64 uint16 to 48 x 64 float32; start a new recording" in recorder.reason
@@ -215,7 +215,7 @@ def test_ends_after_frames_or_seconds(tmp_path):
         assert recorder.frames > 0
 
 
-# What goes wrong
+# Failures
 
 
 def test_overwrites_own_recordings_only(tmp_path):
@@ -300,7 +300,7 @@ def test_full_disk_ends_it_in_order(tmp_path, monkeypatch, reserve):
         for frame in pixels(recorder.path)[: recorder.frames]:
             assert (noise.stack == frame).all((1, 2)).any()
         assert len(journal_lines(recorder.path / JOURNAL)) == recorder.frames
-        link.next(60)  # the link goes on
+        link.next(60)  # the link continues
 
 
 def test_read_only_target_is_reported(tmp_path):
@@ -339,7 +339,7 @@ def test_file_size_limit_ends_it_in_order(tmp_path):
 
 
 def record(endpoint, path, counts):
-    """Record, and tell every count, in a process that is going to be killed."""
+    """Record, and report every count, in a process that will be killed."""
     with dmlink.connect(endpoint) as link:
         recorder = link.record(path)
         told = 0
@@ -354,7 +354,7 @@ def test_killed_recorder_keeps_counted_frames(tmp_path, kills):
     chance = random.Random(5)  # noqa: S311
     noise = Noise(n=40, shape=(32, 32))
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["dmlink.recordings.writing.recorder"])  # imported once for all
+    processes.set_forkserver_preload(["dmlink.recordings.writing.recorder"])  # imported once for all tests
     with linked(noise, fps=1000, patient=True) as (dm, _):
         for kill in range(kills):
             folder = tmp_path / f"{kill}.zarr"

@@ -1,4 +1,4 @@
-"""Recordings: what a user opens is lazy, calibrated, and refused in one sentence when it cannot be read."""
+"""Recordings are opened lazily, with calibration, and refused in one sentence if they cannot be read."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ def stack():
 
 
 def save(folder, kind, stack):
-    """Write `stack` as one of the formats that dmlink reads, and return the path."""
+    """Write `stack` in one of the formats that dmlink reads, and return the path."""
     path = folder / f"movie{kind}"
     if kind == ".npy":
         np.save(path, stack)
@@ -88,7 +88,7 @@ def test_times_without_rate_are_numbers(tmp_path, stack, kind):
 
 
 def test_large_npy_opens_unread(tmp_path):
-    # 40 GB that no machine of ours could load: the file is sparse, the pages are never touched.
+    # 40 GB, too much to load: the file is sparse, and its pages are never touched.
     path = tmp_path / "huge.npy"
     with path.open("wb") as file:
         header = {"descr": "<u2", "fortran_order": False, "shape": (10_000, 1024, 2048)}
@@ -107,7 +107,7 @@ def test_sidecar_calibrates_a_npy(tmp_path, stack):
         assert recording.tags == {"dose": 180.0, "truth": {"drift": [1, 2]}}
         assert recording[1].tags == {"dose": 180.0}  # tables stay with the recording
         assert repr(recording) == "<Recording 'gold': 3 x 5 x 7 uint16, 0.05 nm/px, 20 frames/s>"
-    with recordings.open(path, scale=2, fps=5) as recording:  # the user knows better than the file
+    with recordings.open(path, scale=2, fps=5) as recording:  # the user's value takes precedence
         assert (recording.fps, recording.x) == (5, Axis(0, 2.0, "nm"))
 
 
@@ -178,7 +178,7 @@ def test_jpeg_folder_is_calibrated_on_request(path):
 def test_real_imagej_stack_opens(path):
     with recordings.open(path) as recording:
         assert (recording.shape, recording.dtype) == ((5, 512, 512), np.dtype("uint16"))
-        assert recording[4].data.flags.aligned  # its pixels begin at an odd byte
+        assert recording[4].data.flags.aligned  # its pixels start at an odd byte
         np.testing.assert_array_equal(recording[4].data, tifffile.imread(path)[4])
 
 
@@ -190,7 +190,7 @@ def test_compressed_video_opens_with_rate(path):
 
 
 def refusal(path, **options):
-    """Return the one sentence with which dmlink refuses to open `path`, or to read all of it."""
+    """Return the sentence with which dmlink refuses to open `path`, or to read all of it."""
     with (
         pytest.raises((ValueError, FileNotFoundError)) as caught,
         recordings.open(path, **options) as recording,
@@ -283,7 +283,7 @@ def test_info_shortens_long_lists(tmp_path, stack, capsys):
 
 
 def told_by_info(path, capsys):
-    """Return what the command says of a recording."""
+    """Return what the command prints about a recording."""
     parser = argparse.ArgumentParser()
     info.add_parser(parser.add_subparsers())
     args = parser.parse_args(["info", str(path)])

@@ -1,4 +1,4 @@
-"""What users do next: parts and joins of recordings, and recordings in the hands of other libraries."""
+"""What users do next: parts and joins of recordings, and recordings in other libraries."""
 
 import pickle
 
@@ -160,7 +160,7 @@ def test_unequal_times_survive_every_way(tmp_path):
 def test_napari_shows_the_frames_lazily(path):
     napari = pytest.importorskip("napari.components", reason="napari is not installed")
     with recordings.open(path) as recording:
-        viewer = napari.ViewerModel()  # a viewer, but for its window
+        viewer = napari.ViewerModel()  # a viewer without its window
         scale = (1, recording.y.scale, recording.x.scale)
         layer = viewer.add_image(recording.to_dask(), name=recording.name, scale=scale)
         assert (layer.data.shape, layer.data.chunksize, tuple(layer.scale)) == ((6, 4, 5), (1, 4, 5), scale)

@@ -1,4 +1,4 @@
-"""A batch script processes an in-situ recording inside DigitalMicrograph as the cell does outside."""
+"""A batch script processes an in-situ recording inside DigitalMicrograph like the cell outside."""
 
 import ast
 import threading
@@ -75,7 +75,7 @@ def test_every_frame_is_in_the_results(tmp_path, frames, layout, background):
 
 
 def test_times_are_those_of_the_folders(tmp_path):
-    """Seconds 0 and 1 were recorded, then 4 and 5; two frames each, the last one was broken off."""
+    """Seconds 0 and 1 were recorded, then 4 and 5, with two frames each; the last one was interrupted."""
     frames = np.arange(1, 8, dtype=np.uint16)[:, None, None] * np.ones((4, 4), np.uint16)
     write_in_situ_tree(tmp_path, frames, name="movie", exposure=0.5, axes=AXES)
     minute = tmp_path / "Hour_00" / "Minute_00"

@@ -1,4 +1,4 @@
-"""An exported script does in DigitalMicrograph what the cell does in the notebook, and disturbs nobody."""
+"""An exported script does the same in DigitalMicrograph as the cell in the notebook, and disturbs nothing."""
 
 import ast
 import dataclasses
@@ -86,7 +86,7 @@ def program(text, name="test", **namespace):
 
 
 def defined(text):
-    """Return what a notebook cell with this text defines."""
+    """Return the names that a notebook cell with this text defines."""
     names = {"np": np, "__name__": "__main__"}
     filename = f"<definitions {hash(text)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
@@ -96,19 +96,19 @@ def defined(text):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give the clock of scripts that are `clocked`: it stands until its `now` is changed."""
+    """Give the clock of `clocked` scripts, which stands still until its `now` is changed."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(time, "stopped", clock, raising=False)
     return clock
 
 
 def clocked(text):
-    """Return a script with that clock instead of its own."""
+    """Return a script that uses that clock instead of its own."""
     return re.sub(r"time\.(perf_counter|monotonic)\(\)", "time.stopped.now", text)
 
 
 class Dm:
-    """A simulated DigitalMicrograph whose user executes scripts and steps the camera."""
+    """A simulated DigitalMicrograph in which tests execute scripts and step the camera."""
 
     def __init__(self, played=None, **switches):
         self.played = played or recording()
@@ -137,7 +137,7 @@ class Dm:
         return running
 
     def step(self, rest=None):
-        """Bring the next frame to the screen, after the scripts have rested as long as they have worked."""
+        """Show the next frame, after the scripts have paused for as long as they have worked."""
         time.sleep(time.perf_counter() - self._began if rest is None else rest)
         self._began = time.perf_counter()
         self.microscope.camera.step()
@@ -154,20 +154,20 @@ class Dm:
         )
 
     def results(self):
-        """Return the windows of results by title."""
+        """Return the result windows by title."""
         windows = [w for w in self.microscope.windows() if w.name != self.played.name]
         assert len({w.name for w in windows}) == len(windows), "two windows of one script"
         return {w.name: w for w in windows}
 
     @property
     def result(self):
-        """The one result's window, without that of its history."""
+        """The window of the only result, without its history."""
         (window,) = [w for w in self.results().values() if " in time of " not in w.name]
         return window
 
     @property
     def measured(self):
-        """The numbers in the strip chart: a row for each name, a column for each frame."""
+        """The numbers in the strip chart: one row per name, one column per frame."""
         return measured(self.result)
 
 
@@ -274,7 +274,7 @@ def test_works_in_every_kind_of_gms(text, switches):
             wanted = here.process(frame.data, frame.info)
             if wanted.kind == "scalar":
                 values = list(wanted.series.values())
-                assert dm.measured.shape[1] == i + 1  # each frame once
+                assert dm.measured.shape[1] == i + 1  # each frame exactly once
                 assert np.allclose(dm.measured[:, i], values, rtol=1e-6)
             else:
                 assert np.array_equal(dm.result.data, wanted.values), i
@@ -305,7 +305,7 @@ def test_frame_is_read_only():
 
 
 def test_every_frame_of_a_counting_camera_is_processed():
-    """A disc of 2 electrons a pixel, and nothing beside it."""
+    """A disc of 2 electrons per pixel, and nothing around it."""
     random = np.random.default_rng(3)
     y, x = np.ogrid[:1024, :1024]
     disc = (y - 515) ** 2 + (x - 507) ** 2 < 20**2
@@ -328,7 +328,7 @@ def test_unsure_events_are_counted():
         view = dm.microscope._scripts.value("dmlink: scripts that run")["test"]
         for _ in range(2):
             dm.step()
-        view.look(announced=True)  # an event, and nothing new
+        view.look(announced=True)  # an event without a new frame
         dm.step()
         dm.microscope.close_view()
         dm.microscope.settle()
@@ -500,7 +500,7 @@ def test_running_again_replaces_the_first():
 
 
 def test_two_scripts_run_side_by_side():
-    """All scripts of DM have the same global names; these two agree on none of their meanings."""
+    """All scripts in DM share their global names; these two use the same names differently."""
 
     def made(name, n):
         return script(
@@ -632,7 +632,7 @@ def test_slow_script_counts_dropped_frames(clock):
     with Dm() as dm:
         text = script(program("import time\ntime.sleep(0.6)\nframe.mean()"))
         running = dm.execute(clocked(text.replace("time.sleep(0.6)", "time.stopped.now += 0.6")))
-        dm.step(rest=0)  # it rests now, as long as it has worked
+        dm.step(rest=0)  # it pauses now for as long as it has worked
         clock.now += 0.5
         dm.step(rest=0)
         assert dm.measured.shape == (1, 1)
@@ -796,7 +796,7 @@ def test_cell_stands_as_written():
     assert '"""Average `power` (half of a spectrum)' in above
     assert "noqa" not in below
     assert "type: ignore" not in below
-    assert "class Chart" not in below  # it gives no number
+    assert "class Chart" not in below  # it returns no number
     assert max(map(len, (above + below).splitlines())) <= 120
 
 
@@ -848,7 +848,7 @@ GOLDEN_CELLS = {
 
 @pytest.mark.parametrize("name", GOLDEN_CELLS)
 def test_golden_scripts_are_current(name, tmp_path):
-    """Write them anew with DMLINK_WRITE_GOLDEN=1 python -m pytest tests/script/test_export.py -k golden."""
+    """Renew them with DMLINK_WRITE_GOLDEN=1 python -m pytest tests/script/test_export.py -k golden."""
     cell = program(GOLDEN_CELLS[name], name, **defined(f"import numpy as np\n{RINGS}"))
     path = GOLDEN / f"{name}_dm.py"
     if os.environ.get("DMLINK_WRITE_GOLDEN"):
@@ -927,7 +927,7 @@ def test_other_arrays_are_kept(tmp_path):
     theirs.unlink()
     export(cell, path, overwrite=True)
     before = theirs.stat().st_mtime_ns
-    export(cell, path, overwrite=True)  # now they are the script's own
+    export(cell, path, overwrite=True)  # now they belong to the script
     assert theirs.stat().st_mtime_ns > before
 
 
@@ -1075,7 +1075,7 @@ def test_user_may_edit_annotations():
 @pytest.mark.usefixtures("clock")
 def test_memory_does_not_grow():
     with Dm(recording(7, shape=(4, 4))) as dm:
-        dm.execute(clocked(script(program("Profile(frame[0])"))))  # its clock stands: it processes all frames
+        dm.execute(clocked(script(program("Profile(frame[0])"))))  # its clock stands: it takes all frames
         for i in range(1, 3100):
             dm.step(rest=0)
             if i in (2047, 2048, 3099):

@@ -1,4 +1,4 @@
-"""Whatever can be written in a live cell does the same in DigitalMicrograph, in whichever GMS that is."""
+"""Everything that can be written in a live cell does the same in DigitalMicrograph, in every GMS."""
 
 import contextlib
 import copy
@@ -21,10 +21,10 @@ from dmlink.script.requirements import newer_python
 from dmlink.simulator import Microscope
 from dmlink.simulator.switches import CHOICES, Switches
 
-# What a script for the live view does not meet, or is tested in test_ways_out.py and test_surroundings.py.
+# Switches that do not affect a live script, or are tested in test_ways_out.py and test_surroundings.py.
 ELSEWHERE = {"python", "continuous", "in_situ", "absent", "loopback", "missing", "failing"}
-ELSEWHERE |= {"roi_removal", "python_strings", "refused"}  # in test_gms_reports.py, too
-SWITCHES = [  # all others of the simulator's, a few at once
+ELSEWHERE |= {"roi_removal", "python_strings", "refused"}  # also in test_gms_reports.py
+SWITCHES = [  # all other switches of the simulator, a few at a time
     {},
     {
         "events": "queue",
@@ -39,7 +39,7 @@ SWITCHES = [  # all others of the simulator's, a few at once
     {"scipy_in_background": False, "do_events": "hang", "annotations": "refused", "confirm": False},
     {"annotations": "kept", "version": (3, 43, 3213), "twice_per_frame": True, "events": "queue"},
     {"handlers": "own", "after_exception": "ends", "timer": 0.0156},
-    {"events": "none"},  # in the background, where a script looks for frames itself
+    {"events": "none"},  # in the background, where a script polls for frames
 ]
 
 
@@ -82,7 +82,7 @@ ODD = [
     "last = state.setdefault('l', LastFrames(3))\nlast.add(frame)\n{'n': len(last), 'm': last.frames.mean()}",
     "state.setdefault('c', FrameCounter()).add()",
 ]
-MARKS = "Boxes([[1, 2, 3, 4 + info.index]], labels=['a'])"  # on the live view: one cell for all of them
+MARKS = "Boxes([[1, 2, 3, 4 + info.index]], labels=['a'])"  # on the live view: one cell for all of these
 
 
 def test_no_switch_is_left_out():
@@ -95,7 +95,7 @@ def test_no_switch_is_left_out():
 
 @pytest.fixture(scope="module")
 def cells():
-    """All but those that no GMS has the Python for, such as `except*`."""
+    """All cells except those that need a newer Python than any GMS has, such as `except*`."""
     ready = [text for text in map(gallery.text, gallery.names()) if not re.search("Points|Boxes", text)]
     texts = [*CONSTRUCTS.values(), *RESULTS.values(), *ready, *ODD, MARKS]
     made = {f"cell{i}": Program.from_cell(text, f"cell{i}", NAMESPACE) for i, text in enumerate(texts)}
@@ -112,7 +112,7 @@ def scripts(cells):
 
 
 class Compared:
-    """All cells over one recording, here and there."""
+    """All cells over one recording, in the notebook and in DigitalMicrograph."""
 
     def __init__(self, cells, played):
         self.here = {name: Instance(cell) for name, cell in cells.items()}
@@ -121,7 +121,7 @@ class Compared:
         self.equal, self.refused = set(), set()
 
     def process(self, i):
-        """Return what each cell gives for a frame; those that fail are left out."""
+        """Return each cell's result for a frame; failing cells are left out."""
         frame, results = self.played[i], {}
         info = Info(i, frame.time, frame.x, frame.y, None, self.played.name)
         for name, cell in self.here.items():
@@ -130,12 +130,12 @@ class Compared:
         return results
 
     def look(self, i, results, windows, said):
-        """Return what differs after a frame."""
+        """Return the differences after a frame."""
         different = []
         for name, wanted in self.wanted.items():
             mine = [w for w in windows if w.name.startswith(f"{name} ") or w.name == self.played.name]
             own = {window.name: window for window in mine}
-            if name not in results:  # then there, too
+            if name not in results:  # then it must fail there, too
                 if any("Error: " in line for line in said[name]):
                     self.refused.add(name)
             elif results[name] is not None or len(own) > 1:
@@ -149,18 +149,18 @@ class Compared:
 
 @pytest.fixture
 def share(cells, switches, pytestconfig):
-    """Return cells for a GMS: each is in one of the shares; with --exhaustive in all of them."""
+    """Return the cells for a GMS: each cell is in one share, or with --exhaustive in all of them."""
     names = [name for name, cell in cells.items() if "Boxes" not in cell.source]
     if not pytestconfig.getoption("exhaustive"):
         names = names[SWITCHES.index(switches) :: len(SWITCHES)]
-    if "annotations" not in switches:  # what comes of marks then: test_export.py
+    if "annotations" not in switches:  # marks in this case: see test_export.py
         names += [name for name, cell in cells.items() if "Boxes" in cell.source]
     return {name: cells[name] for name in names}
 
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=str)
 def test_every_construct_is_equal_in_dm(share, scripts, switches):
-    """All of a share run at once, over three frames."""
+    """All cells of a share run at once, over three frames."""
     background = switches.get("events") == "none"
     compared = Compared(share, recording(4))
     with Microscope(compared.played, loop=True, python=NEWEST, **switches) as dm:
@@ -175,7 +175,7 @@ def test_every_construct_is_equal_in_dm(share, scripts, switches):
         began = time.perf_counter()
         for i in range(3):
             if i:
-                time.sleep(time.perf_counter() - began)  # each rests as long as it has worked
+                time.sleep(time.perf_counter() - began)  # each script pauses for as long as it has worked
                 began = time.perf_counter()
                 dm.camera.step()
             dm.settle()
@@ -191,7 +191,7 @@ def test_every_construct_is_equal_in_dm(share, scripts, switches):
 
             end = time.monotonic() + 300
             while background and not done() and time.monotonic() < end:
-                time.sleep(0.05)  # no event says that all of them are
+                time.sleep(0.05)  # no event says when all have finished
             assert not look(compared)
         assert not dm.escaped
     assert compared.equal | compared.refused == share.keys()

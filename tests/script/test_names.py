@@ -1,4 +1,4 @@
-"""Whatever names a cell has, its script does in DigitalMicrograph what the cell does in the notebook."""
+"""Whatever names a cell uses, its script does the same in DigitalMicrograph as the cell in the notebook."""
 
 import ast
 import builtins
@@ -18,11 +18,11 @@ from dmlink.script import arrays
 from dmlink.script.exporter import export, script
 from dmlink.simulator import Microscope
 
-EVERYTHING = "state['t'] = Tracks(None)\nf(frame), info.line, info.tags"  # a script that has all files
+EVERYTHING = "state['t'] = Tracks(None)\nf(frame), info.line, info.tags"  # a script that contains all files
 
 
 def names_of_scripts():
-    """Return all names in what stands in scripts besides the cell."""
+    """Return all names in a script outside the cell."""
     tree = ast.parse(script(Program.from_cell(EVERYTHING, "cell", {"f": np.sin, "np": np})))
     for node in ast.walk(tree):
         yield from (getattr(node, field, None) for field in ("id", "name", "arg", "asname"))
@@ -80,7 +80,7 @@ def test_common_names_are_among_them():
 
 @pytest.mark.parametrize("made", ROLES, ids=lambda made: made.__name__)
 def test_any_names_are_equal_in_dm(tmp_path, made):
-    """All at once."""
+    """All names at once."""
     cell = made(NAMES)
     comparison = check(export(cell, tmp_path / "script.py"), recording(3), cell)
     assert comparison.equal, comparison
@@ -109,7 +109,7 @@ def test_settings_have_free_names(tmp_path, monkeypatch):
     (tmp_path / "lost.py").write_text(lost)
     with pytest.raises(ValueError, match=r"no line 'DATA_FILE_ = \.\.\.'"):
         dmlink.read_script(tmp_path / "lost.py")
-    export(cell, path, overwrite=True)  # the file of its arrays is known as its own
+    export(cell, path, overwrite=True)  # its arrays file is recognised as its own
 
 
 THEIRS = """
@@ -129,7 +129,7 @@ def test_names_stay_in_their_script(background):
         before = dict(dm._scripts._namespace)
         running = dm.run_script(script(with_parameters(names)), background=background)
         running.wait_for("running on")
-        of_python = {"__doc__": ANY, "annotations": ANY}  # a text and an import that come before all else
+        of_python = {"__doc__": ANY, "annotations": ANY}  # a docstring and an import that must come first
         now = dict(dm._scripts._namespace)
         assert now == {**before, **of_python, "dmlink: scripts that run": ANY}
         other = dm.run_script("print(mine(), min(1, 2), DM.IsScriptOnMainThread())", background=False)

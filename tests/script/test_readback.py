@@ -1,4 +1,4 @@
-"""An exported script can be read back: the same cell if nobody changed it, else with the changes."""
+"""An exported script can be read back as the same cell, with any changes made to it."""
 
 import pickle
 import textwrap

@@ -27,7 +27,7 @@ COMMENTS = st.one_of(
 
 @st.composite
 def parameters(draw):
-    """Return the declaration of a parameter, of any kind."""
+    """Return the declaration of a parameter of any kind."""
     name, comment = draw(NAMES), draw(COMMENTS)
     kind = draw(st.sampled_from(["range", "step", "float", "switch", "choice", "number", "words"]))
     low = draw(st.integers(-50, 50))
@@ -76,7 +76,7 @@ LAST = st.sampled_from([
 
 @st.composite
 def arrays(draw):
-    """Return an array of any type and shape that a notebook may have, small or large."""
+    """Return an array of any type and shape, small or large."""
     kind = draw(st.sampled_from(["?", "i1", "<u2", ">u2", "i8", "f2", "f4", ">f8", "c8", "c16"]))
     shape = draw(st.sampled_from([(), (0,), (3,), (2, 2), (65,), (5, 40)]))
     return np.asarray(np.random.default_rng(draw(st.integers(0, 9))).normal(0, 50, shape).astype(kind))
@@ -116,7 +116,7 @@ PROGRAMS = {
     "last": LAST,
     "notebook": NOTEBOOK,
 }
-SAID = [  # comments that look like what export writes itself
+SAID = [  # comments that look like those written by export
     [("n", "n: str = 'x'  # 1 to 3: x"), ("m", "m: float = 0.5  # True or False")],
     [("n", "n: str = 'x'  # any text: x"), ("m", "m: int = 5  # one of us")],
 ]

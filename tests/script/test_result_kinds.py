@@ -1,4 +1,4 @@
-"""What an exported script holds is what its cell can give: never less, and little more."""
+"""An exported script contains what the results of its cell need: never less, and little more."""
 
 import ast
 

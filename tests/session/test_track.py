@@ -1,4 +1,4 @@
-"""A track keeps the numbers of hours, loses no peak, and is drawn at a cost that does not grow."""
+"""A track keeps numbers for hours, loses no peak, and is drawn at a cost that does not grow."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_few_numbers_are_all_there():
 
 
 def test_cost_is_bounded():
-    """Of many numbers only the extremes of blocks are looked at, and of few all."""
+    """For many numbers only the extremes of blocks are examined, for few all of them."""
     track = filled(100 * CHUNK)
     assert DETAIL * 600 < 100 * CHUNK
     looked_at = [len(piece.extremes[0]) for piece in track._pieces if piece.extremes]

@@ -1,4 +1,4 @@
-"""Other people's packages do in the simulator what docs/dm-api.md says."""
+"""Other people's packages behave in the simulator as docs/dm-api.md says."""
 
 import conformance
 import pytest
@@ -6,7 +6,7 @@ import pytest
 
 @pytest.mark.exhaustive
 def test_packages_match_notes():
-    """Note it anew with python tests/checks/conformance.py --write."""
+    """Update the table with python tests/checks/conformance.py --write."""
     try:
         rows = conformance.run()
     except OSError as error:

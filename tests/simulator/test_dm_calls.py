@@ -1,4 +1,4 @@
-"""The table of DigitalMicrograph's calls is what the simulator has and what dmlink rests on."""
+"""The table of DigitalMicrograph's calls matches the simulator and the calls that dmlink makes."""
 
 import inspect
 import runpy
@@ -18,7 +18,7 @@ KNOWN = [call for call in CALLS if call.mark not in {"U", "X"} and call.owner !=
 
 @pytest.fixture(scope="module")
 def simulated():
-    """Return all that the simulated module has: functions, classes and their methods, by name."""
+    """Return everything in the simulated module: functions, classes and their methods, by name."""
     module = Microscope(Noise())._module
     functions = {f"DM.{name}": getattr(module, name) for name in dir(module) if name[0].isupper()}
     kinds = {name: kind for name, kind in vars(module).items() if isinstance(kind, type)}
@@ -70,5 +70,5 @@ def test_each_row_is_whole():
 
 
 def test_page_is_current():
-    """Write it anew with python docs/dm_api.py."""
+    """Regenerate it with python docs/dm_api.py."""
     assert (ROOT / "docs" / "dm-api.md").read_text(encoding="utf-8") == DM_API["page"]()

@@ -1,4 +1,4 @@
-"""DM-script as Python scripts use it: loops, functions, tags, images; and what it does not know it says."""
+"""DM-script as used by Python scripts: loops, functions, tags, images; it reports what it does not know."""
 
 import pytest
 from microscopes import PATIENCE, Noise
@@ -52,7 +52,7 @@ def test_loops_and_functions_run(dm):
     [
         ("number a = 1\n\nvoid f(number b){\n  unknown(b)\n}\nf(a)", "line 4\n.*unknown"),
         ("for(number i = 0; i < 3; i++){", "line 1"),
-        ('number a = len("a",\n"b")', "line 1"),  # GMS takes no break inside of parentheses either
+        ('number a = len("a",\n"b")', "line 1"),  # GMS does not accept line breaks inside parentheses either
         ("number a\na = 1 / 0", "line 2"),
         ("void f(number b){ }\nf(1, 2)", "line 2\nf wants 1 arguments, not 2"),
     ],

@@ -1,4 +1,4 @@
-"""Companion, scripts, gallery and menu work in GMS that behave as two made-up reports say."""
+"""Companion, scripts, gallery and menu work in the GMS described by two made-up reports."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MARKS = "{'mean': frame.mean(), 'row': frame[0] * 1.0, 'boxes': Boxes([[4, 4, 9,
 @pytest.mark.parametrize("cell", CELLS)
 def test_script_of_the_cell_runs(film, report, cell):
     program = Program.from_cell(MARKS if cell == "marks" else text(cell), cell, {"np": np})
-    usable = {"python": (3, 11), "absent": ()}  # the computer's own Python, which has what the cells import
+    usable = {"python": (3, 11), "absent": ()}  # this computer's Python, with the cells' packages
     with microscope(film, fps=10, companion=False, report=report, **usable) as dm:
         run = dm.run_script(script(program), background=True)
         run.wait_for("running on", PATIENCE)
@@ -66,7 +66,7 @@ def test_script_of_the_cell_runs(film, report, cell):
 
 @pytest.mark.parametrize("half", [0, 1], ids=["even", "odd"])
 def test_half_of_the_calls_are_missing(half):
-    """The companion says what is missing, or goes on; nothing escapes into DigitalMicrograph."""
+    """The companion says what is missing, or continues; nothing escapes into DigitalMicrograph."""
     gone = tuple(sorted(ALL))[half::2]
     with Microscope(Noise(), fps=20, missing=gone) as dm:
         run = dm.run_script(bundle.companion(0))

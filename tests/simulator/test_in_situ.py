@@ -1,4 +1,4 @@
-"""In-situ: a set that is written as DigitalMicrograph may do it, read while it grows."""
+"""In-situ: a data set written as DigitalMicrograph might write it, read while it grows."""
 
 import itertools
 import subprocess
@@ -19,7 +19,7 @@ PART = 5 * STACK[0].nbytes + 100
 
 @pytest.fixture
 def seen(tmp_path):
-    """Return what the camera sees."""
+    """Return the camera's frames."""
     np.save(tmp_path / "seen.npy", STACK)
     with recordings.open(tmp_path / "seen.npy", scale=0.5, unit="nm") as recording:
         yield recording
@@ -52,7 +52,7 @@ def test_it_is_followed_to_its_end(tmp_path, seen, layout, header, preallocate):
 
 def test_it_pauses_and_ends_when_asked(tmp_path, seen):
     with InSitu(seen, tmp_path / "set", 200, loop=True) as writer:
-        until(lambda: writer.written > 40)  # beyond the end of what is seen
+        until(lambda: writer.written > 40)  # beyond the last frame
         writer.pause()
         until(lambda: not writer.ended.is_set())
         writer.resume()

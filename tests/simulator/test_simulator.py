@@ -53,7 +53,7 @@ print("ready")
 
 
 class Recording:
-    """Frame i is full of the number i."""
+    """Frame i is filled with the number i."""
 
     name = "Gold"
 
@@ -205,7 +205,7 @@ def test_image_can_be_saved_and_opened(tmp_path, dtype):
         image.SetDimensionCalibration(0, -2.0, 0.5, "nm", 0)
         image.GetTagGroup().SetTagAsDouble("Exposure", 0.5)
         image.SaveAsGatan(str(tmp_path / "mean"))
-        image.SaveAsGatan(str(tmp_path / "mean.dm4"))  # over the one that is there
+        image.SaveAsGatan(str(tmp_path / "mean.dm4"))  # over the existing file
         document = dm.NewImageDocumentFromFile(str(tmp_path / "mean.dm4"))
         document.Show()
         again = document.GetImage(0)
@@ -252,14 +252,14 @@ def test_last_frame_stays_without_loop():
 
 
 def test_camera_keeps_its_rate(monkeypatch):
-    monkeypatch.setattr("dmlink.simulator.camera._CATCH_UP", 60.0)  # on a busy computer, too
+    monkeypatch.setattr("dmlink.simulator.camera._CATCH_UP", 60.0)  # also on a busy computer
     with Microscope(Recording(), fps=100) as microscope:
         times, camera, on_frame = [], microscope.camera, microscope.camera._on_frame
 
         def noting(image, written):
             times.append(
                 (time.perf_counter(), camera._due)
-            )  # when this one was written, when the next is due
+            )  # when this frame was written, and when the next is due
             on_frame(image, written)
 
         camera._on_frame = noting
@@ -413,7 +413,7 @@ def test_do_events_can_hang_in_background():
     with Microscope(Recording(), do_events="hang") as microscope:
         script = microscope.run_script("print('in')\nDM.DoEvents()\nprint('out')")
         script.wait_for("in")
-        microscope.wait_displayed(3)  # the others go on
+        microscope.wait_displayed(3)  # the others continue
         assert not script.done.is_set()
         script.stop()
         script.join()
@@ -826,7 +826,7 @@ def test_threads_after_the_end_may_freeze(threads):
         else:
             run(microscope, "while counted[0] - begun < 4: time.sleep(0.01)")
         counting = [t for t in threading.enumerate() if "count" in t.name]
-        assert len(counting) == 1  # a frozen thread is there, and stands still
+        assert len(counting) == 1  # a frozen thread still exists, but does not run
         run(microscope, "counted[0] = 1e6")
     for thread in counting:
         thread.join(60)
@@ -895,7 +895,7 @@ print(psutil.Process().memory_info().rss)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
 def test_frame_memory_is_released():
-    # Dask sets these for its workers, in this process too
+    # Dask sets these for its workers, also in this process
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
 
     def left(code):

@@ -1,4 +1,4 @@
-"""A GMS that is not as it should be: without NumPy or IPv4, shared with others, losing its view."""
+"""A GMS with problems: without NumPy or IPv4, shared with other scripts, losing its view."""
 
 import contextlib
 import runpy
@@ -15,7 +15,7 @@ from dmlink.program.program import Program
 from dmlink.script.exporter import script
 from dmlink.simulator import Microscope
 
-#: Published scripts leave such names behind in the names that all scripts share.
+#: Names like those that published scripts leave behind in the shared global names.
 OTHERS = """
 len = id = list = dict = max = type = print = 3
 time = np = sys = View = Companion = main = threading = socket = contextlib = None
@@ -26,7 +26,7 @@ IN_COMPANION = {*DM_API["used"](ROOT / "dmlink" / "indm" / "companion")} | {
     "DM.CountImageDocuments", "DM.GetImageDocument", "GetImage", "GetNumDimensions",
     "GetDimensionCalibration",
 }  # fmt: skip
-NEVER = {  # those of the camera, those that the simulator has not, and those that nothing of a view hangs on
+NEVER = {  # calls for the camera, calls that the simulator does not have, and calls unrelated to views
     "Py_Camera", "Py_Component", "Py_LinePlotImageDisplay", "Py_Window", "Py_TagGroup", "DMScript",
     "DM.DoEvents", "DM.GetActiveCamera", "DM.CloseImage", "DM.Py_ScriptObject", "Py_ImageDisplay.DeleteROI",
     "DM.IsScriptOnMainThread", "Py_ImageDocument.GetName", "Py_ImageDocument.SetName",
@@ -88,7 +88,7 @@ def test_exported_script_keeps_its_names():
 
 
 class Vanishing:
-    """Closes the view before a call of that name, once, and takes its image away."""
+    """Closes the view, once, before a call with that name, and removes its image."""
 
     def __init__(self, call):
         self.call = call
@@ -118,7 +118,7 @@ def test_view_may_vanish_before_any_call(call):
             for i in range(2000):
                 if vanishing.happened.wait(0.05):
                     break
-                with contextlib.suppress(Exception):  # the view may be gone
+                with contextlib.suppress(Exception):  # the view may already be gone
                     link.set_roi("a", Roi(4, 4, 20, 20))
                     link.set_roi("a", Roi(8, 4, 24, 20))
                     link.show("mean", i)

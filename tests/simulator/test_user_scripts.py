@@ -1,4 +1,4 @@
-"""What GMS users write runs in the simulator: ten scripts in their style, from known calls alone."""
+"""Typical scripts of GMS users run in the simulator: ten in their style, using only known calls."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where a GMS lacks or refuses a call that few have seen, what is left of dmlink goes on."""
+"""If a GMS lacks or refuses a little-known call, the rest of dmlink goes on working."""
 
 import runpy
 
@@ -15,8 +15,8 @@ from dmlink.script.exporter import script
 DM_API = runpy.run_path(str(ROOT / "docs" / "dm_api.py"))
 USED = DM_API["used"]()
 FEW = [c.name for c in DM_API["calls"]() if c.way_out and c.short in USED and "__" not in c.name]
-NOT_GIVEN = {"Py_ImageDisplay.DeleteROI"}  # the simulator does not have it
-NO_COLOURS = {"DMScript.ImageGetID"}  # without it no colours are shown, and a line says so
+NOT_GIVEN = {"Py_ImageDisplay.DeleteROI"}  # the simulator does not have this call
+NO_COLOURS = {"DMScript.ImageGetID"}  # without it, no colours are shown, and a message says so
 FEW = [name for name in FEW if name not in NOT_GIVEN | NO_COLOURS]
 HOW = ["missing", "failing"]
 OTHERS = {"strict_del": True, "deleted_usable": False, "image_arrays": False, "nested_listeners": False}

@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real Chromium, for tests and benchmarks."""
+"""A real JupyterLab and a real Chromium for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ CHROMIUM_FLAGS = [
 ]
 PATIENCE_MS = 240_000  # ends a hang, also on a busy computer
 SETTINGS = {
-    # nothing that looks for the network, or covers the notebook
+    # no network requests, and nothing that covers the notebook
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-    # cells that are scrolled away stay in the page, where a test can find them
+    # cells scrolled out of sight stay in the page, where tests can find them
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
 
 
 @contextlib.contextmanager
 def jupyterlab(folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """Run JupyterLab on `folder`; gives its address, with the token."""
+    """Run JupyterLab on `folder`; yield its address, with the token."""
     token = secrets.token_hex(16)
     config = folder / ".jupyter"
     (config / "lab" / "user-settings").mkdir(parents=True)
@@ -63,7 +63,7 @@ def jupyterlab(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            # it takes a port that is free, and leaves its number in a file
+            # it takes a free port, and writes its number to a file
             _wait(process, lambda: any(file.stat().st_size for file in runtime.glob("jpserver-*.json")))
             (about,) = runtime.glob("jpserver-*.json")
             port = json.loads(about.read_text("utf-8"))["port"]
@@ -96,7 +96,7 @@ def _wait(process: subprocess.Popen[Any], condition: Callable[[], bool], seconds
 
 
 def end_kernels(address: str) -> None:
-    """End all kernels of a JupyterLab, and their live cells with them."""
+    """End all kernels of a JupyterLab, and with them their live cells."""
     root, token = re.match(r"(.*)/lab/.*token=(\w+)", address).groups()  # type: ignore[union-attr]
     with urllib.request.urlopen(f"{root}/api/sessions?token={token}") as reply:  # noqa: S310 - our own server
         sessions = json.load(reply)
@@ -107,7 +107,7 @@ def end_kernels(address: str) -> None:
 
 @contextlib.contextmanager
 def chromium(*, width: int = 1280, height: int = 1000) -> Iterator[Page]:
-    """Run a browser with an empty profile; gives its page."""
+    """Run a browser with an empty profile; yield its page."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("DMLINK_BROWSER") or shutil.which("chromium"), args=CHROMIUM_FLAGS
@@ -128,7 +128,7 @@ def write_notebook(path: Path, texts: Iterable[str]) -> None:
 
 
 def open_notebook(page: Page, address: str, name: str) -> None:
-    """Open a notebook, and none that was open before, and wait until its kernel is ready."""
+    """Open a notebook, without those open before, and wait until its kernel is ready."""
     page.goto(address.format(path=name) + "&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_selector("#jp-bottom-panel >> text=| Idle")
@@ -160,7 +160,7 @@ def run_cell(page: Page, text: str) -> None:
 
 
 def choose_theme(page: Page, theme: str) -> None:
-    """Let JupyterLab be "Light" or "Dark"."""
+    """Set JupyterLab's theme to "Light" or "Dark"."""
     page.click(".lm-MenuBar-itemLabel:text-is('Settings')")
     page.hover(".lm-Menu-itemLabel:text-is('Theme')")
     page.click(f".lm-Menu-itemLabel:text-is('JupyterLab {theme}')")
@@ -170,7 +170,7 @@ def choose_theme(page: Page, theme: str) -> None:
 
 
 def titled(page: Page, title: str) -> Locator:
-    """Return the panel of that title, by itself or in a dashboard; the first if there are several."""
+    """Return the panel with that title, on its own or in a dashboard; the first if there are several."""
     return page.locator(
         ".dmlink-panel:not(.dmlink-dashboard)",
         has=page.locator(f".dmlink-title:text-is({json.dumps(title)})"),
@@ -178,7 +178,7 @@ def titled(page: Page, title: str) -> Locator:
 
 
 def panel(page: Page, title: str) -> Locator:
-    """Scroll to the panel of that title and return it, once it is being painted."""
+    """Scroll to the panel with that title, and return it once it is being painted."""
     found = titled(page, title)
     found.scroll_into_view_if_needed()
     counts = found.locator(".dmlink-status-line", has_text=re.compile(r"painted +[\d.]*[1-9]"))
@@ -192,7 +192,7 @@ def painted(view: Locator) -> int:
 
 
 def stopped(view: Locator, reader: Any) -> int:
-    """Wait until no more pictures come, also such as were on their way; return how many there were."""
+    """Wait until no more pictures arrive, including those in transit; return how many there were."""
     for _ in range(20):
         before = painted(view)
         for _ in range(40):
@@ -203,7 +203,7 @@ def stopped(view: Locator, reader: Any) -> int:
 
 
 def current(view: Locator, reader: Any) -> int:
-    """Wait until the view shows a frame that is newer than this moment; return its number."""
+    """Wait until the view shows a frame newer than this moment; return its number."""
     now = reader.next(60).index
     while (shown := frame_shown(view)) < now:
         reader.next(60)

@@ -1,4 +1,4 @@
-"""Cells in every construct of Python that people write, and the names of a notebook that they use."""
+"""Cells with every construct of Python that people use, and the notebook names they need."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Files that no library writes: SER as TIA does, MIB as Merlin does."""
+"""Files that no library writes: SER as written by TIA, MIB as written by Merlin."""
 
 import struct
 
 
 def ser(stack, *, planned=None, version=0x0220, spectra=False):
-    """Return a SER file's bytes: what has been written of `planned` frames, one second apart."""
+    """Return the bytes of an unfinished SER file of `planned` frames, one second apart."""
     word, planned = ("q" if version >= 0x0220 else "i"), planned or len(stack)
     head = struct.pack(
         "<HHH4i", 0x4949, 0x0197, version, 0x4120 if spectra else 0x4122, 0x4152, planned, len(stack)

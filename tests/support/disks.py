@@ -1,4 +1,4 @@
-"""Disks for tests: small ones, and such that can only be read."""
+"""Disks for tests: small ones, and read-only ones."""
 
 import contextlib
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 @contextlib.contextmanager
 def small_disk(folder, size):
-    """Make a folder that is a disk of `size` ("100k") meanwhile."""
+    """Make a folder a disk of `size` ("100k") while in this context."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -16,9 +16,9 @@ def small_disk(folder, size):
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)  # somebody may still write to it
+        subprocess.run(["umount", "--lazy", folder], check=True)  # a process may still be writing to it
 
 
 def make_read_only(disk):
-    """Allow no more writing on a disk."""
+    """Make a disk read-only."""
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

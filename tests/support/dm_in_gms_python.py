@@ -1,9 +1,9 @@
-"""A simulated DigitalMicrograph in a Python as GMS has it: run by that Python, with NumPy as all it needs.
+"""A simulated DigitalMicrograph in one of GMS's versions of Python, which needs only NumPy.
 
     python3.7 tests/support/dm_in_gms_python.py ROOT
 
-Requests are read from standard input and answered on standard output, both pickled: (name, arguments) of a
-method of `Host`, and (None or the traceback, value). The end of the input ends it.
+Requests arrive on standard input and are answered on standard output, both pickled: (name, arguments) of a
+method of `Host`, and (None or the traceback, value). It ends with the input.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("dmlink", "dmlink.recordings")  # whose faces import what is not there
+PACKAGES = ("dmlink", "dmlink.recordings")  # packages whose __init__ imports missing modules
 
 
 def prepare(root: str) -> None:
-    """Make the simulator's modules importable beside none of the packages that the rest of dmlink needs."""
+    """Make the simulator's modules importable without the packages that the rest of dmlink needs."""
     for name in PACKAGES:
         package = types.ModuleType(name)
         package.__path__ = [str(Path(root, *name.split(".")))]  # type: ignore[attr-defined]
@@ -30,12 +30,12 @@ def prepare(root: str) -> None:
         parent, _, short = name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], short, package)
-    # of the frames of a recording the simulator uses the axes, which are those of the code in DM
+    # the simulator only uses the axes of frames, which come from the code for DM
     sys.modules["dmlink.frame"] = import_module("dmlink.indm.info")
 
 
 class View:
-    """What the camera sees: a recording in memory."""
+    """The camera's images: a recording in memory."""
 
     def __init__(self, path: str, name: str, x: Any, y: Any) -> None:
         import numpy as np
@@ -53,12 +53,12 @@ class View:
 
 
 class Host:
-    """A microscope that plays a file of frames; one after another can be started."""
+    """A microscope that plays a file of frames; several can be started one after another."""
 
     began = 0.0
 
     def about(self) -> str:
-        """Return what runs here."""
+        """Return the versions running here."""
         import platform
 
         import numpy as np
@@ -66,7 +66,7 @@ class Host:
         return f"Python {platform.python_version()} on {platform.system()}, NumPy {np.__version__}"
 
     def start(self, path: str, name: str, x: Any, y: Any, fps: float, paused: bool) -> None:
-        """Start DM with a live view of the frames, at the first one if the camera is paused."""
+        """Start DM with a live view of the frames, on the first one if the camera is paused."""
         from dmlink.indm.info import Axis
         from dmlink.simulator.microscope import Microscope
 
@@ -78,15 +78,15 @@ class Host:
             self.microscope.camera.step()
 
     def run(self, text: str, name: str, background: bool, until: str) -> str:
-        """Run a script until it prints a line with `until` in it, and return that line."""
+        """Run a script until it prints a line that contains `until`, and return that line."""
         self.began = time.perf_counter()
         self.script = self.microscope.run_script(text, background=background, name=name)
         return self.script.wait_for(until, 60.0)
 
     def step(self, n: int) -> None:
-        """Show the next frame (n=1) or none, and wait until DM and its scripts have done with it."""
+        """Show the next frame (n=1) or none, and wait until DM and its scripts have finished with it."""
         if n:
-            time.sleep(time.perf_counter() - self.began)  # a script rests for as long as it has worked
+            time.sleep(time.perf_counter() - self.began)  # a script pauses for as long as it has worked
             self.began = time.perf_counter()
             self.microscope.camera.step()
         self.microscope.settle(60.0)
@@ -96,15 +96,15 @@ class Host:
         return self.microscope.windows()
 
     def window(self, name: str) -> Any:
-        """Wait for a window with this in its title."""
+        """Wait for a window whose title contains this."""
         return self.microscope.window(name, 60.0)
 
     def output(self) -> Any:
-        """Return what the last script has printed."""
+        """Return what the last script printed."""
         return self.script.output
 
     def close(self) -> Any:
-        """End DM; return what escaped into it, and the images that scripts have left."""
+        """End DM; return exceptions that escaped into it, and images that scripts left behind."""
         self.microscope.close()
         return [repr(error) for error in self.microscope.escaped], self.microscope.leaked_images
 
@@ -113,7 +113,7 @@ def main() -> None:
     """Answer requests."""
     prepare(sys.argv[1])
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what is printed must not get into the pipe
+    os.dup2(2, 1)  # printed text must not get into the pipe
     host = Host()
     while True:
         try:

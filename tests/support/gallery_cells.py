@@ -1,4 +1,4 @@
-"""Cells of the gallery, and plain frames for them."""
+"""Gallery cells, and plain frames for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pythons as GMS has them: where they are on this computer, with a NumPy of their time, and DM in them."""
+"""GMS's versions of Python: where they are on this computer, with a NumPy from their time, and DM in them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 VERSIONS = {"3.7": "1.21.6", "3.8": "1.22.4", "3.9": "1.24.4", "3.10": "1.26.4"}
-"""NumPy by Python: of every combination of GMS 3.4 to 3.6x something, and the ends of NumPy's versions."""
+"""NumPy versions by Python: a sample of the combinations in GMS 3.4 to 3.6x, with oldest and newest NumPy."""
 
 HOST = Path(__file__).with_name("dm_in_gms_python.py")
 CACHE = Path(platformdirs.user_cache_dir("dmlink")) / "gms-pythons"
 SOURCE = "Gold"
 X, Y = Axis(-8.0, 0.5, "nm"), Axis(-4.0, 0.25, "nm")
-TOLERANCE = 1e-4  # another NumPy adds up in another order
+TOLERANCE = 1e-4  # different versions of NumPy add in a different order
 
 CELLS = {
     "number": "frame.mean()",
@@ -47,7 +47,7 @@ CELLS = {
 def python(version: str) -> Path | None:
     """Return the path of a Python of this version on this computer, if there is one.
 
-    It can be named, as in DMLINK_PYTHON_3_10; else pyenv's is taken, or what is on the PATH.
+    It can be set by a variable such as DMLINK_PYTHON_3_10; otherwise pyenv's is used, or one on the PATH.
     """
     named = os.environ.get("DMLINK_PYTHON_" + version.replace(".", "_"))
     if named:
@@ -61,12 +61,12 @@ def python(version: str) -> Path | None:
 def numpy_for(version: str, platform: str = "") -> Path:
     """Return a folder with NumPy for a Python of this version, from the cache or a package index.
 
-    `platform` is that of another system, such as "win_amd64".
+    `platform` selects another system, such as "win_amd64".
 
     Raises
     ------
     OSError
-        If it cannot be had; the message ends with what pip says.
+        If it is not available; the message ends with pip's output.
     """
     numpy = f"numpy=={VERSIONS[version]}"
     folder = CACHE / f"{numpy}-python-{version}-{platform or sys.platform}"
@@ -74,7 +74,7 @@ def numpy_for(version: str, platform: str = "") -> Path:
         return folder
     begun = folder.with_name(f"{folder.name}.{os.getpid()}")
     there = ["--target", str(begun), "--python-version", version, "--only-binary=:all:", "--no-deps"]
-    there += ["--ignore-requires-python"]  # that of the Python which pip runs in
+    there += ["--ignore-requires-python"]  # the platform of the Python that runs pip
     there += ["--platform", platform] if platform else []
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, *there, numpy], capture_output=True, text=True, check=False)
@@ -91,13 +91,13 @@ class DM:
     Parameters
     ----------
     command : sequence of str
-        What starts that Python.
+        Command that starts that Python.
     numpy : Path
         The folder of its NumPy.
     name : callable
-        Says how that Python calls a path.
+        Returns that Python's name for a path.
     environment : mapping
-        Variables that it needs besides.
+        Additional environment variables.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class DM:
 
 
 def check_companion(dm: DM, folder: Path) -> None:
-    """Check that a link of this Python gets frames, moves a rectangle and shows a result."""
+    """Check that a link in the current Python gets frames, moves a rectangle and shows a result."""
     with _live_view(dm, folder, fps=50.0) as frames:
         endpoint = dm.run(bundle.companion(0), "dm_companion", True, "dmlink://").split()[-1]
         with dmlink.connect(endpoint, mode="lossless") as link:
@@ -151,7 +151,7 @@ def check_companion(dm: DM, folder: Path) -> None:
 
 
 def check_selftest(dm: DM, folder: Path) -> list[str]:
-    """Check that the self-test asks all its questions; return what it prints."""
+    """Check that the self-test asks all its questions; return its output."""
     with _live_view(dm, folder, fps=50.0, on_purpose="part of the self-test"):
         text = bundle.selftest(FOLDER=str(folder), LISTEN_SECONDS=0.5)
         dm.run(text, "dm_selftest", True, "dmlink self-test ends")
@@ -186,7 +186,7 @@ def check_script(dm: DM, folder: Path, kind: str) -> float:
 def _live_view(
     dm: DM, folder: Path, *, fps: float, paused: bool = False, on_purpose: str = "nothing"
 ) -> Iterator[np.ndarray]:
-    """Show frames that differ everywhere, (3, 48, 64); nothing else escapes into DM, and no image is left."""
+    """Show frames that differ everywhere, (3, 48, 64); check that nothing escapes into DM or is left."""
     path = folder / "frames.npy"
     frames = np.random.default_rng(7).integers(0, 1000, (3, 48, 64)).astype(np.uint16)
     np.save(path, frames)

@@ -1,4 +1,4 @@
-"""Two made-up reports of the self-test, of a newer and an older GMS; no GMS has written them."""
+"""Two made-up reports of the self-test, for a newer and an older GMS; no real GMS wrote them."""
 
 from project import ROOT
 

@@ -1,7 +1,7 @@
-"""A writer of recordings, in a process of its own, with whatever may happen to one: all by a seed.
+"""A writer of recordings, in a separate process, with everything that may go wrong, controlled by a seed.
 
-python growing_writer.py KIND FOLDER SEED FRAMES prints a line of JSON at its end: the numbers of the frames
-that it has spoilt for good, and what it did.
+python growing_writer.py KIND FOLDER SEED FRAMES finally prints a line of JSON: the numbers of the frames
+that it has permanently spoilt, and what it did.
 """
 
 import json
@@ -19,7 +19,7 @@ AXES = [(0.0, 0.5, "nm"), (0.0, 0.25, "nm")]
 
 
 def frame(i):
-    """Return frame `i`: every one is different, some are black, at their end or as a whole."""
+    """Return frame `i`: all are different, and some are black, at the end or completely."""
     pixels = np.random.default_rng(i).integers(1, 60_000, SHAPE).astype(np.uint16)
     if i % 7 == 3:
         pixels[-12:] = 0
@@ -38,17 +38,17 @@ def until(condition, timeout=180.0):
 
 
 def command(kind, folder, seed, frames):
-    """Return the command that writes."""
+    """Return the command that runs the writer."""
     return [sys.executable, __file__, kind, str(folder), str(seed), str(frames)]
 
 
 def path_of(kind, folder):
-    """Return what is followed."""
+    """Return the path to follow."""
     return folder / {"raw": "a.dm4", "mib": "a.mib", "zarr": "a.ome.zarr"}.get(kind, ".")
 
 
 class Writer:
-    """Writes, and now and then does something else."""
+    """Writes, and occasionally does something else."""
 
     def __init__(self, folder, seed, frames):
         self.folder, self.frames = folder, frames
@@ -56,7 +56,7 @@ class Writer:
         self.spoilt, self.did = [], []
 
     def rest(self):
-        """Pause: mostly for a moment, at times for longer than a file has to stand still."""
+        """Pause, mostly briefly, sometimes for longer than a file must be unchanged."""
         time.sleep(self.random.choice([0, 0, 0, 0.01, 0.05]) if self.random.random() < 0.95 else 0.6)
 
     def chance(self, what, probability):
@@ -76,7 +76,7 @@ class Writer:
                     self.rest()
 
     def place(self, path, data, i):
-        """Write the file of one frame, in one of the ways in which files come to be."""
+        """Write the file of one frame, in one of the ways in which programs write files."""
         if self.chance("renamed", 0.3):
             part = path.with_name(f"{path.name}.part")
             self.pieces(part, data)
@@ -93,7 +93,7 @@ class Writer:
         else:
             self.pieces(path, data)
         if self.chance("touched", 0.1):
-            ago = time.time() - 300  # the clock of another computer
+            ago = time.time() - 300  # times from another computer's clock
             os.utime(path, (ago, ago))
         if self.chance("a stray file", 0.1):
             (self.folder / f"notes{i}.txt").write_text("not a frame")

@@ -1,4 +1,4 @@
-"""Messages of which any field may be anything, and the two ends that they are sent to."""
+"""Messages with arbitrary fields, and the two ends to which they are sent."""
 
 import collections
 import contextlib
@@ -19,7 +19,7 @@ import dmlink
 from dmlink.indm import protocol
 from dmlink.ring import Ring
 
-TOO_LARGE = "@1e400@"  # JSON can say it, Python's json cannot
+TOO_LARGE = "@1e400@"  # valid JSON that Python's json cannot write
 SOURCE = {"name": "Gold", "id": 5, "shape": [48, 64], "dtype": "<u2"}
 AXIS = [0.0, 0.5, "nm"]
 PIXELS = {"shape": [2, 3], "dtype": "<u2"}
@@ -53,12 +53,12 @@ SCALARS = (
     | st.sampled_from(["blosc", "|u1", "<f8", "<c16", "|O8", "a" * 201, "\ud800" * 40, "\n", "<b>", "Gold"])
 )
 VALUES = SCALARS | st.lists(SCALARS, max_size=5) | st.dictionaries(st.sampled_from(["a", "x", ""]), SCALARS)
-SIZES = [6 * size for size in (1, 2, 4, 8, 16)]  # of PIXELS, by the size of a pixel
+SIZES = [6 * size for size in (1, 2, 4, 8, 16)]  # PIXELS by size of a pixel
 CHANGES = st.lists(st.tuples(st.integers(0, 20), VALUES | st.just(...)), max_size=2)
 
 
 def _fits(header, size):
-    """Tell whether a payload of so many bytes is what the header announces."""
+    """Return whether a payload of this size matches the header."""
     try:
         protocol.pixels(header, size)
     except protocol.ProtocolError:
@@ -90,7 +90,7 @@ MESSAGES = st.lists(
 
 
 def heard(messages, last):
-    """Return how many of these are looked at: all up to the first that is malformed, or of a `last` kind."""
+    """Return how many of these are processed: all up to the first malformed one, or one of a `last` kind."""
     for n, message in enumerate(messages, 1):
         if message[4] in last:
             return n
@@ -103,9 +103,9 @@ def heard(messages, last):
 
 @contextlib.contextmanager
 def leaving_nothing():
-    """Check that no thread, descriptor or block of shared memory of this process is left."""
+    """Check that no thread, descriptor or block of shared memory of this process is left behind."""
     if os.name != "nt":
-        resource_tracker.ensure_running()  # it keeps a descriptor
+        resource_tracker.ensure_running()  # it keeps a descriptor open
     blocks, new_block = [], Ring._new_block
 
     def noting(ring):
@@ -122,14 +122,14 @@ def leaving_nothing():
 
 
 def _open():
-    """Return how many threads of ours there are by name, and descriptors."""
+    """Return the numbers of our threads, by name, and of descriptors."""
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("dmlink")]
     here = Path("/proc/self/fd")
     return collections.Counter(threads, descriptors=len(list(here.iterdir())) if here.is_dir() else 0)
 
 
 class CompanionUnderFire:
-    """A companion that messages are sent to; a link beside them has to go on."""
+    """A companion to which messages are sent, while another link must keep working."""
 
     LAST = (protocol.HELLO, protocol.AUTH, protocol.WELCOME, protocol.FRAME, protocol.EVENT, protocol.ERROR)
 
@@ -144,7 +144,7 @@ class CompanionUnderFire:
         self._stack.__exit__(*error)
 
     def before_the_token(self, messages):
-        """Send them as a stranger: it learns nothing and changes nothing."""
+        """Send them without authentication: the sender learns nothing and changes nothing."""
         with Raw(self.dm.endpoint, enter=False) as raw:
             with contextlib.suppress(OSError):
                 raw.socket.sendall(b"".join(messages))
@@ -154,7 +154,7 @@ class CompanionUnderFire:
         assert not self.dm.user_rois()
 
     def after_the_token(self, messages):
-        """Send them as a link: it is answered, or told in an ERROR why it has to go."""
+        """Send them as a link: it is answered, or told in an ERROR why it is disconnected."""
         with Raw(self.dm.endpoint) as raw:
             with contextlib.suppress(OSError):
                 raw.socket.sendall(b"".join(messages))
@@ -165,7 +165,7 @@ class CompanionUnderFire:
             self.dm.delete_roi(roi)
 
     def check(self):
-        """The link beside has its frames, and nothing has gone wrong inside."""
+        """Check that the other link gets its frames, and nothing has gone wrong inside."""
         self._link.next(PATIENCE)
         self._link.next(PATIENCE)
         assert not self.dm.escaped
@@ -173,7 +173,7 @@ class CompanionUnderFire:
 
 
 class LinkUnderFire:
-    """A link whose companion sends it anything."""
+    """A link whose companion sends arbitrary messages."""
 
     LAST = (
         protocol.HELLO,
@@ -202,7 +202,7 @@ class LinkUnderFire:
         self._pool.shutdown()
 
     def before_the_token(self, messages):
-        """Another link is answered by somebody who has no token: it does not take him for a companion."""
+        """Answer another link without the token: it does not accept the sender as a companion."""
         coming = self._pool.submit(dmlink.connect, self._endpoint)
         with self._server.accept()[0] as sock, contextlib.suppress(OSError):
             sock.sendall(b"".join(messages))
@@ -210,10 +210,10 @@ class LinkUnderFire:
             while sock.recv(4096):
                 pass
         assert isinstance(coming.exception(PATIENCE), ConnectionError)
-        self.after_the_token([])  # the first link wants a sign of life
+        self.after_the_token([])  # the first link expects signs of life
 
     def after_the_token(self, messages):
-        """Send them as the companion: the link answers, or comes anew."""
+        """Send them as the companion: the link answers or reconnects."""
         with contextlib.suppress(OSError):
             self._raw.socket.sendall(b"".join(messages))
             self._raw.send(protocol.PING)
@@ -224,7 +224,7 @@ class LinkUnderFire:
             self._raw = self._let_in()
 
     def check(self):
-        """What it has taken in is what it says that it is."""
+        """Check that everything the link has received is consistent."""
         link = self._link
         assert link.state in {"live", "waiting", "lost"}
         assert repr(link) + link._repr_html_()
@@ -246,13 +246,13 @@ class LinkUnderFire:
                 raw.receive(protocol.SUBSCRIBE)
                 raw.send(protocol.SUBSCRIBE, **HEADERS[protocol.SUBSCRIBE])
             except (OSError, AssertionError):
-                raw.close()  # it has waited for too long, and comes again
+                raw.close()  # it has waited for too long, and reconnects
             else:
                 return raw
 
 
 class Peer(Raw):
-    """The other end of a connection that was accepted."""
+    """The other end of an accepted connection."""
 
     def __init__(self, sock):
         self.socket = sock

@@ -1,4 +1,4 @@
-"""What the tests of links need: recordings whose frames can be told apart, microscopes, and patience."""
+"""For tests of links: recordings with distinguishable frames, microscopes, and waiting."""
 
 import re
 import socket
@@ -23,7 +23,7 @@ PATIENCE = 180.0  # seconds; ends a wait for what never comes, also on a busy co
 
 
 class Noise:
-    """A recording of noise: every frame can be told from every other one, by any part of it."""
+    """A recording of noise: every frame can be distinguished from every other, by any part of it."""
 
     def __init__(self, n=11, shape=(48, 64), dtype=np.uint16, name="Gold"):
         self.name, self.shape, self.dtype = name, (n, *shape), np.dtype(dtype)
@@ -39,12 +39,12 @@ class Noise:
         return SimpleNamespace(data=self.stack[i])
 
     def number(self, frame):
-        """Return which frame of the recording this is; fails if it is none."""
+        """Return which frame of the recording this is; fail if it is none."""
         assert self.has(frame), "a frame that the recording does not have"
         return int(np.flatnonzero(self._same(frame))[0])
 
     def has(self, frame):
-        """Tell whether this is a whole frame of the recording; DM may be late, and the camera writes on."""
+        """Return whether this is a whole frame of the recording; DM may be late and the camera writes on."""
         return bool(self._same(frame).any())
 
     def _same(self, frame):
@@ -54,7 +54,7 @@ class Noise:
 
 @contextmanager
 def microscope(recording=None, fps=100.0, companion=True, constants=None, background=True, **switches):
-    """A microscope with a running companion; afterwards nothing has escaped into DM and nothing is left."""
+    """A microscope with a running companion; checks that nothing escapes into DM or is left behind."""
     with Microscope(recording or Noise(), fps=fps, **switches) as dm:
         dm.endpoint = run_companion(dm, constants, background=background) if companion else None
         yield dm
@@ -66,7 +66,7 @@ def microscope(recording=None, fps=100.0, companion=True, constants=None, backgr
 
 def run_companion(dm, constants=None, background=True):
     running = getattr(dm, "endpoint", None)
-    port = endpoints.parse(running).port if running else 0  # run again it gets the port that it had
+    port = endpoints.parse(running).port if running else 0  # when run again, it gets the same port
     text = bundle.companion(port, **{"STILL_SECONDS": 0.2, "SEARCH_SECONDS": 0.2, **(constants or {})})
     dm.companion = dm.run_script(text, background=background, name="dm_companion")
     return dm.companion.wait_for("dmlink://", timeout=PATIENCE)
@@ -74,13 +74,13 @@ def run_companion(dm, constants=None, background=True):
 
 @contextmanager
 def linked(recording=None, fps=100.0, roi=None, mode="latest", **options):
-    """A microscope, and a link to it."""
+    """A microscope and a link to it."""
     with microscope(recording, fps, **options) as dm, dmlink.connect(dm.endpoint, roi=roi, mode=mode) as link:
         yield dm, link
 
 
 def until(link, condition, timeout=PATIENCE):
-    """Wait until the condition holds; it is looked at whenever something comes through the link."""
+    """Wait until the condition is true; it is checked whenever something arrives through the link."""
     changed = threading.Event()
     unwatch = link.watch(changed.set)
     end = time.monotonic() + timeout
@@ -96,7 +96,7 @@ def until(link, condition, timeout=PATIENCE):
 
 @contextmanager
 def being_lost(link):
-    """Check that the link is lost meanwhile, and comes back; give the reasons that it said."""
+    """Check that the link is lost in this context, and reconnects; yield the reasons it gave."""
     reasons = []
     unwatch = link.watch(lambda: reasons.append(link.reason) if link.state == "lost" else None)
     yield reasons
@@ -111,7 +111,7 @@ def number(line):
 
 @contextmanager
 def leaving_no_blocks(monkeypatch):
-    """Check that the shared memory which is taken meanwhile is given back."""
+    """Check that shared memory taken in this context is released."""
     names, take = set(), Ring.take
 
     def noting(ring, size):
@@ -163,7 +163,7 @@ class Raw:
             self.socket.sendall(buffer)
 
     def receive(self, kind=None):
-        """Return the next message (of this kind); None if the connection is over."""
+        """Return the next message (of this kind); None if the connection has ended."""
         while True:
             while self.waiting:
                 message = self.waiting.pop(0)

@@ -1,4 +1,4 @@
-"""Processes that tests look after, and the shared memory that these leave."""
+"""Processes in tests, and the shared memory that they leave behind."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Where things are: the project's root, and real recordings that some tests read where they are there."""
+"""Paths: the project's root, and real recordings that some tests read if they are available."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATA = Path(os.environ.get("DMLINK_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 def real(name: str) -> Path:
-    """Return the path of a real recording; skip the test if there is none."""
+    """Return the path of a real recording; skip the test if it is missing."""
     path = DATA / name
     if not path.exists():
         pytest.skip(f"no reference data at {path}")
@@ -20,7 +20,7 @@ def real(name: str) -> Path:
 
 
 def case(name: str) -> Path:
-    """Return the path of a small file that was once read wrong; skip the test if there is none."""
+    """Return the path of a small file that was once misread; skip the test if it is missing."""
     path = DATA.parent / "cases" / "recordings" / name
     if not path.exists():
         pytest.skip(f"no case at {path}")

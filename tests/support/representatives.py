@@ -1,4 +1,4 @@
-"""Which combinations of parameters stand for all of them, where those are too many for each run."""
+"""Choosing combinations of parameters that represent all of them, if there are too many for each run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def representatives(combinations: Sequence[dict[str, Any]], cover: int) -> set[int]:
-    """Return positions of combinations in which every `cover` values that occur together do so.
+    """Return indices of combinations that contain every `cover`-tuple of values that occurs.
 
-    One after the other the combination is taken that has most of what is missing; of several such, one
-    whose values were taken least.
+    The combination with the most missing tuples is taken first, then the next; if there are several, the one
+    whose values have been used least.
     """
     known = [sorted((name, id(value)) for name, value in values.items()) for values in combinations]
     together = [set(itertools.combinations(values, cover)) for values in known]

@@ -1,4 +1,4 @@
-"""Cells that give every kind of result, and frames that tell them apart."""
+"""Cells that return every kind of result, and frames that distinguish them."""
 
 from __future__ import annotations
 

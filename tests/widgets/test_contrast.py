@@ -1,4 +1,4 @@
-"""Contrast: which value gets which grey level or colour; the colours of cells."""
+"""Contrast: the grey level or colour of each value; the colours of cells."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_colour_map_is_monotonic(name):
     assert shown.dtype == np.uint8
     if shown.ndim == 2:
         assert np.array_equal(shown, colour.colour_map(name)) or len(np.unique(shown, axis=0)) > 200
-    if name != "rainbow":  # known to DM's users; its brightness rises and falls
+    if name != "rainbow":  # familiar to DM's users; its brightness rises and falls
         brightness = shown @ [0.3, 0.6, 0.1] if shown.ndim == 2 else shown.astype(float)
         steps = np.diff(brightness)
         assert (steps >= -1).all() or (steps <= 1).all()
@@ -147,11 +147,11 @@ def test_limits_can_be_typed():
     low.value = "-1e0"
     draw()
     assert figure.limits == (-1.0, 5.0)
-    controls.histogram.chosen = [0.25, 4.0]  # dragged: the fields follow
+    controls.histogram.chosen = [0.25, 4.0]  # the limits were dragged, and the fields follow
     assert (low.value, high.value) == ("0.25", "4")
     controls._lock.value = False
     assert (low.value, high.value) == ("", "")
-    controls._lock.value = True  # as drawn last
+    controls._lock.value = True  # as last drawn
     assert controls.contrast.fixed == (-1.0, 5.0)
     high.value = "4"
     low.value = ""

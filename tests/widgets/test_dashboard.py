@@ -1,4 +1,4 @@
-"""Link panel, replay bar and dashboard without a browser, on a simulated microscope and a real replay."""
+"""Link panel, replay bar and dashboard without a browser, with a simulated microscope and a real replay."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def replay(recording):
 
 
 def seen(panel):
-    """Answer for the browser: it shows the panel, and has painted all that is drawn."""
+    """Answer in place of the browser, which shows the panel and has painted every drawing."""
 
     def say(**message):
         panel.fence._on_message(panel.fence, {"view": "a", **message}, [])
@@ -49,7 +49,7 @@ def seen(panel):
 
 
 def wait_for(panel, condition):
-    """Wait until `condition()` holds after a look of the painter."""
+    """Wait until `condition()` is true after a turn of the painter."""
     done = threading.Event()
     draw_status = type(panel).draw_status
 

@@ -23,7 +23,7 @@ def source(tmp_path):
 
 
 def show(panel):
-    """Answer for the browser: it shows the panel, and has painted all that is drawn."""
+    """Answer in place of the browser, which shows the panel and has painted every drawing."""
 
     def say(**message):
         panel.fence._on_message(panel.fence, {"view": "a", **message}, [])
@@ -51,7 +51,7 @@ def test_view_shows_the_newest_frame(source):
     show(view)
     until(lambda: view._frame is not None and view._frame.index == 3)
     assert isinstance(view.below[0], FollowBar)
-    assert source.seen == 0  # it only looks
+    assert source.seen == 0  # it only watches
     view.close()
 
 

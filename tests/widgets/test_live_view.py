@@ -1,4 +1,4 @@
-"""The live view without a browser: a simulated microscope, and a stand-in for the page's answers."""
+"""The live view without a browser, with a simulated microscope and simulated answers of the page."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def say(view, **message):
 
 
 def seen(view):
-    """Answer for the browser: it shows the view, and has painted all that is drawn."""
+    """Answer in place of the browser, which shows the view and has painted every drawing."""
     view.fence.send = lambda message, _: say(view, painted=message["drawn"])
     say(view, visible=True)
 
 
 def wait_for(view, condition):
-    """Wait until `condition()` holds after a look of the painter."""
+    """Wait until `condition()` is true after a turn of the painter."""
     done = threading.Event()
     draw_status = type(view).draw_status
 
@@ -74,7 +74,7 @@ def wait_for(view, condition):
 
 
 def until(link, condition):
-    """Wait until `condition()` holds after something came through the link."""
+    """Wait until `condition()` is true after something has arrived through the link."""
     done = threading.Event()
     unwatch = link.watch(lambda: condition() and done.set())
     assert done.wait(60), link.rois()
@@ -93,7 +93,7 @@ def test_newest_frame_has_axes_in_nm(view):
 
 
 def test_unseen_view_keeps_no_frame(view):
-    def close_page():  # asked by the painter: it draws nothing meanwhile
+    def close_page():  # called by the painter, which draws nothing meanwhile
         say(view, gone=True)
         return True
 
@@ -108,7 +108,7 @@ def test_refused_roi_name_keeps_the_old(view, link):
     until(link, lambda: "roi" in link.rois())
     view._rois.give_name("roi", "a" * 201)
     assert "1 to 200 characters" in view._error.value
-    link.set_roi("other", dmlink.Roi(1, 1, 5, 5))  # when it has come, what was asked before is done
+    link.set_roi("other", dmlink.Roi(1, 1, 5, 5))  # when it has arrived, earlier requests are done
     until(link, lambda: "other" in link.rois())
     assert set(link.rois()) == {"roi", "other"}
 
@@ -137,7 +137,7 @@ def test_recording_continues_in_next_view(view, link, monkeypatch):
     wait_for(other, lambda: "recording" in other._message.value)
     other._record.widget.value = False
     assert recorder.state == "stopped"
-    other._save()  # what is said of it comes after what was said of the recording
+    other._save()  # its message comes after those about the recording
     wait_for(other, lambda: "Saved" in other._message.value)
     monkeypatch.setattr(link, "record", refuse)
     other._record.widget.value = True
@@ -152,7 +152,7 @@ def test_notebook_roi_is_in_microscope(view, link):
     view._overlay.moved = {"name": "roi", "roi": [10, 12, 18, 20]}
     until(link, lambda: link.rois()["roi"] == (10, 12, 18, 20))
     wait_for(view, lambda: view._overlay.rois == {"roi": [10, 12, 18, 20]})
-    wait_for(view, lambda: view._rois.controls._numbers["top"].value == 10)  # the drawn one is selected
+    wait_for(view, lambda: view._rois.controls._numbers["top"].value == 10)  # the newly drawn ROI is selected
     view._rois.controls._numbers["width"].value = 30
     until(link, lambda: link.rois()["roi"] == (10, 12, 18, 42))
     view._rois.controls._name.value = "particle"
@@ -280,7 +280,7 @@ def test_still_picture_is_drawn_once(view, link):
     for _ in range(10):
         reader.next(60)
     link.set_roi("part", dmlink.Roi(10, 20, 40, 60))
-    wait_for(view, lambda: view._overlay.rois == {"part": [10, 20, 40, 60]})  # it follows all the same
+    wait_for(view, lambda: view._overlay.rois == {"part": [10, 20, 40, 60]})  # it still follows
     assert view.fence.drawn == drawn
 
 
@@ -297,7 +297,7 @@ def test_contrast_follows_its_controls(view):
     assert controls.contrast.fixed == (40.0, 60.0)  # another colour map keeps the limits
     controls.histogram.chosen = []
     wait_for(view, lambda: view._figure.limits != (40.0, 60.0))
-    controls._low.value = 99.9  # above the upper one: waits for a value that makes sense
+    controls._low.value = 99.9  # above the upper limit: it waits for a valid value
     assert controls.contrast.percentiles == (1.0, 99.5)
 
 

@@ -1,4 +1,4 @@
-"""`%%live` in a real IPython: what it starts, replaces and refuses; each mistake is one sentence."""
+"""`%%live` in a real IPython: what it starts, replaces and refuses, with one sentence per mistake."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_list_shows_what_runs_and_where(shell, link):
 def test_cell_runs_on_the_newest_link(shell, link):
     shell.user_ns["last_name"] = link
     with dmlink.connect(link.endpoint) as newest:
-        shell.user_ns["link"] = newest  # a name that was there before
+        shell.user_ns["link"] = newest  # a name that existed before
         shell.run_cell_magic("live", "cell", "info.index\n")
         assert shell.run_line_magic("live", "cell").link is newest
         shell.run_line_magic("live", "stop cell")
@@ -231,7 +231,7 @@ def test_cell_runs_on_the_last_replay(shell, tmp_path):
 
 
 def results_until(cell, wanted):
-    """Wait for a result, which must come though the cell is never started anew."""
+    """Wait for a result, which must arrive although the cell is never restarted."""
     for _, result in cell.results():
         if result.value == wanted:
             return
@@ -369,7 +369,7 @@ def test_options_in_the_cells_first_comment(shell, link):
     shell.run_cell_magic("live", "cell", cell)
     panel = shell.magics_manager.registry["LiveMagics"].panels["cell"]
     assert panel.cell.options.every == 3
-    shell.run_cell_magic("live", "cell --every 2", cell)  # the line counts
+    shell.run_cell_magic("live", "cell --every 2", cell)  # the line takes precedence
     panel = shell.magics_manager.registry["LiveMagics"].panels["cell"]
     assert panel.cell.options.every == 2
     with pytest.raises(UsageError, match="--colour"):

@@ -1,4 +1,4 @@
-"""Lengths, spacings, profiles, masks and statistics against what they have to be."""
+"""Lengths, spacings, profiles, masks and statistics compared with their true values."""
 
 from __future__ import annotations
 

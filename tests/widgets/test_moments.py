@@ -1,4 +1,4 @@
-"""Events, the frames they were in, clips and the last seconds, in the notebook without a browser."""
+"""Events, their frames, clips and the last seconds, in the notebook without a browser."""
 
 import json
 
@@ -23,7 +23,7 @@ def _place(monkeypatch, tmp_path):
 
 
 def show(panel, visible=True):
-    """Answer for the browser: it shows the panel, and has painted all that is drawn."""
+    """Answer in place of the browser, which shows the panel and has painted every drawing."""
 
     def say(**message):
         panel.fence._on_message(panel.fence, {"view": "a", **message}, [])
@@ -132,7 +132,7 @@ def test_waterfall_marks_the_rows_of_events():
             plot.mark(i * 0.1)
         plot.draw(profile, small=False)
     (mark,) = plot.image.overlay.marks
-    assert mark["boxes"] == [[3, 0, 4, 2], [7, 0, 8, 2]]  # the first has left the waterfall
+    assert mark["boxes"] == [[3, 0, 4, 2], [7, 0, 8, 2]]  # the first one is no longer in the waterfall
     plot.remember(0.0, profile)  # a clock that was set back
     plot.draw(profile, small=False)
     assert plot.image.overlay.marks == []

@@ -1,4 +1,4 @@
-"""Pacing without a browser: what the fence allows, and what the painter makes of it."""
+"""Pacing without a browser: what the fence allows, and how the painter responds."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def fence():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give what tells the fence the time; it stands still unless `now` is set."""
+    """Give the fence's clock, which stands still unless `now` is set."""
     clock = SimpleNamespace(now=100.0, perf_counter=lambda: clock.now)
     monkeypatch.setattr(fence_module, "time", clock)
     return clock
 
 
 def answer(fence, **message):
-    """Say what the page in the browser says."""
+    """Send a message as the page in the browser."""
     fence._on_message(fence, {"view": "a", **message}, [])
 
 
@@ -61,7 +61,7 @@ def test_pace_follows_the_round_trip(fence):
     now = fence._heard
     assert fence.allows(now) == (True, False)
     fence.count_drawing(now, None)
-    assert fence.allows(now + 0.2) == (False, False)  # it would wait there for the one before
+    assert fence.allows(now + 0.2) == (False, False)  # it would wait there for the previous one
     assert fence.allows(now + 0.4) == (True, False)
     answer(fence, painted={fence.name: 2}, took=120.0)  # it was hidden
     now = fence._heard
@@ -79,7 +79,7 @@ def test_age_is_that_of_the_paint(fence, clock):
     clock.now += 0.5
     assert fence.age == 0.5
     clock.now += 1.0
-    assert fence.age == 0.25 + 0.25 + 1.5  # it has stopped: as old as it is by now
+    assert fence.age == 0.25 + 0.25 + 1.5  # the picture has stopped: its current age
 
 
 def test_hidden_panel_gets_nothing(fence):
@@ -111,7 +111,7 @@ def test_silent_page_gets_two_small_a_second(fence):
 
 
 class Panel:
-    """Something to draw, that says when it was."""
+    """Something to draw that reports when it was drawn."""
 
     def __init__(self):
         self.drawn = threading.Semaphore(0)
@@ -131,14 +131,14 @@ def test_changed_panel_is_drawn(fence, monkeypatch):
     painter.add(panel, fence)
     try:
         painter.changed(panel)
-        assert not panel.drawn.acquire(timeout=0.3)  # nobody looks
+        assert not panel.drawn.acquire(timeout=0.3)  # nobody is watching
         answer(fence, visible=True)
         assert panel.drawn.acquire(timeout=60)
         for _ in range(MAX_IN_FLIGHT - 1):
             painter.changed(panel)
             assert panel.drawn.acquire(timeout=60)
         painter.changed(panel)
-        assert not panel.drawn.acquire(timeout=0.3)  # enough are on their way
+        assert not panel.drawn.acquire(timeout=0.3)  # enough are in transit
         answer(fence, painted={fence.name: 2})
         assert panel.drawn.acquire(timeout=60)
         assert panel.small == [False] * (MAX_IN_FLIGHT + 1)
@@ -157,7 +157,7 @@ def test_panels_of_a_round_wait_together(fence, monkeypatch):
     one, two = panels
     try:
         painter.changed(one)
-        assert one.drawn.acquire(timeout=60)  # at once: nothing was drawn with it
+        assert one.drawn.acquire(timeout=60)  # immediately, because nothing was drawn with it
         with painter._condition:
             painter._together.update(panels)
         painter.changed(one)
@@ -206,7 +206,7 @@ def test_panel_hears_of_its_last_page():
     answer(fence, visible=True)
     assert (told, fence.appearances) == ([True], 2)
     answer(fence, gone=True)
-    assert told == [True]  # another page still has it
+    assert told == [True]  # another page still shows it
     fence._on_message(fence, {"view": "b", "gone": True}, [])
     assert told == [True, False]
     answer(fence, visible=True)
@@ -219,7 +219,7 @@ def test_silent_page_is_dropped_and_retaken(clock):
     answer(fence, visible=True)
     clock.now += LOST_SECONDS + 1
     fence.count_drawing(clock.now, 0.1)
-    assert fence.silence(clock.now) == 0.0  # it had nothing to answer before
+    assert fence.silence(clock.now) == 0.0  # it had nothing to acknowledge before
     clock.now += LOST_SECONDS + 1
     assert fence.silence(clock.now) > LOST_SECONDS
     fence.give_up()
@@ -237,7 +237,7 @@ def test_painter_drops_silent_pages(monkeypatch):
     answer(fence, visible=True)
     painter.add(panel, fence)
     try:
-        assert panel.drawn.acquire(timeout=60)  # nothing has changed: it asks for an answer
+        assert panel.drawn.acquire(timeout=60)  # nothing has changed, but it asks for an answer
         assert gone.wait(60)
     finally:
         painter.remove(panel)
@@ -316,7 +316,7 @@ def test_one_answer_for_a_round(fence):
 
 @pytest.fixture
 def widgets(monkeypatch):
-    """Give (a canvas, curves, what they send by themselves)."""
+    """Give (a canvas, curves, the messages that they send on their own)."""
     canvas, curves, sent = Canvas(), Curves((0, 0, 100, 100)), []
     for widget in (canvas, curves):
         monkeypatch.setattr(widget.comm, "send", lambda data, **_: sent.append(data["state"]))

@@ -1,4 +1,4 @@
-"""Panels without a browser: real cells on a simulated microscope, and a stand-in for the page's answers."""
+"""Panels without a browser: real cells on a simulated microscope, and simulated answers of the page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def link(tmp_path, monkeypatch):
 
 
 def seen(panel):
-    """Answer for the browser: it shows the panel, and has painted all that is drawn."""
+    """Answer in place of the browser, which shows the panel and has painted every drawing."""
     panel.fence.send = lambda message, _: panel.fence._on_message(
         panel.fence, {"view": "a", "painted": message["drawn"]}, []
     )
@@ -47,7 +47,7 @@ def seen(panel):
 
 
 def wait_for(panel, condition):
-    """Wait until `condition()` holds after a drawing."""
+    """Wait until `condition()` is true after a drawing."""
     done = threading.Event()
     draw_status = panel.draw_status
 
@@ -117,7 +117,7 @@ def test_removed_output_stops_its_cell(link, monkeypatch):
     stopped = threading.Event()
     live.watch(lambda: None if live.running else stopped.set())
     seen(panel)
-    panel.fence._on_message(panel.fence, {"view": "a", "gone": True}, [])  # with its page
+    panel.fence._on_message(panel.fence, {"view": "a", "gone": True}, [])  # hidden with its page
     assert panel._stopping is None
     seen(panel)
     panel.fence._on_message(panel.fence, {"view": "a", "gone": True, "removed": True}, [])
@@ -183,7 +183,7 @@ def test_closed_panel_leaves_no_widget(link, cell):
     show_and_close()
     left = {k: v for k, v in ipywidgets.widgets.widget._instances.items() if k not in before}
     assert list(left.values()) == []
-    while not forgotten.wait(0.1):  # the painter looks at it until its next turn
+    while not forgotten.wait(0.1):  # the painter still uses it until its next turn
         gc.collect()
 
 
@@ -221,7 +221,7 @@ def test_panel_shows_one_frame(link):
     draw = panel.draw
 
     def look(*, small):
-        for _ in range(3):  # results come while others are drawn
+        for _ in range(3):  # results arrive while others are drawn
             panel._take_result()
         frame = draw(small=small)
         plot = panel._plot

@@ -1,4 +1,4 @@
-"""What cells give, drawn without a browser: no value breaks a plot, and none is lost on the way to a file."""
+"""Results of cells drawn without a browser: no value breaks a plot, and none is lost in a saved file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NASTY = "<img src=x onerror=alert(1)>\"'"
 
 
 def drawn(result, times=2, **options):
-    """Return the plot of a result that came a few times."""
+    """Return the plot of a result after it has arrived a few times."""
     plot = plots.plot_for(result, lambda: None, colour="#56b4e9", **options)
     for time in range(times):
         plot.remember(float(time), result)
@@ -45,7 +45,7 @@ def y_range(plot):
 
 
 def curves(plot):
-    """Return the curves that are painted, by colour: (x, y) in the units of linear axes."""
+    """Return the painted curves, by colour: (x, y) in the units of linear axes."""
     widget, (x, y) = plot.figure.curves, (axis.scale for axis in plot.figure.bqplot_figure.axes)
     _, _, height, width = widget.area
     across, down = np.frombuffer(widget.points, "<f4").reshape(-1, 2).T.astype(float)
@@ -246,7 +246,7 @@ def test_waterfall_axis_fits_kept_values():
     np.testing.assert_allclose(origin + scale * np.arange(len(row)), 3.0 + 0.5 * row)
     plot.remember(
         9.0, Profile(np.arange(len(row)), 0.5, 3.0, "nm")
-    )  # as many values kept, of another profile
+    )  # the same number of values, from a different profile
     assert (len(plot.waterfall.rows), plot.waterfall.axis.scale) == (1, 0.5)
 
 
@@ -329,7 +329,7 @@ def test_several_results_have_own_plots():
         plots.ImagePlot,
     ]
     assert {"-a_b.csv", "-curve.csv", "-seen.tif", "-seen.png"} <= set(plot.files())
-    plot.draw(Several({"curve": Scalar(3)}), small=False)  # another kind under the same name
+    plot.draw(Several({"curve": Scalar(3)}), small=False)  # a different kind under the same name
     assert isinstance(plot.plots["curve"], plots.StripChart)
 
 

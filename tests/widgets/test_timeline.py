@@ -1,4 +1,4 @@
-"""The timeline without a browser: what it shows, where it looks, and what it says of it."""
+"""The timeline without a browser: what it shows, where it looks for frames, and what it says."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_drag_looks_back_and_says_so(link, timeline):
 
 
 def test_old_frame_is_never_shown_as_the_past_of_another_moment(link, timeline):
-    """Where no frame is left, the view stays live, and the timeline says so."""
+    """If no frame is left, the view stays live, and the timeline says so."""
     link.next(PATIENCE)
     view = dmlink.view(link)
     timeline.look_at(link.session.began)
@@ -99,7 +99,7 @@ def test_frames_are_found_in_recordings_and_clips(link, tmp_path):
 
 def test_page_cost_does_not_grow(link, timeline):
     link.session = Session()
-    link.session.see = lambda _: None  # the live frames are of another time
+    link.session.see = lambda _: None  # the live frames are from another time
     sizes = []
     for n in (12_000, 60_000):
         filled(link.session, n, first=0 if not sizes else 12_000)

@@ -106,7 +106,7 @@ def test_statistics_of_image_rois_and_masks(view, link, tmp_path):  # noqa: F811
 
 def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
     draw(view, "ruler", (1, 1), (9, 9))
-    for column in (10, 20):  # one drag, whose end overtakes its last place
+    for column in (10, 20):  # a drag whose end message overtakes its last position
         view.shapes.overlay.moved = {"id": 1, "points": [[1, 1], [9, column]]}
     view.shapes._take_action({"released": 1, "points": [[1, 1], [9, 30]]})
     view.shapes.overlay.moved = {"id": 1, "points": [[1, 1], [9, 30]]}
