@@ -117,9 +117,7 @@ def test_what_comes_later_is_not_before_a_frame():
 def test_full_reader_gets_no_frame():
     companion = Companion(lossless=True)
     reader = LosslessReader(companion.delivery, max_bytes=12 * SIZE)
-    assert companion.announce(100) == list(
-        range(12)
-    )  # the others wait, or are lost, in DigitalMicrograph
+    assert companion.announce(100) == list(range(12))  # the others wait, or are lost, in DigitalMicrograph
     assert reader.dropped == 88
     reader.next(0)
     assert companion.credit >= 1
