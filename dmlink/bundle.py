@@ -29,7 +29,7 @@ NEEDED = (
     "GetPersistentTagGroup",
     "FindImageByID",
 )
-"""Without these calls of DigitalMicrograph nothing can be streamed; for all others there is a way out."""
+"""Without these calls of DigitalMicrograph nothing can be streamed; all others have a fallback."""
 
 _START = """\
 import types as dmlink_types
@@ -42,7 +42,7 @@ dmlink_types.FunctionType(  # its global names are its own: scripts share theirs
 
 
 class Part(NamedTuple):
-    """A module taken apart: its docstring, what it imports from elsewhere, and the rest as written."""
+    """A module split up: its docstring, its imports from elsewhere, and the rest as written."""
 
     doc: str
     imports: dict[str, set[str]]  # module -> names taken from it; "" stands for the module itself
@@ -63,13 +63,13 @@ SELFTEST = (
 
 
 def companion(port: int | None = None, **constants: Any) -> str:
-    """Return the companion as the text of one script for DigitalMicrograph; it listens at `port` if it can.
+    """Return the companion as the text of one script for DigitalMicrograph; it listens on `port` if possible.
 
     `constants` are those of dmlink/indm/companion/settings.py, such as `HOST="0.0.0.0", EXPOSE=True` or
     `FEED="camera"`, and of the other modules.
 
-    All of it stands inside of one function that has global names of its own: DM's scripts share theirs, and
-    nothing of another script may take the place of ours while we run, not even a variable `len`.
+    All of it is inside one function with its own global names, because DM's scripts share theirs:
+    no name in another script may replace one of ours while we run, not even a variable `len`.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def companion(port: int | None = None, **constants: Any) -> str:
 
 
 def selftest(**constants: Any) -> str:
-    """Return the script that asks a real DigitalMicrograph what nobody has published.
+    """Return the script that finds out how a real DigitalMicrograph behaves where nothing is published.
 
     `constants` are those at the top of the modules in dmlink/indm/selftest, such as `ASK=False`.
 
@@ -95,7 +95,7 @@ def selftest(**constants: Any) -> str:
 
 
 def with_constants(module: Part, constants: dict[str, Any]) -> Part:
-    """Return a module with these values for its constants; what is found is taken out of `constants`."""
+    """Return a module with these values for its constants, which are removed from `constants`."""
     lines = module.body.splitlines()
     for node in ast.parse(module.body).body:
         name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
@@ -115,7 +115,7 @@ def _parts(names: tuple[str, ...], constants: dict[str, Any]) -> list[Part]:
 def _function(function: str, parts: list[Part], needed: tuple[str, ...] = ()) -> str:
     """Return modules as one script with one function that it calls; the docstring is the last one's.
 
-    `needed` are functions of DigitalMicrograph without which it does not begin.
+    `needed` are functions of DigitalMicrograph without which it does not start.
     """
     body = "\n\n".join(f"# {p.doc.splitlines()[0]}\n\n{p.body}" for p in parts)
     first, *imports = import_lines([p.imports for p in parts]).splitlines()
@@ -126,7 +126,7 @@ def _function(function: str, parts: list[Part], needed: tuple[str, ...] = ()) ->
 
 
 def part(name: str) -> Part:
-    """Take the module dmlink.indm.NAME apart."""
+    """Split the module dmlink.indm.NAME into its parts."""
     folder, _, module = f"indm.{name}".rpartition(".")
     text = resources.files(f"dmlink.{folder}").joinpath(f"{module}.py").read_text(encoding="utf-8")
     tree = ast.parse(text)

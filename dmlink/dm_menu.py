@@ -1,4 +1,4 @@
-"""Menu: DM-script that puts Python scripts into a menu of DigitalMicrograph."""
+"""Menu: DM-script that adds Python scripts to a menu of DigitalMicrograph."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Item(NamedTuple):
 
 def start(label: str, path: PurePath) -> Item:
     """Return the item that runs a script's file, at `path` on the microscope's computer."""
-    place = path.as_posix()  # Windows takes / as well, and nothing has to be escaped
+    place = path.as_posix()  # Windows accepts /, too, and it needs no escaping
     return Item(
         label,
         f"path = {place!a}\n"
@@ -56,7 +56,7 @@ def stop(label: str = "Stop") -> Item:
 
 
 def menu_script(items: list[Item]) -> str:
-    """Return DM-script, ASCII only, that adds these items to the menu `MENU`."""
+    """Return DM-script, in ASCII only, that adds these items to the menu `MENU`."""
     labels = ", ".join(_plain(item.label) for item in items)
     lines = [
         f"AddScriptToMenu({_quoted(_run(item.python))}, {_quoted(_plain(item.label))}, {_quoted(MENU)}, "
@@ -67,7 +67,7 @@ def menu_script(items: list[Item]) -> str:
 
 
 def at(folder: str, name: str) -> PurePath:
-    """Return where a file will be; `folder` may be one of another computer, with a drive."""
+    """Return the future path of a file; `folder` may be on another computer, with a drive."""
     path = PureWindowsPath(folder)
     return path / name if path.drive or "\\" in folder else PurePath(folder) / name
 
@@ -77,7 +77,7 @@ def _run(python: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as DM-script writes one; it has no other letters than those of ASCII."""
+    """Return a text as a DM-script string, which can contain only ASCII."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 

@@ -1,4 +1,4 @@
-"""GMS report: what the self-test has found out about a DigitalMicrograph, read from its file."""
+"""GMS report: what the self-test found out about a DigitalMicrograph, read from its file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from os import PathLike
 
-CRASHING = {(3, 50), (3, 51)}  # versions, as in dmlink/indm/gms.py, which runs in DigitalMicrograph only
-MAX_BYTES = 1_000_000  # a report has some kilobytes
+CRASHING = {(3, 50), (3, 51)}  # versions, as in dmlink/indm/gms.py, which runs only in DigitalMicrograph
+MAX_BYTES = 1_000_000  # bytes; a report has a few kilobytes
 FORMS = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64", "complex64", "complex128",
     "1-D", "row", "3-D",
 )  # fmt: skip
-"""Arrays of which DigitalMicrograph has images, as in the answer to `create_image`."""
+"""Arrays that can be images in DigitalMicrograph, as in the answer to `create_image`."""
 
 CALLS = frozenset(
     [f"DM.{name}" for name in FUNCTIONS]
@@ -45,7 +45,7 @@ CONSEQUENCES: dict[tuple[str, Any], str] = {
     ("python_strings", "missing"): "The menu does not work; open scripts by hand.",
     ("python_strings", "no answer"): "The menu may not work; open scripts by hand.",
 }
-"""What follows for dmlink from some answers."""
+"""Consequences of some answers for dmlink."""
 
 
 def _one_of(*choices: Any) -> Callable[[Any], bool]:
@@ -104,22 +104,22 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 @dataclass
 class GmsReport:
-    """A report, of which only those answers are kept that their questions can have.
+    """A report; only answers that are possible for their questions are kept.
 
     Attributes
     ----------
     gms, python : tuple of int
-        Versions, such as (3, 61, 4719) and (3, 10, 9); empty if the report does not say it.
+        Versions, such as (3, 61, 4719) and (3, 10, 9); empty if they are not in the report.
     numpy, system : str
         Version of NumPy; operating system.
     main_thread : bool
         Whether the self-test ran on the main thread.
     answers : dict
-        By the names of `dmlink.indm.questions.QUESTIONS`; what was not asked, or failed, is left out.
+        By the names in `dmlink.indm.questions.QUESTIONS`; questions not asked, or failed, are left out.
     problems : dict of str to str
         Exceptions, by the names of the questions.
     doubts : list of str
-        What is not believed and why, a sentence each.
+        Implausible answers and why, one sentence each.
     """
 
     gms: tuple[int, ...] = ()
@@ -184,7 +184,7 @@ class GmsReport:
         )
 
     def sentences(self) -> Iterator[str]:
-        """Yield what is known of this GMS, question by question, and what follows from it."""
+        """Yield what is known about this GMS, question by question, and the consequences."""
         for name, question in QUESTIONS.items():
             if name in self.answers:
                 answer = self.answers[name]
@@ -198,19 +198,19 @@ class GmsReport:
 
     @property
     def absent(self) -> list[str]:
-        """Packages that were looked for and are not there."""
+        """Packages that were looked for but are missing."""
         return [name for name in PACKAGES if name not in self.answers.get("packages", PACKAGES)]
 
 
 def read_report(path: str | PathLike[str]) -> GmsReport:
-    """Read a report that the self-test has written.
+    """Read a report written by the self-test.
 
     Raises
     ------
     OSError
         If it cannot be read.
     ValueError
-        If it is no report, is cut short, or is of another version.
+        If it is not a report, is truncated, or is from another version.
     """
     path = Path(path)
     size = path.stat().st_size
@@ -242,7 +242,7 @@ def read_report(path: str | PathLike[str]) -> GmsReport:
 
 
 def told(answer: Any) -> str:
-    """Return an answer as text for people."""
+    """Return an answer as readable text."""
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     if isinstance(answer, dict):

@@ -1,4 +1,4 @@
-"""Notebook: all that uses the widgets: `view`, `dashboard` and `%load_ext dmlink`."""
+"""Notebook: everything that uses the widgets: `view`, `dashboard` and `%load_ext dmlink`."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def dashboard(link: Link | Replay | Following | None = None, *, size: int = 512)
 
 
 def timeline(link: Link | Replay | Following) -> TimelinePanel:
-    """Return what has happened on a link since it was made, over time, to be shown in a notebook.
+    """Return a notebook widget that shows everything on a link since it was made, over time.
 
-    Numbers of all cells, logs, events, gaps. Dragging shows the nearest frame that is still there, in the
+    It has the numbers of all cells, logs, events and gaps. Dragging shows the nearest available frame in the
     views of this link.
 
     Parameters

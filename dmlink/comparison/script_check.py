@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dmlink.program.program import HasProgram
 
 
-FPS = 20.0  # of the simulated camera, although it is stepped
+FPS = 20.0  # rate of the simulated camera, although it is stepped
 
 
 class Comparison(tuple[WindowComparison, ...]):
@@ -115,7 +115,7 @@ def check(
     tags = {**frames[0].tags, "exposure": 1 / FPS, "binning": 1.0}
     python = max([OLDEST, *(newer for newer, _, _ in newer_python(text))])  # a GMS that can run it
     before: Any = None
-    frame = frames[0]  # the script reads its time from the clock
+    frame = frames[0]  # the script takes its time from the clock
     with Microscope(recording, FPS, loop=False, python=python, clock=lambda: frame.time) as microscope:
         microscope.camera.pause()
         microscope.camera.seek(0)
@@ -129,7 +129,7 @@ def check(
             raise RuntimeError(f"{script} fails at its start: {reason}.") from error
         for index, frame in enumerate(frames):
             if index:
-                time.sleep(time.perf_counter() - began)  # the script rests as long as it worked
+                time.sleep(time.perf_counter() - began)  # the script pauses for as long as it has worked
                 began = time.perf_counter()
                 microscope.camera.step()
             microscope.settle(60.0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BOX = 5  # DM's number for this kind of annotation
 MAX_MARKS = 200  # of each kind that a script draws
-INF = float("inf")  # the difference of values that cannot be compared
+INF = float("inf")  # difference reported for values that cannot be compared
 
 
 class WindowComparison(NamedTuple):
@@ -82,7 +82,7 @@ class ExpectedWindows:
             yield _compared(frame, title, column, values, None, windows.get(title))
         elif isinstance(part, (Image, Overlay)):
             image = part if isinstance(part, Image) else part.image
-            colour = image.values.ndim == 3  # DM-script makes it, without axes
+            colour = image.values.ndim == 3  # it is created by DM-script, without axes
             values = image.values if colour else image.values.astype(np.float32)
             axes = None if colour else [image.x, image.y]
             yield _compared(frame, title, window and window.data, values, axes, window)

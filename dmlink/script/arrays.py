@@ -1,4 +1,4 @@
-"""Arrays of a cell in its exported script: as compressed text, or in a file beside the script."""
+"""Arrays of a cell in its exported script: as compressed text, or in a file next to the script."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_TEXT = 1 << 20  # characters; with more of them, DM's script window becomes slow
+MAX_TEXT = 1 << 20  # characters; with more, DM's script window becomes slow
 DATA_FILE = "DATA_FILE"  # the script's variable with the path of its arrays; `_` is appended if it is in use
 
 
@@ -32,12 +32,12 @@ def as_text(arrays: Mapping[str, np.ndarray]) -> str | None:
 
 
 def file_beside(script: Path) -> Path:
-    """Return the path of arrays that are too large for a script: NAME.npz beside it."""
+    """Return the path for arrays that are too large for a script: NAME.npz next to it."""
     return script.resolve().with_suffix(".npz")
 
 
 def refers_to(script: Path, data: Path) -> bool:
-    """Return whether the script exists and has its arrays in a file with the name of `data`."""
+    """Return whether the script exists and has its arrays in a file named like `data`."""
     lines = script.read_text(encoding="utf-8", errors="replace").splitlines() if script.exists() else []
     return any(re.match(f"{DATA_FILE}_* = ", line) and data.name in line for line in lines)
 
@@ -49,22 +49,22 @@ def save(arrays: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def path_setting(name: str, path: str) -> str:
-    """Return the line near the top of the script that says where its arrays are."""
+    """Return the line near the top of the script with the path of its arrays."""
     return f'# Where the arrays are: set the path that the file has on this computer\n{name} = r"{path}"'
 
 
 def read_text(literal: ast.expr) -> dict[str, np.ndarray]:
-    """Return the arrays that are written as a literal."""
+    """Return arrays written as a literal."""
     return {name: array_of(*written) for name, written in ast.literal_eval(literal).items()}
 
 
 def array_of(dtype: str, shape: tuple[int, ...], text: str) -> np.ndarray:
-    """Return an array that is written as compressed text."""
+    """Return an array written as compressed text."""
     return np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), dtype).reshape(shape)
 
 
 def read_file(path: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a file.
+    """Return the arrays in a file.
 
     Raises
     ------

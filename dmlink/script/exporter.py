@@ -69,7 +69,7 @@ def export(
     target : {"live", "batch"}
         "live" processes the live view, "batch" an in-situ recording of Gatan's software.
     gms : {"3.4", "3.5", "3.6"}, optional
-        The version of GMS that it must run in: a cell that needs a newer Python is refused. Without it, the
+        The version of GMS in which it must run: a cell that needs a newer Python is refused. Without it, the
         script's header says what it needs.
     overwrite : bool
         Whether an existing script may be replaced, with the file of its arrays if it has one.
@@ -82,7 +82,7 @@ def export(
     Raises
     ------
     FileExistsError
-        If the file exists, or if another file is in the place of its arrays.
+        If the file exists, or if another file has the name of its arrays file.
     ValueError, SyntaxError
         If the text is not a live cell, or cannot run in that version of GMS: with the cell's line.
     """
@@ -134,7 +134,7 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     parts = ["\n".join(first), BEFORE.format(settings["before"]), "\n".join(others).strip("\n"), *lines]
     own = "\n\n".join(part for part in parts if part)
     above = f"{header}\n{own}\n{rest}"
-    below_header = "\n" * len(requirements.versions(above))  # the lines that these add to the header
+    below_header = "\n" * len(requirements.versions(above))  # lines that these add to the header
     above = above.replace(
         "{needs}",
         ".\nNeeds: ".join([requirements.packages(above), *requirements.versions(below_header + above)]),
@@ -161,7 +161,7 @@ def _refuse_existing(path: Path, data: Path | None, *, overwrite: bool) -> None:
 
 
 def _refuse_missing(program: Program) -> None:
-    """Refuse what DM does not have: notebooks, relative paths, results as more than functions."""
+    """Refuse what DM does not support: notebooks, relative paths, results used other than by calling them."""
     tree = ast.parse(program.source)
     given = KINDS & given_names(tree)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -202,14 +202,14 @@ def _refuse_newer(program: Program, gms: str) -> None:
 
 
 def _without_dmlink(program: Program) -> tuple[str, str]:
-    """Return the program's imports without those of results, and the rest, with the empty lines before it.
+    """Return the program's imports without those of results, and the rest, with preceding empty lines.
 
     The header and the mechanics of the script replace its docstring and these imports.
 
     Raises
     ------
     ValueError
-        If it uses anything else of dmlink.
+        If it uses anything else from dmlink.
     """
     lines = program.source.split("\n")
     tree = ast.parse(program.source)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dmlink.program.program import Program
 
-# The files of each target, in their order; those of results and of what the cell uses stand between them.
+# The files of each target, in order; files for results and for helpers of the cell are inserted between them.
 FIRST = {
     "live": (
         "clock",
@@ -35,7 +35,7 @@ FIRST = {
     "batch": ("info", "unmasked", "results", "gms", "recorded", "windows", "script.names", "script.cell"),
 }
 LAST = {"live": "script.live", "batch": "script.batch"}
-RESULT_FILES = {  # what shows each kind of result
+RESULT_FILES = {  # the files that show each kind of result
     "Scalar": ("chart", "script.numbers"),
     "Profile": ("script.profiles",),
     "Image": ("script.images",),
@@ -51,7 +51,7 @@ OWN_KINDS = {"Points", "Boxes", "Overlay", "Event"}  # a plain value never becom
 READS = {
     "live": ("tags", "line", "rois"),
     "batch": ("tags",),
-}  # of `info`: read from DM only if the cell uses them
+}  # attributes of `info` that are read from DM only if the cell uses them
 
 RULE = "-" * 60  # above each heading
 SCRIPT = Template('''\
@@ -80,14 +80,14 @@ $start($values)
 
 
 def mechanics(program: Program, target: str, settings: Mapping[str, str], arrays: str) -> str:
-    """Return the function that runs a program in DigitalMicrograph, and the call of it.
+    """Return the function that runs a program in DigitalMicrograph, and the call to it.
 
     Parameters
     ----------
     settings : mapping of str to str
-        The variables above the line by what they say: "before", "recording", "arrays".
+        The variables above the line by meaning: "before", "recording", "arrays".
     arrays : str
-        The arrays as a literal, if they are part of the text; empty otherwise.
+        The arrays as a literal if they are part of the text, otherwise empty.
     """
     tree = ast.parse(program.source)
     given = sorted(given_names(tree))
@@ -120,12 +120,12 @@ def mechanics(program: Program, target: str, settings: Mapping[str, str], arrays
 
 
 def start_name(program: Program) -> str:
-    """Return the name of that function: the only one that stands among the program's own."""
+    """Return the name of that function, the only one next to the program's own names."""
     return free_word("dmlink_live", program)
 
 
 def free_word(word: str, program: Program) -> str:
-    """Return a word that the program does not use, the given one if it can be."""
+    """Return a word that the program does not use, the given one if possible."""
     words = set(re.findall(r"\w+", program.source))
     while word in words:
         word += "_"
@@ -140,7 +140,7 @@ def given_names(tree: ast.Module) -> set[str]:
 
 
 def _files(program: Program, target: str, tree: ast.Module, *, with_arrays: bool) -> list[str]:
-    """Return the files that the script of a program consists of, in their order."""
+    """Return the files of which a program's script consists, in order."""
     given = given_names(tree)
     found = {name: parameter.value for name, parameter in program.parameters.items()}
     kinds = kinds_of(tree, {name: 0 if value is None else value for name, value in found.items()})
@@ -156,7 +156,7 @@ def _files(program: Program, target: str, tree: ast.Module, *, with_arrays: bool
 
 
 def _heading(doc: str) -> str:
-    """Return what a file is for, as a comment above it."""
+    """Return a file's docstring as a comment above it."""
     lines = [RULE, *doc.splitlines()]
     return "\n".join(f"# {line}".rstrip() for line in lines)
 

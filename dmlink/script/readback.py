@@ -26,12 +26,12 @@ _RANGE = re.compile(r"(\S+) to (\S+?)(?: in steps of (\S+?))?(, or None)?(?:: (.
 _ANY = re.compile(f"(?:{ANY_NUMBER}|{ANY_TEXT}): (.*)")
 _FILLED_IN = re.compile(r'(\w+) = globals\(\)\["\1"\]')
 _SWITCH = re.compile(r"True or False(?:: (.*))?")
-_STARTS = {"process_live_view", "process_recording", "start"}  # the last is that of early releases
+_STARTS = {"process_live_view", "process_recording", "start"}  # the last one is from early releases
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class Script(NamedTuple):
-    """An exported script: the name of its cell, what stands above the line and below, the last call."""
+    """An exported script: the name of its cell, the parts above and below the line, the last call."""
 
     name: str
     above: str
@@ -47,7 +47,7 @@ class Script(NamedTuple):
 def read_program(path: str | Path) -> Program:
     """Return the program of an exported script, with all edits made to the script since.
 
-    Everything above the dividing line counts: parameters, definitions, process(). Nothing of it is executed.
+    Everything above the dividing line counts: parameters, definitions, process(). None of it is executed.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def read_program(path: str | Path) -> Program:
     OSError
         If its arrays are in a file that cannot be read.
     SyntaxError
-        As Python raises it.
+        If it is not valid Python.
     """
     path = Path(path)
     script = parts_of(path)
@@ -101,7 +101,7 @@ def parts_of(path: str | Path) -> Script:
     ValueError
         If it is not an exported script.
     SyntaxError
-        If what stands below the dividing line is no Python.
+        If the part below the dividing line is not valid Python.
     """
     text = "\n".join(split_lines(Path(path).read_text(encoding="utf-8")))
     above, line, below = text.partition(BELOW)
@@ -127,7 +127,7 @@ def _constants(nodes: list[ast.expr]) -> Iterator[ast.Constant]:
 
 
 def _settings(script: Script) -> dict[str, str]:
-    """Return the variables above the line by what they say: "before", "recording", "arrays"."""
+    """Return the variables above the line by meaning: "before", "recording", "arrays"."""
     options = script.call.keywords
     named = {str(option.arg): option.value.id for option in options if isinstance(option.value, ast.Name)}
     if not options:  # of an earlier release
@@ -140,7 +140,7 @@ def _settings(script: Script) -> dict[str, str]:
 def _arrays(
     script: Script, assigned: dict[str, ast.Assign], settings: dict[str, str]
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of a script by name: from its own text, or from their file."""
+    """Return the arrays of a script by name, from its own text or from their file."""
     if name := settings.get("arrays"):
         if name not in assigned:
             raise ValueError(f"The script has no line '{name} = ...', which says where its arrays are.")
@@ -157,7 +157,7 @@ def _arrays(
 
 
 def _assignments(tree: ast.Module) -> dict[str, ast.Assign]:
-    """Return the assignments of single variables by name, the last one of each."""
+    """Return the last assignment of each single variable, by name."""
     nodes = [node for node in tree.body if isinstance(node, ast.Assign)]
     return {target.id: node for node in nodes for target in node.targets if isinstance(target, ast.Name)}
 
@@ -167,7 +167,7 @@ def _rows(node: ast.stmt) -> range:
 
 
 def _definitions(lines: list[str], moved: set[int], tree: ast.Module, process: ast.FunctionDef) -> list[str]:
-    """Return the lines of all that stands around process(), above it, as in a program."""
+    """Return the lines of everything around process(), placed above it, as in a program."""
     rows = [row for row in range(1, process.lineno) if row not in moved]
     begin = next((row for row in rows if lines[row - 1].strip()), process.lineno)
     above = [lines[row - 1] for row in rows if row >= begin]
@@ -220,7 +220,7 @@ def _declared(comment: str, value: object) -> tuple[str, str]:
         except (ValueError, SyntaxError):
             bounds = []
         if bounds and all(isinstance(bound, (int, float)) for bound in bounds):
-            # None stands among the bounds where the value does not say that there may be none
+            # None is added to the bounds if the value does not show that it may be None
             may_be = ["None"] if match[4] and value is not None else []
             own = match[5] if match[5] != FOUND else ""
             return f"({', '.join([*map(repr, bounds), *may_be])})", own or ""
@@ -238,7 +238,7 @@ def _declared(comment: str, value: object) -> tuple[str, str]:
 
 
 def _body(text: str, tree: ast.Module, process: ast.FunctionDef) -> list[str]:
-    """Return the lines of process() as those of a cell: not indented, and without the last `return`."""
+    """Return the lines of process() as in a cell: not indented, and without the last `return`."""
     inside = set(inside_strings(_tokens(text)))
     lines = text.rstrip().split("\n")
     last = process.body[-1]
@@ -251,7 +251,7 @@ def _body(text: str, tree: ast.Module, process: ast.FunctionDef) -> list[str]:
     end = _first(behind[0]) - 1 if behind else len(lines)
     body = "\n".join(lines[first:end]).rstrip().split("\n")
     lines = [line if row in inside else line[4:] for row, line in enumerate(body, start=first + 1)]
-    while lines and _FILLED_IN.fullmatch(lines[0]):  # what export has put before the cell's own lines
+    while lines and _FILLED_IN.fullmatch(lines[0]):  # what export added before the cell's own lines
         del lines[0]
     return lines
 

@@ -16,7 +16,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "PIL": "pillow",
 }
-# GMS has NumPy 1.15 to 1.23, which is not to be updated; from NumPy's release notes, 2.0 to 2.3
+# GMS has NumPy 1.15 to 1.23, which must not be updated; from NumPy's release notes, 2.0 to 2.3
 NEW_IN_NUMPY_2 = set(
     "acos acosh asin asinh atan atan2 atanh astype bitwise_count bitwise_invert bitwise_left_shift "  # noqa: SIM905
     "bitwise_right_shift concat cumulative_prod cumulative_sum isdtype matrix_transpose matvec permute_dims "
