@@ -15,7 +15,7 @@ import dmlink
 from dmlink import cli
 
 HERE = Path(__file__).parent
-MADE = HERE / "made"  # pages that are made here, not kept
+MADE = HERE / "made"  # pages generated here, not under version control
 
 project, version, release = "dmlink", dmlink.__version__, dmlink.__version__
 project_copyright = "the dmlink developers, BSD-3-Clause"
@@ -37,7 +37,7 @@ autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 add_module_names = False
-suppress_warnings = ["ref.python"]  # `y` is an attribute of two classes, and what is meant is in neither
+suppress_warnings = ["ref.python"]  # `y` is an attribute of two classes, neither of which is meant
 
 linkcheck_timeout = 20
 

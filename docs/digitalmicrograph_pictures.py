@@ -1,4 +1,4 @@
-"""Makes the pictures of digitalmicrograph.md: `.venv/bin/python docs/digitalmicrograph_pictures.py`.
+"""Draws the pictures in digitalmicrograph.md: `.venv/bin/python docs/digitalmicrograph_pictures.py`.
 
 They show the windows of the simulated DigitalMicrograph, drawn by dmlink.
 """
@@ -34,7 +34,7 @@ Boxes([(y.start, x.start, y.stop, x.stop) for y, x in ndimage.find_objects(parti
 
 
 def main() -> None:
-    """Play the steps of the page, and draw what stands on the screen after each."""
+    """Play the steps of the page, and draw the screen after each."""
     with recordings.open(nanoparticles()) as recording, Microscope(recording, loop=True) as dm:
         dm.camera.pause()
         dm.draw_roi(120, 120, 376, 376)
@@ -46,13 +46,13 @@ def main() -> None:
 
 
 def _execute(dm: Microscope, text: str, name: str, frames: int) -> list[str]:
-    """Execute the cell's script, play some frames, and return what it has printed."""
+    """Execute the cell's script, play some frames, and return what it printed."""
     program = Program.from_cell(text, name, {"np": np})
     running = dm.run_script(script(program), background=False, name=name)
     running.join(60)
     for _ in range(frames):
         dm.settle()
-        time.sleep(0.1)  # the scripts rest as long as they have worked
+        time.sleep(0.1)  # the scripts pause for as long as they have worked
         dm.camera.step()
     dm.settle()
     return running.output

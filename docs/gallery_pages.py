@@ -34,7 +34,7 @@ KINDS = {
     "drifting film": data.drifting_film,
     "diffraction rings": data.ring_pattern,
 }
-# What a cell is made for is known to its author alone: elsewhere its numbers have no meaning.
+# The recordings for which a cell is made; on others, its numbers have no meaning.
 MADE_FOR = {
     "diffraction_profile": {"diffraction rings"},
     "drift": {"particles", "nanoparticles", "crystallising film", "drifting film", "lattice fringes"},
@@ -56,14 +56,14 @@ def main() -> None:
 
 
 def write(part: str, lines: list[str]) -> None:
-    """Put lines in the place of what the page has between the two marks of this part."""
+    """Replace the lines between the two marks of this part of the page."""
     begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->"
     before, rest = PAGE.read_text("utf-8").split(begin)
     PAGE.write_text(f"{before}{begin}\n" + "\n".join(lines) + f"\n\n{end}{rest.split(end)[1]}", "utf-8")
 
 
 def cells() -> list[str]:
-    """Return the sections of all cells: what one sees, how, a picture, parameters, what it needs."""
+    """Return the sections of all cells: what they show, how, a picture, parameters, requirements."""
     return "\n".join(section(name) for name in gallery.names()).rstrip().splitlines()
 
 
@@ -98,13 +98,13 @@ def section(name: str) -> str:
 
 
 def pictures(name: str) -> list[str]:
-    """Return the lines that show the pictures that there are of a cell."""
+    """Return the lines for the existing pictures of a cell."""
     there = (HERE / "images" / "gallery").glob(f"{name}[.-]*png")
     return [f"![{file.stem}](images/gallery/{file.name})" for file in sorted(there)]
 
 
 def matrix() -> list[str]:
-    """Return a table of what each cell does with each kind of recording at its defaults."""
+    """Return a table of how each cell, at its defaults, handles each kind of recording."""
     lines = [f"| | {' | '.join(KINDS)} |", f"|---{'|---' * len(KINDS)}|"]
     notes: dict[str, int] = {}
     for name in gallery.names():
@@ -123,7 +123,7 @@ def matrix() -> list[str]:
 
 
 def given(name: str, frames: Any) -> tuple[Any, str]:
-    """Return a cell's last result at its defaults, and the first doubt that it has printed."""
+    """Return a cell's last result at its defaults, and the last message that it printed."""
     cell, printed = LiveCell(gallery.text(name), name), io.StringIO()
     result = None
     with contextlib.redirect_stdout(printed):
@@ -145,7 +145,7 @@ def cost() -> list[str]:
 
 
 def milliseconds(name: str, example: gallery.Example, side: int) -> float:
-    """Return the median of what a frame of `side` x `side` px costs; its corners are shown around it."""
+    """Return the median time for a frame of `side` x `side` px, the example padded by reflection."""
     cell = LiveCell(gallery.text(name), name)
     cell.set(**example.values)
     times = []

@@ -1,4 +1,4 @@
-"""Takes the pictures of gallery.md: `.venv/bin/python docs/gallery_pictures.py [NAME ...]`.
+"""Takes the pictures in gallery.md: `.venv/bin/python docs/gallery_pictures.py [NAME ...]`.
 
 They show the panels of real cells in JupyterLab, in a browser, after a hundred frames, in both themes.
 """
@@ -34,7 +34,7 @@ dmlink.dashboard(played, size=384)"""
 
 
 def main() -> None:
-    """Take the pictures of the cells named, or of all."""
+    """Take the pictures of the named cells, or of all."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     names = sys.argv[1:] or gallery.names()
     with tempfile.TemporaryDirectory() as temporary:
@@ -50,14 +50,14 @@ def main() -> None:
                     browser.choose_theme(page, theme)
                     panel = browser.panel(page, name)
                     counts = panel.locator(".dmlink-status-line", has_text=ENOUGH)
-                    counts.first.wait_for(state="attached")  # they are hidden until somebody asks for them
+                    counts.first.wait_for(state="attached")  # hidden until requested
                     taken = folder / "panel.png"
                     panel.screenshot(path=taken)
                     with PIL.Image.open(taken) as picture:
                         small = picture.convert("RGB").quantize(128)
                         small.save(IMAGES / f"{name}-{theme.lower()}.png", optimize=True)
                 browser.end_kernels(address)
-                (IMAGES / f"{name}.png").unlink(missing_ok=True)  # of windows of DigitalMicrograph, before
+                (IMAGES / f"{name}.png").unlink(missing_ok=True)  # of DigitalMicrograph's windows, before
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the README's picture from the running system: `.venv/bin/python docs/picture.py`."""
+"""Takes the README's picture from the running system: `.venv/bin/python docs/picture.py`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def main() -> None:
             browser.run_all(page)
             pane = page.locator(".dmlink-pane")
             pane.locator("button.dmlink-spectrum").click()
-            page.locator(".jp-Notebook .dmlink-on-roi").click()  # its ROI is selected, and its spectrum shown
+            page.locator(".jp-Notebook .dmlink-on-roi").click()  # selects its ROI and shows its spectrum
             for place in (".dmlink-pane", ".jp-Notebook"):
                 page.locator(f"{place} .dmlink-light").locator(f"text=/{WORKS}/").first.wait_for()
             page.locator(".jp-Notebook").evaluate("node => { node.scrollTop = 0; }")

@@ -1,4 +1,4 @@
-"""Recordings to try dmlink with: made on first use, then kept in the user's cache."""
+"""Recordings to try dmlink with: generated on first use, then kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ __all__ = [
 
 
 def nanoparticles() -> Path:
-    """Return a recording of gold nanoparticles that drift, turn, crystallise and coalesce; made in 3 s.
+    """Return a recording of gold nanoparticles that drift, rotate, crystallise and coalesce; takes 3 s.
 
-    It is synthetic: 120 frames of 512 x 512 pixels (uint16 counts), 0.05 nm/px, 20 frames/s. What happens is
+    It is synthetic: 120 frames of 512 x 512 pixels (uint16 counts), 0.05 nm/px, 20 frames/s. The truth is
     known: `dmlink.open(path).tags["truth"]` has positions, radii, lattice angles, crystallinity and drift.
 
     Returns
@@ -48,7 +48,7 @@ def nanoparticles() -> Path:
 
 
 def moving_particles() -> Path:
-    """Return a recording of some 125 particles at a time that cross each other's ways; made in 1 s.
+    """Return a recording of some 125 particles at a time whose paths cross; takes 1 s.
 
     It is synthetic: 60 frames of 512 x 512 pixels (uint16 counts), 0.5 nm/px, 20 frames/s; the density is
     that of 500 particles on 1024 x 1024 pixels. `dmlink.open(path).tags["truth"]` has all positions.
@@ -62,7 +62,7 @@ def moving_particles() -> Path:
 
 
 def crystallites() -> Path:
-    """Return a recording of crystallites side by side, each with lattice fringes of its own; made in 0.1 s.
+    """Return a recording of crystallites side by side, each with its own lattice fringes; takes 0.1 s.
 
     It is synthetic: 4 frames of 512 x 512 pixels (uint16 counts), 0.05 nm/px. The truth has the direction and
     the spacing of each.
@@ -76,7 +76,7 @@ def crystallites() -> Path:
 
 
 def crystallisation() -> Path:
-    """Return a recording of a film that crystallises while it drifts and the dose changes; made in 1 s.
+    """Return a recording of a film that crystallises while it drifts and the dose changes; takes 1 s.
 
     It is synthetic: 80 frames of 256 x 256 pixels (uint16 counts), 0.05 nm/px. The truth has the frame in
     which it begins, and the spacing of the ring.
@@ -90,7 +90,7 @@ def crystallisation() -> Path:
 
 
 def ring_pattern() -> Path:
-    """Return a recording of the rings of polycrystalline gold, elliptically distorted; made in 0.1 s.
+    """Return a recording of elliptically distorted rings of polycrystalline gold; takes 0.1 s.
 
     It is synthetic: 8 frames of 256 x 256 pixels (uint16 counts), 0.075/nm per pixel. The truth has centres,
     radii and the ellipse.
@@ -104,7 +104,7 @@ def ring_pattern() -> Path:
 
 
 def thon_rings() -> Path:
-    """Return a recording of an amorphous film at several defoci, with astigmatism; made in 0.5 s.
+    """Return a recording of an amorphous film at several defocus values, with astigmatism; takes 0.5 s.
 
     It is synthetic: 6 frames of 512 x 512 pixels (uint16 counts), 0.05 nm/px, 200 kV. The truth has defocus,
     astigmatism and its direction in every frame.
@@ -118,10 +118,10 @@ def thon_rings() -> Path:
 
 
 def drifting_film() -> Path:
-    """Return a recording of an uneven film that drifts by some 40 px; made in 1 s.
+    """Return a recording of an uneven film that drifts by some 40 px; takes 1 s.
 
-    It is synthetic: 40 frames of 256 x 256 pixels (uint16 counts), 0.1 nm/px. Halfway the dose falls to a
-    half. The truth has the drift of every frame.
+    It is synthetic: 40 frames of 256 x 256 pixels (uint16 counts), 0.1 nm/px. Halfway through, the dose
+    falls by half. The truth has the drift of every frame.
 
     Returns
     -------
@@ -132,17 +132,17 @@ def drifting_film() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder for data that can be made again: DMLINK_CACHE if set, else the user's cache."""
+    """Return the folder for data that can be regenerated: DMLINK_CACHE if set, else the user's cache."""
     folder = Path(os.environ.get("DMLINK_CACHE") or platformdirs.user_cache_dir("dmlink"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _made_once(name: str, write: Callable[[Path], None]) -> Path:
-    """Return the .npy file `name` in the cache; `write` makes it and its sidecar if need be.
+    """Return the .npy file `name` in the cache; `write` creates it and its sidecar if necessary.
 
-    Both are written elsewhere and then renamed, the .npy last: where it exists, both are whole. Two
-    processes that start together make the same bytes, and the later one replaces them with themselves.
+    Both are written elsewhere and then renamed, the .npy last: if it exists, both are complete. Two
+    processes that start together generate the same bytes, so it does not matter whose are kept.
     """
     path = cache_folder() / name
     if path.exists():
@@ -153,7 +153,7 @@ def _made_once(name: str, write: Callable[[Path], None]) -> Path:
         try:
             give_name(new.with_suffix(".json"), path.with_suffix(".json"), overwrite=True)
             give_name(new, path, overwrite=True)
-        except PermissionError:  # Windows, when the other process was faster and already reads
+        except PermissionError:  # on Windows, if the other process was faster and is already reading
             if not path.exists():
                 raise
     return path

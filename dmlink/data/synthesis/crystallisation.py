@@ -1,7 +1,7 @@
-"""A synthetic recording with known truth: a film crystallises, while it drifts and the dose changes.
+"""A synthetic recording with known truth: a film crystallises while it drifts and the dose changes.
 
-Amorphous material is white noise through a smooth envelope; the crystals that come are patches of lattice
-fringes of one spacing in all directions.
+Amorphous material is white noise through a smooth envelope; the new crystals are patches of lattice
+fringes with one spacing in all directions.
 """
 
 from __future__ import annotations

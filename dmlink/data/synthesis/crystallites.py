@@ -1,4 +1,4 @@
-"""A synthetic recording with known truth: crystallites side by side, each with lattice fringes of its own."""
+"""A synthetic recording with known truth: crystallites side by side, each with its own lattice fringes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A synthetic in-situ recording with known truth: an uneven film that drifts, ever slower, under the beam.
+"""A synthetic in-situ recording with known truth: an uneven film whose drift under the beam slows down.
 
-What comes in at an edge was not there before, as in a microscope; halfway the dose falls to a half.
+New material enters at the edges, as in a microscope; halfway through, the dose falls by half.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 VERSION = 1
 
 FRAMES, SIZE, FPS, SCALE = 40, 256, 20.0, 0.1  # SCALE in nm per pixel
-LARGER = 384  # px, of the film that is drifted about
+LARGER = 384  # px, size of the whole film
 DOSE = 150.0  # electrons per pixel and frame, in the first half
-DRIFT, SETTLING = (-21.0, 34.0), 15.0  # px in the end, y and x; frames in which 1/e of it is left
+DRIFT, SETTLING = (-21.0, 34.0), 15.0  # px at the end, y and x; frames after which 1/e of it is left
 SHAKEN = 0.3  # px rms, from frame to frame
 
 CONVENTIONS = "drift: y, x of the film since frame 0, in px: what was at p is at p + drift."

@@ -1,7 +1,7 @@
-"""A synthetic in-situ recording with known truth: particles that move through each other's ways.
+"""A synthetic in-situ recording with known truth: moving particles whose paths cross.
 
 Bright field: dark discs with soft edges that let part of the beam through; where two overlap, both absorb.
-Each goes straight on, hardly disturbed, so that a person can tell them apart after they have met.
+Each moves almost straight, so that a person can tell them apart after they have met.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VERSION = 1
 
 FRAMES, SIZE, FPS, SCALE = 60, 512, 20.0, 0.5  # SCALE in nm per pixel
 DENSITY = 500 / 1024**2  # particles per square pixel
-DOSE = 150.0  # electrons per pixel and frame beside the particles
+DOSE = 150.0  # electrons per pixel and frame outside the particles
 DIAMETERS = 8.0, 12.0  # px, from and to
 SPEEDS = 0.5, 3.0  # px per frame
 DISTURBED, SHAKEN = 0.05, 0.1  # px per frame of change of velocity, px of position, both rms and per axis
@@ -47,7 +47,7 @@ def story(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions (particle, frame, yx) and the diameters (particle,), in px.
 
-    They come and go through the edges: as many are outside as can come in.
+    They enter and leave through the edges: as many are outside as can enter.
     """
     margin = SPEEDS[1] * frames
     n = round(density * (size + 2 * margin) ** 2)
@@ -79,7 +79,7 @@ def image(yx: np.ndarray, diameters: np.ndarray, size: int) -> np.ndarray:
 
 
 def sidecar(yx: np.ndarray, diameters: np.ndarray) -> dict[str, Any]:
-    """Return the calibration and the truth as they are written beside the recording."""
+    """Return the calibration and the truth, as written next to the recording."""
     inside: Any = ((yx >= 0) & (yx <= SIZE - 1)).all(axis=2)
     particles: list[dict[str, Any]] = []
     for path, here, diameter in zip(yx.round(3), inside, diameters, strict=True):

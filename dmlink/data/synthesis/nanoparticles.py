@@ -39,7 +39,7 @@ PARTICLES = (
     (455, 270, 1.5, 5, -0.30, 84),
 )
 CRYSTALLISATION = 12  # frames from the onset to full fringes
-CONTACT, MERGING, NECK = 58, 26, 0.7  # frame in which two touch; frames of merging; nm of outline that flows
+CONTACT, MERGING, NECK = 58, 26, 0.7  # frame in which two touch; frames of merging; nm of flowing outline
 DRIFT = np.array([[-0.11], [0.19]])  # px per frame, y and x
 
 CONVENTIONS = (
@@ -76,7 +76,7 @@ def write(path: Path) -> None:
 
 
 def story() -> Truth:
-    """Let the particles drift, turn, crystallise and coalesce."""
+    """Let the particles drift, rotate, crystallise and coalesce."""
     rng = np.random.default_rng([VERSION, 0])
     n, t = len(PARTICLES), np.arange(FRAMES)
     y, x, r, angle, turn, onset = np.array(PARTICLES, float).T[..., None]
@@ -85,7 +85,7 @@ def story() -> Truth:
     radius = np.repeat(r, FRAMES, axis=1)
     angle = np.deg2rad(angle + turn * t + _walk(rng, n, 0.25))
     crystallinity = _step((t - onset) / CRYSTALLISATION)
-    # The first two: ever faster towards their centre of mass; after contact the first takes up the second.
+    # The first two accelerate towards their centre of mass; after contact, the first absorbs the second.
     first, second = radius[0, 0], radius[1, 0]
     merging = _step((t - CONTACT) / MERGING)
     radius[0] = np.cbrt(first**3 + second**3 * merging)
@@ -94,10 +94,10 @@ def story() -> Truth:
     away = yx[1, 0] - yx[0, 0]
     gap = (np.hypot(*away) * SCALE - first - second) * (1 - np.minimum(t / CONTACT, 1) ** 2)
     distance = (first + second + gap) * (1 - merging)
-    radius[1, distance + radius[1] < radius[0] - NECK] = 0  # swallowed: nothing of it can be seen any more
+    radius[1, distance + radius[1] < radius[0] - NECK] = 0  # absorbed, so that nothing of it is visible
     vector = distance[:, None] / SCALE * away / np.hypot(*away) / (first**3 + second**3)
     yx[0], yx[1] = centre - vector * second**3, centre + vector * first**3
-    # The lattice has a two-fold axis: the second turns the shorter way to the orientation of the first.
+    # The lattice has a two-fold axis, so the second rotates the shorter way to the orientation of the first.
     apart = (angle[0] - angle[1] + np.pi / 2) % np.pi - np.pi / 2
     angle[1] += apart * _step((t - CONTACT) / MERGING * 2)
     return Truth(drift, yx + drift, radius, angle, crystallinity)
@@ -121,7 +121,7 @@ def image(truth: Truth, film: np.ndarray, i: int) -> np.ndarray:
 
 
 def sidecar(truth: Truth) -> dict[str, Any]:
-    """Return the calibration and the truth as they are written beside the recording."""
+    """Return the calibration and the truth, as written next to the recording."""
     particles = []
     for p, (*_, onset) in enumerate(PARTICLES):
         radius, yx = truth.radius[p], truth.yx[p].round(3).tolist()
@@ -157,7 +157,7 @@ def _transmitted(truth: Truth, members: list[int], i: int, grid: Any, grain: np.
     chord = -outside * (2 * radius + outside)
     thickness = 2 * np.sqrt(0.12 * np.logaddexp(0, chord / 0.12))  # a sphere, its steep rim softened
     rim = 0.07 * np.exp(-(((outside - 0.18) / 0.13) ** 2)) - 0.03 * np.exp(-(((outside - 0.5) / 0.15) ** 2))
-    clusters = 0.35 * grain * (1 - order) * np.minimum(thickness, 3)  # without a lattice gold is grainy
+    clusters = 0.35 * grain * (1 - order) * np.minimum(thickness, 3)  # without a lattice, gold is grainy
     return np.exp(-thickness / ABSORPTION) * (1 + fringes * np.minimum(thickness / 3, 1) + clusters + rim)
 
 
@@ -182,7 +182,7 @@ def _film() -> np.ndarray:
     noise = np.random.default_rng([VERSION, 1]).standard_normal((SIZE, SIZE), dtype=np.float32)
     q = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE)) / SCALE
     transfer = np.sin(np.pi * WAVELENGTH * DEFOCUS * q**2) * np.exp(-((q / LIMIT) ** 4))
-    carbon = 1 / (1 + (q / 1.8) ** 2)  # how an amorphous film scatters: less at larger angles
+    carbon = 1 / (1 + (q / 1.8) ** 2)  # an amorphous film scatters less at larger angles
     film = np.fft.rfft2(noise) * (transfer * carbon + 0.25 * np.exp(-((q / 0.25) ** 2)) * (q > 0))  # uneven
     return np.asarray(0.055 * film / np.fft.irfft2(film, (SIZE, SIZE)).std(), np.complex64)
 

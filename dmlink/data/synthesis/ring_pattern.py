@@ -1,6 +1,6 @@
 """A synthetic diffraction recording with known truth: rings of polycrystalline gold, elliptical.
 
-The radius of a ring in the direction theta is r (1 + e cos 2 (theta - axis)): so r is its mean radius.
+The radius of a ring in direction theta is r (1 + e cos 2 (theta - axis)), so r is its mean radius.
 """
 
 from __future__ import annotations

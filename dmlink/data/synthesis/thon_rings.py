@@ -1,4 +1,4 @@
-"""A synthetic recording with known truth: a thin amorphous film at several defoci, with astigmatism.
+"""A synthetic recording with known truth: a thin amorphous film at several defocus values, with astigmatism.
 
 A weak phase object: white noise through 2 sin(chi), chi = pi lambda df q^2 - pi/2 Cs lambda^3 q^4, with the
 defocus df + a/2 cos 2 (theta - axis) (Williams and Carter, Transmission Electron Microscopy, chapter 28).
