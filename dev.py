@@ -1,8 +1,8 @@
 """Everything from a fresh clone, with nothing but Python: `python3 dev.py demo`, `python3 dev.py test`.
 
-On Windows `py dev.py demo`. Makes `.venv`, installs there what the command needs, with the versions of
-constraints.txt, finds or installs a browser for the tests, and runs. Windows, macOS and Linux. More arguments
-are handed on: `python3 dev.py test -k link`.
+On Windows `py dev.py demo`. It creates `.venv`, installs what the command needs, with the versions in
+constraints.txt, finds or installs a browser for the tests, and runs the command. Further arguments
+are passed on: `python3 dev.py test -k link`. It works on Windows, macOS and Linux.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def demo(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Check style, types and behaviour, with --exhaustive in full; other arguments select tests alone."""
+    """Check style, types and behaviour, with --exhaustive completely; other arguments only select tests."""
     install("test")
     os.environ["DMLINK_BROWSER"] = browser()
     checks = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
@@ -68,7 +68,7 @@ def test(arguments: list[str]) -> int:
 
 
 def install(command: str) -> None:
-    """Install what a command needs, unless it is there and nothing that it is made from has changed."""
+    """Install what a command needs, unless it is installed and its requirements have not changed."""
     made_from = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
     digest = hashlib.sha256(made_from + sys.version.encode()).hexdigest()
     stamp = ENVIRONMENT / f"installed-for-{command}"
@@ -78,7 +78,7 @@ def install(command: str) -> None:
     if not PYTHON.exists():
         make_environment()
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["--no-compile"]  # takes half of the time; what is used is compiled when it is imported
+    pip += ["--no-compile"]  # takes half of the time; modules are compiled when first imported
     what = {"demo": ".", "test": ".[test]"}[command]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         if run([*pip, "--constraint", "constraints.txt", "--editable", what], stdout=said, stderr=said):
@@ -89,7 +89,7 @@ def install(command: str) -> None:
 
 
 def make_environment() -> None:
-    """Make `.venv` with pip in it; one that is not whole does not stay."""
+    """Create `.venv` with pip in it; remove an incomplete one."""
     try:
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
     except subprocess.CalledProcessError:
@@ -104,7 +104,7 @@ def make_environment() -> None:
 
 
 def run(command: list[str | Path], **options: Any) -> int:
-    """Run a command to its end, also after Ctrl+C, which reaches it too; return its exit code."""
+    """Run a command to its end, even after Ctrl+C, which reaches it, too; return its exit code."""
     process = subprocess.Popen(command, **options)
     try:
         return process.wait()
@@ -114,7 +114,7 @@ def run(command: list[str | Path], **options: Any) -> int:
 
 
 def browser() -> str:
-    """Return the path of a Chromium or Chrome, installed if there is none."""
+    """Return the path of a Chromium or Chrome, after installing one if necessary."""
     for name in BROWSERS:
         path = shutil.which(name)
         if path:
@@ -127,7 +127,7 @@ def browser() -> str:
         if path:
             return path
     run([PYTHON, "-m", "playwright", "install", "chromium"])
-    return ""  # Playwright finds its own
+    return ""  # Playwright finds its own browser
 
 
 if __name__ == "__main__":
