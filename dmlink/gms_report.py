@@ -31,10 +31,10 @@ CALLS = frozenset(
 )
 
 CONSEQUENCES: dict[tuple[str, Any], str] = {
-    ("live_events", "none"): "The image is looked at instead; run exported scripts in the background.",
+    ("live_events", "none"): "The image is polled instead; run exported scripts in the background.",
     ("live_events", 2): "Frames are compared, so that none is counted twice.",
     ("unregister", "missing"): "Listeners do nothing once they have ended.",
-    ("nested_listeners", "fails"): "Windows of exported scripts are looked at instead.",
+    ("nested_listeners", "fails"): "Windows of exported scripts are polled instead.",
     ("after_exception", "ends"): "No exception of dmlink's ever leaves a handler.",
     ("annotations", "refused"): "Marks of one frame stay, and no more are drawn.",
     ("annotations", "kept"): "Marks of one frame stay, and no more are drawn.",
@@ -154,13 +154,13 @@ class GmsReport:
             self.doubts.append(f"gms: {list(self.gms)!r:.60} is no version of GMS.")
             self.gms = ()
         if self.python and not (len(self.python) == 3 and self.python[0] == 3 and self.python[1] >= 7):
-            self.doubts.append(f"python: {list(self.python)!r:.60} is no Python of a GMS from 3.4 on.")
+            self.doubts.append(f"python: {list(self.python)!r:.60} is not the Python of any GMS since 3.4.")
             self.python = ()
         missing = set(self.answers.get("missing", ()))
         if self.answers.get("unregister") == "works" and "Py_ScriptObject.UnregisterAllListeners" in missing:
-            self._doubt("unregister", "unregister: it works, and is said to be missing.")
+            self._doubt("unregister", "unregister: it works, and is reported missing.")
         if "DM.CreateImage" in missing and self.answers.get("create_image", {}).get("float32") == "ok":
-            self._doubt("create_image", "create_image: it works, and DM.CreateImage is said to be missing.")
+            self._doubt("create_image", "create_image: it works, and DM.CreateImage is reported missing.")
         for name in ("missing", "failing"):
             unknown = [call for call in self.answers.get(name, ()) if call not in CALLS]
             if unknown:
@@ -215,14 +215,18 @@ def read_report(path: str | PathLike[str]) -> GmsReport:
     path = Path(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ValueError(f"{path} has {size / 1e6:.4g} MB; a report of the self-test has some kilobytes.")
+        raise ValueError(f"{path} has {size / 1e6:.4g} MB; a report of the self-test is a few kilobytes.")
     again = "Send or copy the file as the self-test has written it."
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is cut short, or no report of the self-test ({error}). {again}") from None
+        raise ValueError(
+            f"{path} is cut short, or not a report of the self-test ({error}). {again}"
+        ) from None
     if not isinstance(found, dict) or found.get("format") != REPORT_FORMAT:
-        raise ValueError(f"{path} is no report of the self-test: it does not say {REPORT_FORMAT!r}. {again}")
+        raise ValueError(
+            f"{path} is not a report of the self-test: it does not say {REPORT_FORMAT!r}. {again}"
+        )
     version = found.get("version")
     if version != REPORT_VERSION:
         raise ValueError(

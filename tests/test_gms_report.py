@@ -47,8 +47,8 @@ def test_made_up_reports_are_whole(path):
         (NEWER.read_text()[:500], "cut short"),
         ("", "cut short"),
         ("[" * 100_000, "cut short"),
-        ("[1, 2]", "no report of the self-test"),
-        (json.dumps({**WHOLE, "format": "another"}), "no report of the self-test"),
+        ("[1, 2]", "not a report of the self-test"),
+        (json.dumps({**WHOLE, "format": "another"}), "not a report of the self-test"),
         (json.dumps({**WHOLE, "version": 2}), "version 2; this dmlink reads version 1"),
         (json.dumps({**WHOLE, "version": ["x"] * 99}), "of version"),
     ],
@@ -67,7 +67,7 @@ def test_100_mb_are_not_read(tmp_path):
     path = tmp_path / "gms-report.json"
     path.touch()
     os.truncate(path, 100 * MAX_BYTES)
-    with pytest.raises(ValueError, match="100 MB; a report of the self-test has some kilobytes"):
+    with pytest.raises(ValueError, match="100 MB; a report of the self-test is a few kilobytes"):
         read_report(path)
 
 
@@ -121,7 +121,7 @@ def test_doctor_explains_two_gms_of_one_user(capsys):
     assert "GMS 3.61.4719, Python 3.10.9" in said
     assert "GMS 3.43.3213, Python 3.7.1" in said
     assert "To remove a rectangle, select it" in said
-    assert said.count("Can a handler make a listener?") == 2
+    assert said.count("Can a handler create a listener?") == 2
 
 
 def test_doctor_says_what_cannot_work(report, capsys):

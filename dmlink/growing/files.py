@@ -164,7 +164,7 @@ class Files(Layout):
         """Open the counted files."""
         names = self._names[: self.whole // max(1, self._each)]
         if not names:
-            raise ValueError(f"{self._folder} has no whole frame yet.")
+            raise ValueError(f"{self._folder} has no complete frame yet.")
         return self._opened(names)
 
     @abstractmethod

@@ -285,11 +285,11 @@ class Growth:
         try:
             if self._layout is None:
                 self._layout = find_layout(self.path)
-                self._reason = f"There is nothing in {self.path} yet that tells what it will be."
+                self._reason = f"There is nothing in {self.path} yet whose format can be recognised."
             if self._layout is not None:
                 changed = self._layout.look(now)
                 self.bad |= self._layout.bad
-                self._reason = f"{self.path} has no whole frame yet."
+                self._reason = f"{self.path} has no complete frame yet."
             self._away = False
         except FileNotFoundError:
             self._away = True
@@ -298,7 +298,7 @@ class Growth:
             self._away = isinstance(error, OSError)
             self._reason = str(error)
         except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of it, looking goes on
-            self._reason = f"{self.path} cannot be looked at ({error!r})."
+            self._reason = f"{self.path} cannot be read ({error!r})."
         if changed:
             self._came, self._settled = now, False
         elif self.idle is not None and now - self._came >= self.idle and not self._settled:

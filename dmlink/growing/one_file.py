@@ -65,7 +65,7 @@ class MibFile(OneFile):
         head = mib.head(self.path)
         n = self.path.stat().st_size // head.step
         if n < 1:
-            raise ValueError(f"{self.path} has no whole frame yet.")
+            raise ValueError(f"{self.path} has no complete frame yet.")
         return MibFrames(self.path, n)
 
 

@@ -190,7 +190,7 @@ class RawParts(Layout):
     def recording(self) -> Recording:
         """Open the complete frames."""
         if self._picture is None or not self.whole:
-            raise ValueError(f"{self.path} has no whole frame yet.")
+            raise ValueError(f"{self.path} has no complete frame yet.")
         return RawFrames(self.path, self.whole, self._picture, tuple(self._parts))
 
     def still_for(self, i: int, now: float) -> float:

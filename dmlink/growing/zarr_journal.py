@@ -61,7 +61,7 @@ class ZarrJournal(Layout):
     def recording(self) -> Recording:
         """Open the frames listed in the journal."""
         if not self.whole:
-            raise ValueError(f"{self.path} has no whole frame yet.")
+            raise ValueError(f"{self.path} has no complete frame yet.")
         return recordings.open(self.path)
 
     def still_for(self, i: int, now: float) -> float:  # noqa: ARG002 - all are in one journal

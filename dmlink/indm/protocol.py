@@ -159,7 +159,7 @@ def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...]
         size *= n
     packing = header.get("packing")
     if packing not in (None, BLOSC):
-        raise ProtocolError(f"Pixels are packed in a way that is not known: {packing!r:.100}.")
+        raise ProtocolError(f"Pixels are packed in an unknown format: {packing!r:.100}.")
     if not (0 < payload_length < size <= MAX_PAYLOAD if packing else payload_length == size):
         raise ProtocolError(f"Shape {shape} and dtype {dtype} were announced with {payload_length} bytes.")
     return tuple(shape or []), np.dtype(dtype)

@@ -206,7 +206,7 @@ class Several:
         if len(results) > MAX_SEVERAL:
             raise ValueError(
                 f"These are {len(results)} results at once; at most {MAX_SEVERAL} are shown side by side. "
-                "Many numbers belong into a list or an array, which is a profile."
+                "Many numbers belong in a list or an array, which is a profile."
             )
         self.results: dict[str, Any] = {}
         for key, value in results.items() if isinstance(results, dict) else enumerate(results, start=1):
@@ -368,7 +368,7 @@ def _described(value: Any) -> str:
 def _advice(value: Any, array: np.ndarray) -> str:
     """Say what to do with an array that has no obvious meaning."""
     if array.dtype.kind == "c":
-        return " Of complex numbers show the magnitude (np.abs) or the phase (np.angle)."
+        return " For complex numbers, show the magnitude (np.abs) or the phase (np.angle)."
     if array.dtype.kind == "O" and isinstance(value, (np.ndarray, list)):
         return " Its elements are Python objects, perhaps of different lengths: make it plain numbers."
     if array.dtype.kind in "biuf" and array.ndim > 2:
@@ -409,7 +409,7 @@ def _numeric(values: Any, what: str) -> np.ndarray:
         and np.isnan(array).all()
     ):
         raise ValueError(
-            f"This {what} is nothing but NaN: look for a division by zero or a mean of nothing, or end the "
+            f"This {what} contains only NaN: look for a division by zero or a mean of nothing, or end the "
             "cell with None where there is nothing to show."
         )
     return array

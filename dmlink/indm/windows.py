@@ -35,7 +35,7 @@ class ImageWindow(DM.Py_ScriptObject):
         self.like, self._listens = (values.shape, line), False
         self.image = self.made(values)
         if self.image is None:
-            raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
+            raise RuntimeError(f"DigitalMicrograph cannot create an image of shape {values.shape}.")
         self.image.SetName(ascii_text(title))
         self.image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)  # so that it is not used as a live view
         if line:
@@ -124,7 +124,7 @@ class ColourWindow(ImageWindow):
             for i in range(3):
                 planes.append(DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")))
                 if planes[-1] is None:
-                    raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
+                    raise RuntimeError(f"DigitalMicrograph cannot create an image of shape {values.shape}.")
             labels = ", ".join(plane.GetLabel() for plane in planes)
             DM.ExecuteScriptString(text.format(f"rgb({labels})"))
         finally:

@@ -37,7 +37,7 @@ HOW = {
     "live": """\
 How to run it: open this file in a script window (File > Open, language Python), click the live view, then
 execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A rectangular ROI on the live
-view limits what is processed. Close the live view or the result to stop it; execute it again to start anew.
+view limits what is processed. Close the live view or the result to stop it; execute it again to restart it.
 """,
     "batch": """\
 How to run it: open this file in a script window (File > Open, language Python), set RECORDING, execute it. On

@@ -170,9 +170,9 @@ def test_odd_cell_is_the_same_in_all_ways(odd, client, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("frame[0] * np.nan", "This profile is nothing but NaN"),
-        ("Profile(frame[0] * np.nan)", "This profile is nothing but NaN"),
-        ("frame * np.nan", "This image is nothing but NaN"),
+        ("frame[0] * np.nan", "This profile contains only NaN"),
+        ("Profile(frame[0] * np.nan)", "This profile contains only NaN"),
+        ("frame * np.nan", "This image contains only NaN"),
         ("frame[0] * 1j", "the magnitude"),
         ("frame.mean(), (1, 2)", "is itself several"),
         ("Points([[1, 2, 3]])", r"shape \(n, 2\)"),

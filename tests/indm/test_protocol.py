@@ -133,7 +133,7 @@ def test_packed_pixels_are_bounded():
 
 @pytest.mark.parametrize("packing", ["zip", "", 1, ["blosc"], {}])
 def test_unknown_packing_is_refused(packing):
-    with pytest.raises(ProtocolError, match="packed in a way that is not known"):
+    with pytest.raises(ProtocolError, match="packed in an unknown format"):
         protocol.pixels({"shape": [4], "dtype": "<u2", "packing": packing}, 4)
 
 

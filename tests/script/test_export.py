@@ -290,7 +290,7 @@ def test_impossible_image_is_reported_once():
         create, module.CreateImage = module.CreateImage, lambda _array: None
         running = dm.execute(program(PROFILE))
         dm.step()
-        assert [line for line in running.output if "cannot make an image of shape (40,)" in line]
+        assert [line for line in running.output if "cannot create an image of shape (40,)" in line]
         assert sum("cannot make" in line for line in running.output) == 1
         module.CreateImage = create
         dm.step()
@@ -332,7 +332,7 @@ def test_unsure_events_are_counted():
         dm.step()
         dm.microscope.close_view()
         dm.microscope.settle()
-        assert "0 dropped. Events that may have been frames, but were not whole: 1." in running.output[-1], (
+        assert "0 dropped. Events that may have been incomplete frames: 1." in running.output[-1], (
             running.output
         )
 
@@ -480,7 +480,7 @@ def test_refused_colours_leave_no_windows():
             dm.step()
         module.FindImageByID = find
         assert not dm.results()
-        assert sum("cannot make an image of shape (24, 40, 3)" in line for line in running.output) == 1
+        assert sum("cannot create an image of shape (24, 40, 3)" in line for line in running.output) == 1
 
 
 def test_running_again_replaces_the_first():
@@ -489,7 +489,7 @@ def test_running_again_replaces_the_first():
         dm.step()
         second = dm.execute(program(SERIES).with_values(gain=5))  # now a result is in front, not the view
         assert second.output == [
-            "test: stopped, it is executed anew. 2 frames processed, 0 dropped.",
+            "test: stopped, it was executed again. 2 frames processed, 0 dropped.",
             "test: running on Gold. Close the live view or the result to stop it.",
         ]
         for i in (2, 3):

@@ -71,7 +71,7 @@ def test_script_works_without(call, how, background):
         dm.draw_line(0, 5, 9, 5)
         run = dm.run_script(text, background=background)
         if call in LISTENING and not background:
-            run.wait_for("no listener can be made")
+            run.wait_for("a listener cannot be created")
             run.wait_for("tick Execute on background thread")
             return
         dm.wait_until(lambda: dm.window("seen mean").updates > 3, PATIENCE)

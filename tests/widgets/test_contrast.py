@@ -56,9 +56,9 @@ def test_colour_map_is_monotonic(name):
     ("options", "said"),
     [
         ({"colours": "jet"}, "no colour map 'jet'"),
-        ({"percentiles": (50, 50)}, r"percentiles \(50, 50\) have to rise"),
-        ({"percentiles": (-1, 50)}, r"percentiles \(-1, 50\) have to rise, from 0"),
-        ({"gamma": 0}, "gamma=0: it has to be from"),
+        ({"percentiles": (50, 50)}, r"percentiles \(50, 50\) must rise"),
+        ({"percentiles": (-1, 50)}, r"percentiles \(-1, 50\) must rise, from 0"),
+        ({"gamma": 0}, "gamma=0: it must be from"),
     ],
 )
 def test_impossible_setting_is_refused(options, said):

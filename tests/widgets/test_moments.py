@@ -59,7 +59,7 @@ def test_click_shows_the_frame_from_memory():
         cell.stop()
         view.in_page(there=False)
         click(panel, event)
-        assert "not there any more" in panel._events._about.value
+        assert "no longer available" in panel._events._about.value
         panel.close()
         view.close()
 

@@ -67,7 +67,7 @@ def test_old_frame_is_never_shown_as_the_past_of_another_moment(link, timeline):
     timeline.look_at(link.session.began)
     timeline.draw(small=False)
     assert view._past is None
-    assert "no frame of then is there any more" in timeline._about.value
+    assert "no frame from then is left" in timeline._about.value
     view.close()
 
 

@@ -251,7 +251,7 @@ class Companion:
         except Exception as error:  # noqa: BLE001 - whatever it was, it was in what this client wanted
             if client.welcome:  # a client without the token cannot make us print or pause
                 self._trouble()
-            client.refuse(f"The companion failed over this: {error!r}"[:1000])
+            client.refuse(f"This made the companion fail: {error!r}"[:1000])
 
     def _listen_to(self, client: Client) -> None:
         for kind, header, payload in client.receive():
@@ -294,7 +294,7 @@ class Companion:
         elif kind == BYE:
             raise ConnectionResetError
         elif kind != PONG:
-            raise ProtocolError(f"A message of kind {kind} makes no sense here.")
+            raise ProtocolError(f"A message of kind {kind} is not allowed here.")
 
     def _subscribe(self, client: Client, header: dict[str, Any]) -> None:
         source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
@@ -560,8 +560,8 @@ def main() -> None:
     companion.greet(gms)
     if companion.host not in LOOPBACK:
         print(
-            f"dmlink: other computers can connect to {companion.host}:{companion.port}. Who has the token "
-            "sees the live view, moves its rectangles and opens windows; the traffic is not encrypted."
+            f"dmlink: other computers can connect to {companion.host}:{companion.port}. Anyone with the "
+            "token sees the live view, moves its rectangles and opens windows; the traffic is not encrypted."
         )
     if COMPRESS:
         how = "packed" if companion.packs else "not packed: this Python has no numcodecs"

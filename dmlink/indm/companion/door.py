@@ -13,7 +13,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ON_WINDOWS = os.name == "nt"
 NOT_PRIVATE = (
     "{} is outside of your user folder, where others could read its token. Let DMLINK_HOME name a folder "
-    "inside of it, or do without."
+    "inside it, or do without."
 )
 BACKLOG = 64  # connections that the system accepts in advance
 

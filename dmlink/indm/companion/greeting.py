@@ -36,5 +36,5 @@ class Greeting:
             return f"ready, with {self._versions}; no image is open: start View, and it will be found."
         h, w = view.shape[:2]
         rate = (view.index - self._first[1]) / (now - self._first[2])
-        at = f"{rate:.3g} frames/s" if rate else "which stands still: start View for live frames"
+        at = f"{rate:.3g} frames/s" if rate else "which does not change: start View for live frames"
         return f"streaming {view.name!r} ({h} x {w} pixels), {at}, with {self._versions}."

@@ -133,7 +133,7 @@ def _draw_line(image: Any, roi_id: int | None, line: Sequence[float]) -> None:
                 "display.ImageDisplayAddROI(line)\n"
             )
     except Exception as error:  # noqa: BLE001 - neither is known to be in every GMS
-        print(f"dmlink: a line cannot be drawn here ({error}); cells get it all the same.")
+        print(f"dmlink: a line cannot be drawn here ({error}); cells still get it.")
 
 
 def _delete_roi(image: Any, roi_id: int) -> None:

@@ -110,7 +110,7 @@ class View:
             self.listener.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
         except Exception as error:  # noqa: BLE001 - whatever GMS has against it
             self.unannounced = UNANNOUNCED
-            print(f"dmlink: DigitalMicrograph takes no listener ({error}); the view is looked at instead.")
+            print(f"dmlink: DigitalMicrograph accepts no listener ({error}); polling the view instead.")
 
     def image(self) -> Any:
         """Return the image, None if it is gone."""
@@ -176,7 +176,7 @@ class View:
         if not EVERY_EVENT and time.monotonic() - self.last_event > EVENTS_OVERDUE and self.observe(image):
             self.unannounced += 1
             if self.unannounced == UNANNOUNCED:
-                print("dmlink: DigitalMicrograph sends no events for this view; it is looked at instead.")
+                print("dmlink: DigitalMicrograph sends no events for this view; polling it instead.")
 
     @property
     def polling(self) -> bool:

@@ -38,7 +38,7 @@ class Recorded(Cell):
         for name, stack in self.stacks.items():
             image = DM.CreateImage(stack)
             if image is None:
-                raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {stack.shape}.")
+                raise RuntimeError(f"DigitalMicrograph cannot create an image of shape {stack.shape}.")
             image.SetName(ascii_text(f"{name} of {self.image.GetName()}, all frames"))
             for dimension in range(2):
                 shown = self.windows[name].image

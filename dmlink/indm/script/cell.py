@@ -97,11 +97,7 @@ class Cell:
         """Release the windows, and print why."""
         if not self.over:
             self.over, self.image = True, None
-            unsure = (
-                f" Events that may have been frames, but were not whole: {self.unsure}."
-                if self.unsure
-                else ""
-            )
+            unsure = f" Events that may have been incomplete frames: {self.unsure}." if self.unsure else ""
             counts = f"{self.processed} frames processed, {self.dropped} dropped.{unsure}"
             print(f"{self.name}: stopped, {why}. {counts}")
             for window in self.windows.values():

@@ -55,7 +55,7 @@ class LiveView(DM.Py_ScriptObject):
         except Exception as error:  # for whatever reason this GMS refuses it
             self.listens = False
             if not self.background:
-                self.end(f"no listener can be made ({error}): tick Execute on background thread")
+                self.end(f"a listener cannot be created ({error}): tick Execute on background thread")
 
     def HandleWindowClosedEvent(self, flags, window):
         """Stop: the live view is gone."""
@@ -159,7 +159,7 @@ def process_live_view(name, mechanics, names, reads):
         return print(f"{name}: {refusal(version())}")
     image = view_in_front(running)
     if name in running:
-        running.pop(name).end("it is executed anew", delete=True)
+        running.pop(name).end("it was executed again", delete=True)
     if image is None:
         return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
     view = LiveView(image, Cell(name, names, mechanics, image), reads)

@@ -58,7 +58,7 @@ class Marks:
         after = display.CountChildren()
         if after > self.others and before - after < len(self.drawn):
             self.stuck = True
-            print(f"{self.name}: annotations cannot be removed here: those of one frame stay, no more come.")
+            print(f"{self.name}: annotations cannot be removed here; one frame's remain, no more are drawn.")
         self.drawn, self.others = [], after
 
     def release(self, delete):

@@ -75,7 +75,7 @@ class Answers:
     def write(self) -> None:
         """Write the report to a new file and print it."""
         text = json.dumps(self.report(), indent=1, sort_keys=True)
-        print("---- gms-report.json: all of it; there is nothing else in the file ----")
+        print("---- gms-report.json, complete contents ----")
         print(text)
         print("----")
         folder = Path(FOLDER) if FOLDER else Path.home()

@@ -2,7 +2,7 @@
 
 How to run it: open this file in a script window (File > Open, language Python), click the live view, then
 execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A rectangular ROI on the live
-view limits what is processed. Close the live view or the result to stop it; execute it again to start anew.
+view limits what is processed. Close the live view or the result to stop it; execute it again to restart it.
 
 Needs: NumPy, which comes with GMS.
 Change the parameters and process() as you like. Made by dmlink 0.2.0.dev0.
@@ -422,7 +422,7 @@ def dmlink_live(before):
             if len(results) > MAX_SEVERAL:
                 raise ValueError(
                     f"These are {len(results)} results at once; at most {MAX_SEVERAL} are shown side by side. "
-                    "Many numbers belong into a list or an array, which is a profile."
+                    "Many numbers belong in a list or an array, which is a profile."
                 )
             self.results: dict[str, Any] = {}
             for key, value in results.items() if isinstance(results, dict) else enumerate(results, start=1):
@@ -584,7 +584,7 @@ def dmlink_live(before):
     def _advice(value: Any, array: np.ndarray) -> str:
         """Say what to do with an array that has no obvious meaning."""
         if array.dtype.kind == "c":
-            return " Of complex numbers show the magnitude (np.abs) or the phase (np.angle)."
+            return " For complex numbers, show the magnitude (np.abs) or the phase (np.angle)."
         if array.dtype.kind == "O" and isinstance(value, (np.ndarray, list)):
             return " Its elements are Python objects, perhaps of different lengths: make it plain numbers."
         if array.dtype.kind in "biuf" and array.ndim > 2:
@@ -625,7 +625,7 @@ def dmlink_live(before):
             and np.isnan(array).all()
         ):
             raise ValueError(
-                f"This {what} is nothing but NaN: look for a division by zero or a mean of nothing, or end the "
+                f"This {what} contains only NaN: look for a division by zero or a mean of nothing, or end the "
                 "cell with None where there is nothing to show."
             )
         return array
@@ -1186,7 +1186,7 @@ def dmlink_live(before):
             self.like, self._listens = (values.shape, line), False
             self.image = self.made(values)
             if self.image is None:
-                raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
+                raise RuntimeError(f"DigitalMicrograph cannot create an image of shape {values.shape}.")
             self.image.SetName(ascii_text(title))
             self.image.GetTagGroup().SetTagAsBoolean(RESULT_TAG, True)  # so that it is not used as a live view
             if line:
@@ -1275,7 +1275,7 @@ def dmlink_live(before):
                 for i in range(3):
                     planes.append(DM.CreateImage(np.array(values[..., i], dtype=np.uint8, order="C")))
                     if planes[-1] is None:
-                        raise RuntimeError(f"DigitalMicrograph cannot make an image of shape {values.shape}.")
+                        raise RuntimeError(f"DigitalMicrograph cannot create an image of shape {values.shape}.")
                 labels = ", ".join(plane.GetLabel() for plane in planes)
                 DM.ExecuteScriptString(text.format(f"rgb({labels})"))
             finally:
@@ -1415,11 +1415,7 @@ def dmlink_live(before):
             """Release the windows, and print why."""
             if not self.over:
                 self.over, self.image = True, None
-                unsure = (
-                    f" Events that may have been frames, but were not whole: {self.unsure}."
-                    if self.unsure
-                    else ""
-                )
+                unsure = f" Events that may have been incomplete frames: {self.unsure}." if self.unsure else ""
                 counts = f"{self.processed} frames processed, {self.dropped} dropped.{unsure}"
                 print(f"{self.name}: stopped, {why}. {counts}")
                 for window in self.windows.values():
@@ -1498,7 +1494,7 @@ def dmlink_live(before):
             except Exception as error:  # for whatever reason this GMS refuses it
                 self.listens = False
                 if not self.background:
-                    self.end(f"no listener can be made ({error}): tick Execute on background thread")
+                    self.end(f"a listener cannot be created ({error}): tick Execute on background thread")
 
         def HandleWindowClosedEvent(self, flags, window):
             """Stop: the live view is gone."""
@@ -1602,7 +1598,7 @@ def dmlink_live(before):
             return print(f"{name}: {refusal(version())}")
         image = view_in_front(running)
         if name in running:
-            running.pop(name).end("it is executed anew", delete=True)
+            running.pop(name).end("it was executed again", delete=True)
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
         view = LiveView(image, Cell(name, names, mechanics, image), reads)

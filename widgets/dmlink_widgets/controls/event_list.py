@@ -82,7 +82,7 @@ class EventList:
             self._about.value = ""
         elif found is None:
             self._about.value = html_text.message(
-                f"Frame {event.frame} is not there any more: no look-back and no clip has it."
+                f"Frame {event.frame} is no longer available: no look-back and no clip has it."
             )
         else:
             frame, where = found

@@ -89,7 +89,7 @@ class LookbackButton:
     def _press(self) -> None:
         lookback = _kept.get(self._link, (None, 0))[0] if self._link else None
         if lookback is None:
-            self._report("Nothing is kept: the view is on no page.")
+            self._report("Nothing is kept: no page shows the view.")
         elif not self.saving:
             self.widget.disabled = True
             self._saving = threading.Thread(target=self._save, args=(lookback,), name="dmlink-save")

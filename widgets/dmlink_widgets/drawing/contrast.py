@@ -49,9 +49,9 @@ class Contrast:
             raise ValueError(f"There is no colour map {self.colours!r}; there are: {', '.join(MAPS)}.")
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
-            raise ValueError(f"The percentiles {self.percentiles} have to rise, from 0 to 100 %.")
+            raise ValueError(f"The percentiles {self.percentiles} must rise, from 0 to 100 %.")
         if not 0.05 <= self.gamma <= 20:
-            raise ValueError(f"gamma={self.gamma}: it has to be from 0.05 to 20.")
+            raise ValueError(f"gamma={self.gamma}: it must be from 0.05 to 20.")
 
     def limits(self, grey: np.ndarray) -> tuple[float, float]:
         """Return the values shown as the first and the last colour, the lower one first."""

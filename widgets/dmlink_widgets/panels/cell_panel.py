@@ -194,7 +194,7 @@ class CellPanel(Panel):
         if self._mirror.on or kept or not cell.running:
             return
         cell.stop()
-        self._show_message("Stopped: its output was removed. Start goes on.")
+        self._show_message("Stopped: its output was removed. Press Start to resume.")
 
     def draw(self, *, small: bool) -> Frame | None:
         """Draw the newest result and its frame number."""

@@ -95,7 +95,7 @@ class LinePanel:
         try:
             self._link.set_line(line)
         except (OSError, ValueError) as error:
-            self._report(f"The line is known in this view only: {error}")
+            self._report(f"The line exists only in this view: {error}")
 
     def draw(self, frame: Frame, *, small: bool) -> None:
         """Update the line from a frame, and draw the frame's profile along it."""

@@ -279,7 +279,7 @@ class TimelinePanel(Panel):
             return "live"
         at = f"{_clock(self._pointed)}"
         if self._found is None:
-            return f"{at}: no frame of then is there any more, the numbers are"
+            return f"{at}: no frame from then is left, only the numbers"
         frame, where = self._found
         old = long_ago(self.link.age(frame))
         apart = frame.time - self._pointed
