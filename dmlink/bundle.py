@@ -51,10 +51,10 @@ class Part(NamedTuple):
 
 COMPANION = (
     "companion.settings",
-    "clock", "info", "protocol", "packing", "unmasked", "results", "gms", "whole_frames", "windows", "chart",
-    "companion.region", "companion.rois", "companion.view", "companion.views", "companion.camera",
-    "companion.client", "companion.window", "companion.showing", "companion.door", "companion.greeting",
-    "companion.companion",
+    "clock", "info", "outline", "protocol", "packing", "unmasked", "results", "gms", "whole_frames",
+    "windows", "chart", "companion.region", "companion.rois", "companion.view", "companion.views",
+    "companion.camera", "companion.client", "companion.window", "companion.showing", "companion.door",
+    "companion.greeting", "companion.companion",
 )  # fmt: skip
 SELFTEST = (
     "info", "gms", "questions", "selftest.calls", "selftest.answers", "selftest.events", "selftest.images",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from dmlink.indm.info import Axis, Info, ascii_text
+from dmlink.indm.outline import Outline, box_around, checked_outline, outline_around
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+    from typing import Self
 
-__all__ = ["Axis", "Frame", "Info", "Line", "Roi"]
+__all__ = ["Axis", "Frame", "Info", "Line", "MaskedRoi", "Outline", "Roi"]
 
 
 class Roi(NamedTuple):
@@ -26,6 +30,36 @@ class Roi(NamedTuple):
         """(height, width) in pixels."""
         return self.bottom - self.top, self.right - self.left
 
+    @property
+    def mask(self) -> np.ndarray:
+        """Which of its pixels count, shape (height, width), bool: all of a rectangle's."""
+        return np.ones(self.shape, bool)
+
+    @property
+    def outline(self) -> Outline | None:
+        """The ellipse, ring or polygon in it; None for a rectangle."""
+        return None
+
+    @classmethod
+    def around(cls, kind: str, points: Sequence[tuple[float, float]]) -> MaskedRoi:
+        """Return the ROI of an ellipse, a ring or a polygon.
+
+        Parameters
+        ----------
+        kind : {"ellipse", "ring", "polygon"}
+        points : sequence of (y, x)
+            In pixels from the upper left corner of the image: two corners of an ellipse's box; the centre of
+            a ring, a place on its outer and one on its inner circle; the corners of a polygon.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind, or these points make none.
+        """
+        places = checked_outline(kind, [tuple(map(float, point)) for point in points]).points
+        box = box_around(kind, places)
+        return MaskedRoi(*box, outline=outline_around(kind, places, box))
+
     def seen_from(self, other: Roi | None) -> Roi:
         """Return this rectangle in pixels of `other`, or of the source if that is None."""
         top, left = other[:2] if other else (0, 0)
@@ -37,6 +71,40 @@ class Roi(NamedTuple):
         bottom = min(max(top + 1, int(self.bottom)), shape[0])
         right = min(max(left + 1, int(self.right)), shape[1])
         return Roi(top, left, bottom, right)
+
+
+class MaskedRoi(Roi):
+    """A rectangle in which an ellipse, a ring or a polygon is drawn; see `Roi.around`.
+
+    Where the rectangle is moved or resized in DigitalMicrograph, the outline goes along.
+    """
+
+    _outline: Outline
+
+    def __new__(cls, top: int, left: int, bottom: int, right: int, *, outline: Outline) -> Self:
+        """Return the rectangle with this outline in it."""
+        roi = super().__new__(cls, top, left, bottom, right)
+        roi._outline = outline
+        return roi
+
+    def __getnewargs_ex__(self) -> tuple[tuple[int, ...], dict[str, Outline]]:
+        """Let it be copied and pickled with its outline."""
+        return tuple(self), {"outline": self._outline}
+
+    @property
+    def outline(self) -> Outline:
+        """The ellipse, ring or polygon in it."""
+        return self._outline
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which of its pixels have their centres within the outline, shape (height, width), bool."""
+        return self._outline.inside(self.shape)
+
+    def clamped(self, shape: tuple[int, int]) -> Roi:
+        """Return the part inside an image of `shape` (h, w); the outline keeps its place."""
+        part = super().clamped(shape)
+        return MaskedRoi(*part, outline=self._outline.within(self, part))
 
 
 class Line(NamedTuple):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dmlink.cell.clip_budget import ClipBudget
     from dmlink.cell.happening import Happening
     from dmlink.cell.outcomes import CellStats
-    from dmlink.frame import Info
+    from dmlink.frame import Info, Outline
     from dmlink.growing.link import FollowedLink
     from dmlink.indm.results import Result
     from dmlink.program.parameter import Parameter
@@ -240,6 +240,12 @@ class LiveCell:
     def paused(self, value: bool) -> None:
         if self._runner:
             self._runner.paused = value
+
+    @property
+    def outline(self) -> Outline | None:
+        """The ellipse, ring or polygon in the ROI that it runs on; None for a rectangle or no ROI."""
+        roi = self.link.rois().get(self.link.roi) if self.link and self.link.roi else None
+        return roi.outline if roi else None
 
     def set(self, **values: Any) -> None:
         """Set parameters by name; the newest frame is processed again with them.

@@ -100,7 +100,7 @@ class FollowedLink:
         """Return a frame, or this link's part of it, with its pixels in memory shared with workers."""
         data, y, x, roi = frame.data, frame.y, frame.x, frame.roi
         if self.roi is not None:
-            roi = self._rectangle(self.roi).clamped(data.shape)
+            roi = self._rectangle(self.roi).clamped(data.shape[:2])
             data = data[roi.top : roi.bottom, roi.left : roi.right]
             y, x = y.part(roi.top), x.part(roi.left)
         line = self._whole._line  # noqa: SLF001 - one line for all parts, as they have one set of rectangles

@@ -53,7 +53,8 @@ class Info:
     x, y : Axis
         Horizontal and vertical calibration of the pixels that the cell gets.
     roi : tuple of int or None
-        (top, left, bottom, right) in pixels of the source; None for the whole image.
+        (top, left, bottom, right) in pixels of the source; None for the whole image. Its `mask` says which
+        pixels of the frame lie within the ellipse, ring or polygon that is drawn there, shape (h, w), bool.
     line : tuple of float or None
         The first line drawn on the live view, (y0, x0, y1, x1) in pixels of the frame; it may extend
         beyond the frame. None if there is none.

@@ -105,7 +105,7 @@ class Link:
         self._requests = Requests(self._status, self._send)
         self.logs = logs or Logs()
         self.session = session or Session()
-        self._frames = Reception(self.logs, self._requests)
+        self._frames = Reception(self.logs, self._requests, roi)
         self._watchers = Watchers(self)
         self._connected_to: endpoints.Endpoint | None = None
         self._clock_ahead = 0.0  # the companion's clock minus our perf_counter, s
@@ -270,13 +270,14 @@ class Link:
         return self._requests.sources()
 
     def rois(self) -> dict[str, Roi]:
-        """Return the view's ROIs by name, as they are in DigitalMicrograph now."""
+        """Return the view's ROIs by name, as they are in DigitalMicrograph now; masks have an `outline`."""
         return dict(self._requests.rois)
 
     def set_roi(self, name: str, roi: Roi) -> None:
         """Move the ROI `name` in DigitalMicrograph, or create it; it is clamped to the image.
 
-        Returns at once; `rois()` is updated when DigitalMicrograph has done it.
+        Returns at once; `rois()` is updated when DigitalMicrograph has done it. Of an ellipse, a ring or a
+        polygon (`Roi.around`), DigitalMicrograph shows the rectangle around it.
 
         Raises
         ------

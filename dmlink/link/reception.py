@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.frame import Axis, Frame, Line, Roi
+from dmlink.frame import Axis, Frame, Line, MaskedRoi, Roi
 from dmlink.indm import packing, protocol
 from dmlink.indm.protocol import ProtocolError
 from dmlink.ring import Ring
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 
 class Reception:
-    """Receives frames from a connection and adds their view's ROIs and the newest values of `logs`."""
+    """Receives frames from a connection and adds their view's ROIs and the newest values of `logs`.
 
-    def __init__(self, logs: Logs, requests: Requests) -> None:
+    `roi` names the ROI that the frames are of; None for the whole image.
+    """
+
+    def __init__(self, logs: Logs, requests: Requests, roi: str | None = None) -> None:
         self._logs = logs
         self._requests = requests
+        self._roi = roi
         self._ring = Ring()
         self._packer: Any = None  # made for the first packed frame
 
@@ -50,7 +54,10 @@ class Reception:
         log, known = self._logs.at(frame.time), self._requests.rois
         if not log and not known:
             return frame
-        return replace(frame, log=log, rois={name: roi.seen_from(frame.roi) for name, roi in known.items()})
+        outline = known[self._roi].outline if self._roi in known else None
+        roi = MaskedRoi(*frame.roi, outline=outline) if frame.roi and outline else frame.roi
+        rois = {name: place.seen_from(frame.roi) for name, place in known.items()}
+        return replace(frame, log=log, roi=roi, rois=rois)
 
     def reserve(self, size: int) -> None:
         """Allow `size` more bytes for frames that are kept, such as a look-back's; negative undoes it."""

@@ -6,8 +6,9 @@ import contextlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dmlink.frame import Roi
+from dmlink.frame import MaskedRoi, Roi
 from dmlink.indm import protocol
+from dmlink.indm.outline import checked_outline
 from dmlink.link import show_message
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class Requests:
     def set_roi(self, name: str, roi: Roi) -> None:
         """Move the ROI `name`, or create it; raises the same errors as `Link.set_roi`."""
         _check_name(name, "an ROI")
-        self._send(protocol.ROI, {"name": name, "rectangle": [_whole(v) for v in roi]})
+        header: dict[str, Any] = {"name": name, "rectangle": [_whole(v) for v in roi]}
+        if roi.outline:
+            header["outline"] = list(roi.outline)
+        self._send(protocol.ROI, header)
         self._drawn.add(name)
 
     def remove_roi(self, name: str) -> None:
@@ -102,6 +106,8 @@ class Requests:
     def take_rois(self, header: dict[str, Any]) -> None:
         """Handle a message with the view's current ROIs, or with a part of the list."""
         rois = {name: Roi(*map(int, rectangle)) for name, rectangle in header["rois"].items()}
+        for name, outline in header.get("outlines", {}).items():
+            rois[name] = MaskedRoi(*rois[name], outline=checked_outline(*outline))
         self._some_rois = {**self._some_rois, **rois} if header.get("continued") else rois
         if not header.get("more"):
             self.rois = self._some_rois

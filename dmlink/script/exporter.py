@@ -14,10 +14,11 @@ from dmlink.program.capture import RESULTS
 from dmlink.program.program import Program, program_of
 from dmlink.script import requirements
 from dmlink.script.arrays import DATA_FILE, as_text, file_beside, path_setting, refers_to, save
-from dmlink.script.mechanics import LAST, free_word, given_names, mechanics
+from dmlink.script.mechanics import LAST, asks_for_mask, free_word, given_names, mechanics
 from dmlink.script.result_kinds import KINDS
 
 if TYPE_CHECKING:
+    from dmlink.indm.outline import Outline
     from dmlink.program.program import HasProgram
 
 BELOW = "# " + "-" * 20 + " Nothing below needs to be changed " + "-" * 20
@@ -44,6 +45,9 @@ How to run it: open this file in a script window (File > Open, language Python),
 GMS before 3.6.1 leave "Execute on background thread" unticked. Close the windows of the results to stop it.
 """,
 }
+OF_MASK = """\
+It looks at the {} in the first rectangular ROI on the live view; move and resize that as you like.
+"""
 OF = {"live": "the live view", "batch": "an in-situ recording"}
 RECORDING = """\
 # The recording: its NAME.dm4 with NAME.raw beside it, or the folder that Hour_00 is in
@@ -93,7 +97,7 @@ def export(
     if gms:
         _refuse_newer(program, gms)
     data = file_beside(path) if as_text(program.arrays) is None else None
-    text = script(program, target, str(data or ""))
+    text = script(program, target, str(data or ""), getattr(cell, "outline", None))
     _refuse_existing(path, data, overwrite=overwrite)
     if data:
         save(program.arrays, data)
@@ -102,10 +106,11 @@ def export(
     return path
 
 
-def script(program: Program, target: str = "live", data: str = "") -> str:
+def script(program: Program, target: str = "live", data: str = "", outline: Outline | None = None) -> str:
     """Return the text of the stand-alone script of a program.
 
-    `data` is the path of the file with its arrays; without one they are part of the text.
+    `data` is the path of the file with its arrays; without one they are part of the text. `outline` is what
+    is drawn in the cell's ROI; the script takes it to be in the first rectangle on its live view.
 
     Raises
     ------
@@ -126,8 +131,13 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
     if data:
         settings["arrays"] = free_word(DATA_FILE, program)
         lines.append(path_setting(settings["arrays"], data))
+    of_mask = OF_MASK.format(outline.kind) if outline and asks_for_mask(program, target) else ""
     header = HEADER.format(
-        name=program.name, of=OF[target], how=HOW[target], needs="{needs}", version=version("dmlink")
+        name=program.name,
+        of=OF[target],
+        how=HOW[target] + of_mask,
+        needs="{needs}",
+        version=version("dmlink"),
     )
     future = max(n.end_lineno or 0 for n in ast.parse(imports).body if _is_future(n))
     first, others = imports.split("\n")[:future], imports.split("\n")[future:]
@@ -141,7 +151,7 @@ def script(program: Program, target: str = "live", data: str = "") -> str:
         1,
     )
     arrays = "" if data else as_text(program.arrays) or ""
-    return f"{above}\n\n\n{BELOW}\n\n{mechanics(program, target, settings, arrays)}"
+    return f"{above}\n\n\n{BELOW}\n\n{mechanics(program, target, settings, arrays, outline)}"
 
 
 def _is_future(node: ast.stmt) -> bool:

@@ -17,6 +17,7 @@ from dmlink.script.result_kinds import KINDS, kinds_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dmlink.indm.outline import Outline
     from dmlink.program.program import Program
 
 # The files of each target, in order; files for results and for helpers of the cell are inserted between them.
@@ -79,26 +80,39 @@ $start($values)
 ''')
 
 
-def mechanics(program: Program, target: str, settings: Mapping[str, str], arrays: str) -> str:
-    """Return the function that runs a program in DigitalMicrograph, and the call to it.
+def mechanics(
+    program: Program,
+    target: str,
+    settings: Mapping[str, str],
+    arrays: str,
+    outline: Outline | None = None,
+) -> str:
+    """Return the function that runs a program in DigitalMicrograph, and the call of it.
 
     Parameters
     ----------
     settings : mapping of str to str
         The variables above the line by meaning: "before", "recording", "arrays".
     arrays : str
-        The arrays as a literal if they are part of the text, otherwise empty.
+        The arrays as a literal, if they are part of the text; empty otherwise.
+    outline : Outline, optional
+        What is drawn in the ROI of a cell that asks for its mask.
     """
     tree = ast.parse(program.source)
     given = sorted(given_names(tree))
     values = dict(settings) | {what: arrays for what in ["arrays"] if arrays}
-    parts = [bundle.part(name) for name in _files(program, target, tree, with_arrays="arrays" in values)]
+    files = _files(program, target, tree, with_arrays="arrays" in values)
+    if masks := asks_for_mask(program, target):
+        files[-1:-1] = ["outline", "script.masked"]
+        values["outline"] = repr(outline and tuple(outline))
+    parts = [bundle.part(name) for name in files]
     words = set(re.findall(r"\w+", program.source))
     reads = [word for word in READS[target] if word in words]
     body = "\n\n".join(f"{_heading(part.doc)}\n\n{part.body}" for part in parts)
     arguments = [f'"{program.name}"', "sys._getframe()", "names"]
     arguments += ["recording"] * (target == "batch")
     arguments.append("reads=[{}]".format(", ".join(f'"{word}"' for word in reads)))
+    arguments += ["place_of=masked_by(outline)"] * masks
     run = [f"process_{'live_view' if target == 'live' else 'recording'}({', '.join(arguments)})"]
     if "arrays" in values:
         run.insert(0, "names.update(arrays_of(arrays))")
@@ -117,6 +131,11 @@ def mechanics(program: Program, target: str, settings: Mapping[str, str], arrays
         run=indent("\n".join(run), "        "),
         values=", ".join(f"{what}={value}" for what, value in values.items()),
     )
+
+
+def asks_for_mask(program: Program, target: str = "live") -> bool:
+    """Tell whether a script needs to know which pixels of its ROI count; a recording has no ROI."""
+    return target == "live" and re.search(r"\.mask\b", program.source) is not None
 
 
 def start_name(program: Program) -> str:

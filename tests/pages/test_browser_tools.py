@@ -146,7 +146,7 @@ def test_click_in_the_spectrum_gives_a_spacing(lab):
 
 
 def test_statistics_and_masks(lab):
-    page, view, _ = lab
+    page, view, link = lab
     page.mouse.click(*at(view, 500, 8))
     page.keyboard.press("s")
     take(page, view, "ellipse")
@@ -159,10 +159,12 @@ def test_statistics_and_masks(lab):
     page.keyboard.press("Enter")
     for name in ("image", "roi", "ellipse", "ring", "polygon"):
         view.locator(".dmlink-table td", has_text=re.compile(rf"^{name}")).wait_for()
+    until(link, lambda: {"ellipse1", "ring1", "polygon1"} < set(link.rois()))  # cells can run on them
     for _ in range(3):
         page.keyboard.press("Control+z")
     for name in ("ellipse", "ring", "polygon"):
         view.locator(".dmlink-table td", has_text=re.compile(rf"^{name}")).wait_for(state="detached")
+    until(link, lambda: set(link.rois()) == {"roi"})
     page.keyboard.press("s")
 
 

@@ -23,7 +23,7 @@ import dmlink
 from dmlink import bundle
 from dmlink.cli import main
 from dmlink.comparison.script_check import InMemoryRecording, check
-from dmlink.frame import Axis, Frame
+from dmlink.frame import Axis, Frame, Roi
 from dmlink.indm.chart import Chart
 from dmlink.program.instance import Instance
 from dmlink.program.program import Program
@@ -222,6 +222,23 @@ def test_rectangles_are_in_frame_pixels():
         dm.microscope.draw_roi(10, 2, 16, 12)
         dm.step()
         assert dm.measured.T.tolist() == [[-1] * 4, [6, -4, 12, 6]], running.output
+
+
+@pytest.mark.parametrize("kind", ["ring", None])
+def test_script_has_the_mask_of_its_roi(kind):
+    cell = program("info.roi.mask.sum() if info.roi else -1.0")
+    roi = Roi.around("ring", [(9, 10), (9, 16), (12, 10)])
+    text = script(cell, outline=roi.outline if kind else None)
+    assert ("It looks at the ring in the first rectangular ROI" in text) == (kind == "ring")
+    with Dm() as dm:
+        running = dm.execute(text)
+        dm.microscope.draw_roi(*roi)
+        dm.step()
+        assert dm.measured.tolist() == [[-1, roi.mask.sum() if kind else 12 * 12]], running.output
+
+
+def test_mask_is_in_scripts_that_ask_for_it():
+    assert "Outline" not in script(program("mask = frame > 3\nmask.sum()"))
 
 
 def test_warning_is_said_once():

@@ -93,15 +93,44 @@ def test_statistics_of_image_rois_and_masks(view, link, tmp_path):  # noqa: F811
     view._statistics.section.reveal(True)
     wait_for(
         view,
-        lambda: all(name in view._statistics._table.value for name in ("image", "one pixel", "ellipse 1")),
+        lambda: all(name in view._statistics._table.value for name in ("image", "one pixel", "ellipse1")),
     )
     view._statistics.save()
     (file,) = tmp_path.glob("*-statistics_001.csv")
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
-    assert {row["ROI"] for row in rows} == {"image", "one pixel", "ellipse 1"}
+    assert {row["ROI"] for row in rows} == {"image", "one pixel", "ellipse1"}
     (one, *_) = [row for row in rows if row["ROI"] == "one pixel"]
     assert one["pixels"] == "1"
     assert one["mean"] == one["minimum"] == one["maximum"]
+
+
+def test_mask_is_an_roi_of_its_name(view, link):  # noqa: F811
+    draw(view, "ring", (30, 30), (30, 50), (30, 40))
+    until(link, lambda: "ring1" in link.rois())
+    roi = link.rois()["ring1"]
+    assert (roi, roi.outline.kind) == ((10, 10, 50, 50), "ring")
+    wait_for(view, lambda: "ring1" in view._masks._seen)
+    assert view._overlay.rois == {}
+    moved = dmlink.Roi.around("ring", [(25, 35), (25, 45), (25, 40)])
+    link.set_roi("ring1", moved)  # as another notebook does
+    wait_for(view, lambda: view.shapes.of("ring")[0].points == ((25, 35), (25, 45), (25, 40)))
+    view.shapes._take_action({"released": 1, "points": [[20, 35], [20, 45], [20, 40]]})
+    until(link, lambda: link.rois()["ring1"].top == 10)
+    link.set_roi("grain", dmlink.Roi.around("polygon", [(1, 1), (1, 9), (9, 9)]))
+    wait_for(view, lambda: [shape.name for shape in view.shapes.of("polygon")] == ["grain"])
+    view.shapes._take_action({"removed": 1})
+    until(link, lambda: set(link.rois()) == {"grain"})
+    link.remove_roi("grain")
+    wait_for(view, lambda: not view.shapes.of("polygon", "ring"))
+    view._take_back()
+    until(link, lambda: set(link.rois()) == {"ring1"})
+
+
+def test_mask_of_a_lost_link_stays_in_the_view(view, link):  # noqa: F811
+    link.close()
+    draw(view, "ellipse", (1, 1), (9, 9))
+    assert "in this view only" in view._message.value
+    assert view.shapes.of("ellipse")
 
 
 def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
@@ -114,6 +143,8 @@ def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
     view._contrast._gamma.value = 2.5
     link.set_roi("roi", dmlink.Roi(8, 8, 16, 16))
     until(link, lambda: "roi" in link.rois())
+    view._overlay.moved = {"name": "roi", "roi": [9, 8, 17, 16]}
+    view._take_action({"released": "roi", "roi": [10, 8, 18, 16]})  # as above
     view._overlay.moved = {"name": "roi", "roi": [10, 8, 18, 16]}
     until(link, lambda: link.rois()["roi"].top == 10)
     view._take_action({"removed": "roi"})
@@ -132,16 +163,13 @@ def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
     assert "nothing to undo" in view._message.value
 
 
-def test_place_that_comes_after_its_undo_changes_nothing():
-    undo = Undo()
-    editor = ShapeEditor(undo, lambda _: None)
-    editor._take_action({"drawn": {"kind": "line", "points": [[1, 1], [9, 9]]}})
-    editor._take_action({"released": 0, "points": [[1, 1], [9, 30]]})
-    undo.undo()
-    editor.overlay.moved = {"id": 0, "points": [[1, 1], [9, 30]]}
-    assert editor.line.points == ((1.0, 1.0), (9.0, 9.0))
-    editor.overlay.moved = {"id": 0, "points": [[1, 1], [9, 31]]}
-    assert editor.line.points == ((1.0, 1.0), (9.0, 31.0))
+def test_roi_is_dragged_back_to_where_a_drag_ended(view, link):  # noqa: F811
+    for top in (8, 20):
+        link.set_roi("roi", dmlink.Roi(top, 8, top + 8, 16))  # in DigitalMicrograph
+        until(link, lambda top=top: "roi" in link.rois() and link.rois()["roi"].top == top)
+        view._overlay.moved = {"name": "roi", "roi": [2, 2, 10, 10]}
+        view._take_action({"released": "roi", "roi": [2, 2, 10, 10]})
+        until(link, lambda: link.rois()["roi"].top == 2)
 
 
 def test_undo_without_a_link_says_why(view, link):  # noqa: F811

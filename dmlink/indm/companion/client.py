@@ -63,8 +63,9 @@ class Client:
         self.told: tuple[str, str] | None = None  # state and reason last sent
         self.announced: tuple[int, int] | None = None  # frame number and unsure events last sent
         self.announced_at = 0.0  # monotonic
-        self.rois: dict[str, Any] = {}  # rectangles last sent
-        self.shape: tuple[int, ...] = ()  # the view that they are on
+        self.rois: dict[str, Any] = {}  # the rectangles last sent
+        self.outlines: dict[str, Any] = {}  # of those that have one
+        self.shape: tuple[int, ...] = ()  # of the view that they are on
         self._nonces = ("", nonce())  # theirs, ours
         self._decoder = Decoder(MAX_UNKNOWN - PREFIX.size, 0)
         self._born = self._heard = self._progress = time.monotonic()
@@ -168,11 +169,14 @@ class Client:
             self.put(kind, dict(header, sources=part, **flags))
             kind, header = SOURCES, {}
 
-    def put_rois(self, kind: int, rois: dict[str, Any], **header: Any) -> None:
-        """Queue the rectangles by name, in a message of this kind and as many more as it needs."""
-        self.rois = rois
-        for part, flags in in_parts(list(rois.items())):
-            self.put(kind, dict(header, rois=dict(part), **flags))
+    def put_rois(self, kind: int, rois: dict[str, Any], outlines: dict[str, Any], **header: Any) -> None:
+        """Line up the rectangles by name, in a message of this kind and as many more as it needs.
+
+        `outlines` are those of the rectangles that have one.
+        """
+        self.rois, self.outlines = rois, outlines
+        for part, flags in in_parts(with_outlines(rois, outlines)):
+            self.put(kind, dict(header, **named(part), **flags))
             kind, header = ROI, {}
 
     def send(self) -> None:
@@ -250,3 +254,15 @@ def done(picture: Picture | None) -> None:
         picture.readers -= 1
         if picture.readers == 0:
             picture.region.give_back(picture.pixels)
+
+
+def with_outlines(rois: dict[str, Any], outlines: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return the rectangles with their names and outlines (None without one), in their order."""
+    return [(name, place, outlines.get(name)) for name, place in rois.items()]
+
+
+def named(part: Sequence[tuple[str, Any, Any]]) -> dict[str, Any]:
+    """Return the fields of a header for these rectangles."""
+    outlines = {name: outline for name, _, outline in part if outline}
+    rois = {name: place for name, place, _ in part}
+    return {"rois": rois, "outlines": outlines} if outlines else {"rois": rois}

@@ -24,7 +24,7 @@ import DigitalMicrograph as DM
 
 from dmlink.indm.clock import steady_time
 from dmlink.indm.companion.camera import Camera
-from dmlink.indm.companion.client import Client
+from dmlink.indm.companion.client import Client, named, with_outlines
 from dmlink.indm.companion.door import (
     BACKLOG,
     LOOPBACK,
@@ -50,6 +50,7 @@ from dmlink.indm.companion.showing import Showing
 from dmlink.indm.companion.view import View
 from dmlink.indm.companion.views import Views, images_called
 from dmlink.indm.gms import pixels_of, refusal, unless_closed, version
+from dmlink.indm.outline import checked_outline
 from dmlink.indm.packing import packer
 from dmlink.indm.protocol import (
     BLOSC,
@@ -89,8 +90,9 @@ class Companion:
         self._closed = False
         self.on_main_thread = DM.IsScriptOnMainThread()
         self._clients: list[Client] = []
-        self.roi_names: dict[int, str] = {}  # by ID; the next run of the companion continues with them
-        self._views = Views(self._wake, self.roi_names)
+        self.roi_names: dict[int, str] = {}  # by ID; the one that is run next goes on with them
+        self.outlines: dict[int, Any] = {}  # of masks, likewise
+        self._views = Views(self._wake, self.roi_names, self.outlines)
         self._camera: Any = None
         self._showing = Showing()
         self._greeting: Greeting | None = None
@@ -267,8 +269,9 @@ class Companion:
         if sum(other.welcome for other in self._clients) > MAX_CLIENTS:
             raise ProtocolError(f"{MAX_CLIENTS} links are connected already; close one of them first.")
         view = self._views.of(client.source)
-        rois, _ = next(in_parts(list(view.rois.known.items()) if view else [], MAX_HEADER // 4))
-        client.put_sources(WELCOME, self._views.sources(), rois=dict(rois), clock=steady_time())
+        rois = with_outlines(view.rois.known, view.rois.outlines) if view else []
+        first, _ = next(in_parts(rois, MAX_HEADER // 4))
+        client.put_sources(WELCOME, self._views.sources(), **named(first), clock=steady_time())
 
     def _answer(self, client: Client, kind: int, header: dict[str, Any], payload: Any) -> None:
         if kind == CREDIT:
@@ -282,7 +285,7 @@ class Companion:
             if "line" in header:
                 self._change_line(client, header["line"])
             else:
-                self._change_roi(client, header.get("name"), header.get("rectangle"))
+                self._change_roi(client, header.get("name"), header.get("rectangle"), header.get("outline"))
         elif kind == SOURCES:
             client.put_sources(SOURCES, self._views.sources())
         elif kind == SHOW:
@@ -322,7 +325,8 @@ class Companion:
         }
         if view:
             answer.update(zip(("announced", "unsure"), view.counts))
-        client.put_rois(SUBSCRIBE, view.rois.known if view else {}, **answer)
+        rois = (view.rois.known, view.rois.outlines) if view else ({}, {})
+        client.put_rois(SUBSCRIBE, *rois, **answer)
 
     def _check_exists(self, source: str | None, roi: str | None, view: View | None) -> None:
         if view is None and source not in {None, self._views.default}:
@@ -337,13 +341,18 @@ class Companion:
                 f"There is no ROI named {roi!r:.200} on the view; there are: {known or 'none'}."
             )
 
-    def _change_roi(self, client: Client, name: Any, rectangle: Any) -> None:
+    def _change_roi(self, client: Client, name: Any, rectangle: Any, outline: Any) -> None:
         removed = rectangle is None
         numbers = isinstance(rectangle, list) and all(type(v) in {int, float} for v in rectangle)
         if not is_name(name) or not (removed or (numbers and len(rectangle) == 4)):
             raise RefusedError(
                 f"An ROI is a name and [top, left, bottom, right], not {name!r:.100}, {rectangle!r:.100}."
             )
+        if outline is not None:
+            try:
+                outline = checked_outline(*outline)
+            except (TypeError, ValueError) as error:
+                raise RefusedError(f"The outline of the ROI {name!r:.100} is not valid: {error}") from error
         view = self._views.of(client.source)
         image = view.image() if view else None
         if view is None or image is None:
@@ -352,7 +361,7 @@ class Companion:
             if removed:
                 view.remove_roi(image, name)
             else:
-                view.set_roi(image, name, rectangle)
+                view.set_roi(image, name, rectangle, outline)
         self._next_look = 0.0
 
     def _change_line(self, client: Client, line: Any) -> None:
@@ -434,7 +443,8 @@ class Companion:
             if name and name in (client.rois or {}) and client.shape:
                 y, x = h / client.shape[0], w / client.shape[1]
                 top, left, bottom, right = client.rois[name]
-                view.set_roi(image, name, (top * y, left * x, bottom * y, right * x))
+                place = top * y, left * x, bottom * y, right * x
+                view.set_roi(image, name, place, client.outlines.get(name))
 
     def _unserved(self, view: View) -> set[Region]:
         """Return the regions for which a client is waiting and whose current state it has not been sent."""
@@ -452,8 +462,8 @@ class Companion:
         if not client.region:
             return
         view = self._views.of(client.source)
-        if view and view.rois.known != client.rois:
-            client.put_rois(ROI, view.rois.known)
+        if view and (view.rois.known, view.rois.outlines) != (client.rois, client.outlines):
+            client.put_rois(ROI, view.rois.known, view.rois.outlines)
         if view:
             client.shape = view.shape
         state = self._state(client, view)
@@ -524,21 +534,22 @@ def shared_names() -> dict[str, Any]:
     return shared
 
 
-def replace_running() -> dict[int, str]:
-    """Stop an earlier run of this script, if any; return its names of the ROIs."""
+def replace_running() -> tuple[dict[int, str], dict[int, Any]]:
+    """Stop what an earlier run of this script has started; return its names of ROIs and their outlines."""
     previous: Any = shared_names().get("dmlink_companion_running")
-    if not hasattr(previous, "stopped"):  # there is none, or it belongs to another script
-        return {}
+    if not hasattr(previous, "stopped"):  # none, or another script's
+        return {}, {}
     previous.stop = True
     if previous.on_main_thread and DM.IsScriptOnMainThread():
         previous.close("The companion was run again.")  # it waits for us, further down on this same stack
     previous.stopped.wait(2.0 if DM.IsScriptOnMainThread() else GOODBYE_SECONDS + 1.0)
-    return dict(getattr(previous, "roi_names", {}))  # an older version has none
+    # one of an older version has none
+    return dict(getattr(previous, "roi_names", {})), dict(getattr(previous, "outlines", {}))
 
 
 def main() -> None:
-    """Start, print the endpoint, and serve."""
-    roi_names = replace_running()
+    """Start, say where, and serve."""
+    roi_names, outlines = replace_running()
     gms = version()
     if refusal(gms):
         print("dmlink:", refusal(gms))
@@ -549,6 +560,7 @@ def main() -> None:
         print("dmlink:", error)
         return
     companion.roi_names.update(roi_names)
+    companion.outlines.update(outlines)
     shared_names()["dmlink_companion_running"] = companion
     if FEED == "camera":
         companion.acquire()

@@ -8,24 +8,29 @@ from typing import Any, Sequence
 import DigitalMicrograph as DM
 
 from dmlink.indm.gms import clamped, display_of, line_from, line_on, pixels_of
+from dmlink.indm.outline import Outline
 
 
 class Rois:
-    """What is drawn on one view. `names`: the rectangles' names on all views, by ID; they outlive this view.
+    """What is drawn on one view. `names` and `outlines` are those of all views, by ID; they outlive this one.
 
     Attributes
     ----------
     known : dict of str to tuple of int
-        The rectangles by name, (top, left, bottom, right) within the image, when last read.
+        The rectangles by name, (top, left, bottom, right) inside of the image, as they were last looked at.
+    outlines : dict of str to Outline
+        Those of the rectangles that are masks. DigitalMicrograph knows nothing of them.
     line : tuple of float or None
         The first line, (y0, x0, y1, x1) in pixels of the image, when last read; without one, the
         line set by a link that GMS could not draw.
     """
 
-    def __init__(self, names: dict[int, str]) -> None:
+    def __init__(self, names: dict[int, str], outlines: dict[int, Outline]) -> None:
         self.known: dict[str, tuple[int, int, int, int]] = {}
+        self.outlines: dict[str, Outline] = {}
         self.line: tuple[float, ...] | None = None
         self._names = names
+        self._outlines = outlines
         self._here: dict[int, str] = {}  # those of this view
         self._ignored: set[int] = set()  # removed by a link, but perhaps not by GMS
         # the line in GMS, and the line set by a link if GMS could not draw it
@@ -34,6 +39,8 @@ class Rois:
     def look(self, image: Any) -> None:
         """Read them as they are now."""
         self.known, self.line = self.read(image), line_on(image)
+        here = self._here.items()
+        self.outlines = {name: self._outlines[roi_id] for roi_id, name in here if roi_id in self._outlines}
         if self._instead and self._instead[0] == self.line:
             self.line = self._instead[1]
         else:
@@ -53,13 +60,16 @@ class Rois:
         for gone in set(self._here) - set(rectangles):
             del self._here[gone]  # its name is free for the next rectangle drawn
             self._names.pop(gone, None)
+            self._outlines.pop(gone, None)
         return {self._name(roi_id): place for roi_id, place in rectangles.items()}
 
-    def set(self, image: Any, name: str, rectangle: Sequence[float]) -> None:
-        """Move the rectangle with that name, or draw it."""
+    def set(self, image: Any, name: str, rectangle: Sequence[float], outline: Outline | None = None) -> None:
+        """Move the rectangle of that name, or draw it; `outline` is what it shall have in it."""
         place = clamped(rectangle, *pixels_of(image).shape[:2])
+        within = outline.within(rectangle, place) if outline else None
         if name in self.read(image):
             DM.GetROIFromID(self._id(name)).SetRectangle(*place)
+            self._set_outline(self._id(name), within)
             return
         roi = DM.NewROI()
         roi.SetRectangle(*place)
@@ -69,6 +79,7 @@ class Rois:
             return
         display.AddROI(roi)
         self._here[roi.GetID()] = self._names[roi.GetID()] = name
+        self._set_outline(roi.GetID(), within)
 
     def remove(self, image: Any, name: str) -> None:
         """Remove the rectangle with that name; if GMS cannot do that, ignore it from now on."""
@@ -92,6 +103,12 @@ class Rois:
     def line_in(self, place: Sequence[int] | None) -> tuple[float, ...] | None:
         """Return the line in pixels of the region at `place`; it may extend beyond the region."""
         return line_from(self.line, *(place[:2] if place else (0, 0)))
+
+    def _set_outline(self, roi_id: int, outline: Outline | None) -> None:
+        if outline is None:
+            self._outlines.pop(roi_id, None)
+        else:
+            self._outlines[roi_id] = outline
 
     def _id(self, name: str) -> int:
         return next(i for i, n in self._here.items() if n == name)

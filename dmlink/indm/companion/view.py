@@ -17,6 +17,7 @@ from dmlink.indm.companion.rois import Rois
 from dmlink.indm.companion.settings import EVENTS_OVERDUE, EVERY_EVENT
 from dmlink.indm.gms import axis, has_window, pixels_of, unregister
 from dmlink.indm.info import tags_of
+from dmlink.indm.outline import Outline
 from dmlink.indm.protocol import MAX_NAME
 from dmlink.indm.whole_frames import Seen, WholeFrames, bytes_of
 
@@ -79,6 +80,7 @@ class View:
         wake: Callable[[], None],
         counts: tuple[int, int] = (-1, 0),
         names: dict[int, str] | None = None,
+        outlines: dict[int, Outline] | None = None,
     ) -> None:
         array = pixels_of(image)
         self._frames = WholeFrames()
@@ -89,8 +91,8 @@ class View:
         self.id = image.GetID()
         self.name = name_of(image)
         self.regions: list[Region] = []
-        self.rois = Rois({} if names is None else names)
-        self.index = self._counted = counts[0] + 1  # number of the newest frame; the current image is one
+        self.rois = Rois({} if names is None else names, {} if outlines is None else outlines)
+        self.index = self._counted = counts[0] + 1  # of the newest frame: what stands there now is one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
         self.announced = False  # the image is a new frame, whatever its pixels
@@ -201,10 +203,12 @@ class View:
         with self._undisturbed(image):
             self.rois.look(image)
 
-    def set_roi(self, image: Any, name: str, rectangle: Sequence[float]) -> None:
-        """Move the ROI with that name, or draw it."""
+    def set_roi(
+        self, image: Any, name: str, rectangle: Sequence[float], outline: Outline | None = None
+    ) -> None:
+        """Move the ROI of that name, or draw it; a mask has an outline in it."""
         with self._undisturbed(image):
-            self.rois.set(image, name, rectangle)
+            self.rois.set(image, name, rectangle, outline)
 
     def remove_roi(self, image: Any, name: str) -> None:
         """Remove the ROI with that name."""

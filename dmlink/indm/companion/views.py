@@ -9,10 +9,13 @@ from typing import Any, Callable, Collection, Iterator
 from dmlink.indm.companion.settings import SEARCH_SECONDS
 from dmlink.indm.companion.view import View, described, name_of
 from dmlink.indm.gms import live_view, shown_images, unless_closed
+from dmlink.indm.outline import Outline
 
 
 class Views:
-    """Views by name. `wake` is called when one has a picture; `roi_names`: names of ROIs on all views, by ID.
+    """Views by name. `wake` is called when one has a picture.
+
+    `roi_names` and `outlines` are those of all ROIs, by ID.
 
     Attributes
     ----------
@@ -20,10 +23,12 @@ class Views:
         Name of the view that links get by default: the first one found.
     """
 
-    def __init__(self, wake: Callable[[], None], roi_names: dict[int, str]) -> None:
+    def __init__(
+        self, wake: Callable[[], None], roi_names: dict[int, str], outlines: dict[int, Outline]
+    ) -> None:
         self.default: str | None = None
         self._wake = wake
-        self._roi_names = roi_names
+        self._rois = roi_names, outlines
         self._views: dict[str, View] = {}
         self._counts: dict[str, tuple[int, int]] = {}  # counts of closed views, to be continued
         self._next_search = 0.0
@@ -72,7 +77,7 @@ class Views:
         for image in images:
             with contextlib.suppress(ValueError), unless_closed(image):
                 counts = self._counts.get(name_of(image), (-1, 0))
-                view = View(image, self._wake, counts, self._roi_names)
+                view = View(image, self._wake, counts, *self._rois)
                 self.default = self.default or view.name
                 self._views[view.name] = view
                 return view, image

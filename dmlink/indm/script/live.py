@@ -34,9 +34,9 @@ OVERDUE = 2.0  # s without an event before the loop polls
 class LiveView(DM.Py_ScriptObject):
     """The image that the script processes, and its events."""
 
-    def __init__(self, image, cell, reads):
-        DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
-        self.image, self.cell, self.reads = image, cell, reads
+    def __init__(self, image, cell, reads, place_of):
+        DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
+        self.image, self.cell, self.reads, self.place_of = image, cell, reads, place_of
         self.background, self.listens = not DM.IsScriptOnMainThread(), True
         self.waiting = collections.deque()  # frames to be processed, with their Info
         self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
@@ -107,7 +107,7 @@ class LiveView(DM.Py_ScriptObject):
         top, left, bottom, right = place
         info = Info(self.cell.index, steady_time(), source=str(self.image.GetName()))
         info.x, info.y = axis(self.image, 0).part(left), axis(self.image, 1).part(top)
-        info.roi = place if rectangle else None
+        info.roi = self.place_of(place) if rectangle else None
         if "tags" in self.reads:
             info.tags = tags_of(self.image)
         if "line" in self.reads:
@@ -149,10 +149,11 @@ class LiveView(DM.Py_ScriptObject):
         unregister(self)
 
 
-def process_live_view(name, mechanics, names, reads):
-    """Run process() on every frame of the live view; stop an earlier run of this script.
+def process_live_view(name, mechanics, names, reads, place_of=tuple):
+    """Run process() on every frame of the live view; stop what an earlier run of this script has started.
 
-    `reads` says which information about the frame the cell uses: "tags", "line", "rois".
+    `reads` says which of the frame's circumstances the cell looks at: "tags", "line", "rois".
+    `place_of` makes `info.roi` of the rectangle that is processed.
     """
     running = names[RUNNING]
     if refusal(version()):
@@ -162,8 +163,8 @@ def process_live_view(name, mechanics, names, reads):
         running.pop(name).end("it was executed again", delete=True)
     if image is None:
         return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
-    view = LiveView(image, Cell(name, names, mechanics, image), reads)
-    running[name] = view  # DM does not keep it alive, but this does
+    view = LiveView(image, Cell(name, names, mechanics, image), reads, place_of)
+    running[name] = view  # DM keeps no hold on it: this does
     view.listen()
     if view.cell.over:
         return None

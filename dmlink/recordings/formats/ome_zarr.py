@@ -14,7 +14,8 @@ from numcodecs.blosc import Blosc
 from zarr.codecs import BloscCodec
 from zarr.storage import ZipStore
 
-from dmlink.frame import Axis, Frame, Line, Roi
+from dmlink.frame import Axis, Frame, Line, MaskedRoi, Roi
+from dmlink.indm.outline import checked_outline
 from dmlink.recordings.array_stack import ArrayStack, choose
 from dmlink.recordings.steps import Uneven, axis_of
 from dmlink.recordings.units import spelled
@@ -194,6 +195,8 @@ class _Recorded(ArrayStack):
         frame = super()._frame(data, i)
         axes: dict[str, Any] = {k: self._calibrated(Axis(*values[k])) for k in ("y", "x") if values.get(k)}
         roi = Roi(*values["roi"]) if values.get("roi") else None
+        if roi and values.get("outline"):
+            roi = MaskedRoi(*roi, outline=checked_outline(*values["outline"]))
         line = Line(*values["line"]) if values.get("line") else None
         tags = {**(values.get("tags") or {}), "source_index": values["index"]}
         rois = {name: Roi(*place) for name, place in (values.get("rois") or {}).items()}

@@ -126,6 +126,7 @@ class FrameWriter:
         """Return a frame's line, without values that have not changed."""
         changing = {
             "roi": frame.roi,
+            "outline": frame.roi.outline if frame.roi else None,
             "line": frame.line,
             "rois": frame.rois,
             "y": frame.y,

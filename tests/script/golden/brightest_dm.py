@@ -126,7 +126,8 @@ def dmlink_live(before):
         x, y : Axis
             Horizontal and vertical calibration of the pixels that the cell gets.
         roi : tuple of int or None
-            (top, left, bottom, right) in pixels of the source; None for the whole image.
+            (top, left, bottom, right) in pixels of the source; None for the whole image. Its `mask` says which
+            pixels of the frame lie within the ellipse, ring or polygon that is drawn there, shape (h, w), bool.
         line : tuple of float or None
             The first line drawn on the live view, (y0, x0, y1, x1) in pixels of the frame; it may extend
             beyond the frame. None if there is none.
@@ -1503,9 +1504,9 @@ def dmlink_live(before):
     class LiveView(DM.Py_ScriptObject):
         """The image that the script processes, and its events."""
 
-        def __init__(self, image, cell, reads):
-            DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
-            self.image, self.cell, self.reads = image, cell, reads
+        def __init__(self, image, cell, reads, place_of):
+            DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
+            self.image, self.cell, self.reads, self.place_of = image, cell, reads, place_of
             self.background, self.listens = not DM.IsScriptOnMainThread(), True
             self.waiting = collections.deque()  # frames to be processed, with their Info
             self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
@@ -1576,7 +1577,7 @@ def dmlink_live(before):
             top, left, bottom, right = place
             info = Info(self.cell.index, steady_time(), source=str(self.image.GetName()))
             info.x, info.y = axis(self.image, 0).part(left), axis(self.image, 1).part(top)
-            info.roi = place if rectangle else None
+            info.roi = self.place_of(place) if rectangle else None
             if "tags" in self.reads:
                 info.tags = tags_of(self.image)
             if "line" in self.reads:
@@ -1618,10 +1619,11 @@ def dmlink_live(before):
             unregister(self)
 
 
-    def process_live_view(name, mechanics, names, reads):
-        """Run process() on every frame of the live view; stop an earlier run of this script.
+    def process_live_view(name, mechanics, names, reads, place_of=tuple):
+        """Run process() on every frame of the live view; stop what an earlier run of this script has started.
 
-        `reads` says which information about the frame the cell uses: "tags", "line", "rois".
+        `reads` says which of the frame's circumstances the cell looks at: "tags", "line", "rois".
+        `place_of` makes `info.roi` of the rectangle that is processed.
         """
         running = names[RUNNING]
         if refusal(version()):
@@ -1631,8 +1633,8 @@ def dmlink_live(before):
             running.pop(name).end("it was executed again", delete=True)
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
-        view = LiveView(image, Cell(name, names, mechanics, image), reads)
-        running[name] = view  # DM does not keep it alive, but this does
+        view = LiveView(image, Cell(name, names, mechanics, image), reads, place_of)
+        running[name] = view  # DM keeps no hold on it: this does
         view.listen()
         if view.cell.over:
             return None

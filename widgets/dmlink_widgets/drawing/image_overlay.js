@@ -322,7 +322,7 @@ export default {
     };
     const release = () => {
       if (!held) return;
-      model.send({ released: held.name });
+      model.send({ released: held.name, roi: held.roi }); // it may overtake the last `moved`
       held.timer = setTimeout(() => {
         letGo();
         drawRois();

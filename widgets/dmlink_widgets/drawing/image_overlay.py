@@ -26,8 +26,8 @@ class ImageOverlay(RoundWidget):
     ----------
     on_action : callable, optional
         Called with what the user does, a dict with one key: `drawn` [top, left, bottom, right], `removed`
-        (a name), `released` (a name, after a move), or `pointer` [row, column] (None when it has
-        left the image).
+        (a name), `released` (a name that was moved until now; with where to, as `roi`), or `pointer`
+        [row, column] (None when it has left the image).
     """
 
     _classes = ("dmlink-overlay",)

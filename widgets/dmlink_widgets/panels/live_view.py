@@ -23,10 +23,11 @@ from dmlink_widgets.drawing.prints import Print
 from dmlink_widgets.panels import snapshot
 from dmlink_widgets.panels.frame_rates import PAUSED, FrameRates
 from dmlink_widgets.panels.line_panel import LinePanel
+from dmlink_widgets.panels.mask_rois import MaskRois
 from dmlink_widgets.panels.measurements import Measurements
 from dmlink_widgets.panels.panel import Panel
 from dmlink_widgets.panels.roi_editor import RoiEditor
-from dmlink_widgets.panels.shape_editor import ShapeEditor
+from dmlink_widgets.panels.shape_editor import MASKS, ShapeEditor
 from dmlink_widgets.panels.side import Side
 from dmlink_widgets.panels.spectrum_view import SpectrumView
 from dmlink_widgets.panels.statistics_panel import StatisticsPanel
@@ -87,8 +88,7 @@ class LiveView(Panel):
         self._fault = ""  # why the user's last request failed
         self._unwatch: Callable[[], None] | None = None
         self._undo = Undo()
-        sources = link.sources()
-        self._title = ipywidgets.HTML(html_text.title(sources[0].name if sources else "Live view"))
+        self._title = ipywidgets.HTML(html_text.title(next((s.name for s in link.sources()), "Live view")))
         self._light = ipywidgets.HTML()
         self._error = ipywidgets.HTML()
         self._status = ipywidgets.HTML()
@@ -109,6 +109,7 @@ class LiveView(Panel):
         self._rois = RoiEditor(link, self._overlay, self.changed, self._show_fault, self._undo)
         self._spectrum = SpectrumView(self._undo, self.changed)
         self._line = LinePanel(link, self.shapes, self.changed, self._show_message)
+        self._masks = MaskRois(link, self.shapes, self._show_message)
         self._measurements = Measurements(self.shapes, self._spectrum.shapes, self.copy, self._show_message)
         self._tools = ToolButtons(self.shapes)
         self._statistics = StatisticsPanel(link.rois, self.shapes, self._tools.masks, self._show_message)
@@ -333,6 +334,7 @@ class LiveView(Panel):
         self._rois.take_action(message)
 
     def _follow_rois(self) -> None:
+        self._masks.follow()
         if self._rois.follow() and self._fft.value:
             self.changed()
 
@@ -345,6 +347,8 @@ class LiveView(Panel):
     def _changed_shape(self, kind: str) -> None:
         if kind == "line":
             self._line.send(self._frame)
+        elif kind in MASKS:
+            self._masks.send(self._frame)
         self.changed()
 
     def _open_contrast(self, opened: bool) -> None:

@@ -51,6 +51,8 @@ class RoiEditor:
     ) -> None:
         self._link = link
         self._undo = undo
+        self._held: tuple[str, list[int]] | None = None  # where a drag has brought an ROI until now
+        self._released: tuple[str, list[int]] | None = None  # its end may overtake its last move
         self._overlay = overlay
         self._on_selected = selected
         self._report = report
@@ -64,8 +66,9 @@ class RoiEditor:
         return self._link.rois().get(self._overlay.selected)
 
     def follow(self) -> bool:
-        """Show the ROIs as they are in DigitalMicrograph; return whether any has changed."""
-        rois = {} if self._link.roi else {name: list(roi) for name, roi in self._link.rois().items()}
+        """Show the ROIs as DigitalMicrograph has them; return whether any has changed."""
+        known = {} if self._link.roi else self._link.rois()
+        rois = {name: list(roi) for name, roi in known.items() if roi.outline is None}
         if rois == self._overlay.rois:
             return False
         self._overlay.rois = rois
@@ -80,6 +83,10 @@ class RoiEditor:
         if "removed" in message:
             self.remove(str(message["removed"]))
         elif "released" in message:
+            end = str(message["released"]), [int(v) for v in message["roi"]]
+            if end != self._held:
+                self._move_to(*end)
+            self._held, self._released = None, end
             self._undo.settle()
         elif "drawn" in message:
             taken = self._link.rois()
@@ -132,9 +139,14 @@ class RoiEditor:
         return True
 
     def _move(self, change: dict[str, Any]) -> None:
-        name = str(change["new"]["name"])
-        if name in self._link.rois():  # an ROI deleted while it is dragged does not come back
-            self.place(name, Roi(*change["new"]["roi"]))
+        place = str(change["new"]["name"]), [int(v) for v in change["new"]["roi"]]
+        if place != self._released:
+            self._held = place
+            self._move_to(*place)
+
+    def _move_to(self, name: str, roi: list[int]) -> None:
+        if name in self._link.rois():  # one that was deleted in the user's hand does not come back
+            self.place(name, Roi(*roi))
 
     def _select(self, _: Any) -> None:
         self.show_selected()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from dmlink.indm.outline import CORNERS
 from dmlink_widgets.drawing.tool_overlay import ToolOverlay
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 COLOURS = {"line": "#ffd400", "ruler": "#00e5ff", "spot": "#00e5ff"}
 MASK_COLOUR = "#ff6ec7"
+MASKS = "ellipse", "ring", "polygon"
 LINE = 0  # id of the one line
 MOST = 200  # shapes; more would only cover the image
-POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # a polygon has 3 or more
-MOST_POINTS = 1000  # corners of a polygon
+POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # those of a polygon are 3 or more
+MOST_POINTS = CORNERS["polygon"][1]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class ShapeEditor:
             raise ValueError(f"There are {MOST} shapes already; remove some first.")
         number, self._next = self._next, self._next + 1
         names = {shape.name for shape in self._shapes.values()}
-        name = next(str(i) for i in range(1, MOST + 2) if str(i) not in names)
+        first = kind if kind in MASKS else ""  # a mask's name is typed after --roi
+        name = next(f"{first}{i}" for i in range(1, MOST + 2) if f"{first}{i}" not in names)
         self._set(number, Shape(number, kind, places, name=name))
         self._undo.add(kind, lambda: self._set(number, None))
         self.overlay.selected = number
@@ -115,6 +118,21 @@ class ShapeEditor:
         before = self.line
         width = before.width if before else 1.0
         self._set(LINE, Shape(LINE, "line", tuple(points), width) if points else None, quiet=True)
+
+    def show_mask(self, name: str, kind: str, points: Sequence[Point]) -> None:
+        """Show the mask of that name where somebody else has placed it."""
+        before = next((shape for shape in self.of(*MASKS) if shape.name == name), None)
+        if before is None and len(self._shapes) >= MOST:
+            return
+        number = before.id if before else self._next
+        self._next += before is None
+        self._set(number, Shape(number, kind, _checked(kind, points), name=name), quiet=True)
+
+    def hide_mask(self, name: str) -> None:
+        """Show no mask of that name any more."""
+        for shape in self.of(*MASKS):
+            if shape.name == name:
+                self._set(shape.id, None, quiet=True)
 
     def set_width(self, width: float) -> None:
         """Set the width of the line in pixels."""

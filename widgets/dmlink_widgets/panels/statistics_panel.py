@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from dmlink.frame import Roi
 from dmlink.recordings.writing.file_names import file_name, open_new
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import Section, button
-from dmlink_widgets.measuring.masks import KINDS, mask
 from dmlink_widgets.measuring.statistics import Statistics, statistics
+from dmlink_widgets.panels.shape_editor import MASKS
 from dmlink_widgets.plots.plot import csv_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmlink.frame import Frame, Roi
+    from dmlink.frame import Frame
     from dmlink_widgets.panels.shape_editor import ShapeEditor
 
 WHOLE = "image"
@@ -122,10 +123,12 @@ class StatisticsPanel:
         """Return the pixel values of each part, by name."""
         parts = [(WHOLE, frame.data)]
         if frame.roi is None:
-            for name, roi in self._rois().items():
-                top, left, bottom, right = roi.clamped(frame.data.shape)
-                parts.append((name, frame.data[top:bottom, left:right]))
-        for shape in self._shapes.of(*KINDS):
-            inside = mask(shape.kind, shape.points, frame.data.shape[:2])
-            parts.append((f"{shape.kind} {shape.name}", frame.data[inside]))
-        return parts
+            rectangles = ((name, roi) for name, roi in self._rois().items() if roi.outline is None)
+            parts += [(name, _values(frame, roi)) for name, roi in rectangles]
+        masks = ((shape.name, Roi.around(shape.kind, shape.points)) for shape in self._shapes.of(*MASKS))
+        return [*parts, *((name, _values(frame, roi)) for name, roi in masks)]
+
+
+def _values(frame: Frame, roi: Roi) -> Any:
+    top, left, bottom, right = part = roi.clamped(frame.data.shape[:2])
+    return frame.data[top:bottom, left:right][part.mask]

@@ -1,0 +1,97 @@
+"""MaskRois: the ellipses, rings and polygons of a live view as ROIs that cells can run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmlink.frame import Roi
+from dmlink_widgets.panels.shape_editor import MASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmlink.frame import Frame, Outline
+    from dmlink.growing.link import FollowedLink
+    from dmlink.link.link import Link
+    from dmlink_widgets.panels.shape_editor import ShapeEditor
+
+    Place = tuple[tuple[int, ...], Outline | None]
+
+MOST_SENT = 1000  # places of one mask that were sent and are not back yet
+
+
+class MaskRois:
+    """Keeps the masks over an image equal to the ROIs of their names.
+
+    DigitalMicrograph shows the rectangle around each, and moves the mask with it.
+
+    Parameters
+    ----------
+    link : Link
+        Where the ROIs are. One to an ROI has none of its own: masks stay in the view.
+    shapes : ShapeEditor
+        Has the masks.
+    report : callable
+        Called with a line for the user.
+    """
+
+    def __init__(self, link: Link | FollowedLink, shapes: ShapeEditor, report: Callable[[str], None]) -> None:
+        self._link, self._shapes, self._report = link, shapes, report
+        self._seen: dict[str, Place] = {}  # as the link has them
+        self._here: dict[str, Place] = {}  # as they were sent or shown last
+        self._sent: dict[str, list[Place | None]] = {}  # oldest first
+
+    def send(self, frame: Frame | None) -> None:
+        """Tell the link of the masks as they are here."""
+        if self._link.roi:
+            return
+        rois = {}
+        for shape in self._shapes.of(*MASKS):
+            roi: Roi = Roi.around(shape.kind, shape.points)
+            rois[shape.name] = roi.clamped(frame.data.shape[:2]) if frame else roi
+        places = {name: _place(roi) for name, roi in rois.items()}
+        try:
+            for name in self._here.keys() - places.keys():
+                del self._here[name]
+                self._note(name, None)
+                if name in self._link.rois():
+                    self._link.remove_roi(name)
+            for name, roi in rois.items():
+                if self._here.get(name) != places[name]:
+                    self._here[name] = places[name]
+                    self._note(name, places[name])
+                    self._link.set_roi(name, roi)
+        except (OSError, ValueError) as error:
+            self._report(f"The mask is known in this view only: {error}")
+
+    def follow(self) -> None:
+        """Show the masks where somebody has moved them in DigitalMicrograph, or in another view."""
+        if self._link.roi:
+            return
+        rois = {name: roi for name, roi in self._link.rois().items() if roi.outline}
+        places = {name: _place(roi) for name, roi in rois.items()}
+        for name in self._seen.keys() | places.keys():
+            place = places.get(name)
+            if place == self._seen.get(name) or self._was_on_its_way(name, place):
+                continue
+            if place is None:
+                self._here.pop(name, None)
+                self._shapes.hide_mask(name)
+            elif outline := rois[name].outline:
+                self._here[name] = place
+                self._shapes.show_mask(name, outline.kind, outline.places(rois[name]))
+        self._seen = places
+
+    def _note(self, name: str, place: Place | None) -> None:
+        self._sent[name] = [*self._sent.get(name, [])[-MOST_SENT:], place]
+
+    def _was_on_its_way(self, name: str, place: Place | None) -> bool:
+        sent = self._sent.get(name, [])
+        if place not in sent:
+            return False
+        del sent[: sent.index(place) + 1]
+        return True
+
+
+def _place(roi: Roi) -> Place:
+    return tuple(roi), roi.outline
