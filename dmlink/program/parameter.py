@@ -24,7 +24,8 @@ ANY_NUMBER, ANY_TEXT = "any number", "any text"
 LIKE_ALLOWED = re.compile(rf"\S+ to \S|True or False|one of |{ANY_NUMBER}|{ANY_TEXT}")
 OR_NONE = ", or None"
 # At the beginning of a comment such as "px, of a particle", or "% of the width".
-_UNIT = re.compile(r"(%|1/nm|1/px|px|pm|nm|um|mm|A|kV|V|ms|s|Hz|degrees|frames|counts)(?=[,;:]|$| of )")
+_UNITS = "%|1/nm|1/A|1/px|px|pm|nm|um|µm|mm|A|Å|mrad|degrees|°|keV|eV|kV|V|us|ms|s|Hz|K|°C|frames|counts"
+_UNIT = re.compile(rf"({_UNITS})(?=[,;:]|$| of )")
 FOUND = "found from the frame"  # the comment of an automatic parameter without its own
 
 
@@ -140,10 +141,15 @@ class Parameter:
         raise ValueError(f"The parameter {self.name!r} takes {wanted}, not {value!r}.")
 
     @property
-    def title(self) -> str:
-        """Its name, with the unit in which it is where its comment begins with one: "sigma (px)"."""
+    def unit(self) -> str:
+        """The unit that its comment begins with, such as "nm" in `# nm, width of the Gaussian`; or ""."""
         unit = _UNIT.match(self.comment)
-        return f"{self.name} ({unit[1]})" if unit else self.name
+        return unit[1] if unit else ""
+
+    @property
+    def help(self) -> str:
+        """What its comment says besides: "width of the Gaussian"; or ""."""
+        return self.comment[len(self.unit) :].lstrip(",;: ")
 
     @property
     def allowed(self) -> str:

@@ -769,7 +769,7 @@ def test_library_error_ends_at_the_cell():
     assert len(lines) == 2
 
 
-def test_unit_is_in_a_parameter_s_title():
+def test_comment_begins_with_a_parameter_s_unit():
     text = """
 a: (1, 9) = 2  # px, of something
 b: (1, 9) = 2  # % of the width
@@ -778,5 +778,11 @@ d: (1, 9) = 2  # seconds thoughts
 e: (1, 9) = 2
 a + b + c + d + e
 """
-    titles = [p.title for p in Program.from_cell(text).parameters.values()]
-    assert titles == ["a (px)", "b (%)", "c (kV)", "d", "e"]
+    found = [(p.unit, p.help) for p in Program.from_cell(text).parameters.values()]
+    assert found == [
+        ("px", "of something"),
+        ("%", "of the width"),
+        ("kV", "0: unknown"),
+        ("", "seconds thoughts"),
+        ("", ""),
+    ]

@@ -290,6 +290,19 @@ def test_each_parameter_has_its_control(line, widget, value):
         assert format(value, made.readout_format) == str(value)
 
 
+@pytest.mark.parametrize("value", ["1.0", "None"])
+def test_unit_is_behind_the_number_and_help_in_the_tooltip(value):
+    text = f"p: (0.0, 5.0) = {value}  # nm, width of the <b>Gaussian</b>\nframe.mean()"
+    made = parameter_control(Program.from_cell(text).parameters["p"], lambda *_: None)
+    control, unit, *_ = made.children
+    assert unit.value == "nm"
+    assert control.description in {"p", "p: auto"}
+    assert control.tooltip == "width of the <b>Gaussian</b> (0.0 to 5.0 nm)"
+    assert not control.description_allow_html
+    made.value = 2.5
+    assert control.value == made.value == 2.5
+
+
 @pytest.mark.parametrize(
     "pixels",
     [

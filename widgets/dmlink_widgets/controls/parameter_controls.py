@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from dmlink.program.parameter import FOUND
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,13 +30,18 @@ def parameter_control(parameter: Parameter, changed: Callable[[str, Any], None])
     changed : callable
         Called with (name, value) when the user has set the parameter.
     """
+    if parameter.automatic:
+        return AutomaticControl(parameter, changed)
+    control = _control(parameter, changed)
+    return ControlWithUnit(control, parameter.unit) if parameter.unit else control
+
+
+def _control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywidgets.Widget:
     p = parameter
-    if p.automatic:
-        return AutomaticControl(p, changed)
     common = {
-        "description": p.title,
+        "description": p.name,
         "value": p.value,
-        "tooltip": p.comment or p.name,
+        "tooltip": _tooltip(p),
         "layout": ipywidgets.Layout(**LAYOUT),
         "style": STYLE,
     }
@@ -63,6 +70,42 @@ def parameter_control(parameter: Parameter, changed: Callable[[str, Any], None])
     return widget
 
 
+def _tooltip(parameter: Parameter) -> str:
+    """Return what the comment says of a parameter, and its limits. The page shows it as plain text."""
+    limits = " ".join(filter(None, (parameter.allowed, parameter.unit)))
+    return f"{parameter.help or parameter.name} ({limits})" if limits else parameter.help or parameter.name
+
+
+def _unit_label(unit: str) -> ipywidgets.Label:
+    label = ipywidgets.Label(unit, layout={"width": "52px"})
+    label.add_class("dmlink-unit")
+    return label
+
+
+class ControlWithUnit(ipywidgets.HBox):  # type: ignore[misc]
+    """The control of a parameter, with its unit behind the number.
+
+    Attributes
+    ----------
+    control : ipywidgets.Widget
+    value
+        Of the control.
+    """
+
+    def __init__(self, control: ipywidgets.Widget, unit: str) -> None:
+        self.control = control
+        super().__init__([control, _unit_label(unit)])
+
+    @property
+    def value(self) -> Any:
+        """What it is set to."""
+        return self.control.value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.control.value = value
+
+
 class AutomaticControl(ipywidgets.HBox):  # type: ignore[misc]
     """The slider of an automatic parameter: it shows "auto" until it is moved.
 
@@ -81,13 +124,14 @@ class AutomaticControl(ipywidgets.HBox):  # type: ignore[misc]
         start = replace(
             parameter, automatic=False, value=round(middle) if parameter.kind == "integer" else middle
         )
-        self.slider = parameter_control(start, self._moved)
+        self.slider = _control(start, self._moved)
         self.button = ipywidgets.Button(
-            description="auto", tooltip=f"{parameter.name}: found by the cell", layout={"width": "64px"}
+            description="auto", tooltip=f"{parameter.name}: {FOUND}", layout={"width": "64px"}
         )
         self.button.add_class("dmlink-auto")
         self.button.on_click(lambda _: self._set(None))
-        super().__init__([self.slider, self.button])
+        units = [_unit_label(parameter.unit)] if parameter.unit else []
+        super().__init__([self.slider, *units, self.button])
         self.value = parameter.value
 
     @property
@@ -101,8 +145,8 @@ class AutomaticControl(ipywidgets.HBox):  # type: ignore[misc]
         if value is not None:
             self.slider.value = value
         self.slider.readout = value is not None
-        title = self._parameter.title
-        self.slider.description = title if value is not None else f"{title}: auto"
+        name = self._parameter.name
+        self.slider.description = name if value is not None else f"{name}: auto"
         self.button.disabled = value is None
 
     def _moved(self, _: str, value: Any) -> None:
