@@ -39,18 +39,7 @@ def lab(jupyter):
 
 def save(page, path):
     """Save the notebook; return the bundles of its two outputs."""
-    puts = []
-
-    def note(response):
-        if response.request.method == "PUT" and path.name in response.url:
-            puts.append(response.ok)
-
-    page.on("response", note)
-    while not puts:  # JupyterLab ignores the keys while it still saves
-        page.keyboard.press("Control+s")
-        page.wait_for_timeout(5000)
-    page.remove_listener("response", note)
-    assert puts[0]
+    browser.save_notebook(page, path)
     return bundles(path)
 
 

@@ -159,6 +159,31 @@ def run_cell(page: Page, text: str) -> None:
     page.keyboard.press("Control+Enter")
 
 
+def save_notebook(page: Page, path: Path) -> None:
+    """Save a notebook that is open, and wait until it is on disk."""
+    puts: list[bool] = []
+
+    def note(response: Any) -> None:
+        if response.request.method == "PUT" and path.name in response.url:
+            puts.append(response.ok)
+
+    page.on("response", note)
+    while not puts:  # JupyterLab ignores the keys while it still saves
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(5000)
+    page.remove_listener("response", note)
+    assert puts[0]
+
+
+def restart_kernel(page: Page) -> None:
+    """Restart the kernel of the notebook that is open, and wait until it is ready."""
+    page.click(".lm-MenuBar-itemLabel:text-is('Kernel')")
+    page.click(".lm-Menu-itemLabel:text-is('Restart Kernel…')")
+    page.click(".jp-Dialog button.jp-mod-accept")
+    page.locator(".dmlink-panel.jupyter-widgets-disconnected").first.wait_for()
+    page.wait_for_selector("#jp-bottom-panel >> text=| Idle")
+
+
 def choose_theme(page: Page, theme: str) -> None:
     """Set JupyterLab's theme to "Light" or "Dark"."""
     page.click(".lm-MenuBar-itemLabel:text-is('Settings')")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from dmlink.cell.live_cell import LiveCell
     from dmlink.frame import Frame
+    from dmlink_widgets.panels.fields import Fields
 
 BUTTON = {"width": "90px"}
 LOG_LINES = 20  # lines of the cell's output that are shown
@@ -92,6 +93,8 @@ class CellPanel(Panel):
         super().__init__(self._age_of)
         self.cell = cell
         self._ran = cell.running
+        self.kept.key = f"cell {cell.name}"
+        self._written = {name: p.value for name, p in cell.parameters.items()}
         self._in_page = False
         self._ends_unseen = ends_unseen
         self._stopping: threading.Timer | None = None  # runs after its output was removed
@@ -253,6 +256,25 @@ class CellPanel(Panel):
         if cell.link is None or not cell.link.roi:
             return title
         return title + html_text.roi_button(cell.link.roi, place_of(cell.link, source_of(cell)))
+
+    def settings(self) -> dict[str, Any]:
+        """Return each parameter that was changed, as [value in the cell, value]."""
+        now = {name: p.value for name, p in self.cell.parameters.items()}
+        written = self._written.items()
+        return {"parameters": {n: [was, now[n]] for n, was in written if n in now and now[n] != was}}
+
+    def restore(self, fields: Fields) -> None:
+        """Set the parameters as they were, except where the cell says something else now."""
+        fields.use_each("parameters", self._restore_parameter)
+
+    def note(self, text: str) -> None:
+        """Show a line below the result."""
+        self._show_message(text)
+
+    def _restore_parameter(self, name: str, given: Any) -> None:
+        was, value = given
+        if self._written[name] == was:
+            self.cell.set(**{name: value})
 
     def printed(self) -> Print:
         """Return the last drawn result, with the parameters and any error."""

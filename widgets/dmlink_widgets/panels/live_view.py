@@ -26,12 +26,14 @@ from dmlink_widgets.panels.line_panel import LinePanel
 from dmlink_widgets.panels.mask_rois import MaskRois
 from dmlink_widgets.panels.measurements import Measurements
 from dmlink_widgets.panels.panel import Panel
+from dmlink_widgets.panels.roi_choice import RoiChoice
 from dmlink_widgets.panels.roi_editor import RoiEditor
 from dmlink_widgets.panels.shape_editor import MASKS, ShapeEditor
 from dmlink_widgets.panels.side import Side
 from dmlink_widgets.panels.spectrum_view import SpectrumView
 from dmlink_widgets.panels.statistics_panel import StatisticsPanel
 from dmlink_widgets.panels.tool_buttons import ToolButtons
+from dmlink_widgets.panels.view_settings import ViewSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
+    from dmlink_widgets.panels.fields import Fields
 
 STALE_FRAMES = 3  # missed frames after which a picture counts as old
 STALE_SECONDS = 1.0  # s, minimum
@@ -113,6 +116,7 @@ class LiveView(Panel):
         self._measurements = Measurements(self.shapes, self._spectrum.shapes, self.copy, self._show_message)
         self._tools = ToolButtons(self.shapes)
         self._statistics = StatisticsPanel(link.rois, self.shapes, self._tools.masks, self._show_message)
+        self._choice = RoiChoice(link, self._show_fault)
         more_tools = Section([self._rarer_buttons()])
         self._side = Side(
             self._figure,
@@ -132,6 +136,16 @@ class LiveView(Panel):
         self._live = live_button("Live: show the newest frame again", lambda: self.look_at(None))
         self._live.layout.display = "none"
         _views.add(self)
+        head = ipywidgets.HBox(
+            [self._title, self._light, self._live, self._make_buttons(link, counts, more_tools)]
+        )
+        head.add_class("dmlink-head")
+        self.fill([head, self._choice.widget, stage, counts, self._message])
+        self.kept.key = f"view {next((source.name for source in link.sources()), '')}"
+
+    def _make_buttons(
+        self, link: Link | FollowedLink, counts: Section, more_tools: Section
+    ) -> ipywidgets.HBox:
         self._record = RecordButton(link, self._show_message)
         self._lookback = LookbackButton(link, self._show_message)
         self._pause = toggle(
@@ -149,19 +163,23 @@ class LiveView(Panel):
             self._show_spectrum,
             "dmlink-spectrum",
         )
-        buttons = toolbar(
-            self._pause,
-            self._draw_roi,
-            self._tools.line,
-            self._tools.ruler,
-            toggle("adjust", "Contrast and colours (c)", self._open_contrast, "dmlink-contrast"),
-            self._fft,
-            toggle(
+        tools = {
+            "contrast": toggle("adjust", "Contrast and colours (c)", self._open_contrast, "dmlink-contrast"),
+            "spectrum": self._fft,
+            "statistics": toggle(
                 "table",
                 "Statistics of the ROIs, and masks (s)",
                 self._statistics.section.reveal,
                 "dmlink-statistics",
             ),
+        }
+        self._settings = ViewSettings(self._overlay, self._contrast, self.shapes, self._choice, tools)
+        return toolbar(
+            self._pause,
+            self._draw_roi,
+            self._tools.line,
+            self._tools.ruler,
+            *tools.values(),
             button("camera", "Save this frame as a TIFF beside this notebook", self._save),
             self._lookback.widget,
             self._record.widget,
@@ -170,16 +188,6 @@ class LiveView(Panel):
             toggle(
                 "ellipsis-h", "More: undo, copy, save the picture, ROIs by number, keys", more_tools.reveal
             ),
-        )
-        head = ipywidgets.HBox([self._title, self._light, self._live, buttons])
-        head.add_class("dmlink-head")
-        self.fill(
-            [
-                head,
-                stage,
-                counts,
-                self._message,
-            ]
         )
 
     @property
@@ -299,6 +307,18 @@ class LiveView(Panel):
         if age is None or age > stale:
             return html_text.light("idle", "no new frames", html_text.old(age))
         return html_text.light("live", "live", html_text.rate(rate), html_text.old(age))
+
+    def settings(self) -> dict[str, Any]:
+        """Return contrast, zoom, what is open, rulers and ROIs."""
+        return self._settings.saved()
+
+    def restore(self, fields: Fields) -> None:
+        """Set them as they were; ROIs that DigitalMicrograph has are not moved before a button is pressed."""
+        self._settings.restore(fields)
+
+    def note(self, text: str) -> None:
+        """Show a line below the view."""
+        self._show_message(text)
 
     def printed(self) -> Print:
         """Return the image with its ROIs, and the spectrum if it is shown."""

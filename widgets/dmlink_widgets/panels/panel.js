@@ -84,11 +84,15 @@ export default {
       panel.tabIndex = 0;
       panel.classList.toggle("dmlink-docks", Boolean(globalThis[DOCKS]));
       panel.addEventListener("click", clicked);
-      if (!model.get("dock")) return;
+      dockIfAsked();
+    };
+    const dockIfAsked = () => {
+      if (!model.get("dock") || !panel) return;
       dock();
       model.set("dock", false); // once
       model.save_changes();
     };
+    model.on("change:dock", dockIfAsked);
     find();
     // For screen readers: the handle of a slider has no name, so it gets that of its widget.
     const focused = ({ target }) => {
@@ -102,6 +106,7 @@ export default {
       gone = true;
       panel?.removeEventListener("click", clicked);
       model.off("msg:custom", copied);
+      model.off("change:dock", dockIfAsked);
       window.removeEventListener("keydown", pressed, true);
       window.removeEventListener("focus", focused, true);
       document.removeEventListener("dmlink-selected", selected);

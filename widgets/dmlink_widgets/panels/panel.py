@@ -14,6 +14,7 @@ from dmlink_widgets.pacing.fence import Fence
 from dmlink_widgets.pacing.painter import painter
 from dmlink_widgets.pacing.round import RoundWidget
 from dmlink_widgets.page_widget import PageWidget
+from dmlink_widgets.panels.fields import Fields
 from dmlink_widgets.panels.kept_picture import KeptPicture
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Panel:
         self.fence.on_view = self._send_all
         self.widget = ipywidgets.VBox()
         self._style = Style(panel=self.widget.model_id, dock=dock)
-        self.kept = KeptPicture(self.widget.model_id, self._redrawn)
+        self.kept = KeptPicture(self.widget.model_id, self._redrawn, self.settings, self._restore)
         self.widget.add_class("dmlink-panel")
         self.widget.add_class("dmlink-paced")
 
@@ -104,6 +105,27 @@ class Panel:
     def printed(self) -> Print:
         """Return what was drawn last, to be saved in the notebook."""
         raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the notebook keeps of how the user has set it, as plain lists and dicts."""
+        return {}
+
+    def restore(self, fields: Fields) -> None:
+        """Set it as it was when the notebook was saved."""
+
+    def note(self, text: str) -> None:
+        """Show a line to the user."""
+
+    def _restore(self, saved: Any) -> None:
+        fields = Fields(saved)
+        fields.use("docked", self._dock)
+        self.restore(fields)
+        if fields.note:
+            self.note(fields.note)
+        self.changed()
+
+    def _dock(self, docked: Any) -> None:
+        self._style.dock = docked is True
 
     def copy(self, text: str = "", png: bytes = b"") -> None:
         """Let the page copy a text or a picture to the user's clipboard."""

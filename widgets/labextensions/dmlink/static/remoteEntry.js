@@ -29,13 +29,31 @@
     }
   };
 
+  // Settings of panels are in the notebook's metadata, by the names of the panels.
+  const SETTINGS = "dmlink";
+  const MOST_PANELS = 50;
+  const savedSettings = (context) => {
+    const saved = context.model.getMetadata(SETTINGS);
+    return saved && typeof saved === "object" && !Array.isArray(saved) ? saved : {};
+  };
+  const keepSettings = (context, { id, key, settings }) => {
+    if (!key || ![...outputs(context)].some(([shown]) => shown === id)) return;
+    const saved = savedSettings(context);
+    const newest = { ...settings, docked: docked.has(id) };
+    if (JSON.stringify(saved[key]) === JSON.stringify(newest)) return;
+    const others = Object.entries(saved).filter(([name]) => name !== key).slice(1 - MOST_PANELS);
+    context.model.setMetadata(SETTINGS, Object.fromEntries([...others, [key, newest]]));
+  };
+
   const keepAll = async (context) => {
     const ids = new Set([...outputs(context)].map(([id]) => id));
     const asked = [...ids].filter((id) => panels.has(id));
     const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
     const answers = asked.map(async (id) => {
-      const picture = await Promise.race([panels.get(id)(), late]);
-      if (picture) keep(context, id, picture);
+      const kept = await Promise.race([panels.get(id)(), late]);
+      if (!kept) return;
+      keep(context, id, kept.picture);
+      keepSettings(context, kept);
     });
     await Promise.allSettled(answers);
   };
@@ -122,11 +140,17 @@
           };
           const sent = ({ detail: { id, picture } }) => keep(context, id, picture);
           document.addEventListener("dmlink-picture", sent);
+          // a panel that has come into this notebook
+          const remembered = ({ detail: { el, key, answer } }) => {
+            if (node.contains(el)) answer(savedSettings(context)[key] ?? null);
+          };
+          document.addEventListener("dmlink-saved", remembered);
           const asked = ({ detail }) => node.contains(detail.panel) && dock(app, notebook, detail);
           document.addEventListener("dmlink-dock", asked);
           context.disposed.connect(() => {
             document.removeEventListener("dmlink-picture", sent);
             document.removeEventListener("dmlink-dock", asked);
+            document.removeEventListener("dmlink-saved", remembered);
           });
           // ipywidgets marks its views when a kernel restarts, but not when it ends
           context.sessionContext.statusChanged.connect((_, status) => {
