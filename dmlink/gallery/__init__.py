@@ -6,6 +6,7 @@ Each module here is the text of one cell: `%live load gallery/NAME` puts it into
 
 from __future__ import annotations
 
+import itertools
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from dmlink.playback import Replay
 
-__all__ = ["Example", "example", "names", "text"]
+__all__ = ["Example", "example", "names", "sentence", "text"]
 
 
 class Example(NamedTuple):
@@ -70,6 +71,18 @@ def text(name: str) -> str:
     _refuse_unknown(name)
     file = resources.files("dmlink").joinpath("gallery", f"{name}.py")
     return file.read_text(encoding="utf-8")
+
+
+def sentence(name: str) -> str:
+    """Return in one sentence what the cell `name` shows: the first of the comment at its beginning.
+
+    Raises
+    ------
+    ValueError
+        If there is no such cell; the message says which there are.
+    """
+    lines = itertools.takewhile(lambda line: line.startswith("# "), text(name).splitlines())
+    return f"{' '.join(line[2:] for line in lines).partition('. ')[0].rstrip('.')}."
 
 
 def example(name: str) -> Example:

@@ -24,6 +24,7 @@ from dmlink.link.link import Link, connect
 from dmlink.playback import Replay
 from dmlink.program.capture import RESULTS
 from dmlink_widgets.panels.cell_panel import CellPanel
+from dmlink_widgets.panels.gallery_picker import GalleryPicker
 
 if TYPE_CHECKING:
     import argparse
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 
     from dmlink.program.program import Program
 
-COMMANDS = "list", "help", "stop", "export", "debug", "load"
+COMMANDS = "list", "help", "stop", "export", "debug", "gallery", "load"
 OWN_OPTIONS = re.compile(r"#\s*live:(.*)")  # in a comment at the beginning of a cell
 USAGE = (
     "%live lists the live cells; %live help shows all options; %live NAME returns one; %live stop NAME "
-    "(or --all); %live export NAME PATH [--overwrite]; %live debug NAME; %live load gallery/NAME"
+    "(or --all); %live export NAME PATH [--overwrite]; %live debug NAME; %live gallery; "
+    "%live load gallery/NAME"
 )
 
 
@@ -143,6 +145,7 @@ class LiveMagics(Magics):
         %live stop NAME              stop one; --all for all
         %live export NAME PATH       export one as a DigitalMicrograph script; --overwrite replaces the file
         %live debug NAME             load the last frame that failed, and the cell's text, into the notebook
+        %live gallery                show the cells of the gallery, to be tried on their demo recordings
         %live load gallery/NAME      load a cell of the gallery into the notebook
         """
         words = [_unquoted(word) for word in shlex.split(line, posix=False)]  # paths may contain backslashes
@@ -151,6 +154,8 @@ class LiveMagics(Magics):
         if words == ["help"]:
             print(f"{self.live.parser.format_help()}\n{inspect.getdoc(self.live_line.__func__)}")  # noqa: T201 - where it is asked for
             return None
+        if words == ["gallery"] and "gallery" not in self.panels:
+            return GalleryPicker()
         if len(words) == 1 and words[0] not in ("stop", "export", "debug", "load"):
             return self._panel(words[0]).cell
         if words[0] == "stop" and len(words) == 2:
