@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple, Sequence
 
@@ -25,24 +26,8 @@ class Outline(NamedTuple):
     points: tuple[tuple[float, float], ...]
 
     def inside(self, shape: Sequence[int]) -> np.ndarray:
-        """Return which pixels of a rectangle of `shape` (h, w) have their centres inside: (h, w), bool."""
-        places = [(py * shape[0], px * shape[1]) for py, px in self.points]
-        y, x = np.ogrid[0.5 : shape[0], 0.5 : shape[1]]
-        found = np.zeros((shape[0], shape[1]), bool)
-        if self.kind == "ellipse":
-            (y0, x0), (y1, x1) = places
-            high, wide = max(abs(y1 - y0) / 2, 1e-9), max(abs(x1 - x0) / 2, 1e-9)
-            found |= ((y - (y0 + y1) / 2) / high) ** 2 + ((x - (x0 + x1) / 2) / wide) ** 2 <= 1
-        elif self.kind == "ring":
-            (cy, cx), first, second = places
-            inner, outer = sorted(math.hypot(ey - cy, ex - cx) for ey, ex in (first, second))
-            squared = (y - cy) ** 2 + (x - cx) ** 2
-            found |= (squared >= inner**2) & (squared <= outer**2)
-        else:
-            for (y0, x0), (y1, x1) in zip(places, [*places[1:], places[0]]):
-                if y0 != y1:  # a ray to the right crosses this side
-                    found ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
-        return found
+        """Return which pixels of a rectangle of `shape` (h, w) lie inside, by their centres; read-only."""
+        return pixels_inside(self, (int(shape[0]), int(shape[1])))
 
     def within(self, before: Sequence[float], after: Sequence[int]) -> Outline:
         """Return the outline that marks in the rectangle `after` what this one marks in `before`."""
@@ -52,6 +37,29 @@ class Outline(NamedTuple):
         """Return its points (y, x) in pixels of the image that has the rectangle."""
         top, left, bottom, right = rectangle
         return [(top + py * (bottom - top), left + px * (right - left)) for py, px in self.points]
+
+
+@functools.lru_cache(maxsize=2)  # a cell asks for the same one in every frame; of 4096 x 4096 it has 16 MB
+def pixels_inside(outline: Outline, shape: tuple[int, int]) -> np.ndarray:
+    """Return what `Outline.inside` does."""
+    places = [(py * shape[0], px * shape[1]) for py, px in outline.points]
+    y, x = np.ogrid[0.5 : shape[0], 0.5 : shape[1]]
+    found = np.zeros((shape[0], shape[1]), bool)
+    if outline.kind == "ellipse":
+        (y0, x0), (y1, x1) = places
+        high, wide = max(abs(y1 - y0) / 2, 1e-9), max(abs(x1 - x0) / 2, 1e-9)
+        found |= ((y - (y0 + y1) / 2) / high) ** 2 + ((x - (x0 + x1) / 2) / wide) ** 2 <= 1
+    elif outline.kind == "ring":
+        (cy, cx), first, second = places
+        inner, outer = sorted(math.hypot(ey - cy, ex - cx) for ey, ex in (first, second))
+        squared = (y - cy) ** 2 + (x - cx) ** 2
+        found |= (squared >= inner**2) & (squared <= outer**2)
+    else:
+        for (y0, x0), (y1, x1) in zip(places, [*places[1:], places[0]]):
+            if y0 != y1:  # a ray to the right crosses this side
+                found ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
+    found.flags.writeable = False  # it is shared
+    return found
 
 
 def outline_around(kind: str, places: Sequence[Sequence[float]], rectangle: Sequence[int]) -> Outline:

@@ -58,9 +58,9 @@ class MaskRois:
                     self._link.remove_roi(name)
             for name, roi in rois.items():
                 if self._here.get(name) != places[name]:
-                    self._here[name] = places[name]
                     self._note(name, places[name])
                     self._link.set_roi(name, roi)
+                    self._here[name] = places[name]
         except (OSError, ValueError) as error:
             self._report(f"The mask is known in this view only: {error}")
 
