@@ -27,7 +27,7 @@ TRY = "Try it on its demo recording"
 
 
 class GalleryPicker:
-    """A card for each cell of the gallery; the one that is tried runs below them.
+    """A card for each cell of the gallery; the one that is tried runs below its row.
 
     Attributes
     ----------
@@ -45,15 +45,22 @@ class GalleryPicker:
         self._lock = threading.Lock()
         self._message = ipywidgets.HTML()
         self._stage = ipywidgets.VBox()
-        cards = ipywidgets.Box([self._card(name) for name in gallery.names()])
-        cards.add_class("dmlink-cards")
-        self.widget = ipywidgets.VBox([cards, self._message, self._stage, Style()])
+        self._tried = ipywidgets.VBox([self._message, self._stage])
+        self._tried.add_class("dmlink-tried")
+        self._cards = {name: self._card(name) for name in gallery.names()}
+        self._grid = ipywidgets.Box([*self._cards.values(), self._tried])
+        self._grid.add_class("dmlink-cards")
+        self.widget = ipywidgets.VBox([self._grid, Style()])
         self.widget.add_class("dmlink-panel")
 
     def try_out(self, name: str) -> None:
         """Run a cell on its demo recording, instead of the one before; returns when it runs."""
         self._wanted += 1
         mine = self._wanted
+        cards = list(self._cards)
+        after = cards.index(name) + 1 if name in self._cards else len(cards)
+        cards[after:after] = [""]
+        self._grid.children = [self._cards.get(card, self._tried) for card in cards]
         self._say(f"The demo recording of {name} is being made ready.")
         try:
             example = gallery.example(name)
