@@ -47,7 +47,15 @@ def local(n_workers: int | None = None) -> Iterator[Client]:
         ) as workers,
         distributed.Client(workers) as client,
     ):
-        yield client
+        try:
+            yield client
+        finally:
+            workers.sync(_started, workers)
+
+
+async def _started(workers: Any) -> None:
+    """Wait for workers that are still starting: Dask cannot close them."""
+    await workers
 
 
 @contextlib.contextmanager
@@ -100,7 +108,8 @@ def revive(client: Client) -> None:
     workers: Any = client.cluster
     if isinstance(workers, distributed.LocalCluster):
         gone = {distributed.Status.failed, distributed.Status.closed}
-        if all(worker.status in gone for worker in workers.workers.values()):
+        known = workers.workers.values()  # those that are starting come into it later
+        if known and all(worker.status in gone for worker in known):
             number = len(workers.worker_spec)
             workers.scale(0)
             workers.sync(workers._correct_state)  # noqa: SLF001 - closes the workers that `scale` only removed from its list

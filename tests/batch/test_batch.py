@@ -257,6 +257,12 @@ def test_lost_workers_are_replaced(path, monkeypatch):
     assert len(pd.read_csv(out / "cell.csv")) == N
 
 
+def test_workers_that_still_start_are_closed():
+    with workers.local(1) as client:
+        client.cluster.scale(3)
+    assert client.cluster.status == distributed.Status.closed
+
+
 def test_nothing_is_overwritten(path, client):
     out, _ = run(path, "frame.max()", client)
     before = (out / "cell.csv").read_bytes()
