@@ -87,14 +87,14 @@ def mechanics(
     arrays: str,
     outline: Outline | None = None,
 ) -> str:
-    """Return the function that runs a program in DigitalMicrograph, and the call of it.
+    """Return the function that runs a program in DigitalMicrograph, and the call to it.
 
     Parameters
     ----------
     settings : mapping of str to str
         The variables above the line by meaning: "before", "recording", "arrays".
     arrays : str
-        The arrays as a literal, if they are part of the text; empty otherwise.
+        The arrays as a literal if they are part of the text, otherwise empty.
     outline : Outline, optional
         What is drawn in the ROI of a cell that asks for its mask.
     """

@@ -63,9 +63,9 @@ class Client:
         self.told: tuple[str, str] | None = None  # state and reason last sent
         self.announced: tuple[int, int] | None = None  # frame number and unsure events last sent
         self.announced_at = 0.0  # monotonic
-        self.rois: dict[str, Any] = {}  # the rectangles last sent
+        self.rois: dict[str, Any] = {}  # rectangles last sent
         self.outlines: dict[str, Any] = {}  # of those that have one
-        self.shape: tuple[int, ...] = ()  # of the view that they are on
+        self.shape: tuple[int, ...] = ()  # the view that they are on
         self._nonces = ("", nonce())  # theirs, ours
         self._decoder = Decoder(MAX_UNKNOWN - PREFIX.size, 0)
         self._born = self._heard = self._progress = time.monotonic()
@@ -170,7 +170,7 @@ class Client:
             kind, header = SOURCES, {}
 
     def put_rois(self, kind: int, rois: dict[str, Any], outlines: dict[str, Any], **header: Any) -> None:
-        """Line up the rectangles by name, in a message of this kind and as many more as it needs.
+        """Queue the rectangles by name, in a message of this kind and as many more as it needs.
 
         `outlines` are those of the rectangles that have one.
         """

@@ -90,8 +90,8 @@ class Companion:
         self._closed = False
         self.on_main_thread = DM.IsScriptOnMainThread()
         self._clients: list[Client] = []
-        self.roi_names: dict[int, str] = {}  # by ID; the one that is run next goes on with them
-        self.outlines: dict[int, Any] = {}  # of masks, likewise
+        self.roi_names: dict[int, str] = {}  # by ID; the next run of the companion continues with them
+        self.outlines: dict[int, Any] = {}  # those of masks, likewise
         self._views = Views(self._wake, self.roi_names, self.outlines)
         self._camera: Any = None
         self._showing = Showing()
@@ -535,20 +535,20 @@ def shared_names() -> dict[str, Any]:
 
 
 def replace_running() -> tuple[dict[int, str], dict[int, Any]]:
-    """Stop what an earlier run of this script has started; return its names of ROIs and their outlines."""
+    """Stop an earlier run of this script, if any; return the names of its ROIs and their outlines."""
     previous: Any = shared_names().get("dmlink_companion_running")
-    if not hasattr(previous, "stopped"):  # none, or another script's
+    if not hasattr(previous, "stopped"):  # there is none, or it belongs to another script
         return {}, {}
     previous.stop = True
     if previous.on_main_thread and DM.IsScriptOnMainThread():
         previous.close("The companion was run again.")  # it waits for us, further down on this same stack
     previous.stopped.wait(2.0 if DM.IsScriptOnMainThread() else GOODBYE_SECONDS + 1.0)
-    # one of an older version has none
+    # an older version has none
     return dict(getattr(previous, "roi_names", {})), dict(getattr(previous, "outlines", {}))
 
 
 def main() -> None:
-    """Start, say where, and serve."""
+    """Start, print the endpoint, and serve."""
     roi_names, outlines = replace_running()
     gms = version()
     if refusal(gms):

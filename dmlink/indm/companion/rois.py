@@ -17,7 +17,7 @@ class Rois:
     Attributes
     ----------
     known : dict of str to tuple of int
-        The rectangles by name, (top, left, bottom, right) inside of the image, as they were last looked at.
+        The rectangles by name, (top, left, bottom, right) within the image, when last read.
     outlines : dict of str to Outline
         Those of the rectangles that are masks. DigitalMicrograph knows nothing of them.
     line : tuple of float or None
@@ -64,7 +64,7 @@ class Rois:
         return {self._name(roi_id): place for roi_id, place in rectangles.items()}
 
     def set(self, image: Any, name: str, rectangle: Sequence[float], outline: Outline | None = None) -> None:
-        """Move the rectangle of that name, or draw it; `outline` is what it shall have in it."""
+        """Move the rectangle with that name, or draw it; `outline` is drawn in it by the notebook."""
         place = clamped(rectangle, *pixels_of(image).shape[:2])
         within = outline.within(rectangle, place) if outline else None
         if name in self.read(image):

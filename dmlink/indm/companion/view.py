@@ -92,7 +92,7 @@ class View:
         self.name = name_of(image)
         self.regions: list[Region] = []
         self.rois = Rois({} if names is None else names, {} if outlines is None else outlines)
-        self.index = self._counted = counts[0] + 1  # of the newest frame: what stands there now is one
+        self.index = self._counted = counts[0] + 1  # number of the newest frame; the current image is one
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
         self.announced = False  # the image is a new frame, whatever its pixels
@@ -206,7 +206,7 @@ class View:
     def set_roi(
         self, image: Any, name: str, rectangle: Sequence[float], outline: Outline | None = None
     ) -> None:
-        """Move the ROI of that name, or draw it; a mask has an outline in it."""
+        """Move the ROI with that name, or draw it; a mask has an outline."""
         with self._undisturbed(image):
             self.rois.set(image, name, rectangle, outline)
 

@@ -1484,7 +1484,7 @@ def dmlink_live(before):
         """The image that the script processes, and its events."""
 
         def __init__(self, image, cell, reads, place_of):
-            DM.Py_ScriptObject.__init__(self)  # before all else, as the registration needs it
+            DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
             self.image, self.cell, self.reads, self.place_of = image, cell, reads, place_of
             self.background, self.listens = not DM.IsScriptOnMainThread(), True
             self.waiting = collections.deque()  # frames to be processed, with their Info
@@ -1599,9 +1599,9 @@ def dmlink_live(before):
 
 
     def process_live_view(name, mechanics, names, reads, place_of=tuple):
-        """Run process() on every frame of the live view; stop what an earlier run of this script has started.
+        """Run process() on every frame of the live view; stop an earlier run of this script.
 
-        `reads` says which of the frame's circumstances the cell looks at: "tags", "line", "rois".
+        `reads` says which information about the frame the cell uses: "tags", "line", "rois".
         `place_of` makes `info.roi` of the rectangle that is processed.
         """
         running = names[RUNNING]
@@ -1613,7 +1613,7 @@ def dmlink_live(before):
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
         view = LiveView(image, Cell(name, names, mechanics, image), reads, place_of)
-        running[name] = view  # DM keeps no hold on it: this does
+        running[name] = view  # DM does not keep it alive, but this does
         view.listen()
         if view.cell.over:
             return None

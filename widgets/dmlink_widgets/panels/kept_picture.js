@@ -10,7 +10,7 @@ const base64 = (bytes) => {
 export default {
   initialize({ model }) {
     const id = model.get("panel");
-    let waiting = []; // those who have asked
+    let waiting = []; // pending requests
     model.on("msg:custom", ({ text, settings }, [{ buffer, byteOffset, byteLength }]) => {
       const png = base64(new Uint8Array(buffer, byteOffset, byteLength));
       const picture = { "image/png": png, "text/plain": text };

@@ -66,7 +66,7 @@ class RoiEditor:
         return self._link.rois().get(self._overlay.selected)
 
     def follow(self) -> bool:
-        """Show the ROIs as DigitalMicrograph has them; return whether any has changed."""
+        """Show the ROIs as they are in DigitalMicrograph; return whether any has changed."""
         known = {} if self._link.roi else self._link.rois()
         rois = {name: list(roi) for name, roi in known.items() if roi.outline is None}
         if rois == self._overlay.rois:
@@ -145,7 +145,7 @@ class RoiEditor:
             self._move_to(*place)
 
     def _move_to(self, name: str, roi: list[int]) -> None:
-        if name in self._link.rois():  # one that was deleted in the user's hand does not come back
+        if name in self._link.rois():  # an ROI deleted while it is dragged does not come back
             self.place(name, Roi(*roi))
 
     def _select(self, _: Any) -> None:

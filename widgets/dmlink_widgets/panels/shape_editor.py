@@ -19,7 +19,7 @@ MASK_COLOUR = "#ff6ec7"
 MASKS = "ellipse", "ring", "polygon"
 LINE = 0  # id of the one line
 MOST = 200  # shapes; more would only cover the image
-POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # those of a polygon are 3 or more
+POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # a polygon has 3 or more
 MOST_POINTS = CORNERS["polygon"][1]
 
 
