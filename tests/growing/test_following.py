@@ -69,7 +69,7 @@ def test_the_path_may_not_be_there(tmp_path):
             source.next(0.2)
         assert "nothing at" in source.reason
         folder.mkdir()
-        until(lambda: "yet that tells" in source.reason)
+        until(lambda: "yet whose format" in source.reason)
         tiff(folder / "0.tif", frame(0))
         assert source.next(60).index == 0
 

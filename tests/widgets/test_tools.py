@@ -129,7 +129,7 @@ def test_mask_is_an_roi_of_its_name(view, link):  # noqa: F811
 def test_mask_of_a_lost_link_stays_in_the_view(view, link):  # noqa: F811
     link.close()
     draw(view, "ellipse", (1, 1), (9, 9))
-    assert "in this view only" in view._message.value
+    assert "only in this view" in view._message.value
     assert view.shapes.of("ellipse")
 
 

@@ -62,7 +62,7 @@ class MaskRois:
                     self._link.set_roi(name, roi)
                     self._here[name] = places[name]
         except (OSError, ValueError) as error:
-            self._report(f"The mask is known in this view only: {error}")
+            self._report(f"The mask exists only in this view: {error}")
 
     def follow(self) -> None:
         """Show the masks where somebody has moved them in DigitalMicrograph, or in another view."""
