@@ -308,7 +308,7 @@ def test_impossible_image_is_reported_once():
         running = dm.execute(program(PROFILE))
         dm.step()
         assert [line for line in running.output if "cannot create an image of shape (40,)" in line]
-        assert sum("cannot make" in line for line in running.output) == 1
+        assert sum("cannot create" in line for line in running.output) == 1
         module.CreateImage = create
         dm.step()
         assert dm.result.data.shape == (40,)
