@@ -92,7 +92,7 @@ def test_last_seconds_are_saved(tmp_path, monkeypatch):
     with linked(Noise(), mode="lossless") as (_, link):
         one, two = LiveView(link), LiveView(link)
         one._lookback._press()
-        assert "on no page" in one._message.value
+        assert "no page shows" in one._message.value
         one.in_page(there=True)
         two.in_page(there=True)
         first = link.next(60).index
