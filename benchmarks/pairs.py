@@ -35,15 +35,18 @@ def main() -> None:
     options = parser.parse_args()
     file = options.json.open("x", encoding="utf-8") if options.json else None  # better now than after hours
     runs: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {name: [] for name in options.names}
-    for turn in range(options.pairs):
+    try:
+        for turn in range(options.pairs):
+            for name, found in runs.items():
+                print(f"{name}, pair {turn + 1} of {options.pairs} ...", file=sys.stderr, flush=True)
+                found.append((measured(options.other.resolve(), name), measured(HERE, name)))
+    finally:  # also of a run that was interrupted or failed: pairs take minutes
         for name, found in runs.items():
-            print(f"{name}, pair {turn + 1} of {options.pairs} ...", file=sys.stderr, flush=True)
-            found.append((measured(options.other.resolve(), name), measured(HERE, name)))
-    for name, found in runs.items():
-        print("\n".join(lines(name, found)))
-    if file:
-        with file:
-            json.dump(runs, file, indent=1)
+            if found:
+                print("\n".join(lines(name, found)))
+        if file:
+            with file:
+                json.dump(runs, file, indent=1)
 
 
 def measured(checkout: Path, name: str) -> dict[str, float]:
@@ -52,14 +55,17 @@ def measured(checkout: Path, name: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         command = [sys.executable, "-m", "dmlink", "bench", name, "--quick", "--json", str(file)]
-        subprocess.run(  # noqa: S603 - ours
+        done = subprocess.run(  # noqa: S603 - ours
             command,
             cwd=checkout,
             env={**os.environ, "PYTHONPATH": path},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=True,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
+        if done.returncode:
+            sys.exit(f"`dmlink bench {name} --quick` failed in {checkout}:\n{done.stderr}")
         return dict(figures(json.loads(file.read_text("utf-8"))["result"]))
 
 
