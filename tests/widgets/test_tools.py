@@ -14,7 +14,7 @@ from dmlink_widgets.controls.undo import Undo
 from dmlink_widgets.drawing.contrast import PRESETS
 from dmlink_widgets.pacing.painter import painter
 from dmlink_widgets.panels.live_view import LiveView
-from dmlink_widgets.panels.shape_editor import MOST, ShapeEditor
+from dmlink_widgets.tools.shape_editor import MOST, ShapeEditor
 from project import ROOT
 from test_live_view import link, say, seen, until, view, wait_for  # noqa: F401 - fixtures of the live view
 

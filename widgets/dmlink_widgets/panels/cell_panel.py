@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from dmlink.cell.live_cell import LiveCell
     from dmlink.frame import Frame
-    from dmlink_widgets.panels.fields import Fields
+    from dmlink_widgets.controls.fields import Fields
 
 BUTTON = {"width": "90px"}
 LOG_LINES = 20  # lines of the cell's output that are shown

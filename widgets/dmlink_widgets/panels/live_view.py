@@ -22,18 +22,18 @@ from dmlink_widgets.drawing.marks import marks_in_view, place_of, roi_colours
 from dmlink_widgets.drawing.prints import Print
 from dmlink_widgets.panels import snapshot
 from dmlink_widgets.panels.frame_rates import PAUSED, FrameRates
-from dmlink_widgets.panels.line_panel import LinePanel
-from dmlink_widgets.panels.mask_rois import MaskRois
-from dmlink_widgets.panels.measurements import Measurements
 from dmlink_widgets.panels.panel import Panel
-from dmlink_widgets.panels.roi_choice import RoiChoice
-from dmlink_widgets.panels.roi_editor import RoiEditor
-from dmlink_widgets.panels.shape_editor import MASKS, ShapeEditor
 from dmlink_widgets.panels.side import Side
-from dmlink_widgets.panels.spectrum_view import SpectrumView
-from dmlink_widgets.panels.statistics_panel import StatisticsPanel
-from dmlink_widgets.panels.tool_buttons import ToolButtons
-from dmlink_widgets.panels.view_settings import ViewSettings
+from dmlink_widgets.tools.line_panel import LinePanel
+from dmlink_widgets.tools.mask_rois import MaskRois
+from dmlink_widgets.tools.measurements import Measurements
+from dmlink_widgets.tools.roi_choice import RoiChoice
+from dmlink_widgets.tools.roi_editor import RoiEditor
+from dmlink_widgets.tools.shape_editor import MASKS, ShapeEditor
+from dmlink_widgets.tools.spectrum_view import SpectrumView
+from dmlink_widgets.tools.statistics_panel import StatisticsPanel
+from dmlink_widgets.tools.tool_buttons import ToolButtons
+from dmlink_widgets.tools.view_settings import ViewSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
-    from dmlink_widgets.panels.fields import Fields
+    from dmlink_widgets.controls.fields import Fields
 
 STALE_FRAMES = 3  # missed frames after which a picture counts as old
 STALE_SECONDS = 1.0  # s, minimum

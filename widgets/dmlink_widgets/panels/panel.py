@@ -9,12 +9,12 @@ import ipywidgets
 import traitlets
 
 from dmlink_widgets import widget_tree
+from dmlink_widgets.controls.fields import Fields
 from dmlink_widgets.controls.keys import KEYS
 from dmlink_widgets.pacing.fence import Fence
 from dmlink_widgets.pacing.painter import painter
 from dmlink_widgets.pacing.round import RoundWidget
 from dmlink_widgets.page_widget import PageWidget
-from dmlink_widgets.panels.fields import Fields
 from dmlink_widgets.panels.kept_picture import KeptPicture
 
 if TYPE_CHECKING:

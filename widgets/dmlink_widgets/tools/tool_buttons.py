@@ -10,7 +10,7 @@ import ipywidgets
 from dmlink_widgets.controls.toolbar import toggle
 
 if TYPE_CHECKING:
-    from dmlink_widgets.panels.shape_editor import ShapeEditor
+    from dmlink_widgets.tools.shape_editor import ShapeEditor
 
 ICONS = {
     "line": ("minus", "Draw a line; its profile is shown (l)"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmlink.frame import Roi
-from dmlink_widgets.panels.shape_editor import MASKS
+from dmlink_widgets.tools.shape_editor import MASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame, Outline
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
-    from dmlink_widgets.panels.shape_editor import ShapeEditor
+    from dmlink_widgets.tools.shape_editor import ShapeEditor
 
     Place = tuple[tuple[int, ...], Outline | None]
 

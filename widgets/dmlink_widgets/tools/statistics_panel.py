@@ -14,14 +14,14 @@ from dmlink.recordings.writing.file_names import file_name, open_new
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import Section, button
 from dmlink_widgets.measuring.statistics import Statistics, statistics
-from dmlink_widgets.panels.shape_editor import MASKS
 from dmlink_widgets.plots.plot import csv_file
+from dmlink_widgets.tools.shape_editor import MASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmlink.frame import Frame
-    from dmlink_widgets.panels.shape_editor import ShapeEditor
+    from dmlink_widgets.tools.shape_editor import ShapeEditor
 
 WHOLE = "image"
 KEPT = 36_000  # rows: an hour of ten ROIs

@@ -10,7 +10,7 @@ from dmlink_widgets.drawing import spectrum
 from dmlink_widgets.drawing.contrast import Contrast
 from dmlink_widgets.drawing.image_figure import ImageFigure
 from dmlink_widgets.measuring.lengths import Spacing, peak_near, spacing
-from dmlink_widgets.panels.shape_editor import ShapeEditor
+from dmlink_widgets.tools.shape_editor import ShapeEditor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Axis, Frame
     from dmlink_widgets.controls.undo import Undo
     from dmlink_widgets.measuring.lengths import Point
-    from dmlink_widgets.panels.shape_editor import Shape
+    from dmlink_widgets.tools.shape_editor import Shape
 
 RINGS = Contrast(percentiles=(30.0, 99.95))  # shows rings and spots rather than noise
 SIZE = 320  # px, longer side

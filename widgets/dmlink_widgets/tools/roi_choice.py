@@ -8,7 +8,7 @@ import ipywidgets
 
 from dmlink.frame import MaskedRoi, Roi
 from dmlink.indm.outline import checked_outline
-from dmlink_widgets.panels.fields import numbers
+from dmlink_widgets.controls.fields import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

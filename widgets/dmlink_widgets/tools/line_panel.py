@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
-    from dmlink_widgets.panels.shape_editor import ShapeEditor
+    from dmlink_widgets.tools.shape_editor import ShapeEditor
 
 WIDEST = 1000  # px across the line
 NEAR = 0.01  # pixels by which a line may differ after a round trip through DigitalMicrograph

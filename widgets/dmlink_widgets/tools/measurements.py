@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Axis
     from dmlink_widgets.measuring.lengths import Spacing
-    from dmlink_widgets.panels.shape_editor import Shape, ShapeEditor
+    from dmlink_widgets.tools.shape_editor import Shape, ShapeEditor
 
 COLUMNS = "no", "what", "value", "unit", "px", "angle (deg)", "turn (deg)"
 SEEN = 4  # rows that fit in the table

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from dmlink_widgets.controls.fields import numbers
 from dmlink_widgets.drawing.contrast import Contrast
-from dmlink_widgets.panels.fields import numbers
-from dmlink_widgets.panels.roi_choice import RoiChoice, roi_from
+from dmlink_widgets.tools.roi_choice import RoiChoice, roi_from
 
 if TYPE_CHECKING:
     import ipywidgets
 
     from dmlink.frame import Roi
     from dmlink_widgets.controls.contrast_controls import ContrastControls
+    from dmlink_widgets.controls.fields import Fields
     from dmlink_widgets.drawing.image_overlay import ImageOverlay
-    from dmlink_widgets.panels.fields import Fields
-    from dmlink_widgets.panels.shape_editor import ShapeEditor
+    from dmlink_widgets.tools.shape_editor import ShapeEditor
 
 MOST_ROIS = 100
 

@@ -1,0 +1,1 @@
+"""Tools: what is drawn and measured on the live view: ROIs, masks, lines, rulers, spectra, statistics."""
