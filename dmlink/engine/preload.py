@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -68,16 +69,20 @@ class _StandardFinder:
         """Return the module's spec; None leaves it to the next finder."""
         if path is not None or name not in self._names or name in sys.builtin_module_names:
             return None
-        return PathFinder.find_spec(name, _standard_folders(), target)
+        return PathFinder.find_spec(name, [*_standard_folders()], target)
 
 
-def _standard_folders() -> list[str]:
+@functools.cache
+def _standard_folders() -> tuple[str, ...]:
     folders = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     binary = [os.path.join(folder, "lib-dynload") for folder in folders]  # noqa: PTH118 - for sys.path
-    return [*folders, *binary, os.path.join(sys.base_prefix, "DLLs")]  # noqa: PTH118
+    return (*folders, *binary, os.path.join(sys.base_prefix, "DLLs"))  # noqa: PTH118
 
 
 def _is_standard(file: str | None) -> bool:
-    return file is None or any(
-        Path(file).is_relative_to(folder) and "site-packages" not in file for folder in _standard_folders()
+    """Return whether a module's file is in the standard library; a cell's first result waits for this."""
+    if file is None:
+        return True
+    return file.startswith(tuple(f"{folder}{os.sep}" for folder in _standard_folders())) and (
+        "site-packages" not in file
     )
