@@ -32,8 +32,8 @@ import scipy.ndimage
 float(scipy.ndimage.gaussian_filter(np.abs(scipy.fft.rfft2(frame[:256, :256])), 1).max())
 """
 SLIDER = "gain: (0, 10_000) = 0\n{'gain': gain, 'mean': frame.mean()}"
-CRASH = "import numpy as np\nimport os\nif info.index % 200 == 7:\n    os._exit(3)\nfloat(np.max(frame))"
-LATE = "import numpy as np\nwhile info.index % 200 < 9:\n    pass\nfloat(np.max(frame))"
+CRASH = "import numpy as np\nimport os\nif info.index % 600 == 7:\n    os._exit(3)\nfloat(np.max(frame))"
+LATE = "import numpy as np\nwhile info.index % 600 < 9:\n    pass\nfloat(np.max(frame))"
 SCIPY = "import scipy.ndimage\n"
 
 
