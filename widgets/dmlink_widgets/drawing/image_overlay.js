@@ -7,7 +7,7 @@ const CLOSEST = 8; // image pixels per side at the highest zoom
 const HOVER_MS = 50; // ms between two requests for the value under the pointer
 const LABEL_ROOM = 64 * 64; // px² per mark label; with less, labels overlap
 const LABEL_REACH = 24; // px from the pointer within which a mark's label is shown
-const HELD_MS = 10_000; // ms that a released ROI waits for DigitalMicrograph to follow
+const HELD_MS = 60_000; // ms that a released ROI waits for DigitalMicrograph to follow; a busy kernel may need ten seconds
 const RESIZED = 4; // px by which the column must change before the layout does
 const LENGTHS = ["pm", "nm", "µm", "mm", "m"];
 
