@@ -1,7 +1,7 @@
 """Soak: each frame that DigitalMicrograph announces is in the counts of every reader, to the frame.
 
 `python -m benchmarks.soak_frames --minutes 30`; `dmlink bench soak_frames` takes four minutes. A camera runs,
-readers of each kind take its frames, come and go, and in turn the view is started anew, DigitalMicrograph or
+readers of each kind take its frames, come and go, and in turn the view is restarted, DigitalMicrograph or
 the kernel is busy, an ROI moves, a connection breaks, the companion is stopped and run again. Every few
 seconds the camera pauses, and what DigitalMicrograph has told its listener is compared with the counts.
 """

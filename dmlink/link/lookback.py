@@ -28,7 +28,7 @@ class Lookback:
 
     It keeps the frames that arrive anyway, in the memory in which they have arrived. If nobody else reads
     from the link, it asks for frames itself. A frame of another shape, data type or source, or of a companion
-    that was started anew, begins it anew.
+    that was restarted, empties it first.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ def step(cell, microscope, n):
 
 
 def begin_anew(values):
-    """Return whether a value is less than the one before: whoever counted has begun anew."""
+    """Return whether a value is less than the one before: the counter was reset."""
     return any(after < before for before, after in itertools.pairwise(list(values)))
 
 

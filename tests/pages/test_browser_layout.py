@@ -22,7 +22,7 @@ def run(page, jupyter, text):
     browser.run_all(page)
 
 
-# width of the image, path of the line, place of its round handle, px; at one moment, as all may be drawn anew
+# width of the image, path of the line, place of its round handle, px; read together: all may be redrawn
 LINE = """() => {
     const line = document.querySelector('.dmlink-tool-line');
     const begin = line.querySelector('rect[rx]');
