@@ -72,7 +72,7 @@ def gallery_direction() -> float:
     recording = Fringes()
     program = Program.from_cell(gallery.text("fft_colour_map"), "fft_colour_map", {})
     found = Instance(program).process(recording[0].data, Info(x=recording.x, y=recording.y))
-    colours = found.values.reshape(-1, 3)
+    colours = found.results["map"].values.reshape(-1, 3)
     hue, _, _ = colorsys.rgb_to_hsv(*map(int, colours[colours.max(axis=1).argmax()]))
     return 180 * hue
 
