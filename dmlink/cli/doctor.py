@@ -1,8 +1,9 @@
-"""`dmlink doctor`: says why no frames come, and what a report of the self-test means."""
+"""`dmlink doctor`: why no frames come, what a self-test report means, and what this computer carries."""
 
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmlink import __version__
@@ -21,12 +22,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "that the self-test has written, gms-report.json",
     )
     parser.add_argument("--roi", help="ask about this rectangle of the live view")
+    parser.add_argument(
+        "--speed",
+        nargs="?",
+        const=".",
+        metavar="FOLDER",
+        help="instead, measure for 20 s how many frames per second this computer carries: over a link, into "
+        "cells, and onto the disk of FOLDER (default: the current one)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print each finding; the exit code is 0 if frames come, or can."""
+    """Print each finding; the exit code is 0 if frames come, or could."""
     print(f"dmlink {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    if options.speed is not None:
+        if options.what or options.roi:
+            raise ValueError("--speed measures this computer; give no endpoint, ROI or report with it.")
+        return _measure(Path(options.speed))
     reports = [what for what in options.what if what.lower().endswith(".json")]
     if reports:
         if len(reports) < len(options.what):
@@ -45,6 +58,15 @@ def _examine(endpoint: str | None, roi: str | None) -> int:
         print("  ok  " if ok else "FAULT ", text, flush=True)
         if not ok:
             return 1
+    return 0
+
+
+def _measure(folder: Path) -> int:
+    from dmlink.cli.capacity import measure
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; create it, or choose another one.")
+    measure(folder.resolve(), lambda text: print("      ", text, flush=True))
     return 0
 
 
