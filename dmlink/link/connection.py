@@ -90,9 +90,11 @@ class Connection:
         with self._send_lock:
             try:
                 self._put(kind, header, payload)
-            except OSError:
+            except BaseException as error:  # also an interrupt of the kernel
                 self.shut()  # half a message may have been sent, so the connection is unusable
-                raise ConnectionError(f"Lost the companion at {self.endpoint.address}.") from None
+                if isinstance(error, OSError):
+                    raise ConnectionError(f"Lost the companion at {self.endpoint.address}.") from None
+                raise
 
     def receive(self) -> tuple[int, dict[str, Any], int]:
         """Return (kind, header, payload length) of the next message; `fill` receives the payload.

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import itertools
+import socket
 import sys
 import threading
 
@@ -13,10 +14,12 @@ from microscopes import Noise, Raw, being_lost, link_threads, linked, microscope
 
 import dmlink
 from dmlink import Roi, bundle
+from dmlink.indm.companion.client import Client
 from dmlink.indm.companion.region import Picture, Region
-from dmlink.indm.protocol import CREDIT, EVENT, FRAME, PING, PONG, SUBSCRIBE
+from dmlink.indm.protocol import BYE, CREDIT, EVENT, FRAME, PING, PONG, SUBSCRIBE, Decoder
 from dmlink.link import endpoint as endpoints
 from dmlink.simulator import Microscope
+from dmlink.simulator.interrupt import interrupt
 
 SWITCHES = [
     {},
@@ -515,3 +518,39 @@ def test_frames_that_cannot_be_read_are_unsure():
         assert view.counts == (number, unsure + 2)
         view.end()
         del image
+
+
+@pytest.mark.parametrize("already_read", range(0, 8_000_000, 400_000))
+def test_interruption_leaves_messages_whole(already_read):
+    """Ctrl+Shift+Q may come between sending some bytes and noting how many."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
+    client, region, kinds = Client(ours), Region(None, lossless=True), []
+    client.region, client.credit = region, 10_000
+    header = {"shape": [400, 500], "dtype": "<u2", "roi": None, "index": 0}
+
+    def serve():
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                if not client.sending:
+                    client.put_picture(Picture(region, header, bytearray(400_000)))
+                client.send()
+
+    with ours, theirs:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        decoder, came = Decoder(), 0
+        while came <= already_read:
+            data = theirs.recv(50_000)
+            came += len(data)
+            kinds += [message.kind for message in decoder.feed(data)]
+        interrupt(serving)
+        serving.join()
+        client.part("It was stopped.", (7, 0))
+        while data := theirs.recv(1 << 20):
+            kinds += [message.kind for message in decoder.feed(data)]
+            if client.sending:
+                client.send()
+    assert kinds[-2:] == [EVENT, BYE]
+    assert set(kinds[:-2]) <= {FRAME}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import socket
 import time
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 from dmlink.indm.companion.region import Picture, Region
 from dmlink.indm.protocol import (
@@ -47,8 +47,20 @@ class Gone(OSError):  # noqa: N818 - it says what happened
     """The other end is gone, or too slow to wait for."""
 
 
+class Queued(NamedTuple):
+    """Bytes to be sent, the picture that they are of, and the sizes of the pieces already sent."""
+
+    data: memoryview
+    picture: Picture | None
+    sent: list[int]
+
+
 class Client:
-    """A connection; nothing here blocks."""
+    """A connection; nothing here blocks.
+
+    Ctrl+Shift+Q may interrupt it anywhere. What has been queued and sent is noted in such a way that the
+    messages stay whole, so that the link still receives the last count of frames.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -71,7 +83,7 @@ class Client:
         self._born = self._heard = self._progress = time.monotonic()
         self._pinged: float | None = None
         self._farewell: float | None = None  # since when it has only been waiting to read why it is refused
-        self._outbox: collections.deque[tuple[memoryview, Picture | None]] = collections.deque()
+        self._outbox: collections.deque[Queued] = collections.deque()
 
     @property
     def sending(self) -> bool:
@@ -188,17 +200,18 @@ class Client:
             If the other end is gone, or has been told why it is disconnected.
         """
         while self._outbox:
-            view, picture = self._outbox[0]
-            try:
-                sent = self.socket.send(view)
-            except BlockingIOError:
-                return
-            self._progress = time.monotonic()
-            if sent < len(view):
-                self._outbox[0] = (view[sent:], picture)
+            queued = self._outbox[0]
+            rest = queued.data[sum(queued.sent) :]
+            if rest:
+                try:
+                    # A single call of C: an interruption cannot come between sending and noting the size.
+                    queued.sent.extend(map(self.socket.send, (rest,)))
+                except BlockingIOError:
+                    return
+                self._progress = time.monotonic()
             else:
                 self._outbox.popleft()
-                done(picture)
+                done(queued.picture)
         if self._farewell is not None:
             # if it were closed immediately with unread bytes, the system would discard our last message
             self.socket.shutdown(socket.SHUT_WR)
@@ -225,7 +238,7 @@ class Client:
         """Close the connection and discard everything queued."""
         self.socket.close()
         while self._outbox:
-            done(self._outbox.popleft()[1])
+            done(self._outbox.popleft().picture)
 
     def announce(self, counts: tuple[int, int]) -> None:
         """Queue the number of the source's newest frame and its count of unsure events."""
@@ -243,9 +256,8 @@ class Client:
     def _line_up(self, buffers: list[Any], picture: Picture | None) -> None:
         if not self._outbox:
             self._progress = time.monotonic()
-        views = [memoryview(buffer) for buffer in buffers]
-        self._outbox.extend((view, None) for view in views[:-1])
-        self._outbox.append((views[-1], picture))
+        pictures = [*[None] * (len(buffers) - 1), picture]
+        self._outbox.extend([Queued(memoryview(one), of, []) for one, of in zip(buffers, pictures)])
 
 
 def done(picture: Picture | None) -> None:

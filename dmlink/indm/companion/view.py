@@ -21,7 +21,7 @@ from dmlink.indm.outline import Outline
 from dmlink.indm.protocol import MAX_NAME
 from dmlink.indm.whole_frames import Seen, WholeFrames, bytes_of
 
-HANDLING_SECONDS = 0.2  # time for an event to be handled when its view ends
+HANDLING_SECONDS = 2.0  # time for an event to be handled when its view ends, on a busy computer
 UNANNOUNCED = 3  # frames without an event after which none is expected
 CALIBRATION_SECONDS = 0.5  # interval at which calibration and tags are read again
 SAMPLED_ROWS = 8  # rows by which a frame without its event is noticed immediately
@@ -245,8 +245,10 @@ class View:
     def _take(self, image: Any, array: Any) -> None:
         """Count a frame, and copy the requested pixels."""
         self.index += 1
-        self._copy(image, array, [region for region in self.regions if region.wanted])
-        self._counted = self.index
+        try:
+            self._copy(image, array, [region for region in self.regions if region.wanted])
+        finally:  # after the copies: a count must not come before its frame
+            self._counted = self.index
 
     def _copy(self, image: Any, array: Any, regions: Collection[Region], *, still: bool = False) -> None:
         if not regions:
