@@ -302,6 +302,20 @@ def test_late_event_covers_no_other_frame():
     assert events.event() == 1  # an identical frame: no event is late any more
 
 
+def test_events_that_stay_late_count_once():
+    events = Events((128, 64))
+    for value in range(1, 30):
+        events.image[:] = value
+        events.event()
+    events.image[:] = 77
+    assert events.event(0) == 1  # its event comes when the next frame is there, and so on
+    for value in range(78, 100):
+        events.image[:] = value
+        assert events.event() == 1
+    assert events.event() == 0  # the event of the last frame
+    assert events.event() == 1  # an identical frame
+
+
 def test_frame_held_back_at_a_look_is_one():
     events = Events()
     for value in range(1, 30):

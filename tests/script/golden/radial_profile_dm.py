@@ -955,10 +955,12 @@ def dmlink_live(before):
                 same, doubtful = self._glance(flat)
                 if doubtful or not events:
                     self._watch_closely(flat)
-                if events:
-                    return Seen(None, True, events - 1)
-                self._owed = 0 if same else 1
-                return Seen(None, not same)
+                if not events:
+                    self._owed = 0 if same else 1
+                    return Seen(None, not same)
+                if same and self._owed:  # the late event of a frame that was seen without one
+                    self._owed, events = 0, events - 1
+                return Seen(None, events > 0, max(0, events - 1))
             return self._see_all(flat, events)
 
         def _see_all(self, flat: memoryview, events: int) -> Seen:
@@ -1016,7 +1018,6 @@ def dmlink_live(before):
             if self._announced and self._repeated < self.REPEATS:  # otherwise only the pixels can tell
                 self._mode, self._blocks, self._countdown = self.CAMERA, [], self._patience
                 self._known = True
-                self._owed = 0  # after this many frames, no late event is expected
                 self._patience = min(2 * self._patience, self.PATIENCE[1])
 
         def _glance(self, flat: memoryview) -> tuple[bool, bool]:
