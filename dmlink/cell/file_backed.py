@@ -36,6 +36,8 @@ class FileBackedCell(LiveCell):
         As for `LiveCell`. `mode`, `max_rate` and the options of clips concern the live part only.
     file : str or PathLike
         What `dmlink.follow` takes; it does not have to exist yet.
+    idle : float or None
+        Seconds without new data after which the recording counts as finished, as for `dmlink.follow`.
 
     Attributes
     ----------
@@ -58,10 +60,12 @@ class FileBackedCell(LiveCell):
         namespace: Mapping[str, Any] | None = None,
         *,
         file: str | PathLike[str],
+        idle: float | None = 30.0,
         **options: Any,
     ) -> None:
         super().__init__(text, name, namespace, **options)
         self.file = Path(file).expanduser()
+        self._idle = idle
         self.following: Following | None = None
         self.written: LiveCell | None = None
         self.live_link: Link | FollowedLink | None = None
@@ -102,9 +106,13 @@ class FileBackedCell(LiveCell):
                 f"The cell {self.name!r} needs a live view besides the file {self.file}, but this link "
                 f"follows {link.following.path}: give a link to DigitalMicrograph, or leave out the file."
             )
-        super().start(link, roi)
+        following = follow(self.file, idle=self._idle)  # if it refuses the options, nothing has started
+        try:
+            super().start(link, roi)
+        except BaseException:
+            following.close()
+            raise
         self.live_link, self.live_ended = self.link, ""
-        following = follow(self.file)
         o = self.options
         written = LiveCell(self.program, every=o.every, mode="lossless", timeout=o.timeout, memory=o.memory)
         with self._switching:

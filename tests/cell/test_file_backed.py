@@ -75,6 +75,15 @@ def test_results_of_the_file_take_their_place(seen, link, folder):
     assert live_cells() == []
 
 
+def test_idle_says_when_a_pause_is_the_end(seen, link, folder):
+    cell = started(folder, link, idle=300.0)
+    assert cell.following.idle == 300
+    cell.stop()
+    with pytest.raises(ValueError, match="idle=-1"):
+        started(folder, link, idle=-1)
+    assert live_cells() == []
+
+
 def test_parameters_reach_both(seen, link, folder):
     cell = started(folder, link, "gain: (0, 9) = 1\ngain * (frame.mean() >= 0)")
     until(lambda: cell.latest)

@@ -83,6 +83,13 @@ class LiveMagics(Magics):
         metavar="PATH",
         help="the recording that is being written: its results replace the live ones when it is finished",
     )
+    @argument(
+        "--idle",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="with --file: seconds without new data after which the recording counts as finished (30)",
+    )
     @argument("--history", type=int, metavar="N", help="frames shown by a strip chart or waterfall")
     @argument("--waterfall", action="store_true", help="show a profile's history as an image")
     @argument("--show-in-dm", action="store_true", help="also show the result in DigitalMicrograph")
@@ -108,7 +115,9 @@ class LiveMagics(Magics):
         if options.history is not None and options.history < 2:
             raise UsageError(f"--history {options.history}: give at least 2 frames.")
         try:
-            kind = partial(FileBackedCell, file=options.file) if options.file else LiveCell
+            kind: Any = LiveCell
+            if options.file:
+                kind = partial(FileBackedCell, file=options.file, idle=options.idle)
             live_cell = kind(
                 cell,
                 options.name,
