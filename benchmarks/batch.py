@@ -1,4 +1,4 @@
-"""Batch: a live cell over a whole recording, with more workers, and one larger than the memory."""
+"""Batch: a live cell over a whole recording, with several workers, and a recording larger than memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TWO, CHUNKS, GROWTH = 1.7, 4, 0.05  # the limits
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about four minutes, or a taste of it in one."""
+    """Measure everything: about four minutes, or one if `quick`."""
     runs = 1 if quick else 3
     return {
         "runs": runs,
@@ -34,7 +34,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 def _scaling(found: dict[str, Any]) -> list[str]:
     lines = []
     for name, rows in found["cells"].items():
-        bound = name == next(iter(scaling.CELLS))  # the limit is for a cell that is bound by the core
+        bound = name == next(iter(scaling.CELLS))  # the limit is for a compute-bound cell
         cells = [
             [
                 f"{n}",

@@ -1,4 +1,4 @@
-"""Cells: what they cost, how long one waits for them, and what they keep while the notebook computes."""
+"""Cells: their overhead, how long one waits for them, and their rate while the notebook computes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IDLE_PERCENT = 0.5
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about four minutes, or a taste of it in one."""
+    """Measure everything: about four minutes, or one if `quick`."""
     runs = 1 if quick else 5
     return {
         "runs": runs,

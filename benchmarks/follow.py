@@ -1,4 +1,4 @@
-"""Follow: reading a recording while it is written, beside a bare loop; and what that costs its writer."""
+"""Follow: reading a recording while it is written, against a bare loop, and its cost to the writer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .of_link.tables import table, verdict
 READER, IDLE_PERCENT = 0.9, 1.0  # the limits
 WHO = ("writer alone", "writer beside bare", "writer beside dmlink", "bare loop", "dmlink.follow")
 COLUMNS = (*WHO[3:], *WHO[:3])
-PACE = 0.8  # of what the disk gives
-SIDES = {64: 60_000, 512: 3000, 2048: 150}  # frames that are written of each size
+PACE = 0.8  # of the disk's rate
+SIDES = {64: 60_000, 512: 3000, 2048: 150}  # frames written of each size
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about two minutes, or a taste of it in half of one."""
+    """Measure everything: about two minutes, or half a minute if `quick`."""
     runs = 1 if quick else 5
     sides = {side: n // 4 if quick else n for side, n in SIDES.items()}
     readers = {}

@@ -1,4 +1,4 @@
-"""Gallery: how fast its cells are, seven at once and each beside what came before it."""
+"""Gallery: how fast its cells are, seven at once and each beside its predecessor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DENSITIES = 50, 100, 200, 500, 800  # particles on 1024 x 1024
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: two minutes, or a taste of it."""
+    """Measure everything in two minutes, or less if `quick`."""
     runs = 2 if quick else 7
     note("seven cells at once")
     several = [together.rates(10 if quick else 40) for _ in range(1 if quick else 3)]
@@ -71,7 +71,7 @@ def _radial(sizes: list[dict[str, Any]]) -> list[str]:
         else:
             row[4] = verdict(one["ms"] < FULL_FRAME_MS, f"< {FULL_FRAME_MS:g} ms")
         rows.append(row)
-    title = "Radial profile of the FFT, ms, beside the live script of 2019 (its algorithm, written anew)"
+    title = "Radial profile of the FFT, ms, beside the live script of 2019 (its algorithm, rewritten)"
     return table(title, ["", "cell", "of 2019", "times as fast", "limit"], rows)
 
 
@@ -80,7 +80,7 @@ def _colour(ways: dict[str, Any]) -> list[str]:
     for name, one in ways.items():
         kept = verdict(one["ratio"] >= COLOUR, f">= {COLOUR:g}")
         rows.append([name, f"{one['ms']:.0f}", f"{one['peer ms']:.0f}", f"{one['ratio']:.1f}", kept])
-    title = "FFT colour map, 870², ms, beside the package BenMillerScripts and its algorithm written anew"
+    title = "FFT colour map, 870², ms, beside the package BenMillerScripts and its algorithm, rewritten"
     return table(title, ["", "cell", "other", "times as fast", "limit"], rows)
 
 

@@ -1,4 +1,4 @@
-"""Link: frames between processes, inside DigitalMicrograph and inside the kernel, against their limits."""
+"""Link: frames between processes, in DigitalMicrograph and in the kernel, against their limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THROUGHPUT, AGE, COPY, NO_CREDIT_MS, DISPLAY, ROUND_TRIP = 0.9, 1.5, 1.3, 0.05, 
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about five minutes, or a taste of it in one."""
+    """Measure everything: about five minutes, or one if `quick`."""
     runs = 2 if quick else 5
     sizes = SIZES[:1] if quick else SIZES
     return {
@@ -30,7 +30,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def note(what: str) -> None:
-    """Say on stderr what is measured now."""
+    """Print to stderr what is being measured."""
     print(f"{what} ...", file=sys.stderr, flush=True)
 
 

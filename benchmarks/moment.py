@@ -1,4 +1,4 @@
-"""Moment: what a look-back costs link, view and cells, what memory it takes, and what saving a clip does."""
+"""Moment: what a look-back costs link, view and cells, its memory, and the effect of saving a clip."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .link import note
 from .of_link.tables import table, verdict
 from .of_moment import keeping
 
-MEMORY = 1_000_000_000  # bytes, or an eighth of what the machine has left
-OVER, LATER = 1.05, 2.0  # the limits: of the memory, and of the age while a clip is saved
+MEMORY = 1_000_000_000  # bytes, or an eighth of the machine's free memory
+OVER, LATER = 1.05, 2.0  # the limits for memory, and for the age while a clip is saved
 RATES = ("link", "cell", "view")
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about two minutes, or a taste of it in half of one."""
+    """Measure everything: about two minutes, or half a minute if `quick`."""
     runs = 1 if quick else 5
     memory = min(MEMORY, psutil.virtual_memory().available // 8) // (4 if quick else 1)
     return {"runs": runs, "memory": memory} | keeping.keeping(runs, 1.5 if quick else 2.0, memory, note)

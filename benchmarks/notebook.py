@@ -1,4 +1,4 @@
-"""Notebook: what a browser paints of the live view and of the cells' panels, and how old it is by then."""
+"""Notebook: how often a browser paints the live view and the cells' panels, and how old the frames are."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .of_notebook.laboratory import LARGE_SCREEN, SCREEN, Laboratory, laboratory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VIEW_TITLE, OTHER = "numbered", "other"  # of the live view; of what is not ours
+VIEW_TITLE, OTHER = "numbered", "other"  # the live view; other packages
 # panels: (frames/s, age p95 in ms)
 LIMITS = {"live view": (25, 120), "with two plots": (20, 140), "seven panels": (15, 180)}
 OLDEST_MS, HEAP, BACK_SECONDS, BUSY_RATE, LATE_SECONDS = 250, 0.10, 0.5, 2.0, 0.5
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about seven minutes, or a taste of it in three."""
+    """Measure everything: about seven minutes, or three if `quick`."""
     seconds = 5.0 if quick else 15.0
     return measured(
         {
@@ -37,7 +37,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def measured(parts: dict[str, Callable[[Laboratory], Any]]) -> dict[str, Any]:
-    """Return what each part has found, in a JupyterLab and a browser of its own."""
+    """Return the result of each part, measured in its own JupyterLab and browser."""
     found = {}
     for name, part in parts.items():
         try:
@@ -50,7 +50,7 @@ def measured(parts: dict[str, Callable[[Laboratory], Any]]) -> dict[str, Any]:
 
 
 def panels(lab: Laboratory, seconds: float) -> dict[str, Any]:
-    """Return for the live view alone, with two plots, and with seven panels, what each panel painted."""
+    """Return what each panel painted: the live view alone, with two plots, with seven panels."""
     found = {}
     for name, names in {
         "live view": [],
@@ -66,7 +66,7 @@ def panels(lab: Laboratory, seconds: float) -> dict[str, Any]:
 
 
 def peers(lab: Laboratory, seconds: float, runs: int) -> dict[str, list[dict[str, Any]]]:
-    """Return what the live view and jupyter_rfb paint, in turn, of 100 frames/s."""
+    """Return what the live view and jupyter_rfb, in turn, paint at 100 frames/s."""
     found: dict[str, list[dict[str, Any]]] = {"dmlink": [], "jupyter_rfb": []}
     for _ in range(runs):
         for name, cell, title in (
@@ -80,7 +80,7 @@ def peers(lab: Laboratory, seconds: float, runs: int) -> dict[str, list[dict[str
 
 
 def long_run(lab: Laboratory, seconds: float) -> dict[str, Any]:
-    """Return ages in the first minute, and what page and kernel hold at the beginning and at the end."""
+    """Return ages in the first minute, and the memory of page and kernel at the start and end."""
     note(f"2048 x 2048 at 200 frames/s for {seconds:g} s")
     with lab.notebook(2048, 200.0, VIEW):
         ages = lab.painted(2 / 3 * min(seconds, 90.0))
@@ -93,7 +93,7 @@ def long_run(lab: Laboratory, seconds: float) -> dict[str, Any]:
 
 
 def hidden(lab: Laboratory, seconds: float) -> dict[str, Any]:
-    """Return what a hidden page paints, and how long it takes until it is current again."""
+    """Return what a hidden page paints, and how long it takes to catch up when shown again."""
     note(f"hidden for {seconds:g} s")
     with lab.notebook(1024, 30.0, VIEW):
         lab.page.evaluate("() => window.bench.hide(true)")
@@ -108,7 +108,7 @@ def hidden(lab: Laboratory, seconds: float) -> dict[str, Any]:
 
 
 def busy(lab: Laboratory, seconds: float) -> dict[str, Any]:
-    """Return what is painted while the kernel computes, how late it is afterwards, and where an ROI went."""
+    """Return paints while the kernel computes, the age afterwards, and whether a dragged ROI moved."""
     note(f"kernel busy for {seconds:g} s")
     where = dmlink.Roi(256, 256, 512, 512)
     draw = f"link.set_roi('roi', dmlink.Roi{tuple(where)})\nprint(link.endpoint)\n{VIEW}"
@@ -140,7 +140,7 @@ def _drag(page: Any) -> None:
 
 
 def unacknowledged(lab: Laboratory, seconds: float) -> dict[str, Any]:
-    """Return what the live view and a plot that waits for nobody paint, and its age in the last quarter."""
+    """Return what the live view and a plot without flow control paint, and their age in the last quarter."""
     found = {}
     for name, cell, title in (("dmlink", VIEW, VIEW_TITLE), ("bqplot-image-gl", IMAGE_GL, OTHER)):
         note(f"{name} at 30 frames/s")

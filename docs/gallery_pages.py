@@ -129,7 +129,7 @@ def given(name: str, frames: Any) -> tuple[Any, str]:
     with contextlib.redirect_stdout(printed):
         for frame in frames:
             result = cell.run(frame)
-    lines = [line for line in printed.getvalue().splitlines() if not line.startswith("Looked for:")]
+    lines = [line for line in printed.getvalue().splitlines() if not line.startswith("Looking for")]
     return result, lines[-1] if lines else ""
 
 

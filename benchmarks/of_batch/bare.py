@@ -1,4 +1,4 @@
-"""Bare: the same cell on the same frames by processes that share nothing and report to nobody."""
+"""Bare: the same cell on the same frames, in processes that share nothing and report nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def rate(path: Path, program: Program, processes: int) -> float:
-    """Return the frames/s of so many processes, each with its share of the frames in a .npy file."""
+    """Return the frames/s of a number of processes, each with its share of the frames in a .npy file."""
     frames = len(np.load(path, mmap_mode="r"))
     with contextlib.ExitStack() as stack:
         pipes = [stack.enter_context(child(kernel, path, program, i, processes)) for i in range(processes)]
@@ -33,7 +33,7 @@ def rate(path: Path, program: Program, processes: int) -> float:
 
 
 def kernel(pipe: Connection, path: Path, program: Program, which: int, of: int) -> None:
-    """Do every `of`-th block of 16 frames, when told: the cell's own function, called in a loop."""
+    """Process every `of`-th block of 16 frames on request: the cell's own function, called in a loop."""
     frames = np.load(path, mmap_mode="r")
     process = program.load().process
     process(frames[0], None, {})

@@ -1,4 +1,4 @@
-"""Cluster: the workers that `dmlink.process` has on this computer, so many and with their importing done."""
+"""Cluster: a given number of `dmlink.process` workers on this computer, with their imports done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def workers(n: int) -> Iterator[Client]:
-    """Give a client of `n` workers."""
+    """Yield a client of `n` workers."""
     with local(n) as client:
         client.wait_for_workers(n, timeout=30)
         client.run(_imported)

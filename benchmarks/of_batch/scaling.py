@@ -1,7 +1,7 @@
-"""Scaling: the frames that `dmlink.process` does in a second with 1, 2 and 4 workers, and bare processes do.
+"""Scaling: frames/s of `dmlink.process` with 1, 2 and 4 workers, and of bare processes.
 
-Only one cluster is there at a time: an idle one takes 5 to 15 % of a core, which a single worker on two cores
-does not miss, but two do.
+Only one cluster runs at a time: an idle one takes 5 to 15 % of a core, which slows two workers on two cores,
+though not one.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 WORKERS = (1, 2, 4)
 SIZE = 1024
 CELLS = {
-    # Bartlett's spectrum: a tile and its transform stay in a core's own cache, so this is bound by the core.
+    # Bartlett's spectrum: a tile and its transform fit a core's own cache, so this is compute-bound.
     "spectrum of 128² tiles": (
         "import numpy as np\n"
         "tiles = frame.reshape(8, 128, 8, 128).swapaxes(1, 2).reshape(64, 128, 128)\n"
         "float(sum(np.abs(np.fft.rfft2(tile)) ** 2 for tile in tiles).max())"
     ),
-    # Twenty megabytes of intermediates for each frame come from and go to memory, which all cores share.
+    # Twenty megabytes of intermediates per frame go through the memory bus, which all cores share.
     "spectrum of the whole frame": "import numpy as np\nfloat(np.abs(np.fft.rfft2(frame)).max())",
 }
 
 
 def scaling(runs: int, frames: int, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each cell and number of workers frames/s, and how many times one worker that is."""
+    """Return frames/s for each cell and number of workers, and the speed-up over one worker."""
     found = {}
     with TemporaryDirectory(prefix="dmlink-bench-") as folder:
         path, first = Path(folder) / "noise.npy", Path(folder) / "first.npy"
@@ -66,7 +66,7 @@ def scaling(runs: int, frames: int, note: Callable[[str], None]) -> dict[str, An
 
 
 def _row(rates: dict[str, list[dict[int, float]]], n: int) -> dict[str, float]:
-    """Return the medians over all runs for `n` workers; ratios are made within each run."""
+    """Return the medians over all runs for `n` workers; ratios are taken within each run."""
     return {
         "frames/s": median(run[n] for run in rates["workers"]),
         "MB/s": median(run[n] for run in rates["workers"]) * 2e-6 * SIZE**2,

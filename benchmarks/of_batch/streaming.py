@@ -1,7 +1,7 @@
-"""Streaming: a recording far larger than the memory, through two workers, and what memory these take.
+"""Streaming: a recording far larger than memory through two workers, and the memory that these take.
 
-The recording is an in-situ .raw that takes no room on the disk, and the cell looks at one row of each frame:
-what is measured is what opening, handing out and collecting so many frames keeps, not how fast a disk is.
+The recording is a sparse in-situ .raw that takes no disk space, and the cell reads one row of each frame:
+this measures what opening, distributing and collecting so many frames retains, not the speed of a disk.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 SIZE, WORKERS = 2048, 2
 CELL = "float(frame[frame.shape[0] // 2].mean())"
-PART_BYTES = 2 << 30  # of each .raw, as Gatan's are split
+PART_BYTES = 2 << 30  # of each .raw; Gatan splits them, too
 LOOK_SECONDS = 0.1
 
 
 def streaming(gigabytes: float, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return the time, and the resident memory in MB of the workers and of the client, over the time."""
+    """Return the duration, and the resident memory of workers and client over time, in MB."""
     note(f"streaming {gigabytes:g} GB")
     frame_bytes = 2 * SIZE**2
     frames = int(gigabytes * 1e9 / frame_bytes)
@@ -61,7 +61,7 @@ def streaming(gigabytes: float, note: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _recording(folder: Path, frames: int) -> Path:
-    """Write the header of an in-situ recording, and .raw files in which no one has written."""
+    """Write the header of an in-situ recording, and sparse .raw files."""
     header, total = folder / "insitu.dm4", frames * 2 * SIZE**2
     tags = {"In-situ:Recorded:# Frames": frames}
     write_in_situ_raw(header, np.zeros((1, SIZE, SIZE), np.uint16), exposure=0.03, tags=tags)
@@ -73,7 +73,7 @@ def _recording(folder: Path, frames: int) -> Path:
 
 
 def _memory(samples: list[tuple[float, float]]) -> dict[str, float]:
-    """Return MB at the start, the highest, and the medians of the second and last quarter; files of that."""
+    """Return MB: initial, highest, medians of the second and last quarter, and the mapped files."""
     resident, mapped = zip(*samples, strict=True)
     quarter = max(1, len(samples) // 4)
     return {
@@ -87,7 +87,7 @@ def _memory(samples: list[tuple[float, float]]) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _watched(pids: dict[str, int]) -> Iterator[dict[str, list[tuple[float, float]]]]:
-    """Read the resident memory of processes, and what of it are pages of files, meanwhile."""
+    """Sample the resident memory of processes, and how much of it is file pages, in the background."""
     processes = {name: psutil.Process(pid) for name, pid in pids.items()}
     samples: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
     over = threading.Event()

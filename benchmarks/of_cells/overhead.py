@@ -28,7 +28,7 @@ WARM = 50  # frames before the clock starts
 
 
 def overheads(runs: int, frames: int, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each cell p50 and p95 of its overhead in ms, and frames/s."""
+    """Return p50 and p95 of each cell's overhead in ms, and its frames/s."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CELLS}
     for _ in range(runs):
         for name, text in CELLS.items():
@@ -56,7 +56,7 @@ def kernel(pipe: Connection, text: str, frames: int) -> None:
 
 
 def shared_frame(ring: Ring, pixels: np.ndarray) -> Frame:
-    """Return a frame as a link gives it."""
+    """Return a frame as a link delivers it."""
     memory, block = ring.take(pixels.nbytes)
     data = memory.view(pixels.dtype).reshape(pixels.shape)
     data[...] = pixels

@@ -1,4 +1,4 @@
-"""Seven: cells of unequal cost at once, and the same functions in bare processes on the same shared array."""
+"""Seven: cells of unequal cost at once, compared with bare processes on the same shared array."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 SIZE = 2048
-SIDES = {  # pixels of the part that each cell transforms, by what a frame costs the lightest and the heaviest
+SIDES = {  # side in px of the part that each cell transforms, by the cost of a frame: lightest to heaviest
     "0.8 to 20 ms": (384, 512, 640, 768, 1024, 1280, 1536),
     "0.2 to 8 ms": (192, 256, 320, 384, 512, 768, 1024),
 }
@@ -35,14 +35,14 @@ CELL = "import numpy as np\nfloat(np.abs(np.fft.rfft2(frame[:{side}, :{side}])).
 
 
 def throughput(runs: int, seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return by cost frames/s of each cell, bare and live, and the ratio of the work done in all."""
+    """Return, by cost, frames/s of each cell, bare and live, and the ratio of total work done."""
     return {cost: _throughput(sides, runs, seconds, note) for cost, sides in SIDES.items()}
 
 
 def _throughput(
     sides: tuple[int, ...], runs: int, seconds: float, note: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Both wait for their turn: what else the machine does hits them alike."""
+    """Bare and live take turns, so that other load on the machine hits both alike."""
     found: dict[str, list[list[float]]] = {"bare": [], "live": []}
     with bare_processes(sides) as processes, child(kernel, sides) as cells:
         answer(cells)
@@ -60,7 +60,7 @@ def _throughput(
 
 
 def _turn(processes: list[Connection], seconds: float) -> list[Any]:
-    """Have all of them work for so long at once; return what each tells."""
+    """Run all of them at once for a given time; return what each reports."""
     for process in processes:
         process.send(seconds)
     return [answer(process) for process in processes]
@@ -68,7 +68,7 @@ def _turn(processes: list[Connection], seconds: float) -> list[Any]:
 
 @contextmanager
 def bare_processes(sides: tuple[int, ...]) -> Iterator[list[Connection]]:
-    """Give a process for each function that does nothing else, on one array in shared memory."""
+    """Yield one process per function, which does nothing else, on one array in shared memory."""
     pixels = transport.picture(SIZE)
     memory = SharedMemory(create=True, size=pixels.nbytes)
     try:
@@ -84,12 +84,12 @@ def bare_processes(sides: tuple[int, ...]) -> Iterator[list[Connection]]:
 
 
 def bare(pipe: Connection, name: str, side: int) -> None:
-    """Call the function over and over, in this process, whenever told for how long."""
+    """Call the function repeatedly in this process, each time for the requested time."""
     if os.name == "posix":
-        os.setsid()  # as workers: Linux shares the cores out among sessions, not among processes
+        os.setsid()  # as workers do: Linux shares the cores among sessions, not processes
     memory = SharedMemory(name)
     frame: np.ndarray = np.ndarray((SIZE, SIZE), np.uint16, memory.buf)
-    np.ones(WARM_BYTES, np.uint8)  # as workers do: the memory of temporaries is there
+    np.ones(WARM_BYTES, np.uint8)  # as workers do: keeps the memory of temporaries
     process = Program.from_cell(CELL.format(side=side)).load().process
     process(frame, None, {})
     pipe.send("ready")
@@ -99,7 +99,7 @@ def bare(pipe: Connection, name: str, side: int) -> None:
 
 
 def kernel(pipe: Connection, sides: tuple[int, ...]) -> None:
-    """Run seven workers on one frame, each as fast as it goes, whenever told for how long."""
+    """Run seven workers on one frame, each at full speed, each time for the requested time."""
     ring = Ring()
     frame = shared_frame(ring, transport.picture(SIZE))
     workers = [engine.worker(10.0) for _ in sides]

@@ -1,4 +1,4 @@
-"""Waits: how long until a result is there, and what cells cost that have nothing to do."""
+"""Waits: how long until a result appears, and what idle cells cost."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 SIZE, FPS = 1024, 100.0
-SLOW_FPS = 0.5  # of a camera where a slider has to look at the same frame again
-WARM_SECONDS = 0.5  # a spare worker that has used no processor for so long is ready
+SLOW_FPS = 0.5  # frames/s, so slow that a slider has to process the same frame again
+WARM_SECONDS = 0.5  # s without CPU use after which the spare worker counts as ready
 MAX_LOOKS = 40
 IDLE_CELLS = 5
 FIRST = """
@@ -51,7 +51,7 @@ def waits(runs: int, note: Callable[[str], None]) -> dict[str, float]:
 
 
 def idle(seconds: float, note: Callable[[str], None]) -> dict[str, float]:
-    """Return percent of a core of each of some cells that get no frame: kernel's share and worker's."""
+    """Return the CPU use of a cell without frames, in percent of a core: kernel's share and worker's."""
     note("cells without frames")
     with child(publish, SIZE, 0.01) as publisher, child(resting, answer(publisher), seconds) as process:
         found: dict[str, float] = answer(process)
@@ -59,7 +59,7 @@ def idle(seconds: float, note: Callable[[str], None]) -> dict[str, float]:
 
 
 def firsts(pipe: Connection, endpoint: str) -> None:
-    """Start cells in this process, let them crash and run late."""
+    """Start cells in this process, and make them crash and time out."""
     with dmlink.connect(endpoint) as link:
         link.next(5.0)
         found = {"first result, new kernel": _first(link)}
@@ -74,7 +74,7 @@ def firsts(pipe: Connection, endpoint: str) -> None:
 
 
 def sliders(pipe: Connection, endpoint: str) -> None:
-    """Move a slider in this process; tells how long the result takes."""
+    """Move a slider in this process, and send how long the result takes."""
     with dmlink.connect(endpoint) as link:
         cell = dmlink.LiveCell(SLIDER).start(link)
         results = cell.results()
@@ -94,7 +94,7 @@ def sliders(pipe: Connection, endpoint: str) -> None:
 
 
 def resting(pipe: Connection, endpoint: str, seconds: float) -> None:
-    """Have cells in this process that wait for a frame."""
+    """Run cells in this process that wait for a frame."""
     with dmlink.connect(endpoint) as link:
         cells = [dmlink.LiveCell("frame.mean()", f"cell {i}").start(link) for i in range(IDLE_CELLS)]
         while any(cell.latest is None for cell in cells):
@@ -122,7 +122,7 @@ def _first(link: dmlink.Link) -> float:
 
 
 def _replacement(link: dmlink.Link, text: str) -> float:
-    """Return ms from the moment that a cell's process is seen to have ended to its next result."""
+    """Return ms from noticing the end of a cell's process to its next result."""
     times: list[float] = []
     ended = Event()
     cell = dmlink.LiveCell(text, timeout=0.3)
@@ -146,9 +146,9 @@ def _replacement(link: dmlink.Link, text: str) -> float:
 
 
 def _until_spare_is_warm() -> None:
-    """Wait for the spare worker's imports, which take seconds where other work goes on beside."""
+    """Wait for the spare worker's imports, which take seconds on a busy machine."""
     before: tuple[int, float] | None = None
-    for _ in range(MAX_LOOKS):  # a cell that crashes meanwhile takes it, and there is another
+    for _ in range(MAX_LOOKS):  # a cell that crashes meanwhile takes it, and a new one starts
         time.sleep(WARM_SECONDS)
         spare = engine._spare  # noqa: SLF001 - nobody else has to know when it is ready
         with suppress(psutil.NoSuchProcess):

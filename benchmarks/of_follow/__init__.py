@@ -1,1 +1,1 @@
-"""What `dmlink bench follow` measures, a module for each part."""
+"""The parts of `dmlink bench follow`, one measurement a module."""

@@ -1,4 +1,4 @@
-"""Cells on a recording that grows: one that is too slow, and what waiting costs."""
+"""Cells on a growing recording: one that is too slow, and what waiting costs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES = 1000
 
 
 def slow_cell(seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return what a cell at half the camera's rate has seen, lacks, and how the memory grows meanwhile."""
+    """Return what a cell at half the camera's rate has processed and missed, and how memory grows."""
     note("a cell that is too slow")
     process = psutil.Process()
     with folder() as place, InSitu(Camera(SIDE, 1 << 30), place, FPS) as writer:
@@ -55,7 +55,7 @@ def slow_cell(seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
 
 
 def idle(seconds: float, note: Callable[[str], None]) -> dict[str, float]:
-    """Return the part of a core that following costs while nothing comes, by kind of recording, percent."""
+    """Return what following costs while no frames arrive, in percent of a core, by kind of recording."""
     found = {}
     for kind in ("1000 TIFF files", "1000 frames in a .raw"):
         note(f"waiting for {kind}")

@@ -1,4 +1,4 @@
-"""Growing: a writer of in-situ data, and who reads them meanwhile, each in a process of its own."""
+"""Growing: a writer of in-situ data and its concurrent reader, each in its own process."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-LONGEST = 120.0  # s that a run may take
+LONGEST = 120.0  # s allowed for a run
 
 
 class Camera:
-    """Frames of noise, (side, side) uint16, a few that come again and again."""
+    """Frames of noise, (side, side) uint16; a few that repeat."""
 
     def __init__(self, side: int, n: int) -> None:
         self._few = np.random.default_rng(1).integers(1, 60_000, (4, side, side)).astype(np.uint16)
@@ -40,7 +40,7 @@ class Camera:
 
 
 def write(pipe: Connection, folder: str, side: int, n: int, fps: float) -> None:
-    """Write n frames once a word comes; tell how long that took."""
+    """Write n frames when asked to; report how long that took."""
     camera = Camera(side, n)
     pipe.send("ready")
     pipe.recv()
@@ -52,7 +52,7 @@ def write(pipe: Connection, folder: str, side: int, n: int, fps: float) -> None:
 
 
 def bare(pipe: Connection, folder: str, side: int, n: int) -> None:
-    """Read n frames in a loop that knows all about them; tell how long it took from the first one on."""
+    """Read n frames in a loop that knows their layout; report the time from the first frame on."""
     path = Path(folder) / "insitu.raw"
     pipe.send("ready")
     pipe.recv()
@@ -72,7 +72,7 @@ def bare(pipe: Connection, folder: str, side: int, n: int) -> None:
 
 
 def follow(pipe: Connection, folder: str, side: int, n: int) -> None:  # noqa: ARG001 - as `bare`
-    """Take n frames with dmlink.follow; tell how long it took, and how far behind it was at most."""
+    """Take n frames with dmlink.follow; report how long it took, and the largest lag in frames."""
     with dmlink.follow(folder, idle=None) as source:
         pipe.send("ready")
         pipe.recv()
@@ -86,7 +86,7 @@ def follow(pipe: Connection, folder: str, side: int, n: int) -> None:  # noqa: A
 
 @contextmanager
 def folder() -> Iterator[str]:
-    """Make a folder, and take it away with all that is in it."""
+    """Make a folder, and remove it with its contents afterwards."""
     place = tempfile.mkdtemp(prefix="dmlink-bench-")
     try:
         yield place
@@ -97,7 +97,7 @@ def folder() -> Iterator[str]:
 def together(
     reader: Callable[..., None] | None, side: int, n: int, fps: float = float("inf")
 ) -> tuple[float, Any]:
-    """Have n frames written, and read meanwhile; return how long that took, and what the reader told."""
+    """Write n frames and read them meanwhile; return how long that took, and the reader's report."""
     with folder() as place, ExitStack() as stack:
         writer = stack.enter_context(child(write, place, side, n, fps))
         pipes = [writer]

@@ -1,1 +1,1 @@
-"""Parts of the gallery's benchmark."""
+"""The parts of `dmlink bench gallery`, one measurement a module."""

@@ -1,4 +1,4 @@
-"""Alone: single cells, each beside the way that it is to be ahead of."""
+"""Alone: single cells, each compared with the method that it should outrun."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cell(name: str, **values: Any) -> Callable[[np.ndarray, int], Any]:
 
 
 def beside(name: str, side: int, peer: Callable[[np.ndarray], Any] | None, runs: int) -> dict[str, Any]:
-    """Return ms of the cell and of the peer, taking turns, and the median of their ratios."""
+    """Return ms of the cell and of its peer, measured in turns, and the median of their ratios."""
     frame, run = specimen(side), cell(name)
     run(frame)
     if peer:

@@ -1,4 +1,4 @@
-"""Crossings: of particles that meet, how many keep their numbers until they are apart again."""
+"""Crossings: how many particles that meet keep their numbers until they are apart again."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NEAR, APART = 9.0, 16.0  # px: discs of 8 to 12 px that overlap, and that are clear of each other
-EDGE = 20  # px from the edge of the frame: what happens nearer to it is not counted
+EDGE = 20  # px from the edge of the frame: anything nearer is not counted
 SIDE = 512  # px
 
 
 def kept(per_megapixel: int, recordings: int) -> dict[str, int]:
-    """Return how many crossings there are at so many particles on 1024 x 1024, and how many keep the numbers.
+    """Return the number of crossings on 1024 x 1024 frames, and after how many both keep their numbers.
 
-    `of two` are those to which no third particle comes near; `by true places` is what is possible at most.
+    `of two` counts those with no third particle near; `by true places` is the best that is possible.
     """
     counts = {"crossings": 0, "kept": 0, "of two": 0, "of two kept": 0, "by true places": 0}
     for seed in range(recordings):
@@ -41,7 +41,7 @@ def kept(per_megapixel: int, recordings: int) -> dict[str, int]:
 
 
 def followed(frames: Sequence[Any], truth: np.ndarray) -> np.ndarray:
-    """Return the number that the cell gives to each particle in each frame; 0 where it does not find it.
+    """Return the number that the cell gives each particle in each frame; 0 where it does not find it.
 
     `truth` is (particle, frame, yx) in px.
     """
@@ -56,7 +56,7 @@ def followed(frames: Sequence[Any], truth: np.ndarray) -> np.ndarray:
 
 
 def linked(truth: np.ndarray) -> np.ndarray:
-    """Return the number of each particle in each frame if all are found where they are, also those hidden."""
+    """Return each particle's number in each frame, as if all were found exactly, even hidden ones."""
     tracks, ids = Tracks(linear_sum_assignment), np.zeros(truth.shape[:2], int)
     for i in range(truth.shape[1]):
         here = np.flatnonzero(_within(truth[:, i], 0))
@@ -66,10 +66,10 @@ def linked(truth: np.ndarray) -> np.ndarray:
 
 
 def crossings(truth: np.ndarray, ids: np.ndarray) -> list[tuple[bool, bool]]:
-    """Return of each crossing whether both have kept their numbers, and whether they were by themselves.
+    """Return for each crossing whether both kept their numbers, and whether no third particle was near.
 
-    A crossing goes from the last frame in which two particles were clear of each other to the first in which
-    they are so again.
+    A crossing lasts from the last frame in which two particles were clear of each other to the first in which
+    they are again.
     """
     yx, found = np.where(_within(truth, 0)[..., None], truth, np.inf), []
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Frames: what the cells of the gallery are measured on."""
+"""Frames: the images on which the gallery's cells are measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NM = Axis(0.0, 0.05, "nm")
 
 
 def info(index: int = 0) -> Info:
-    """Return what a cell is told of a frame."""
+    """Return the `info` that a cell gets with a frame."""
     return Info(index, 0.1 * index, NM, NM)
 
 

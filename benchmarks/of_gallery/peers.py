@@ -1,7 +1,7 @@
-"""Peers: the published ways of doing what two cells do, written after their description.
+"""Peers: published methods that do what two of the cells do, written from their descriptions.
 
 The radial profile is the live script of 2019 (Miller; a polar map by a Python function for each of its
-points), the colour map that of the package BenMillerScripts, which is measured too where it is installed.
+points), the colour map that of the package BenMillerScripts, which is measured, too, where it is installed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZE, SPACING, MASK, CROSS = 128, 32, 10, 2
 
 
 def radial_profile_2019(frame: np.ndarray) -> np.ndarray:
-    """Return maximum less smoothed mean around the centre of the FFT's magnitude, shape (n // RATIO,)."""
+    """Return maximum minus smoothed mean around the centre of the FFT's magnitude, shape (n // RATIO,)."""
     magnitude = np.abs(np.fft.fftshift(np.fft.fft2(frame)))
     n = len(frame)
     length = n // RATIO
@@ -61,7 +61,7 @@ def colour_map(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def benmillerscripts() -> Callable[[np.ndarray], Any] | None:
-    """Return the package's colour map of a frame, as it makes it for DigitalMicrograph; None without it."""
+    """Return the package's colour map of a frame, as made for DigitalMicrograph; None if not installed."""
     before = sys.modules.get("DigitalMicrograph")
     stub: Any = ModuleType("DigitalMicrograph")
     stub.IsScriptOnMainThread = lambda: True
@@ -76,7 +76,7 @@ def benmillerscripts() -> Callable[[np.ndarray], Any] | None:
             sys.modules["DigitalMicrograph"] = before
 
     def made(frame: np.ndarray) -> Any:
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells how long it took
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints how long it took
             return package.processframe(None, "theta", False, im_data=frame)
 
     return made

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 SIDE = 870
-PARTICLES, FRAMES = 200, 8  # on fringes; shown again and again
+PARTICLES, FRAMES = 200, 8  # on fringes; repeated
 CELLS = (
     "fft_radial_profile",
     "fft_colour_map",
@@ -33,7 +33,7 @@ CELLS = (
 
 
 def rates(frames: int) -> dict[str, Any]:
-    """Return frames/s of all together, and ms of each alone and of each while all run."""
+    """Return frames/s of all together, and ms of each cell alone and with the others."""
     with child(kernel, frames) as process:
         found: dict[str, Any] = answer(process)
     return found

@@ -1,4 +1,4 @@
-"""Children: processes of a benchmark, each with a pipe to the one that has started it."""
+"""Children: a benchmark's processes, each with a pipe to the one that started it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _spawn = multiprocessing.get_context("spawn")  # nothing is inherited: neither t
 
 @contextlib.contextmanager
 def child(target: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
-    """Run `target(pipe, *arguments)` in a new process; gives our end of the pipe, and ends the process."""
+    """Run `target(pipe, *arguments)` in a new process; yields our end of the pipe, then ends the process."""
     ours, theirs = _spawn.Pipe()
     process = _spawn.Process(target=_main, args=(target, theirs, *arguments), daemon=True)
     process.start()
@@ -25,7 +25,7 @@ def child(target: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
         yield ours
     finally:
         ours.close()
-        process.join(0.0 if target.__name__ == "publish" else 5.0)  # a publisher only ever stops so
+        process.join(0.0 if target.__name__ == "publish" else 5.0)  # a publisher stops no other way
         process.terminate()
         process.join(5.0)
         if process.is_alive():
@@ -39,9 +39,9 @@ def answer(pipe: Connection, timeout: float = 60.0) -> Any:
     Raises
     ------
     RuntimeError
-        If it has failed; the text is its traceback.
+        If it has failed; the message is its traceback.
     TimeoutError
-        If it says nothing.
+        If it sends nothing.
     """
     if not pipe.poll(timeout):
         raise TimeoutError(f"A process of the benchmark said nothing for {timeout:g} s.")
@@ -55,7 +55,7 @@ def answer(pipe: Connection, timeout: float = 60.0) -> Any:
 
 
 class Failure:
-    """The end of a child, in words."""
+    """A child's exception, as the text of its traceback."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""Connections: what is left after links have come and gone."""
+"""Connections: resources left over after links have connected and disconnected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTLE = 0.5  # s until the companion has seen the last one go
 
 
 def cycles(n: int, note: Callable[[str], None]) -> dict[str, Any]:
-    """Connect, take a frame and disconnect `n` times; return what both ends hold before and after."""
+    """Connect, take a frame and disconnect `n` times; return what both ends held before and after."""
     note(f"{n} connections")
     with child(microscope.serve, SIZE, FPS, True) as dm, child(come_and_go, answer(dm), n) as client:
         answer(client)
@@ -40,7 +40,7 @@ def cycles(n: int, note: Callable[[str], None]) -> dict[str, Any]:
 
 
 def come_and_go(pipe: Connection, endpoint: str, n: int) -> None:
-    """Do so in this process."""
+    """Do the connecting, in this process."""
     _cycle(endpoint, 20)  # imports, thread stacks and the like are there after these
     pipe.send("ready")
     pipe.recv()

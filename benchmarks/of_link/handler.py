@@ -1,4 +1,4 @@
-"""Handler: the time for which dmlink's listener holds DigitalMicrograph's main thread, per frame."""
+"""Handler: how long dmlink's listener holds DigitalMicrograph's main thread per frame."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def handle(pipe: Connection, frames: int) -> None:
             with busy() if state == "busy" else contextlib.nullcontext():
                 for _ in range(frames + 2):
                     for number, (way, do) in enumerate(ways.items()):
-                        np.copyto(array, recording.stack[number])  # each way has one: it is always new
+                        np.copyto(array, recording.stack[number])  # one for each way: always new
                         begun = time.perf_counter()
                         do()
                         times[way].append(time.perf_counter() - begun)
-            # the first two give memory to what is used again and again
+            # the first two calls allocate the buffers that are reused
             result[state] = {way: _percentiles(seconds[2:]) for way, seconds in times.items()}
         view.end()
     pipe.send(result)
@@ -109,7 +109,7 @@ def _percentiles(seconds: list[float]) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def busy() -> Iterator[None]:
-    """Let another Python thread count all the time."""
+    """Keep another Python thread counting."""
     over = threading.Event()
 
     def count() -> None:

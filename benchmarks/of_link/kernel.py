@@ -1,4 +1,4 @@
-"""Kernel: what a Jupyter kernel's user notices of the frames that come in meanwhile."""
+"""Kernel: how much incoming frames slow down a Jupyter kernel for its user."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ END = "link.close(); thread.join()"
 
 
 def round_trips(runs: int, cells: int, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each cell its round trip p50 in ms, idle and while frames arrive, and the ratio."""
+    """Return each cell's median round trip in ms, idle and while frames arrive, and the ratio."""
     note("round trip of a cell while frames arrive")
     times: dict[str, dict[str, list[float]]] = {name: {"idle": [], "arriving": []} for name in CELLS}
     arrived = []

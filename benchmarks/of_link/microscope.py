@@ -1,4 +1,4 @@
-"""Microscope: a simulated one in a process of its own, with or without a companion."""
+"""Microscope: a simulated one in its own process, with or without a companion."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class Noise:
 
 
 def serve(pipe: Connection, size: int, fps: float, companion: bool) -> None:
-    """Run one, tell its endpoint, then answer: ("rate", seconds) or ("held", 0)."""
+    """Run one, send its endpoint, then answer ("rate", seconds) or ("held", 0)."""
     with contextlib.ExitStack() as stack:
         os.environ["DMLINK_HOME"] = stack.enter_context(TemporaryDirectory(prefix="dmlink-bench-"))
         dm = stack.enter_context(Microscope(Noise(size), fps=fps))
         pipe.send(dm.start_companion(0) if companion else None)
-        with contextlib.suppress(EOFError):  # nobody asks any more
+        with contextlib.suppress(EOFError):  # the other end has closed
             while True:
                 what, amount = pipe.recv()
                 pipe.send(display_rate(dm, amount) if what == "rate" else held())
 
 
 def display_rate(dm: Microscope, seconds: float) -> float:
-    """Return frames/s of the live view, counted from one frame displayed to another."""
+    """Return frames/s of the live view, from one displayed frame to another."""
     first, begun = dm.wait_displayed(1), time.perf_counter()
     time.sleep(seconds)
     last, ended = dm.wait_displayed(1), time.perf_counter()
@@ -59,7 +59,7 @@ def display_rate(dm: Microscope, seconds: float) -> float:
 
 
 def held() -> dict[str, Any]:
-    """Return what this process holds: descriptors, threads, processes, shared memory mapped, bytes."""
+    """Return what this process holds: descriptors, threads, processes, mapped shared memory, bytes."""
     gc.collect()
     me = psutil.Process()
     maps = Path("/proc/self/maps")

@@ -1,4 +1,4 @@
-"""Sender: the wire's other end as fast as it can be, one frame in memory sent against each credit."""
+"""Sender: the fastest possible companion, which sends one frame from memory per credit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAGS = {"exposure": 0.04, "binning": 1.0, "magnification": 80000.0, "high_tensio
 
 
 class Client:
-    """A link that has connected: let in, and sent frames."""
+    """A connected link: let in, and sent frames."""
 
     def __init__(self, sock: socket.socket, token: str, array: np.ndarray) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -34,7 +34,7 @@ class Client:
         self._header = {**self._shape, "x": axis, "y": axis, "tags": TAGS, "source": NAME, "roi": None}
 
     def serve(self, pace: Callable[[], None]) -> None:
-        """Send a frame against each credit, until the link goes."""
+        """Send a frame for each credit, until the link disconnects."""
         pixels = memoryview(self._array).cast("B")
         while True:
             while not self._credit:
@@ -73,14 +73,14 @@ class Client:
 
 
 def send_whole(sock: socket.socket, head: bytes, payload: Any = b"") -> None:
-    """Send a head and what follows, in one call unless the system takes less."""
+    """Send a header and its payload, in one call unless the system takes less."""
     sent = sock.sendmsg([head, payload]) - len(head)
     if sent < len(payload):
         sock.sendall(memoryview(payload)[max(sent, 0) :])
 
 
 def send(tell: Callable[[Any], None], array: np.ndarray, pace: Callable[[], None]) -> None:
-    """Tell the endpoint, then serve one link after another, for ever."""
+    """Send the endpoint, then serve one link after another, forever."""
     token = secrets.token_urlsafe(24)
     with socket.create_server(("127.0.0.1", 0)) as server:
         tell(f"dmlink://127.0.0.1:{server.getsockname()[1]}?token={token}")

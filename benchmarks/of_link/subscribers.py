@@ -1,4 +1,4 @@
-"""Subscribers: many links at once, as hungry as they can be, and one that is dead."""
+"""Subscribers: many links at once, each taking all that it can, and one dead one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def display_rates(
 
 
 def subscribe(pipe: Connection, endpoint: str) -> None:
-    """Be all subscribers in this process; tells how many frames have come, at first and when asked."""
+    """Run all subscribers in this process; send how many frames have arrived, at first and when asked."""
     links = [dmlink.connect(endpoint) for _ in range(HUNGRY)]
     threads = [threading.Thread(target=_take_all, args=(link,)) for link in links]
     for thread in threads:
@@ -69,11 +69,11 @@ def subscribe(pipe: Connection, endpoint: str) -> None:
 
 @contextlib.contextmanager
 def dead(endpoint: str) -> Iterator[None]:
-    """Subscribe, ask for frames, and never read any."""
+    """Subscribe, ask for frames, and never read one."""
     host, port, token = endpoints.parse(endpoint)
     decoder, ours, theirs = protocol.Decoder(), protocol.nonce(), ""
     with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that the sender has to wait at once
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that the sender blocks at once
         sock.connect((host, port))
 
         def say(kind: int, **header: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def table(title: str, heads: list[str], rows: list[list[str]]) -> list[str]:
-    """Return lines: a title, then columns, the first one to the left and the others to the right."""
+    """Return lines: a title, then columns, the first left-aligned and the others right-aligned."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
@@ -14,5 +14,5 @@ def table(title: str, heads: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def verdict(holds: bool, limit: str) -> str:
-    """Return whether a limit is kept, and the limit."""
+    """Return whether a limit is met, and the limit."""
     return f"{'kept' if holds else 'MISSED'} ({limit})"

@@ -1,4 +1,4 @@
-"""Transport: how fast frames come from one process to another, and how old they are then."""
+"""Transport: how fast frames get from one process to another, and how old they are on arrival."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 WARM = 4  # frames before the clock starts
-REST = 1.2 * FRESH_SECONDS  # s; for nearly so long a link goes on receiving, which the other would feel
-TURNS = 3  # of each way in a run: the first of a connection is slower
+REST = 1.2 * FRESH_SECONDS  # s; a link goes on receiving for nearly this long, which would disturb the other
+TURNS = 3  # measurements of each way in a run: a connection's first one is slower
 AGE_RATE = 25.0  # frames/s
 
 
 def throughput(sizes: list[int], runs: int, seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each size and way GB/s, and its ratio to the bare loop in the same run."""
+    """Return GB/s for each size and way, and the ratio to the bare loop in the same run."""
     table: dict[str, Any] = {}
     for size in sizes:
         note(f"throughput, {size} x {size}")
@@ -57,12 +57,12 @@ def throughput(sizes: list[int], runs: int, seconds: float, note: Callable[[str]
 
 
 def _duel(size: int, seconds: float) -> tuple[list[float], list[float]]:
-    """Return frames/s of the bare loop and of Link, which take turns: each second of noise hits both."""
+    """Return frames/s of the bare loop and of Link, which take turns so that noise hits both alike."""
     bare, link = [], []
     with pair(BARE, size) as one, pair(LINK, size) as other:
         for _ in range(TURNS):
             bare.append(ask(one, "rate", seconds / TURNS))
-            time.sleep(REST)  # as below, for equal chances
+            time.sleep(REST)  # as below, so that conditions are equal
             link.append(ask(other, "rate", seconds / TURNS))
             time.sleep(REST)
     return bare, link
@@ -80,7 +80,7 @@ def _add(
 
 
 def ages(sizes: list[int], runs: int, frames: int, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each size p50 and p95 of the age in ms, and Link's ratio to the bare loop."""
+    """Return p50 and p95 of the age in ms for each size, and Link's ratio to the bare loop."""
     table: dict[str, Any] = {}
     for size in sizes:
         note(f"age, {size} x {size}")
@@ -113,7 +113,7 @@ def consume(pipe: Connection, name: str, address: Any, size: int) -> None:
     """Consume in this process whenever asked: ("rate", seconds) or ("ages", frames)."""
     _quiet()
     frames = WAYS[name].consume(address, picture(size))
-    with contextlib.suppress(EOFError):  # nobody asks any more
+    with contextlib.suppress(EOFError):  # the other end has closed
         while True:
             what, amount = pipe.recv()
             for _stamp, _data in islice(frames, WARM):
@@ -136,7 +136,7 @@ def _ages(frames: Iterator[Any], n: int) -> list[float]:
 
 
 class Pace:
-    """Waits until the next frame is due; without a rate it never waits."""
+    """Waits until the next frame is due; without a rate, never waits."""
 
     def __init__(self, rate: float | None) -> None:
         self._period = 1 / rate if rate else 0.0
@@ -156,13 +156,13 @@ def picture(size: int) -> np.ndarray:
 
 
 def _quiet() -> None:
-    """Let peers say nothing about connections that end; failures come through the pipe."""
+    """Keep peers quiet about closed connections; failures come through the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextlib.contextmanager
 def pair(name: str, size: int, rate: float | None = None) -> Iterator[Connection]:
-    """Run both ends of a way, each in a fresh process; gives the pipe to the consumer."""
+    """Run both ends of a way, each in a fresh process; yields the pipe to the consumer."""
     with child(publish, name, size, rate) as publisher:
         address = answer(publisher)
         with child(consume, name, address, size) as consumer:
@@ -170,6 +170,6 @@ def pair(name: str, size: int, rate: float | None = None) -> Iterator[Connection
 
 
 def ask(consumer: Connection, what: str, amount: float) -> Any:
-    """Let a consumer measure, and return what it has found."""
+    """Have a consumer measure, and return its result."""
     consumer.send((what, amount))
     return answer(consumer)

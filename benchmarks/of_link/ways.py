@@ -1,8 +1,8 @@
-"""Ways to bring frames from one process to another: Link, the bare socket, and what else there is.
+"""Ways to send frames from one process to another: Link, a bare socket, and other packages.
 
-`publish(tell, array, pace)` tells its address and sends the array for ever, waiting in `pace()` before each;
+`publish(tell, array, pace)` reports its address and sends the array forever, waiting in `pace()` before each;
 `consume(address, array)` yields for each frame when it was sent, and its pixels as an array. Peers are
-imported in these functions: not all of them need be installed.
+imported in these functions, as not all of them need be installed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Stamped = Generator[tuple[float, np.ndarray]]
 
 HOST = "127.0.0.1"
-IN_FLIGHT = 4  # frames that queues of peers may hold: enough to be busy always
+IN_FLIGHT = 4  # frames that peers may queue: enough to keep them busy
 STAMP = struct.Struct("<d")
 (CREDIT,) = protocol.pack(protocol.CREDIT, {"n": 1})
 
@@ -60,7 +60,7 @@ def consume_link(address: Any, array: np.ndarray) -> Stamped:  # noqa: ARG001 - 
     with dmlink.connect(address) as link:
         for frame in link:
             yield frame.time, frame.data
-            del frame  # or it would keep its memory while the next one is received
+            del frame  # else its memory is held while the next one is received
 
 
 # A bare loop over a socket
@@ -90,7 +90,7 @@ def consume_bare(address: Any, array: np.ndarray, *, credited: bool = True) -> S
         while True:
             sock.recv_into(stamp, flags=socket.MSG_WAITALL)
             if credited:
-                sock.sendall(CREDIT)  # as Link does: the next frame is made ready while this one travels
+                sock.sendall(CREDIT)  # as Link does: the next frame is prepared while this one is in flight
             sock.recv_into(view, flags=socket.MSG_WAITALL)
             yield STAMP.unpack(stamp)[0], pixels
 
@@ -139,7 +139,7 @@ def publish_imagezmq(tell: Tell, array: np.ndarray, pace: Pace) -> None:
 
     with socket.create_server((HOST, 0)) as server:
         address = f"tcp://{HOST}:{server.getsockname()[1]}"
-    tell(address)  # here the receiver listens
+    tell(address)  # in imagezmq, the receiver listens
     out = imagezmq.ImageSender(connect_to=address, REQ_REP=True)
     while True:
         pace()
@@ -257,7 +257,7 @@ PEERS = tuple(name for name, way in WAYS.items() if way.package)
 
 
 def versions() -> dict[str, str]:
-    """Return the version of each peer, or that it is not installed."""
+    """Return each peer's version, or that it is not installed."""
     return {name: WAYS[name].version if WAYS[name].installed else "not installed" for name in PEERS}
 
 

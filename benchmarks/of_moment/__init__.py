@@ -1,1 +1,1 @@
-"""What `dmlink bench moment` measures, a module for each part."""
+"""The parts of `dmlink bench moment`, one measurement a module."""

@@ -1,4 +1,4 @@
-"""Keeping: link, view and cells with a look-back and without, in turn; and while a clip is saved."""
+"""Keeping: link, view and cells with and without a look-back, in turn, and while a clip is saved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WARM_SECONDS = 1.0
 
 
 def keeping(runs: int, seconds: float, memory: int, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return what link, view and cells did in each turn, without and with, the memory taken, and saving."""
+    """Return rates and ages without and with a look-back, in turn, its memory, and those while saving."""
     note(f"with and without a look-back of {memory / 1e9:.2g} GB")
     with (
         child(publish, SIZE, FPS) as publisher,
@@ -82,7 +82,7 @@ def kernel(pipe: Connection, endpoint: str, runs: int, seconds: float, memory: i
 
 
 class Measure:
-    """Counts over a stretch of time."""
+    """Counts over a period."""
 
     def __init__(self, link: Link, cells: list[dmlink.LiveCell], drawn: list[int]) -> None:
         self._link, self._cells, self._drawn = link, cells, drawn
@@ -94,7 +94,7 @@ class Measure:
             self._ages.append(self._link.age(frame))
 
     def turn(self, seconds: float, do: Callable[[], Any] = lambda: None) -> dict[str, float]:
-        """Return rates of link, cells and view, and ages of results, while `do` runs, or for so long."""
+        """Return rates of link, cells and view, and ages of results, while `do` runs or for `seconds`."""
         self._ages.clear()
         before = self._link.stats.received, self._cells[0].stats.processed, self._drawn[0]
         began = time.perf_counter()
@@ -116,7 +116,7 @@ def _fill(lookback: Any, memory: int) -> None:
 
 
 def _answered(view: Any) -> list[int]:
-    """Answer for a browser that paints at once; return how often it has."""
+    """Acknowledge like a browser that paints at once; return how often it has."""
     painted = [0]
 
     def send(message: dict[str, Any], _: Any) -> None:

@@ -1,4 +1,4 @@
-"""Cells: what the notebooks of the benchmark run."""
+"""Cells: the code that the benchmark's notebooks run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ LIVE = {
     "doubled": "frame[::2, ::2] * 2.0",
     "halved": "frame[::2, ::2] / 2",
 }
-# live view and cells beside each other, all of them on the screen
+# live view and cells side by side, all on the screen
 DASHBOARD = """from IPython.display import HTML, display
 display(HTML("<style>.jp-InputArea {{ display: none !important }}</style>"))
 cells = [dmlink.LiveCell(text, name).start(link) for name, text in {cells!r}.items()]
 dmlink.dashboard(link, size={size})"""
-# jupyter_rfb with nothing but an image: the same pixels, the same reduction and contrast, its own JPEG
+# jupyter_rfb with just an image: the same pixels, reduction and contrast, its own JPEG
 REMOTE_FRAME_BUFFER = """
 import asyncio
 import threading
@@ -43,7 +43,7 @@ def follow():
 threading.Thread(target=follow, daemon=True).start()
 view
 """
-# what a live plot does that hands over every frame and waits for nobody
+# a live plot without flow control: it pushes every frame
 IMAGE_GL = """
 import threading
 import bqplot

@@ -1,4 +1,4 @@
-"""Laboratory: a real JupyterLab in a real Chromium, notebooks in it, and what its page has painted."""
+"""Laboratory: notebooks in a real JupyterLab in a real Chromium, and what the page paints."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TESTS = Path(__file__).parents[2] / "tests" / "support"
-PATIENCE_MS = 90_000  # a busy machine may take long to begin; it is not what is measured
+PATIENCE_MS = 90_000  # a busy machine may start slowly, which is not measured
 WARM_SECONDS = 3.0  # before a measurement begins
-CELL_SECONDS = 1.0  # more for each cell: its process starts meanwhile
-# Without a graphics card a browser paints its whole window whenever JupyterLab shows a busy kernel, above the
-# notebook and below it. So each is as large as what is shown in it.
+CELL_SECONDS = 1.0  # per cell: its process starts meanwhile
+# Without a graphics card, a browser repaints its whole window whenever JupyterLab indicates a busy kernel,
+# above the notebook and below it. So each window is only as large as its contents.
 SCREEN = {"width": 1920, "height": 1080}
 LARGE_SCREEN = {"width": 2400, "height": 1500}  # seven panels in three columns
-PICTURES = "DMLINK_BENCH_PICTURES"  # a folder: screenshots are kept there
+PICTURES = "DMLINK_BENCH_PICTURES"  # a folder for screenshots
 CONNECT = """%load_ext dmlink
 import dmlink, os, pathlib
 pathlib.Path("pid").write_text(str(os.getpid()))
@@ -35,7 +35,7 @@ link = dmlink.connect({endpoint!r})
 
 
 class Laboratory:
-    """One browser page, one server; notebooks come and go."""
+    """One server and one browser page, for one notebook after another."""
 
     def __init__(self, page: Any, address: str, folder: Path) -> None:
         self.page = page
@@ -43,15 +43,15 @@ class Laboratory:
         self._folder = folder
         self._count = 0
         self._displayed: Any = None
-        self.seconds = 0.0  # that the last measurement took, by the page's clock
+        self.seconds = 0.0  # s of the last measurement, by the page's clock
 
     @contextlib.contextmanager
     def notebook(
         self, size: int, fps: float, cell: str, live: int = 0, screen: dict[str, int] = SCREEN
     ) -> Iterator[None]:
-        """Run a cell on a microscope of size x size pixels; the link to it is called `link`.
+        """Run a cell on a microscope of size x size pixels, with `link` connected to it.
 
-        It starts `live` live cells.
+        The cell starts `live` live cells.
         """
         import browser  # noqa: PLC0415 - only a clone has it
 
@@ -77,18 +77,18 @@ class Laboratory:
                 browser.end_kernels(self._address)
 
     def painted(self, seconds: float) -> dict[str, dict[str, Any]]:
-        """Return what is painted meanwhile: for each panel `rate` (1/s) and the age's `p50`, `p95` (ms)."""
+        """Return what is painted in that time: each panel's `rate` (1/s) and `p50`, `p95` of the age (ms)."""
         paints = self.paints(seconds)
         return {title: summary(found, self.seconds) for title, found in paints.items()}
 
     def paints(self, seconds: float) -> dict[str, list[tuple[float, float]]]:
-        """Return for each panel (when it painted, how old the frame was then), in s."""
+        """Return, for each panel, the times of its paints and the ages of their frames, in s."""
         self.begin()
         self.wait(seconds)
         return self.end()
 
     def begin(self) -> None:
-        """Begin to note paints."""
+        """Start recording paints."""
         self.page.evaluate("() => window.bench.begin()")
 
     def end(self) -> dict[str, list[tuple[float, float]]]:
@@ -100,17 +100,17 @@ class Laboratory:
         }
 
     def wait(self, seconds: float) -> None:
-        """Let time pass; the browser goes on."""
+        """Wait, while the browser goes on."""
         self.page.wait_for_timeout(seconds * 1e3)
 
     def run_cell(self, text: str) -> None:
-        """Run another cell at the end of the notebook, and do not wait for it."""
+        """Run another cell at the end of the notebook without waiting for it."""
         import browser  # noqa: PLC0415 - only a clone has it
 
         browser.run_cell(self.page, text)
 
     def memory(self) -> tuple[float, float]:
-        """Return what page (JavaScript's heap) and kernel hold, in MB."""
+        """Return the memory of page (JavaScript heap) and kernel, in MB."""
         session = self.page.context.new_cdp_session(self.page)
         session.send("HeapProfiler.collectGarbage")
         heap = session.send("Runtime.getHeapUsage")["usedSize"]
@@ -127,13 +127,13 @@ class Laboratory:
 
 @contextlib.contextmanager
 def laboratory() -> Iterator[Laboratory]:
-    """Start both."""
+    """Start server and browser."""
     if not TESTS.is_dir():
         raise ValueError("`dmlink bench notebook` drives a browser with the tests' tools: run it in a clone.")
     sys.path.insert(0, str(TESTS))
     import browser  # noqa: PLC0415
 
-    # JupyterLab ends its last kernels while the folder goes
+    # JupyterLab ends its last kernels while the folder is removed
     with (
         tempfile.TemporaryDirectory(prefix="dmlink-bench-", ignore_cleanup_errors=True) as name,
         browser.jupyterlab(Path(name), {}) as address,
@@ -145,7 +145,7 @@ def laboratory() -> Iterator[Laboratory]:
 
 
 def summary(paints: list[tuple[float, float]], seconds: float) -> dict[str, Any]:
-    """Return rate (1/s) and the age's p50 and p95 (ms); of curves, which carry no number, None."""
+    """Return rate (1/s) and p50 and p95 of the age (ms); None for curves, which carry no number."""
     ages = np.array([age for _, age in paints if np.isfinite(age)]) * 1e3
     p50, p95 = np.percentile(ages, [50, 95]) if ages.size else (None, None)
     return {"rate": len(paints) / seconds, "p50": p50, "p95": p95}

@@ -1,4 +1,4 @@
-"""Source: a simulated microscope whose frames carry their number in pixels, where a page can read it."""
+"""Source: a simulated microscope whose frames carry their number in pixels that a page can read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import numpy as np
 from dmlink.frame import Axis
 from dmlink.simulator import Microscope
 
-BLOCKS = 16  # squares along the upper edge: one always dark, one always bright, 14 bits of the number
+BLOCKS = 16  # squares along the top edge: one always dark, one always bright, 14 bits of the number
 NUMBERS = 1 << (BLOCKS - 2)
 BRIGHT = 4095
 
 
 class Numbered:
-    """Noise, uint16; each frame begins with its number. When it was displayed is noted in a file."""
+    """Noise, uint16; each frame begins with its number. A file keeps when each was displayed."""
 
     def __init__(self, size: int, clock: Path) -> None:
         self.name, self.shape, self.dtype = "numbered", (NUMBERS, size, size), np.dtype(np.uint16)
@@ -34,7 +34,7 @@ class Numbered:
         return NUMBERS
 
     def __getitem__(self, i: int) -> SimpleNamespace:
-        self._displayed[(i - 1) % NUMBERS] = time.time()  # the one before has just been written and announced
+        self._displayed[(i - 1) % NUMBERS] = time.time()  # the previous one was just written and announced
         frame = self._noise[i % len(self._noise)]
         for block in range(BLOCKS):
             bright = block == 1 or (block > 1 and i >> (block - 2) & 1)
@@ -43,7 +43,7 @@ class Numbered:
 
 
 def serve(pipe: Any, size: int, fps: float, clock: str) -> None:
-    """Run one, tell its endpoint, and go on until nobody listens."""
+    """Run one, send its endpoint, and go on until nobody listens."""
     with contextlib.ExitStack() as stack:
         os.environ["DMLINK_HOME"] = stack.enter_context(TemporaryDirectory(prefix="dmlink-bench-"))
         microscope = stack.enter_context(Microscope(Numbered(size, Path(clock)), fps=fps))
@@ -53,5 +53,5 @@ def serve(pipe: Any, size: int, fps: float, clock: str) -> None:
 
 
 def displayed(clock: Path) -> Any:
-    """Return when each frame was displayed, by its number, in seconds since the Unix epoch."""
+    """Return when each frame was displayed, by number, in seconds since the Unix epoch."""
     return np.memmap(clock, np.float64, "r", shape=NUMBERS)

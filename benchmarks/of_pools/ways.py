@@ -1,4 +1,4 @@
-"""Ways to have a frame processed by processes that are there already, as their documentation shows."""
+"""Ways to process a frame in worker processes that already run, as their documentation shows."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Frame
 
-    Rounds = Callable[[np.ndarray], Any]  # has the frame processed as often as there are workers
+    Rounds = Callable[[np.ndarray], Any]  # processes the frame once per worker
 
 SIZE = 1024
 WARM = 5
-SLOTS = 4  # frames of a link that are in shared memory at a time
+SLOTS = 4  # frames of a link in shared memory at a time
 
 
 def first(frame: np.ndarray) -> int:
-    """Look at one pixel: what takes time is the way."""
+    """Read one pixel, so that only the transfer takes time."""
     return int(frame[0, 0])
 
 
 def measure(way: str, n: int, rounds: int) -> dict[str, float]:
-    """Return p50 and p95 in ms of a frame's way to `n` workers and back; their start, in s."""
+    """Return p50 and p95 of a frame's round trip to `n` workers in ms, and their start-up time in s."""
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     begun = time.perf_counter()
     picture, times = transport.picture(SIZE), []
     with WAYS[way](n) as process:
         for i in range(WARM + rounds):
-            frame = picture.copy()  # each is a new one, as a camera's are
+            frame = picture.copy()  # a new one each time, as from a camera
             if i == 0:
                 process(frame)
                 start = time.perf_counter() - begun
@@ -57,7 +57,7 @@ def measure(way: str, n: int, rounds: int) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _worker(n: int) -> Iterator[Rounds]:
-    """Frames come in shared memory, as a link leaves them there."""
+    """Frames in shared memory, where a link leaves them."""
     ring, program = Ring(), Program.from_cell("int(frame[0, 0])")
     workers = [engine.worker(10.0) for _ in range(n)]
     for worker in workers:
@@ -65,7 +65,7 @@ def _worker(n: int) -> Iterator[Rounds]:
     frames: list[Frame] = []
 
     def process(pixels: np.ndarray) -> None:
-        if len(frames) < SLOTS:  # the first rounds, which warm up, fill them
+        if len(frames) < SLOTS:  # filled by the warm-up rounds
             frames.append(shared_frame(ring, pixels))
         frame = frames[0]
         frames.append(frames.pop(0))
@@ -89,13 +89,13 @@ def _joblib(n: int) -> Iterator[Rounds]:
     import joblib  # noqa: PLC0415
 
     with joblib.Parallel(n_jobs=n, backend="loky") as pool:
-        # with one job joblib would call the function in this process
+        # with one job, joblib would call the function in this process
         if n == 1:
             executor = joblib.externals.loky.get_reusable_executor(1)
             yield lambda frame: executor.submit(first, frame).result()
         else:
             yield lambda frame: pool(joblib.delayed(first)(frame) for _ in range(n))
-    joblib.externals.loky.get_reusable_executor().shutdown()  # it would idle beside those after it
+    joblib.externals.loky.get_reusable_executor().shutdown()  # else it idles beside the next ones
 
 
 @contextlib.contextmanager
@@ -130,7 +130,7 @@ AVAILABLE = [way for way in WAYS if way not in _PACKAGES or util.find_spec(_PACK
 
 
 def versions() -> str:
-    """Return what there is of the peers, with versions, and what is not installed."""
+    """Return the installed peers with their versions, and those that are not installed."""
     there = [f"{p} {metadata.version(p)}" for way, p in _PACKAGES.items() if way in AVAILABLE]
     missing = [p for way, p in _PACKAGES.items() if way not in AVAILABLE]
     return "Peers: " + ", ".join([*there, *(f"{p} is not installed" for p in missing)])

@@ -1,4 +1,4 @@
-"""Reading: frames of a recording in order, and the same bytes by `numpy.fromfile`, from the cache."""
+"""Reading: a recording's frames in order, and the same bytes by `numpy.fromfile`, from the cache."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZE, FRAMES = 2048, 40
-LINE = 64  # bytes that a processor takes from memory at once: whoever touches one has read them all
+LINE = 64  # bytes in a cache line: touching one reads them all
 
 
 def speeds(runs: int, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each format GB/s, and the ratio to `numpy.fromfile` of the same bytes."""
+    """Return GB/s for each format, and the ratio to `numpy.fromfile` of the same bytes."""
     found = {}
     with TemporaryDirectory(prefix="dmlink-bench-") as folder:
         for name, path in _files(Path(folder)).items():
@@ -56,7 +56,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _frames(recording: recordings.Recording) -> float:
-    """Return GB/s of the recording's frames, each touched throughout."""
+    """Return GB/s of the recording's frames, touching every cache line."""
     begun = time.perf_counter()
     for frame in recording:
         _touch(frame.data)
@@ -64,7 +64,7 @@ def _frames(recording: recordings.Recording) -> float:
 
 
 def _fromfile(path: Path) -> float:
-    """Return GB/s of as many bytes at the end of the file, read frame by frame and touched likewise."""
+    """Return GB/s of as many bytes at the end of the file, read frame by frame and touched alike."""
     begun = time.perf_counter()
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 2 * FRAMES * SIZE**2))

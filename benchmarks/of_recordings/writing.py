@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 SIZE = 2048
 BARE_FRAMES = 60
-START_SECONDS = 30.0  # that a cell may take until its first result
-FPS = 33.0  # of the camera: a little more than is asked for
+START_SECONDS = 30.0  # s allowed until a cell's first result
+FPS = 33.0  # frames/s of the camera: slightly more than required
 
 
 def recording(seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return frames/s of a bare writer, and what a recorder has written and lost in `seconds`."""
+    """Return frames/s of a bare writer, and what a recorder wrote and lost in `seconds`."""
     note("writing a bare Zarr array")
     with TemporaryDirectory(prefix="dmlink-bench-") as folder, child(bare, folder) as process:
         alone = answer(process)
@@ -47,7 +47,7 @@ def recording(seconds: float, note: Callable[[str], None]) -> dict[str, Any]:
 
 
 def bare(pipe: Connection, folder: str) -> None:
-    """Write frames as a recorder compresses them, with nothing around it; send frames/s."""
+    """Write frames, compressed as a recorder does, and nothing else; send frames/s."""
     stack = microscope.Noise(SIZE).stack
     array = zarr.create_array(
         Path(folder) / "bare.zarr",

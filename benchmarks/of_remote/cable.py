@@ -1,8 +1,7 @@
-"""Cable: hands packets from one host to the other, no faster and no sooner than a long cable would.
+"""Cable: passes packets between two hosts with the bandwidth and delay of a long cable.
 
-A device of each host (TUN, Linux's Documentation/networking/tuntap.rst) gives its packets to this process. So
-both hosts speak TCP, with all that belongs to it, over a line with a delay; `tc` needs netem for that, which
-not every kernel has.
+A TUN device on each host (Linux's Documentation/networking/tuntap.rst) gives its packets to this process, so
+both hosts speak real TCP over a line with a delay. `tc` would need netem, which not every kernel has.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
 DEVICE = Path("/dev/net/tun")
 NAME = "cable"  # of both devices
 SET_DEVICE, PACKETS_ALONE = 0x400454CA, 0x1001  # TUNSETIFF; IFF_TUN | IFF_NO_PI
-LONGEST = 65535  # bytes of a packet: a small one would take this process more time than the cable
-WIRE = 1538 / 1448  # of Ethernet's bytes for each of TCP's: its packets are short, with heads and gaps
-ROOM_SECONDS = 0.05  # that a packet may wait for the cable; what waits longer is dropped, as switches do
+LONGEST = 65535  # bytes of a packet: with small ones, this process would be slower than the cable
+WIRE = 1538 / 1448  # Ethernet bytes per TCP byte: its packets are short, with headers and gaps
+ROOM_SECONDS = 0.05  # s that a packet may wait for the cable; later ones are dropped, as by a switch
 
 
 def carry(pipe: Connection, hosts: tuple[str, str], rate: float, delay: float) -> None:
-    """Join two hosts, say so, and carry until nobody listens any more: `rate` in bytes/s, `delay` in s."""
+    """Join two hosts, report it, and carry packets until nobody listens: `rate` in bytes/s, `delay` in s."""
     a, b = (_end(host) for host in hosts)
     for source, sink in ((a, b), (b, a)):
         sent: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
@@ -42,7 +41,7 @@ def carry(pipe: Connection, hosts: tuple[str, str], rate: float, delay: float) -
 
 
 def _end(host: str) -> int:
-    """Return a new device of a host, as a descriptor of its packets."""
+    """Return the file descriptor of a new TUN device on a host."""
     enter(host)
     end = os.open(DEVICE, os.O_RDWR)
     fcntl.ioctl(end, SET_DEVICE, struct.pack("16sH22x", NAME.encode(), PACKETS_ALONE))

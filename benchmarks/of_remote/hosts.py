@@ -1,4 +1,4 @@
-"""Hosts: a simulated microscope on one, a link and a live cell on the other."""
+"""Hosts: one with a simulated microscope, the other with a link and a live cell."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .namespace import enter
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-COUNTS = 20.0  # electrons a pixel, on average
-START_SECONDS = 30.0  # that a cell may take until its first result
+COUNTS = 20.0  # mean electrons per pixel
+START_SECONDS = 30.0  # s allowed until a cell's first result
 
 
 def microscope(pipe: Connection, host: str, size: int, fps: float, packed: bool) -> None:
-    """Play counts of electrons, and tell the endpoint until nobody listens any more."""
+    """Play electron counts, and report the endpoint, until nobody listens."""
     enter(host)
     recording = Noise(size)
     recording.stack[...] = np.random.default_rng(7).poisson(COUNTS, recording.shape)

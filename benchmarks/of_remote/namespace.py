@@ -1,4 +1,4 @@
-"""Namespace: a network of its own within this computer, which Linux has for containers."""
+"""Namespace: a separate network within this computer, as Linux provides for containers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 
 
 def enter(name: str) -> None:
-    """Move this thread, and those that it will start, to a namespace that `ip netns` has made."""
+    """Move this thread, and those that it starts later, to a namespace made by `ip netns`."""
     libc = ctypes.CDLL(None, use_errno=True)
     with Path("/run/netns", name).open("rb") as file:
         if libc.setns(file.fileno(), NEW_NETWORK):

@@ -1,4 +1,4 @@
-"""Network: two hosts on this computer, network namespaces of Linux, and a cable between them."""
+"""Network: two hosts on this computer (Linux network namespaces), and a cable between them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from . import cable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MICROSCOPE, SERVER = "10.203.0.1", "10.203.0.2"  # nobody sees them outside
+MICROSCOPE, SERVER = "10.203.0.1", "10.203.0.2"  # not visible outside
 
 
 def why_not() -> str:
-    """Return why there can be no such network here; nothing if there can."""
+    """Return why such a network is not possible here, or "" if it is."""
     if sys.platform != "linux":
         return "network namespaces are Linux's"
     if not shutil.which("ip"):
@@ -33,7 +33,7 @@ def why_not() -> str:
 
 @contextlib.contextmanager
 def hosts(rate: float, delay: float) -> Iterator[tuple[str, str]]:
-    """Give the names of two hosts, joined by a cable of `rate` bytes/s that takes `delay` s each way."""
+    """Yield the names of two hosts, joined by a cable of `rate` bytes/s and `delay` s each way."""
     a, b = (f"dmlink-{os.getpid()}-{end}" for end in "ab")
     with contextlib.ExitStack() as stack:
         for name in (a, b):

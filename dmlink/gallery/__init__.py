@@ -22,7 +22,7 @@ __all__ = ["Example", "example", "names", "sentence", "text"]
 
 
 class Example(NamedTuple):
-    """A good example for a cell: a number of frames of a recording, with these parameters."""
+    """An example that suits a cell: a recording, how many of its frames to use, and parameters."""
 
     recording: Path
     frames: int
@@ -74,7 +74,7 @@ def text(name: str) -> str:
 
 
 def sentence(name: str) -> str:
-    """Return in one sentence what the cell `name` shows: the first of the comment at its beginning.
+    """Return what the cell `name` shows, in one sentence: the first of its leading comment.
 
     Raises
     ------

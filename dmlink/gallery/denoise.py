@@ -1,5 +1,5 @@
-# The frame with less noise and with its edges preserved: structures that repeat come out clearly. It invents
-# no detail, but it removes anything faint that occurs only once, so measure in the original frames.
+# The frame with less noise and sharp edges; repeating structures come out clearly. It invents no detail, but
+# removes faint detail that occurs only once: measure in the original frames.
 #
 # Method. Every pixel is replaced by the mean of nearby pixels whose surroundings look similar (non-local
 # means: Buades, Coll, Morel, CVPR 2, 60 (2005)). Before that, the square root makes the noise of counted
@@ -9,11 +9,11 @@
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
-strength: (0.1, 3.0, 0.1) = 0.8  # of the noise; 1: what looks alike within the noise is averaged
-patch: (3, 11, 2) = 5  # px, the surroundings that are compared
-search: (1, 15) = 5  # px, how far around a pixel is looked for what is alike
+strength: (0.1, 3.0, 0.1) = 0.8  # times the noise; 1 averages patches that differ only by noise
+patch: (3, 11, 2) = 5  # px, size of the patches that are compared
+search: (1, 15) = 5  # px, how far to search for similar patches
 
-ANSCOMBE = 0.375  # counts added so that the roots of low counts, too, have a variance of 1/4
+ANSCOMBE = 0.375  # counts added so that even the root of a low count has a variance of 1/4
 BIAS = 0.125  # 3/8 - 1/4: the square of a mean root is smaller than the mean by that variance
 DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
 
@@ -21,7 +21,7 @@ is_number = np.isfinite(frame)
 typical = np.median(frame[is_number]) if is_number.any() else 0
 image = np.where(is_number, frame, typical).astype(np.float32)
 if not is_number.all():
-    print("%d pixels are not numbers; they count as the median of the others." % (~is_number).sum())
+    print("%d pixels are NaN or infinite and were replaced by the median." % (~is_number).sum())
 
 zero = min(0, image.min())  # a dark reference that was subtracted leaves negative counts
 root = np.sqrt(image - zero + ANSCOMBE)
@@ -36,7 +36,7 @@ result = None
 if noise > 0:
     root = denoise_nl_means(root, patch, search, strength * noise, sigma=noise, preserve_range=True)
 elif is_number.any():
-    print("Left as it is: a frame without noise, or almost without electrons.")
+    print("Left unchanged: the frame has no noise, or almost no electrons.")
 if is_number.any():
     offset = BIAS if noise > 0 else ANSCOMBE
     clean = root**2 - offset + zero

@@ -1,26 +1,26 @@
-# A ring diffraction pattern as a curve over the scattering vector, with its peaks marked by their spacings
-# d. The spots of a single crystal, or a wide beam stop, mislead the search for ellipse and centre; the
-# centre must lie in the middle half of the ROI.
+# Radial profile of a ring diffraction pattern, each peak marked with its d-spacing. Single-crystal spots or
+# a wide beam stop mislead the search for centre and ellipse; the centre must lie in the middle half of the
+# ROI.
 #
-# Method. The centre is the point about which the pattern is most similar to itself rotated by 180 degrees.
-# Then centre and elliptical distortion are refined: they bend rings, sampled over angle and radius, into
-# their first and second harmonics (Mitchell, Van den Berg, Ultramicroscopy 160, 140 (2016)). A peak of the
-# mean over all angles counts as a ring if it stands out from the curve's own standard error.
+# Method. The centre is where the pattern best matches itself rotated by 180 degrees. Centre and elliptical
+# distortion are then refined from the first and second harmonics that they cause in the rings, sampled over
+# angle and radius (Mitchell, Van den Berg, Ultramicroscopy 160, 140 (2016)). A peak of the mean over all
+# angles counts as a ring if it stands out from the curve's own standard error.
 import numpy as np
 from scipy import fft, ndimage, signal
 
-ellipse: bool = True  # take the elliptical distortion out
-hide: (0, 50) = None  # % of the curve at its left end, where the direct beam is; auto: as far as that reaches
-weakest: (2.0, 50.0, 0.5) = 6.0  # standard errors of the curve, by which a peak stands out
-polar: bool = False  # show the pattern over radius and angle too: rings become straight lines
+ellipse: bool = True  # correct the elliptical distortion
+hide: (0, 50) = None  # % of the curve, hidden at its left end; auto: as far as the direct beam reaches
+weakest: (2.0, 50.0, 0.5) = 6.0  # standard errors of the curve, least prominence of a peak
+polar: bool = False  # also show the pattern in polar coordinates, where rings are straight lines
 
 SMALLEST = 16  # px; a smaller ROI has no usable rings
 STEP = 0.5  # px, between samples along a radius
 ANGLES = np.radians(np.arange(360))[:, None]  # anticlockwise from horizontal
 SMOOTHING = (8, 8, 4, 4, 2, 2)  # px, from a coarse to a fine search
 FARTHEST = 3  # px that the centre may move in one step
-LARGEST = 0.1  # of the radius; a larger ellipse is not a distortion by a microscope
-ALIKE = 0.3  # fraction of the variance common to both halves: 0.4 and more in patterns, less in most images
+LARGEST = 0.1  # of the radius; no microscope distorts more
+ALIKE = 0.3  # of the variance, shared by both halves: 0.4 or more in patterns, less in most images
 BEAM = 0.1  # fraction of its height at which the direct beam ends
 
 
@@ -28,7 +28,7 @@ def centre_of(image):
     """Return the point (y, x) in px of best 180-degree symmetry, and the similarity, up to 1."""
     root = np.sqrt(image - float(image.min()))  # so that weak rings count as much as the bright beam
     root = root - root.mean()
-    likeness = fft.irfft2(fft.rfft2(root) ** 2, root.shape)  # correlation of the two, over twice the centre
+    likeness = fft.irfft2(fft.rfft2(root) ** 2, root.shape)  # correlation of the two; its peak is at twice the centre
     twice = np.unravel_index(likeness.argmax(), root.shape)
     centre = []
     for place, n in zip(twice, root.shape):
@@ -53,7 +53,7 @@ def end_of_beam(curve):
 
 result = None
 if not np.isfinite(frame).all() or np.ptp(frame) == 0 or min(frame.shape) < SMALLEST:
-    print("Left out: some pixels are not numbers, or all are equal, or the ROI is below 16 pixels.")
+    print("No result: some pixels are NaN or infinite, or all are equal, or the ROI is below 16 pixels.")
 else:
     if "geometry" not in state:
         centre, alike = centre_of(frame)
@@ -93,7 +93,7 @@ else:
     unit = info.unit or "px"
     scale = abs(info.scale or 1)
     q = ring_radius * scale
-    aside = ring_radius * 0.7  # marks stand on the rings, up to the right: 0.7 = cos 45 degrees
+    aside = ring_radius * 0.7  # marks sit on the rings, at the upper right: 0.7 = cos 45 degrees
     table = {"radius (px)": ring_radius, "q (%s)" % unit: q, "d = 1/q": 1 / q}
     result = {
         "curve": Profile(curve, scale * STEP, first * scale * STEP, unit, "counts"),
@@ -104,7 +104,7 @@ else:
     if polar:
         result["polar"] = Image(rings)
     if hide is None and state["alike"] < ALIKE:
-        print("No rings: is this a diffraction pattern? Its halves are not alike. If it is one, set hide.")
+        print("No rings: is this a diffraction pattern? Its halves differ. If it is one, set hide.")
     elif not len(peaks):
         print("No rings: is this a diffraction pattern? If they are faint, lower weakest.")
 result

@@ -1,21 +1,21 @@
-# How far the image has drifted since the first frame, and the aligned frames: their fading average, and the
-# sum of all. It misleads if the object itself moves, or is weaker than the camera's own fixed pattern.
+# Drift since the first frame, and the aligned frames: their running average and the sum of all. It misleads
+# if the object itself moves, or is fainter than the camera's fixed pattern.
 #
 # Method. Phase correlation (Kuglin, Hines, Proc. Int. Conf. Cybernetics and Society, 163 (1975)), half way
-# to plain correlation, gives the shift from the first frame to a fraction of a pixel. Beyond half of the
-# field, or after a few frames that have nothing in common with the reference, the newest frame replaces it.
-# Frames are added to the sum shifted by whole pixels; each pixel is divided by the number of frames that
-# have seen it. Nothing is interpolated or sharpened, so the noise falls as the square root of their number.
+# to plain correlation, gives the shift from the first frame to a fraction of a pixel. After a drift of a
+# quarter of the field, or a few frames that have nothing in common with the reference, the newest frame
+# becomes the reference. The sum shifts frames by whole pixels, and divides each pixel by the number of
+# frames that contain it. Nothing is interpolated or sharpened, so noise falls as the root of that number.
 import numpy as np
 from scipy import fft, ndimage
 
-sigma: (1.0, 10.0, 0.5) = 3.0  # px, of the finest that is compared: more for noisier frames
-frames: (1, 200) = 20  # frames, in the average, which fades: p = (N - 1) / (N + 1)
-limit: (1, 100) = 25  # % of the field; each time it has drifted so far is an event
+sigma: (1.0, 10.0, 0.5) = 3.0  # px, finest detail that is compared; raise it for noisy frames
+frames: (1, 200) = 20  # frames, length N of the running average; it keeps p = (N - 1) / (N + 1)
+limit: (1, 100) = 25  # % of the field; an event each time the drift grows by this much
 
 CERTAIN = 7  # standard deviations of the correlation by which a true peak stands out
-PATIENCE = 5  # frames that may have nothing in common with the reference
-HOT = 0.1  # % of the pixels that are brighter, and as many that are darker, than what is compared
+PATIENCE = 5  # frames with nothing in common with the reference before it is replaced
+HOT = 0.1  # % of the pixels, clipped at either end before frames are compared
 
 is_number = np.isfinite(frame)
 shape, half = frame.shape, np.divide(frame.shape, 2)
@@ -63,7 +63,7 @@ def add_to_sum(drift):
     state["n"] += 1
 
 
-# relative to the last frame's position: the new one is near, with no edge of the field in between
+# relative to the last frame: the new one is close, so no edge of the field lies between them
 back = np.round(state["reference_at"] - state["drift"]).astype(int)
 moved_back = np.roll(clipped, back, (0, 1))
 cross = fft.rfft2(moved_back * state["fade"]) * state["reference"].conj()
@@ -73,7 +73,7 @@ shift = peak_of(fft.irfft2(cross * weight, shape))
 result = None
 if shift is None:
     state["lost"] += 1
-    print("Left out: nothing in common with the first frame; a blanked beam?")
+    print("No result: nothing in common with the first frame. Is the beam blanked?")
 else:
     state["lost"] = 0
     state["drift"] = state["reference_at"] + (shift - back + half) % shape - half

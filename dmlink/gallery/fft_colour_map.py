@@ -1,20 +1,19 @@
-# Where crystals are and how they are oriented: each position has the colour of its strongest spot on the
-# wheel, by the direction of its reciprocal vector or by its spacing, and is brighter the more the spot
-# stands out. Where crystals share a window, only the strongest is shown, and a pattern of the camera looks
-# like a crystal.
+# Map of crystals and their orientation: the colour, as on the wheel, shows the direction or the spacing of
+# the strongest FFT spot at each position, the brightness how far it stands out. Where crystals share a
+# window, only the strongest is shown; a fixed pattern of the camera looks like a crystal.
 #
-# Method. Small windows all over the ROI are faded out towards their edges and Fourier transformed; the
+# Method. Small windows all over the ROI are tapered towards their edges and Fourier transformed; the
 # logarithm of the power is smoothed by a Gaussian, and its maximum outside the centre is the spot, located
 # to a fraction of a pixel with a parabola. The window, the logarithm and the Gaussian are those of Miller et
 # al., Microsc. Microanal. (2022). How much a spot stands out is ln(its power / that of the rest).
 import numpy as np
 import scipy.fft
 
-hue: ["direction", "spacing"] = "direction"  # what the colour tells
-size: [16, 32, 64, 128, 256] = 128  # px, side of a window
-spacing: (8, 128, 8) = 32  # px, from window to window
-mask: (2, 50) = 10  # % of the way to the edge of the transform, that is left out round its centre
-weakest: (0.0, 8.0, 0.25) = 2.0  # ln(power of the spot / rest), that is black; noise alone reaches 2
+hue: ["direction", "spacing"] = "direction"  # what the colour shows
+size: [16, 32, 64, 128, 256] = 128  # px, window size
+spacing: (8, 128, 8) = 32  # px, distance between windows
+mask: (2, 50) = 10  # % of the Nyquist frequency, masked around the centre of the FFT
+weakest: (0.0, 8.0, 0.25) = 2.0  # ln(power of the spot / rest) shown as black; noise alone reaches 2
 
 GAUSSIAN = 0.0545, 0.2442, 0.4026  # weights two pixels away, one pixel away, and at the centre
 CENTRE = 3  # px of the transform over which the window spreads the mean
@@ -58,13 +57,13 @@ def coloured(up, right, bright):
 image = frame.astype(np.float32)
 is_number = np.isfinite(image)
 if not is_number.all():
-    print("%d pixels are not numbers: the mean of the others is put there." % (~is_number).sum())
+    print("%d pixels are NaN or infinite and were replaced by the mean." % (~is_number).sum())
     image[~is_number] = image[is_number].mean() if is_number.any() else 0
 
 result = None
 height, width = image.shape
 if min(height, width) < 2:
-    print("Left out: the ROI is one pixel high or wide.")
+    print("No result: the ROI is one pixel high or wide.")
 else:
     n = min(size, min(height, width) // 2 * 2)  # even, and no larger than the ROI
     image = image - image.mean()

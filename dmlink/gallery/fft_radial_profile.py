@@ -1,9 +1,8 @@
-# Which spacings the ROI contains: the rings of its Fourier transform as a curve, with "mean" the average
-# around a ring (amorphous material, Thon rings) and "spots" how far its strongest point exceeds that
-# (crystals). A pattern of the camera looks like a crystal, and uneven illumination like a very coarse
-# spacing.
+# Spacings in the ROI, as the radial profile of its Fourier transform: "mean" is the average around each ring
+# (amorphous material, Thon rings), "spots" how far its strongest point exceeds that (crystals). A fixed
+# pattern of the camera looks like a crystal, uneven illumination like a very large spacing.
 #
-# Method. The ROI is faded out towards its edges and Fourier transformed; mean and maximum of the magnitude
+# Method. The ROI is tapered towards its edges and Fourier transformed; mean and maximum of the magnitude
 # are taken over the pixels of each ring. The live script of Miller et al., Microsc. Microanal. (2022), does
 # the same with 256 directions instead of all pixels. The curve is scaled so that white noise with standard
 # deviation 1 has a mean of 0.89, half the square root of pi, whatever the size of the ROI.
@@ -11,14 +10,14 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import median_filter
 
-width: (1.0, 8.0, 0.5) = 1.0  # px of the Fourier transform, width of a ring
-hide: (0, 50) = 2  # % of the curve at its left end, where slow changes of brightness are
-hann: bool = True  # fade the ROI out towards its edges: no cross, at a little less resolution
+width: (1.0, 8.0, 0.5) = 1.0  # px of the Fourier transform, ring width
+hide: (0, 50) = 2  # % of the curve, hidden at its left end (uneven illumination)
+hann: bool = True  # taper the ROI towards its edges: no cross in the FFT, slightly less resolution
 
 image = frame.astype(np.float32)
 is_number = np.isfinite(image)
 if not is_number.all():
-    print("%d pixels are not numbers: the mean of the others is put there." % (~is_number).sum())
+    print("%d pixels are NaN or infinite and were replaced by the mean." % (~is_number).sum())
     image[~is_number] = image[is_number].mean() if is_number.any() else 0
 
 
@@ -32,7 +31,7 @@ def rings_of(shape, dy, dx):
     q = np.hypot(scipy.fft.fftfreq(shape[0], dy)[:, None], scipy.fft.rfftfreq(shape[1], dx))
     step = width * max(1 / (shape[0] * dy), 1 / (shape[1] * dx))
     ring = np.rint(q / step).astype(np.int32).ravel()
-    highest = 0.5 / max(dy, dx)  # of all directions: half the sampling
+    highest = 0.5 / max(dy, dx)  # in every direction: half the sampling
     inside = np.flatnonzero(ring <= highest / step)
     order = inside[np.argsort(ring[inside], kind="stable")]
     return step, order, np.flatnonzero(np.diff(ring[order], prepend=-1))
@@ -40,12 +39,12 @@ def rings_of(shape, dy, dx):
 
 result = None
 if np.ptp(image) == 0:
-    print("Left out: all pixels are equal.")
+    print("No result: all pixels are equal.")
 else:
     rows, columns = (window(n) for n in image.shape)
     image -= image.mean()
     image *= rows[:, None]
-    image *= columns / np.sqrt(np.square(rows).sum() * np.square(columns).sum())  # noise stays as strong
+    image *= columns / np.sqrt(np.square(rows).sum() * np.square(columns).sum())  # keeps the noise level
     shape = [scipy.fft.next_fast_len(n, real=True) for n in image.shape]  # padding with zeros is faster
     magnitude = np.abs(scipy.fft.rfft2(image, shape, workers=2)).ravel()
 

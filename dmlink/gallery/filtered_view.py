@@ -1,6 +1,5 @@
-# The live view with less noise: anything stationary comes out, and hot and dead pixels are removed. Moving
-# objects leave a trail, edges become as soft as the Gaussian is wide, and single-pixel detail is lost to the
-# median.
+# The live view with less noise: stationary detail comes out, hot and dead pixels disappear. Moving objects
+# leave a trail, the Gaussian softens edges, and the median removes single-pixel detail.
 #
 # Method. A median removes single pixels, a Gaussian smooths, and an average over frames brings out what is
 # stationary. Older frames fade as in the live scripts of Miller et al., Microsc. Microanal. (2022): with N
@@ -10,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 median: [1, 3, 5] = 3  # px, width of the median filter; 1 is off
-sigma: (0.0, 10.0, 0.5) = 1.0  # px, of Gaussian smoothing; 0 is off
-frames: (1, 100) = 5  # frames, in the running average; 1 is off
+sigma: (0.0, 10.0, 0.5) = 1.0  # px, sigma of the Gaussian; 0 is off
+frames: (1, 100) = 5  # frames, length of the running average; 1 is off
 
 try:
     import cv2
@@ -26,7 +25,7 @@ average.n = frames
 image = np.float32(frame)
 is_number = np.isfinite(image)
 if not is_number.all() and is_number.any():
-    print("%d pixels that are not numbers were replaced by the median of the others." % (~is_number).sum())
+    print("%d pixels are NaN or infinite and were replaced by the median." % (~is_number).sum())
     image = np.where(is_number, image, np.median(image[is_number]))
 
 if median > 1 and cv2:
@@ -45,5 +44,5 @@ if is_number.any():
     origin = info.y.origin, info.x.origin
     result = Image(average.add(image), info.scale, origin, info.unit)
 else:
-    print("Left out: a frame without a single number.")
+    print("No result: every pixel is NaN or infinite.")
 result

@@ -1,6 +1,5 @@
-# Defocus and astigmatism of the image, from the Thon rings of an amorphous film; "match" is 1 if the rings
-# agree perfectly with theory. Crystals and drift mislead it, and a wrong Cs makes the defocus wrong,
-# especially overfocus.
+# Defocus and astigmatism from the Thon rings of an amorphous film; "match" is 1 if the rings agree perfectly
+# with theory. Crystals and drift mislead it, and a wrong Cs makes the defocus wrong, especially overfocus.
 #
 # Method. The spectrum of the film, in 18 sectors, is noise + envelope x sin^2 chi, where chi = pi lambda df
 # q^2 - pi/2 Cs lambda^3 q^4 is the phase shift by the lens of each spatial frequency q at defocus df (Rohou,
@@ -9,18 +8,18 @@
 import numpy as np
 from scipy import fft, ndimage, optimize
 
-kilovolt: (0, 1000) = 0  # kV; 0: as the microscope says, 300 if it does not
+kilovolt: (0, 1000) = 0  # kV; 0: from the microscope, or 300 if it reports none
 Cs: (0.0, 5.0, 0.01) = 1.0  # mm, spherical aberration of the objective lens
-largest: (20, 5000, 10) = 300  # nm, defoci from a twentieth of this to this are tried, over and under
-coarse: (0.1, 5.0, 0.1) = None  # 1/nm, the spectrum is used from here; auto: 0.18 of where it ends
-fine: (0.5, 20.0, 0.1) = None  # 1/nm, to here: up to where rings are seen; auto: 4.5, or what pixels allow
+largest: (20, 5000, 10) = 300  # nm, largest defocus tried, over and under; the smallest is 1/20 of it
+coarse: (0.1, 5.0, 0.1) = None  # 1/nm, low end of the spectrum used; auto: 0.18 of the high end
+fine: (0.5, 20.0, 0.1) = None  # 1/nm, high end, where rings fade; auto: 4.5, or what pixels allow
 
 NM = {"nm": 1, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}  # nm in each unit
 SECTORS = 18  # of half a turn: ten degrees each
 MOST_RINGS, FEWEST_RINGS = 400, 16  # rings into which the spectrum is divided
 FINEST = 4.5  # 1/nm: few films and cameras show rings beyond
 SAMPLED = 0.45  # of the sampling, 1/px; near half of it there is little but noise
-BEGINS = 0.18  # of its end; below, the spectrum shows the film's thickness rather than the lens
+BEGINS = 0.18  # of the high end; below it, the spectrum shows the film's thickness rather than the lens
 WELL = 0.4  # match from which a defocus is reported
 MM = 1e6  # nm
 
@@ -83,7 +82,7 @@ def fitted(seen, sure):
 
 result = None
 if rings < FEWEST_RINGS or end * pixel > 0.5 or not np.isfinite(frame).all() or np.ptp(frame) == 0:
-    print("Left out: this needs an image in nm with that part of the spectrum, all numbers, not all equal.")
+    print("No result: needs a finite, non-uniform image in nm, with enough pixels for coarse to fine.")
 else:
     settings = begin, end
     if state.get("settings") != settings:
@@ -104,5 +103,5 @@ else:
         result["direction"] = Scalar(direction, "degrees anticlockwise")
     else:
         tried = largest / 20, largest
-        print("No defocus of %g to %g nm has such rings: try another `largest`, or look at a film." % tried)
+        print("No defocus of %g to %g nm explains the rings: try another `largest`, or an amorphous film." % tried)
 result

@@ -1,21 +1,20 @@
-# The intensity along a line, frame after frame: anything that moves along the line leaves a slanted trace,
-# whose slope is its speed. The line does not follow drift, and something that crosses a wide line at an
-# angle is blurred.
+# The intensity along a line over time: anything that moves along it leaves a slanted trace, whose slope is
+# its speed. The line does not follow drift, and anything that crosses a wide line at an angle is blurred.
 #
 # Method. The frame is sampled at every pixel of the line, linearly between pixels, and averaged across its
 # width (skimage.measure.profile_line). It uses the line drawn on the live view in DigitalMicrograph or, if
-# there is none, the line set by the parameters. Samples outside the frame, or on pixels that are not
-# numbers, are left out of the average.
+# there is none, the line set by the parameters. Samples outside the frame, or on pixels that are NaN or
+# infinite, are left out of the average.
 import numpy as np
 from skimage.measure import profile_line
 
-from_x: (0.0, 100.0, 0.5) = 10.0  # % of the width, where the line begins if none is drawn
-from_y: (0.0, 100.0, 0.5) = 50.0  # % of the height, where it begins
-to_x: (0.0, 100.0, 0.5) = 90.0  # % of the width, where it ends
-to_y: (0.0, 100.0, 0.5) = 50.0  # % of the height, where it ends
-width: (1, 99) = 5  # px, across the line; averaged
+from_x: (0.0, 100.0, 0.5) = 10.0  # % of the width, start of the line if none is drawn
+from_y: (0.0, 100.0, 0.5) = 50.0  # % of the height, start of the line
+to_x: (0.0, 100.0, 0.5) = 90.0  # % of the width, end of the line
+to_y: (0.0, 100.0, 0.5) = 50.0  # % of the height, end of the line
+width: (1, 99) = 5  # px, width of the line, averaged across
 
-LEAST = 0.01  # of the width, that has to lie on known pixels
+LEAST = 0.01  # of the width, that must lie on known pixels
 
 if info.line:
     begin, end = np.reshape(info.line, (2, 2))
@@ -35,7 +34,7 @@ counts = along_the_line(np.where(is_number, frame, 0).astype(np.float32))
 known = along_the_line(is_number.astype(np.float32))  # from 0 to 1: how much of the width is
 values = np.where(known > LEAST, counts / np.maximum(known, LEAST), np.nan)
 if not is_number.all() or known.min() < 0.99:
-    print("Where the line crosses pixels that are not numbers, or leaves the frame, only the others count.")
+    print("Points of the line outside the frame, or on pixels that are NaN or infinite, are left out.")
 
 result = None
 if np.isfinite(values).any():

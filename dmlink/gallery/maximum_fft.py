@@ -1,28 +1,28 @@
-# The spots of every part of the ROI in a single Fourier transform: a small crystal appears as bright as in
-# its own window, even if it is lost in the transform of the whole. Its position is not shown (the FFT colour
-# map does that), and noise has a maximum, too: it is flat, not zero.
+# The FFT spots of every part of the ROI in one image: a small crystal is as bright as in its own window, even
+# if the FFT of the whole ROI hides it. Its position is not shown (the FFT colour map does that); noise has a
+# maximum, too, and gives a flat background, not zero.
 #
-# Method. Small windows all over the ROI are faded out towards their edges and Fourier transformed. For each
+# Method. Small windows all over the ROI are tapered towards their edges and Fourier transformed. For each
 # spatial frequency, the largest magnitude of all windows is kept, and shown as ln(1 + magnitude), as in the
 # live scripts of Miller et al., Microsc. Microanal. (2022).
 import numpy as np
 import scipy.fft
 from numpy.lib.stride_tricks import as_strided
 
-size: [32, 64, 128, 256, 512] = 256  # px, side of a window; more of them resolves finer
-spacing: (16, 512, 16) = 128  # px, from window to window
+size: [32, 64, 128, 256, 512] = 256  # px, window size; larger windows separate closer spots
+spacing: (16, 512, 16) = 128  # px, distance between windows
 
 image = frame.astype(np.float32)
 is_number = np.isfinite(image)
 if not is_number.all():
-    print("%d pixels are not numbers: the mean of the others is put there." % (~is_number).sum())
+    print("%d pixels are NaN or infinite and were replaced by the mean." % (~is_number).sum())
     image[~is_number] = image[is_number].mean() if is_number.any() else 0
 height, width = image.shape
 row, pixel = image.strides  # bytes from row to row, and from pixel to pixel
 
 result = None
 if np.ptp(image) == 0 or min(height, width) < 2:
-    print("Left out: all pixels are equal, or the ROI is one pixel high or wide.")
+    print("No result: all pixels are equal, or the ROI is one pixel high or wide.")
 else:
     n = min(size, min(height, width) // 2 * 2)  # even, and no larger than the ROI
     hann = np.hanning(n + 1)[:n]  # periodic: it starts at 0 and does not return to it

@@ -1,5 +1,5 @@
-# Particles, with their numbers and tails over the live view; how many there are, how large and how fast. Two
-# particles that touch count as one while they do, and where particles are everywhere, none stands out.
+# Particles with numbers and tails over the live view, and their count, size and speed. Particles that touch
+# count as one while they do; in a frame full of particles, none stands out.
 #
 # Method. Particles are peaks of a difference of two Gaussians that matches their size, and are linked by the
 # least sum of squared distances from their expected positions: Crocker, Grier, J. Colloid Interface Sci.
@@ -9,11 +9,11 @@
 import numpy as np
 from scipy import fft, optimize
 
-diameter: (3, 99, 2) = None  # px, about that of a particle; auto: found in the first frame that has some
-contrast: (0.5, 50.0, 0.5) = None  # of a particle, in units of the noise that is left at its size
-dark: bool = True  # particles are darker than what is around them
-reach: (1, 50) = 10  # px, from where one is expected to where it is found, at most
-memory: (0, 50) = 10  # frames, for which one may not be found
+diameter: (3, 99, 2) = None  # px, approximate; auto: measured in the first frame with particles
+contrast: (0.5, 50.0, 0.5) = None  # least contrast of a particle, in units of the noise after filtering
+dark: bool = True  # particles are darker than their surroundings
+reach: (1, 50) = 10  # px, largest distance from a particle's expected position
+memory: (0, 50) = 10  # frames, how long a particle may vanish and keep its number
 
 SIZES = 5, 7, 9, 11, 15, 21, 29, 41, 57, 79  # px, sizes to try: each 1.4 times the previous one
 USUAL = 11, 8.0  # diameter and contrast used while no size stands out
@@ -24,9 +24,9 @@ MARGIN = 0.7  # units of noise above the noise's own maximum
 DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
 FAINTEST = 1e-4  # fraction of the frame's range; anything below is rounding
 MOST = 1000  # particles: linking takes time
-CERTAIN = 3  # frames in which a new particle was found, so that it is not noise
+CERTAIN = 3  # frames in which a new particle must be found, or it is noise
 AT_FIRST = 5  # frames whose particles count as already there
-HOT = 0.1  # % of the pixels that are brighter than any particle, and as many that are darker
+HOT = 0.1  # % of the pixels, clipped at either end: hot and dead ones
 
 is_number = np.isfinite(frame)
 height, width = frame.shape
@@ -78,10 +78,10 @@ if (diameter is None or contrast is None) and "size" not in state and state.get(
     if found and skewness[found] > 0:
         noise_reaches = np.sqrt(2 * np.log(frame.size / found**2))  # the largest of this many positions
         state["size"] = found, noise_reaches + MARGIN
-        print("Looked for: particles of about %d px that stand out by %.1f times the noise." % state["size"])
+        print("Looking for particles of about %d px that stand out by %.1f times the noise." % state["size"])
     elif found:
         there, not_there = ("bright", "dark") if dark else ("dark", "bright")
-        print("What is %s stands out, what is %s does not: set dark to %s?" % (there, not_there, not dark))
+        print("Only %s particles stand out, not %s ones: set dark to %s?" % (there, not_there, not dark))
 state["wait"] = state.get("wait", 0) - 1
 size, standing_out = state.get("size", USUAL)
 d = diameter or size
@@ -104,7 +104,7 @@ _, up, _, left, top, right, _, down, _ = neighbours[:, peaks]
 vertex = [(up - down) / (up + down - 2 * top), (left - right) / (left + right - 2 * top)]  # of parabolas
 yx = np.transpose([y, x]) - d + np.transpose(vertex) / 2
 if not len(yx):
-    print("Nothing stands out: a flat frame, or, where particles are everywhere, too high a contrast.")
+    print("Nothing stands out: the frame is flat, or so full of particles that contrast is too high.")
 
 tracks = state.setdefault("tracks", Tracks(optimize.linear_sum_assignment))
 which = tracks.add(yx, info.index, reach, memory)
@@ -121,7 +121,7 @@ widths = 2 * np.sqrt(areas / np.pi)  # px
 frames = info.index - state["first"].index
 seconds = info.time - state["first"].time
 speeds = np.hypot(*tracks.velocity[which].T) * (frames / seconds if seconds > 0 else 1)
-speeds = speeds[speeds > 0]  # not for particles that were not there before
+speeds = speeds[speeds > 0]  # new particles have none yet
 
 # new and lost particles away from the edges, where particles come and go all the time
 state["frames"] = state.get("frames", 0) + 1

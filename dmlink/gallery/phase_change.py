@@ -1,26 +1,25 @@
-# When a structure appears or disappears: the strength of a ring, or a spot, of the Fourier transform; "sure"
-# reaches 1 when the change is certain. Neither drift nor dose affects it, but tilt and focus do.
+# When a structure appears or disappears, from the strength of a ring or spot in the FFT; "sure" reaches 1
+# when the change is certain. Drift and dose do not affect it; tilt and focus do.
 #
-# Method. The mean power on the ring, minus that next to it, is taken relative to the square of the dose. The
-# first frames are the reference: the deviation of each later one is measured in their standard deviations.
-# Deviations are summed until they amount to a change, which is dated to the frame at which the sum was last
-# zero (Page, Biometrika 41, 100 (1954)). Without a given spacing, all rings are watched at once, and the one
-# that changes first is shown.
+# Method. The mean power on the ring, minus that beside it, is divided by the square of the dose. The first
+# frames are the reference; each later frame's deviation, in their standard deviations, is added to a sum.
+# When the sum is large enough, the change is dated to the frame at which it was last zero (Page, Biometrika
+# 41, 100 (1954)). If no spacing is given, all rings are watched, and the first to change is shown.
 import numpy as np
 import scipy.fft
 
-spacing: (0.05, 10.0, 0.005) = None  # in the unit of the image: the lattice planes to watch; auto: all
-width: (1, 30) = 6  # % of the ring's radius
-direction: (0, 180) = 0  # degrees, anticlockwise from horizontal, of the spot
-opening: (5, 90, 5) = 90  # degrees, to either side of it; 90: the whole ring
-reference: (5, 200) = 20  # frames, that are the reference
-certain: (4.0, 40.0, 1.0) = 12.0  # standard deviations, that are a change in sum; more: fewer false ones
+spacing: (0.05, 10.0, 0.005) = None  # lattice spacing to watch, in the unit of the image; auto: all
+width: (1, 30) = 6  # % of the radius, width of the ring
+direction: (0, 180) = 0  # degrees, direction of the spot, anticlockwise from horizontal
+opening: (5, 90, 5) = 90  # degrees, to either side of that; 90: the whole ring
+reference: (5, 200) = 20  # frames, length of the reference
+certain: (4.0, 40.0, 1.0) = 12.0  # standard deviations, in sum, that are a change; more: fewer false alarms
 
 SLACK = 1.0  # standard deviations subtracted per frame, so that noise alone sums up to nothing
 MOST = 5  # standard deviations that one frame can add, so that no single frame is a change
 FEWEST = 4  # pixels of the transform needed for a mean
 FINEST = 2.2  # px, of the rings watched without a given spacing: up to the edge of the transform
-COARSEST = 16  # fractions of the ROI; larger spacings are uneven illumination
+COARSEST = 16  # 1/16 of the ROI; larger spacings are uneven illumination
 
 
 def rings_of(shape, spacings):
@@ -56,7 +55,7 @@ if state.get("settings") != settings:
 result = None
 mean = frame.mean(dtype=float)
 if not 0 < mean < np.inf or not state["on"]:
-    print("Left out: no counts, or no such ring in the Fourier transform of this ROI: see spacing and width.")
+    print("No result: no counts, or no such ring in the FFT of this ROI; check spacing and width.")
 else:
     fade = np.float32(np.outer(*[np.hanning(n) for n in frame.shape]) / mean)
     transform = scipy.fft.rfft2((frame - np.float32(mean)) * fade)

@@ -1,15 +1,15 @@
 # Statistics of the ROI in every frame: mean, standard deviation, minimum, maximum and sum, and the dose rate
 # if the gain is known. Dark current and X-rays count as electrons; if a camera saturates, or counts
-# coinciding electrons as one, the dose rate is too low.
+# coincident electrons as one, the dose rate is too low.
 #
-# Method. Plain statistics of all pixels that are numbers. The dose rate is the mean divided by counts per
-# electron, exposure time and the area of a pixel (Egerton, Li, Malac, Micron 35, 399 (2004)). An event
-# reports when the mean leaves the limits around that of the first frames, and when it returns.
+# Method. Plain statistics of all finite pixels. The dose rate is the mean divided by counts per electron,
+# exposure time and pixel area (Egerton, Li, Malac, Micron 35, 399 (2004)). An event reports when the mean
+# leaves the limits around that of the first frames, and when it returns.
 import numpy as np
 
-gain: float = 0.0  # counts per electron, from the camera's calibration; 0: not known
-exposure: float = 0.0  # s, of a frame; 0: as the microscope says
-limit: (1, 100) = 20  # %, how far the mean may be from that of the first frames
+gain: float = 0.0  # counts per electron, from the camera's calibration; 0: unknown
+exposure: float = 0.0  # s, exposure time; 0: from the microscope
+limit: (1, 100) = 20  # %, how far the mean may deviate from that of the first frames
 
 FIRST = 10  # frames that define the usual mean: half a second of most live views
 NM = {"nm": 1.0, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}  # nm in each unit
@@ -18,7 +18,7 @@ ANGSTROM2 = 100  # square angstroms in a square nanometre
 is_number = np.isfinite(frame)
 values = frame[is_number].astype(float)
 if values.size < frame.size:
-    print("%d of %d pixels are not numbers and left out." % (frame.size - values.size, frame.size))
+    print("%d of %d pixels are NaN or infinite and left out." % (frame.size - values.size, frame.size))
 
 result = None
 if values.size:
@@ -50,5 +50,5 @@ if result and gain > 0 and seconds > 0:
         area = abs(info.x.scale * info.y.scale) * NM[info.unit] ** 2 * ANGSTROM2  # area of a pixel
         result["dose rate on the sample"] = Scalar(rate / area, "e/A^2/s")
 elif result and gain > 0:
-    print("No dose rate: the microscope does not say the exposure; set it here.")
+    print("No dose rate: the microscope does not report the exposure; set it here.")
 result

@@ -8,9 +8,9 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-short: (1, 50) = 5  # frames, in the newer average
-long: (2, 200) = 20  # frames, in the older average; more than in the newer one
-sigma: (0.0, 5.0, 0.5) = 1.0  # px, of smoothing; 0 is off
+short: (1, 50) = 5  # frames, length of the newer average
+long: (2, 200) = 20  # frames, length of the older average; longer than the newer one
+sigma: (0.0, 5.0, 0.5) = 1.0  # px, sigma of the Gaussian; 0 is off
 
 newer = state.setdefault("newer", RunningAverage(short))
 older = state.setdefault("older", RunningAverage(long))
@@ -25,5 +25,5 @@ if np.isfinite(frame).all():
     difference = newer.add(smooth) - older.add(smooth)
     result = Image(difference, info.scale, unit=info.unit)
 else:
-    print("Left out: a frame with pixels that are not numbers; the averages would never lose them.")
+    print("No result: some pixels are NaN or infinite; the averages would keep them forever.")
 result

@@ -1,22 +1,22 @@
-# Where the frame looks like a chosen rectangle: markers with the likeness, 1 for identical. It does not
-# recognise rotated or scaled copies, and finds noise if the rectangle contains nothing else.
+# Places that look like a chosen rectangle, marked with their likeness (1: identical). It does not recognise
+# rotated or scaled copies, and finds noise if the rectangle contains nothing else.
 #
 # Method. Normalised cross-correlation (Lewis, Vision Interface, 120 (1995)), by
 # skimage.feature.match_template: how alike two images are, regardless of brightness and contrast. The
 # template is taken from the ROI named `template` (in DigitalMicrograph, where rectangles have no names, the
-# second one), or from a square if there is none, and again whenever that is moved. A parabola through
+# second one), or from a square if there is none, and taken again whenever it is moved. A parabola through
 # neighbouring pixels gives each position to a fraction of a pixel.
 import numpy as np
 from skimage.feature import match_template, peak_local_max
 
-x: (0.0, 100.0, 0.5) = None  # % of the width, the middle of the square if there is no such ROI; auto: 50
-y: (0.0, 100.0, 0.5) = None  # % of the height, its middle
-size: (5, 255, 2) = 33  # px, its side
-likeness: (0.05, 1.0, 0.05) = None  # that is marked, at least; auto: what stands out from the rest
+x: (0.0, 100.0, 0.5) = None  # % of the width, centre of the square used without such an ROI; auto: 50
+y: (0.0, 100.0, 0.5) = None  # % of the height, centre of the square; auto: 50
+size: (5, 255, 2) = 33  # px, side of the square
+likeness: (0.05, 1.0, 0.05) = None  # least likeness to be marked; auto: whatever stands out
 
 STANDS_OUT = 6  # standard deviations of the likeness over the whole frame
 DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
-SURE = 0.3, 0.8  # range of an automatic likeness: less is noise, and with noise no more is reached
+SURE = 0.3, 0.8  # range of the automatic limit: less is noise, and noisy copies reach no more
 MOST = 500  # marks
 
 is_number = np.isfinite(frame)
@@ -41,7 +41,7 @@ def square():
 
 
 def rectangle(roi):
-    """Return top, left, bottom and right of the part of a ROI that lies in the frame."""
+    """Return top, left, bottom and right of the part of an ROI that lies in the frame."""
     top, bottom = np.clip(roi[::2], 0, height)
     left, right = np.clip(roi[1::2], 0, width)
     return top, left, top + odd(bottom - top), left + odd(right - left)
@@ -50,7 +50,7 @@ def rectangle(roi):
 roi = info.rois.get("template") or info.rois.get("roi 2")
 place = tuple(int(side) for side in (rectangle(roi) if roi else square()))
 if not roi and x is None and y is None:
-    print("What is in the middle is looked for: draw a ROI named template around what you want, or set x, y.")
+    print("Matching the middle of the frame: draw an ROI named template around what you want, or set x, y.")
 if state.get("place") != place:
     top, left, bottom, right = place
     state.update(place=place, template=image[top:bottom, left:right].copy())
@@ -65,7 +65,7 @@ def neighbours(match, found, axis):
 
 result = None
 if min(template.shape) < 3 or np.ptp(template) == 0:
-    print("There is nothing in the square to look for: move it.")
+    print("The template is uniform or too small: move it.")
     state.pop("place")
 else:
     match = match_template(image, template, pad_input=True)

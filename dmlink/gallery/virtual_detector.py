@@ -1,20 +1,20 @@
-# A bright-field and a dark-field detector in a diffraction pattern: in every frame, the counts inside a disc
-# and between two circles; boxes over the live view show where they are. If the pattern is clipped
-# (saturated, behind a beam stop, beyond the frame), the sums are too low.
+# Virtual bright-field and dark-field detectors on a diffraction pattern: the counts in a disc and in a ring,
+# frame by frame; boxes over the live view show where they are. If the pattern is clipped (saturated, behind
+# a beam stop, beyond the frame), the sums are too low.
 #
-# Method. As in a scanning microscope, a detector sums the counts in a region of the pattern (Cowley, Spence,
+# Method. As in a STEM, a detector sums the counts in a region of the pattern (Cowley, Spence,
 # Ultramicroscopy 3, 433 (1979)). The centre is the middle of the brightest disc. It is found once and kept,
-# so that a drifting beam is noticed, and found again when the contrast triples, because the beam was blanked
-# before. The bright-field detector is half as large again as that disc; the dark-field detector extends from
-# twice its radius to the edge of the frame.
+# so that a drifting beam is noticed, and found again when the contrast triples: the beam was blanked before.
+# The bright-field detector is half as large again as that disc; the dark-field detector extends from twice
+# its radius to the edge of the frame.
 import numpy as np
 from scipy import ndimage
 
 bright: (1.0, 500.0, 0.5) = None  # px, radius of the bright-field detector
-inner: (0.0, 1000.0, 0.5) = None  # px, from this radius on reaches the dark-field detector
-outer: (1.0, 2000.0, 0.5) = None  # px, to this radius it reaches
-centre_y: float = -1.0  # px, from the top; -1: find it
-centre_x: float = -1.0  # px, from the left; -1: find it
+inner: (0.0, 1000.0, 0.5) = None  # px, inner radius of the dark-field detector
+outer: (1.0, 2000.0, 0.5) = None  # px, outer radius of the dark-field detector
+centre_y: float = -1.0  # px, centre from the top; -1: automatic
+centre_x: float = -1.0  # px, centre from the left; -1: automatic
 
 AROUND = 1.5  # radii of the disc, because its edge is soft and the centre is accurate to about a pixel
 CLEAR = 2.0  # radii of the bright-field detector, where the direct beam contributes nothing
@@ -26,7 +26,7 @@ LENGTHS = "nm", "um", "\u00b5m", "A", "pm", "m", "mm"  # units of images, not of
 is_number = np.isfinite(frame)
 counts = np.where(is_number, frame, 0).astype(float)
 if not is_number.all():
-    print("%d pixels are not numbers, and not counted." % (~is_number).sum())
+    print("%d pixels are NaN or infinite and not counted." % (~is_number).sum())
 if frame.dtype.kind in "iu" and frame.max() == np.iinfo(frame.dtype).max:
     print("Some pixels are saturated: sums that contain them are too low.")
 row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
@@ -75,9 +75,9 @@ elif not disc_radius:
     print("No direct beam: all pixels are equal. Set bright, or wait for a pattern.")
 else:
     if bright is None and not state["is_beam"]:
-        print("No direct beam: is this a diffraction pattern? If it is one, set bright, or the centre.")
+        print("No direct beam: is this a diffraction pattern? If it is one, set bright or the centre.")
     if to_edge < last:
-        print("The dark-field detector reaches beyond the frame: its sum lacks what is there.")
+        print("The dark-field detector extends beyond the frame: its sum lacks that part.")
     settings = y, x, disc_radius, first, last
     if state.get("settings") != settings:  # which pixels belong to which detector
         radius = np.hypot(row - y, column - x)
