@@ -65,7 +65,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     return [
         f"Medians of {result['runs']} runs; ratios within each run.",
         "",
-        *table("Frames/s of uint16 while they are written as fast as the disk takes them", names, rows),
+        *table("Frames/s of uint16, read while they are written at the disk's full speed", names, rows),
         *table(
             f"Written at {PACE} of that rate, 2048²",
             ["frames/s", "behind at most, frames"],
@@ -85,7 +85,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             ],
         ),
         *table(
-            "While nothing comes, percent of a core",
+            "While no frames arrive, percent of a core",
             ["", "%", "limit"],
             [
                 [kind, f"{percent:.2f}", verdict(percent <= IDLE_PERCENT, f"<= {IDLE_PERCENT:g} %")]

@@ -57,7 +57,7 @@ def _throughput(sizes: dict[str, Any]) -> list[str]:
             row += [found["why"], ""] if "why" in found else [f"{found['GB/s']:.2f}", f"{found['ratio']:.2f}"]
         rows.append(row)
     heads = [text for size in sizes for text in (f"{size}² GB/s", "of bare")]
-    lines = table("Throughput, uint16 frames as fast as they go", ["", *heads], rows)
+    lines = table("Throughput, uint16 frames at full speed", ["", *heads], rows)
     return [*lines[:-1], *(_limits(size, found) for size, found in sizes.items()), ""]
 
 
@@ -104,7 +104,7 @@ def _display(views: dict[str, Any]) -> list[str]:
         limit = verdict(t["ratio"] >= DISPLAY, f">= {DISPLAY}")
         rates = [f"{t['without']:.2f}", f"{t['with']:.2f}", f"{t['ratio']:.3f}", f"{t['each received']:.1f}"]
         rows.append([view, *rates, limit])
-    title = f"Live view's frames/s with {subscribers.HUNGRY} hungry subscribers and a dead one"
+    title = f"Live view's frames/s with {subscribers.HUNGRY} greedy subscribers and a dead one"
     return table(title, ["", "without dmlink", "with", "ratio", "each gets", "limit"], rows)
 
 

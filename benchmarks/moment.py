@@ -62,7 +62,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             ],
         ),
         *table(
-            f"Saving all of it, which is 30 s at {rate:.0f} frames/s; age p95, ms",
+            f"Saving all of it, 30 s at {rate:.0f} frames/s; age p95, ms",
             ["alone", "beside", "seconds", "limit"],
             [[*saved, f"{later:.2f} {verdict(later <= LATER, f'<= {LATER:g}')}"]],
         ),

@@ -184,7 +184,7 @@ def _panels(found: dict[str, Any]) -> list[str]:
             kept = painted["rate"] >= least and (painted["p95"] is None or painted["p95"] < oldest)
             limit = verdict(kept, f">= {least}, p95 < {oldest} ms")
             rows.append([f"{name}: {title}", *_figures(painted), limit])
-    title = "Painted of 1024² uint16 at 30 frames/s (curves do not tell their age)"
+    title = "Painted, 1024² uint16 at 30 frames/s (curves carry no age)"
     return table(title, ["", "f/s", "age p50 ms", "p95", "limit"], rows)
 
 
@@ -197,7 +197,7 @@ def _peers(found: dict[str, Any]) -> list[str]:
         kept = ours["rate"] >= theirs["rate"] and ours["p50"] <= theirs["p50"]
         limit = verdict(kept, "as fast as jupyter_rfb, no older")
     rows.append(["medians", f"{ours['rate']:.1f} : {theirs['rate']:.1f}", "", "", limit])
-    return table("Painted of 1024² at 100 frames/s, as 512²", ["", "f/s", "age p50 ms", "p95", "limit"], rows)
+    return table("Painted, 1024² at 100 frames/s as 512²", ["", "f/s", "age p50 ms", "p95", "limit"], rows)
 
 
 def _long(found: dict[str, Any]) -> list[str]:
@@ -243,7 +243,7 @@ def _unacknowledged(found: dict[str, Any]) -> list[str]:
     kept = ours["rate"] > theirs["rate"] and (ours["last"] or 1e9) < OLDEST_MS
     rows[0][-1] = verdict(kept, f"more, and < {OLDEST_MS} ms to the end")
     heads = ["", "f/s", "age p50 ms, first quarter", "last quarter", "limit"]
-    return table("Beside a plot that pushes and waits for nobody, 1024² at 30 frames/s", heads, rows)
+    return table("Compared with a plot without flow control, 1024² at 30 frames/s", heads, rows)
 
 
 def _middle(turns: list[dict[str, Any]]) -> dict[str, Any]:

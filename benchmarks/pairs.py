@@ -1,11 +1,11 @@
-"""Pairs: this checkout and another one, measured in turn, so that a slow hour hits both alike.
+"""Pairs: this checkout and another, measured in turn, so that a slow hour hits both alike.
 
     git worktree add ../before v0.1.0
     python benchmarks/pairs.py ../before link cells gallery --pairs 7 --json pairs.json
 
-Both run in this environment, with what is installed in it. For each figure of `dmlink bench NAME --quick` it
-prints the median of the other checkout and of this one, the median ratio of the pairs, and how far the other
-checkout's figures are from each other between one pair and the next. A ratio inside that spread says nothing.
+Both run in this environment, with its packages. For each figure of `dmlink bench NAME --quick` it prints the
+medians of the other checkout and of this one, the median ratio of the pairs, and how much the figures of the
+other checkout vary from one pair to the next. A ratio within that spread says nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parents[1]
-OF_OTHER_SIZE = ("runs", "seconds", "n", "limit")  # what was asked for, not what was measured
+OF_OTHER_SIZE = ("runs", "seconds", "n", "limit")  # settings, not measurements
 
 
 def main() -> None:
@@ -33,14 +33,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--json", type=Path, help="write the figures of all runs into this new file")
     options = parser.parse_args()
-    file = options.json.open("x", encoding="utf-8") if options.json else None  # better now than after hours
+    file = options.json.open("x", encoding="utf-8") if options.json else None  # fail now, not after hours
     runs: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {name: [] for name in options.names}
     try:
         for turn in range(options.pairs):
             for name, found in runs.items():
                 print(f"{name}, pair {turn + 1} of {options.pairs} ...", file=sys.stderr, flush=True)
                 found.append((measured(options.other.resolve(), name), measured(HERE, name)))
-    finally:  # also of a run that was interrupted or failed: pairs take minutes
+    finally:  # even after an interrupt or a failure: pairs take minutes
         for name, found in runs.items():
             if found:
                 print("\n".join(lines(name, found)))
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measured(checkout: Path, name: str) -> dict[str, float]:
-    """Run a benchmark of a checkout in a process of its own; return its figures by their place."""
+    """Run a benchmark of a checkout in its own process; return its figures by their path."""
     path = os.pathsep.join([str(checkout), str(checkout / "widgets")])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
@@ -70,7 +70,7 @@ def measured(checkout: Path, name: str) -> dict[str, float]:
 
 
 def figures(found: Any, place: str = "") -> list[tuple[str, float]]:
-    """Return the numbers in a result, each with the way to it; of a list, its median."""
+    """Return the numbers in a result by their path; for a list, its median."""
     if isinstance(found, dict):
         items = [(f"{place} / {key}" if place else str(key), value) for key, value in found.items()]
         return [

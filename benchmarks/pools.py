@@ -1,4 +1,4 @@
-"""Pools: a function on each frame, in a live cell's worker and in other ways to run Python in processes."""
+"""Pools: a function on each frame, in a live cell's worker and in other Python process pools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AT_ONCE = (1, 7)
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure all ways in turn: about two minutes, or a taste of it in one."""
+    """Measure all ways in turn: about two minutes, or one if `quick`."""
     runs, rounds = (1, 30) if quick else (3, 100)
     found: dict[str, dict[int, list[dict[str, float]]]] = {way: {n: [] for n in AT_ONCE} for way in AVAILABLE}
     for _ in range(runs):

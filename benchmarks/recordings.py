@@ -12,7 +12,7 @@ READ, FPS, WRITE = 0.8, 30.0, 0.7  # the limits
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: about a minute, or a taste of it in half of one."""
+    """Measure everything: about a minute, or half of one if `quick`."""
     runs = 2 if quick else 7
     return {
         "runs": runs,

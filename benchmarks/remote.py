@@ -1,4 +1,4 @@
-"""Remote: a live cell on another computer than the microscope, over 1 Gbit/s with 2 ms of delay."""
+"""Remote: a live cell on a different computer, over 1 Gbit/s with 2 ms of delay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAYS = {"": False, " packed": True}
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure everything: a minute, or a taste of it in twenty seconds; `why` if it cannot be done here."""
+    """Measure everything: a minute, or twenty seconds if `quick`; {"why": reason} where impossible."""
     why = network.why_not()
     if why:
         return {"why": why}

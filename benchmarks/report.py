@@ -1,7 +1,7 @@
-"""Report: writes what benchmarks have measured into the pages that have a place for it, in docs/.
+"""Report: writes benchmark results into the pages in docs/ that have a place for them.
 
-`python benchmarks/report.py` measures all that these pages have a place for, one after another: an hour and a
-half, on a computer with nothing else to do. Given names (`link cells`), it measures these; given files of
+`python benchmarks/report.py` runs all benchmarks that have such a place, one after another: an hour and a
+half, on an otherwise idle computer. Given names (`link cells`), it runs these; given files of
 `dmlink bench NAME --json FILE`, it writes them.
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
             check(report["result"])
             page = page_of(report["benchmark"])
             page.write_text(replaced(page.read_text("utf-8"), report), "utf-8")  # at once: an hour may follow
-        except Exception:  # noqa: BLE001 - the others are worth it; the old table stays
+        except Exception:  # noqa: BLE001 - go on with the others; the old table stays
             traceback.print_exc()
             failed.append(what)
     if failed:
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def measured(name: str) -> dict[str, Any]:
-    """Return the report of a benchmark, in a process of its own: some leave threads behind."""
+    """Return the report of a benchmark, run in its own process: some leave threads behind."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         command = [sys.executable, "-m", "dmlink", "bench", name, "--json", str(file)]
@@ -49,7 +49,7 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def check(result: dict[str, Any]) -> None:
-    """Raise if a part of a result could not be measured, or none of it."""
+    """Raise if a result, or a part of it, could not be measured."""
     for part in (result, *result.values()):
         if isinstance(part, dict) and (why := part.get("failed") or part.get("why")):
             raise RuntimeError(why)

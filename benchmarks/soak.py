@@ -1,4 +1,4 @@
-"""Soak: an experiment of many minutes in which every minute something goes wrong.
+"""Soak: a long experiment in which something goes wrong every minute.
 
 `python -m benchmarks.soak` takes 30 minutes, `--minutes 600` ten hours, `--quick` three minutes.
 """
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MINUTES, MAX_MINUTES = 30.0, 600.0
-BETWEEN_SECONDS, HOLD_SECONDS = 60.0, 20.0  # from fault to fault; that one lasts
+BETWEEN_SECONDS, HOLD_SECONDS = 60.0, 20.0  # between faults; duration of one
 QUICK_BETWEEN, QUICK_HOLD, QUICK_MINUTES = 8.0, 4.0, 3.0
-LIMIT_SECONDS = 5.0  # in which what should go on goes on
+LIMIT_SECONDS = 5.0  # until everything must be running again
 GIVE_UP_SECONDS = 30.0
 WEIGH_SECONDS = 15.0
 
 
 def run(quick: bool, minutes: float = MINUTES, seed: int | None = None) -> dict[str, Any]:
-    """Let it go on for so long; return what befell it and what became of that."""
+    """Run it for a time; return the faults and how it survived them."""
     minutes = QUICK_MINUTES if quick else min(minutes, MAX_MINUTES)
     between, hold = (QUICK_BETWEEN, QUICK_HOLD) if quick else (BETWEEN_SECONDS, HOLD_SECONDS)
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
@@ -78,7 +78,7 @@ def run(quick: bool, minutes: float = MINUTES, seed: int | None = None) -> dict[
 
 
 def in_turn(rng: random.Random) -> Iterator[Callable[..., Any]]:
-    """Give all faults in random order, again and again."""
+    """Yield all faults in random order, over and over."""
     while True:
         yield from rng.sample(faults.ALL, len(faults.ALL))
 
@@ -86,14 +86,14 @@ def in_turn(rng: random.Random) -> Iterator[Callable[..., Any]]:
 def befall(
     lab: Laboratory, watch: Watch, fault: Callable[..., Any], rng: random.Random, hold: float
 ) -> dict[str, Any]:
-    """Let one fault happen; return what it was and what became of it."""
+    """Inject one fault; return what it was and how everything recovered."""
     name, problems = fault.__name__.replace("_", " "), []
     begun, touched = time.monotonic(), faults.Touched("")
     try:
         steps = fault(lab, rng, hold)
         touched = next(steps)
         lab.do(steps)
-    except Exception as error:  # noqa: BLE001 - told at the end; the experiment goes on
+    except Exception as error:  # noqa: BLE001 - reported at the end; the experiment goes on
         problems.append(f"{type(error).__name__}: {str(error)[-500:]}")
     ended = time.monotonic()
     recovery = settle(lab, watch, ended, GIVE_UP_SECONDS)
@@ -119,7 +119,7 @@ def befall(
 
 
 def settle(lab: Laboratory, watch: Watch, since: float, patience: float) -> float | None:
-    """Wait until everything has gone on since then; return how long that took, None if it did not."""
+    """Wait until everything has moved on since then; return how long that took, or None if it did not."""
     while watch.standing(since) or not all(notebook.seen for notebook in lab.notebooks.values()):
         if time.monotonic() - since > patience:
             return None
@@ -128,7 +128,7 @@ def settle(lab: Laboratory, watch: Watch, since: float, patience: float) -> floa
 
 
 def revive(lab: Laboratory, standing: dict[str, int]) -> None:
-    """Start the notebooks anew that stand still, so that one that was not survived is not counted twice."""
+    """Restart the notebooks that stand still, so that a fault that was not survived counts only once."""
     for name in {stream[0] for stream in standing if stream[1:2] == "/"} - {"a"}:
         notebook = lab.notebooks[name]
         notebook.kill()
@@ -137,7 +137,7 @@ def revive(lab: Laboratory, standing: dict[str, int]) -> None:
 
 
 def let_pass(lab: Laboratory, watch: Watch, seconds: float) -> None:
-    """Let time pass, and weigh the processes now and then."""
+    """Let time pass, and measure the processes' resources now and then."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         lab.pass_time(min(left, WEIGH_SECONDS))
@@ -145,7 +145,7 @@ def let_pass(lab: Laboratory, watch: Watch, seconds: float) -> None:
 
 
 def told(event: dict[str, Any]) -> str:
-    """Return a line about an event."""
+    """Return one line about an event."""
     recovery = "-" if event["recovery"] is None else f"{event['recovery']:.1f} s"
     problems = "; ".join(event["problems"]) or "survived"
     return f"{event['fault']} ({event['what']}), {event['lasted']:.0f} s, back after {recovery}: {problems}"
@@ -163,7 +163,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def _load(events: list[dict[str, Any]]) -> str:
-    """Return how busy the computer was, with the soak and with what others did."""
+    """Return how busy the computer was, with the soak and everything else."""
     loads = [event["load"] for event in events] or [0.0]
     return f"load average {median(loads):.0f}, at most {max(loads):.0f}"
 
@@ -182,8 +182,8 @@ def _faults(events: list[dict[str, Any]]) -> list[str]:
     survived = sum(not event["problems"] for event in events)
     middle, slowest = (f"{median(times):.1f}", f"{max(times):.1f}") if times else ("-", "-")
     rows.append(["all", str(len(events)), str(survived), middle, slowest])
-    title = "Faults, and how long after their end everything went on, s"
-    heads = ["fault", "befell", "survived", "p50", "max"]
+    title = "Faults, and the time from their end until everything went on, s"
+    heads = ["fault", "count", "survived", "p50", "max"]
     notes = [f"  not survived: {told(event)}" for event in events if event["problems"]]
     return [*table(title, heads, rows)[:-1], *notes, ""]
 
@@ -208,7 +208,7 @@ def _frames(result: dict[str, Any]) -> list[str]:
         ["recordings", str(len(readings)), ""],
         ["frames promised as recorded", str(promised), ""],
         ["of these lost", str(lost), verdict(not lost and not unread, "0, all readable")],
-        ["rows of them that are of no frame, nor of two", str(sum(r["foreign"] for r in readings)), ""],
+        ["rows from neither one frame nor a mix of two", str(sum(r["foreign"] for r in readings)), ""],
         ["frames read again", str(found), ""],
         ["left out by recordings, counted", str(sum(r["dropped"] for r in readings)), ""],
         ["errors that escaped into DigitalMicrograph", str(result["escaped"]),
@@ -229,7 +229,7 @@ def _growth(result: dict[str, Any]) -> list[str]:
     nothing = verdict(processes + blocks == 0, "nothing")
     notes = [f"  left afterwards: {processes} processes, {blocks} blocks of shared memory: {nothing}"]
     heads = ["", "samples", "descriptors", "threads", "processes", "blocks", "MB", ""]
-    title = "Held by processes that lived long enough, first and last third of their time"
+    title = "Resources of long-lived processes, first and last third of their lives"
     return [*table(title, heads, rows)[:-1], *notes, ""]
 
 
@@ -238,8 +238,8 @@ if __name__ == "__main__":
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, default=MINUTES, help=f"30; at most {MAX_MINUTES:g}")
     length.add_argument("--quick", action="store_true", help="three minutes, faults every few seconds")
-    parser.add_argument("--seed", type=int, help="of the faults; printed at the beginning")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--seed", type=int, help="seed for the faults; printed at the start")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # kernels and browser must not be left behind
     bench.tell("soak", options.json, quick=options.quick, minutes=options.minutes, seed=options.seed)

@@ -1,9 +1,9 @@
-"""Soak: each frame that DigitalMicrograph announces is in the counts of every reader, to the frame.
+"""Soak: every reader accounts for each frame that DigitalMicrograph announces.
 
 `python -m benchmarks.soak_frames --minutes 30`; `dmlink bench soak_frames` takes four minutes. A camera runs,
 readers of each kind take its frames, come and go, and in turn the view is restarted, DigitalMicrograph or
 the kernel is busy, an ROI moves, a connection breaks, the companion is stopped and run again. Every few
-seconds the camera pauses, and what DigitalMicrograph has told its listener is compared with the counts.
+seconds the camera pauses, and the frames announced by DigitalMicrograph are compared with the counts.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZE, FPS = 256, 100.0
-RUN_SECONDS, SETTLE_SECONDS = 6.0, 30.0  # that the camera runs; that counts may take to be complete
-QUIET = 6  # half seconds without a change: links come back, and a still image is sent, in less
+RUN_SECONDS, SETTLE_SECONDS = 6.0, 30.0  # the camera runs; until counts are complete
+QUIET = 6  # half seconds without a change: reconnecting, or sending a still image, takes less
 MAX_MINUTES = 60.0
 ROI = dmlink.Roi(40, 40, 168, 168)
-# counts what DigitalMicrograph tells the companion: events, and images that stand there when it opens a view
+# counts what DigitalMicrograph announces: events, and images that exist when the companion opens a view
 COUNTED = """
 told = dmlink_shared["told"] = [0]
 
@@ -90,9 +90,9 @@ class Experiment:
         self.dm.settle()
 
     def run_companion(self) -> None:
-        """Run it, with what counts the events in it."""
+        """Run it, with code added that counts its events."""
         text = bundle.companion(self._port)
-        begin = text.index('    if __name__ == "__main__"')  # all of it stands inside of a function
+        begin = text.index('    if __name__ == "__main__"')  # the script is all inside a function
         text = text[:begin] + textwrap.indent(COUNTED, "    ") + text[begin:]
         script = self.dm.run_script(text, name="dm_companion")
         self._endpoint, self._companion = script.wait_for("dmlink://", timeout=60.0), script
@@ -101,22 +101,22 @@ class Experiment:
     @property
     def announced(self) -> int:
         """How many frames DigitalMicrograph has announced to this companion."""
-        return int(self.dm._scripts.value("told")[0])  # noqa: SLF001 - nobody else has a reason to know
+        return int(self.dm._scripts.value("told")[0])  # noqa: SLF001 - only the soak needs it
 
     def take(self, name: str, link: dmlink.Link, *, every: bool = False, rest: float = 0.0) -> Account:
-        """Let a thread take frames."""
+        """Start a thread that takes frames."""
         taker = Taker(link, every=every, rest=rest)
         self._stack.callback(taker.close)
         return Account(name, taker.total, taker.close)
 
     def record(self, name: str) -> Account:
-        """Begin a recording."""
+        """Start a recording."""
         recorder = self.link.record(self._folder / f"recording {next(self._numbers)}")
         self._stack.callback(recorder.stop)
         return recorder_account(name, recorder, self.link)
 
     def invite(self) -> None:
-        """Let others come."""
+        """Add temporary readers."""
         number = next(self._numbers)
         mode = "lossless" if number % 2 else "latest"
         link = self._stack.enter_context(dmlink.connect(self._endpoint, mode=mode))
@@ -126,17 +126,17 @@ class Experiment:
         if number % 4 == 0:
             self.guests.append(self.record("guest, recorder"))
 
-    # What befalls them
+    # Disturbances
 
     def nothing(self) -> None:
-        """Let them work."""
+        """Disturb nothing."""
 
     def start_view(self) -> None:
-        """Stop the view and start it, in a window of its own."""
+        """Restart the view in a new window."""
         self.dm.restart_view(new_image=True)
 
     def be_busy_in_dm(self) -> None:
-        """Keep DigitalMicrograph's main thread busy: events come late, and all at once."""
+        """Keep DigitalMicrograph's main thread busy: events arrive late, all at once."""
         self.dm.run_script(BUSY, background=False)
 
     def be_busy_in_kernel(self) -> None:
@@ -146,18 +146,18 @@ class Experiment:
             pass
 
     def move_roi(self) -> None:
-        """Move the ROI to and fro, and resize it."""
+        """Move the ROI back and forth, and resize it."""
         for i in range(20):
             self.link.set_roi("roi", dmlink.Roi(40 + i, 40, 168, 168 - i))
             time.sleep(0.05)
         self.link.set_roi("roi", ROI)
 
     def break_connection(self) -> None:
-        """Let a link lose its connection; it comes back by itself."""
+        """Break a link's connection; it reconnects by itself."""
         self.link.reconnect()
 
     def stop_companion(self) -> None:
-        """Stop the companion; it is run again when all is counted."""
+        """Stop the companion; it is restarted when everything is counted."""
         time.sleep(RUN_SECONDS / 2)
         self._companion.stop()
         self._companion.join()
@@ -177,11 +177,11 @@ CELLS: dict[str, dict[str, Any]] = {
     "cell, 5 a second": {"max_rate": 5.0},
 }
 FAULTS = ("nothing", "start_view", "be_busy_in_dm", "be_busy_in_kernel", "move_roi", "break_connection")
-"""What befalls them, in turn; and at last the companion is stopped."""
+"""Disturbances, in turn; the companion is stopped last."""
 
 
 def run(quick: bool, minutes: float = 4.0) -> dict[str, Any]:
-    """Let it go on for so long; return what was announced and what each reader has counted."""
+    """Run it for a time; return what was announced and what each reader counted."""
     end = time.monotonic() + (30.0 if quick else 60.0 * min(minutes, MAX_MINUTES))
     sums: dict[str, list[int]] = {}
     wrong: list[str] = []
@@ -197,7 +197,7 @@ def run(quick: bool, minutes: float = 4.0) -> dict[str, Any]:
 
 
 def check(lab: Experiment, fault: str, sums: dict[str, list[int]], wrong: list[str]) -> None:
-    """Let the camera run for a while, and compare what was announced with what everybody has counted."""
+    """Let the camera run for a while, and compare the announced frames with every reader's count."""
     leaving, lab.guests = lab.guests[:-3], lab.guests[-3:]
     accounts = [*lab.accounts, *lab.guests]
     befores = settled(accounts)
@@ -226,7 +226,7 @@ def check(lab: Experiment, fault: str, sums: dict[str, list[int]], wrong: list[s
 
 
 def settled(accounts: list[Account]) -> list[int]:
-    """Return what each has counted once nothing changes any more."""
+    """Return all counts once they no longer change."""
     before: list[int] = []
     quiet = 0
     while quiet < QUIET:
@@ -238,7 +238,7 @@ def settled(accounts: list[Account]) -> list[int]:
 
 
 def wait(condition: Callable[[], bool]) -> None:
-    """Wait for what should soon be so."""
+    """Wait until a condition holds."""
     end = time.monotonic() + SETTLE_SECONDS
     while not condition() and time.monotonic() < end:
         time.sleep(0.1)
@@ -255,6 +255,6 @@ def lines(result: dict[str, Any]) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=4.0, help=f"4; at most {MAX_MINUTES:g}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     bench.tell("soak_frames", options.json, minutes=options.minutes)

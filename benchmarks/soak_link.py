@@ -22,7 +22,7 @@ from .of_link.tables import table, verdict
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-SIZE, FPS = 2048, 500.0  # more than can be written: the camera never waits
+SIZE, FPS = 2048, 500.0  # frames/s, more than can be written: the camera never waits
 WARM_SECONDS = 5.0
 SAMPLES = 60
 MAX_MINUTES = 10.0
@@ -30,7 +30,7 @@ LIMIT = 0.05  # of the median
 
 
 def run(quick: bool, minutes: float = 1.0) -> dict[str, Any]:
-    """Stream for a minute, or for 15 s; return the memory of both ends in MB over time."""
+    """Stream for a minute, or 15 s if `quick`; return the memory of both ends over time, in MB."""
     seconds = 15.0 if quick else 60.0 * min(minutes, MAX_MINUTES)
     note(f"{seconds:.0f} s at full rate")
     samples: list[dict[str, float]] = []
@@ -91,6 +91,6 @@ def _received(end: Connection) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help=f"1; at most {MAX_MINUTES:g}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     bench.tell("soak_link", options.json, minutes=options.minutes)

@@ -1,4 +1,4 @@
-"""Notebook, long: ten minutes of a fast and large live view, and a page that was hidden for two."""
+"""Notebook, long: ten minutes of a fast, large live view, and two of a hidden page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["lines", "run"]
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Measure for 13 minutes, or a taste of it in two."""
+    """Measure for 13 minutes, or two if `quick`."""
     return measured(
         {
             "long": lambda lab: long_run(lab, 45.0 if quick else 600.0),

@@ -1,4 +1,4 @@
-"""Start-up: what it costs to start dmlink, beside what NumPy alone costs."""
+"""Start-up: the cost of starting dmlink, compared with importing NumPy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .of_link.tables import table, verdict
 
 NUMPY = "import numpy"
 COMMAND_LIMIT, IMPORT_LIMIT = 2.0, 4.0
-#: What is started: arguments of Python, and how many times the CPU time of NumPy it may take.
+#: Python's arguments, and the allowed CPU time in multiples of NumPy's.
 STARTED: dict[str, tuple[list[str], float | None]] = {
     NUMPY: (["-c", NUMPY], None),
     "dmlink --version": (["-m", "dmlink", "--version"], COMMAND_LIMIT),
@@ -30,9 +30,9 @@ STARTED: dict[str, tuple[list[str], float | None]] = {
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Start all of them in turns: about a minute, or a taste of it in a few seconds."""
+    """Start all of them in turn: about a minute, or a few seconds if `quick`."""
     if os.name == "nt":
-        raise OSError("Windows does not add up the CPU time of ended processes; use Linux or macOS.")
+        raise OSError("Windows does not report the CPU time of ended processes; use Linux or macOS.")
     runs = 3 if quick else 15
     seconds: dict[str, list[float]] = {name: [] for name in STARTED}
     for turn in range(runs + 1):

@@ -23,7 +23,7 @@ CELL = "int(frame[0, 0])"
 
 
 def keeping(runs: int, seconds: float, note: Callable[[str], None]) -> dict[str, float]:
-    """Return rate and age of results, idle and spinning, and the part of its speed that the computation keeps."""
+    """Return rate and age of results, idle and spinning, and the speed that the computation keeps."""
     note("cells while the main thread spins")
     with child(publish, SIZE, FPS) as publisher, child(kernel, answer(publisher), runs, seconds) as process:
         turns = answer(process, 60.0 + 4 * runs * seconds)

@@ -1,1 +1,1 @@
-"""The parts of the soak: a laboratory with three notebooks, what befalls it, what is seen."""
+"""The parts of the soak: a laboratory with three notebooks, its faults, and what is observed."""

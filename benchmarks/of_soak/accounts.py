@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Account:
-    """A reader: `total()` are the frames that it has accounted for, `close()` ends it."""
+    """A reader: `total()` is the number of frames that it has accounted for, `close()` ends it."""
 
     name: str
     total: Callable[[], int]
@@ -22,7 +22,7 @@ class Account:
 
 
 class Taker:
-    """A thread that takes frames from a link; it rests for so many seconds after each."""
+    """A thread that takes frames from a link, with `rest` seconds between them."""
 
     def __init__(self, link: dmlink.Link, *, every: bool, rest: float) -> None:
         self._link, self._rest, self._every = link, rest, every
@@ -32,7 +32,7 @@ class Taker:
         self._thread.start()
 
     def total(self) -> int:
-        """Return what was received, dropped, skipped or unsure; what can still be taken is received."""
+        """Return the frames received, dropped, skipped or unsure; those still to be taken are received."""
         reader, link = self._reader, self._link
         with link._status.changed:  # noqa: SLF001 - all at one moment
             left_out = reader.dropped + reader.skipped + link.stats.unsure
@@ -54,7 +54,7 @@ class Taker:
 
 
 def link_account(name: str, link: dmlink.Link) -> Account:
-    """Return that of `link.stats`."""
+    """Return the account of `link.stats`."""
 
     def total() -> int:
         stats = link.stats
@@ -64,7 +64,7 @@ def link_account(name: str, link: dmlink.Link) -> Account:
 
 
 def cell_account(name: str, cell: dmlink.LiveCell, link: dmlink.Link) -> Account:
-    """Return that of a live cell on the link."""
+    """Return the account of a live cell on the link."""
 
     def total() -> int:
         stats = cell.stats
@@ -74,5 +74,5 @@ def cell_account(name: str, cell: dmlink.LiveCell, link: dmlink.Link) -> Account
 
 
 def recorder_account(name: str, recorder: dmlink.Recorder, link: dmlink.Link) -> Account:
-    """Return that of a recording of the link's view."""
+    """Return the account of a recording of the link's view."""
     return Account(name, lambda: recorder.frames + recorder.dropped + link.stats.unsure, recorder.stop)

@@ -1,4 +1,4 @@
-"""Faults: what befalls an experiment. Each says first what may stand still meanwhile, then happens."""
+"""Faults that disturb an experiment. Each first says which streams may stand still, then happens."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from .laboratory import Laboratory
     from .notebook import Notebook
 
-    Steps = Iterator[Any]  # first a Touched, then seconds to let pass
+    Steps = Iterator[Any]  # first a Touched, then seconds to wait
 
 PATIENCE_SECONDS = 60.0
-GONE_SECONDS = 5.0  # in which what belonged to a dead kernel has to be gone
+GONE_SECONDS = 5.0  # within which a dead kernel's processes must end
 SMALL_DISK = 40 << 20  # bytes
 SMALL_FILE = 1 << 20  # bytes, where no disk can be made
 CLOCK_JUMP = 3600.0  # s
 
 
 class Touched(NamedTuple):
-    """What a fault is about, and patterns of the streams that may stand still until it is over."""
+    """The target of a fault, and patterns of the streams that may stand still until it is over."""
 
     what: str
     streams: tuple[str, ...] = ()
 
 
 def worker_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """End the process of a live cell."""
+    """Kill the process of a live cell."""
     name, cell, pid = _worker(lab, rng)
     yield Touched(cell, (f"{name}/{cell}",))
     os.kill(pid, signal.SIGKILL)
 
 
 def spare_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """End the process that waits for the next cell."""
+    """Kill the spare process that waits for the next cell."""
     name = rng.choice("abc")
     seen = lab.notebooks[name].seen
     yield Touched(f"of {name}")
@@ -54,7 +54,7 @@ def spare_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def kernel_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """End a kernel, start it anew and run all cells."""
+    """Kill a kernel, restart it and run all cells."""
     name = rng.choice("bc")
     notebook = lab.notebooks[name]
     yield Touched(name, (f"{name}/*",))
@@ -64,7 +64,7 @@ def kernel_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def browsers_kernel_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """End the kernel of the notebook in the browser; the server starts it anew, its user runs all cells."""
+    """Kill the kernel of the notebook in the browser; the server restarts it, the user runs all cells."""
     page = lab.page
     yield Touched("a", ("a/*",))
     workers = page.kill()
@@ -75,7 +75,7 @@ def browsers_kernel_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def companion_stopped(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Stop the companion in DigitalMicrograph, and run it again a moment later."""
+    """Stop the companion in DigitalMicrograph, and restart it a moment later."""
     yield Touched("Ctrl+Shift+Q", ("?/*",))
     lab.desk.ask("stop_companion")
     yield 3.0
@@ -83,14 +83,14 @@ def companion_stopped(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def companion_run_again(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Run the companion while it runs: the new one replaces it."""
+    """Run the companion a second time: the new one replaces the old one."""
     yield Touched("while it runs", ("?/*",))
     lab.run_companion()
     yield 0.0
 
 
 def microscope_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """End DigitalMicrograph; its user starts it, the view and the companion again, and draws the ROIs."""
+    """Kill DigitalMicrograph; the user restarts it, the view and the companion, and draws the ROIs."""
     yield Touched("DigitalMicrograph", ("*",))
     lab.desk.kill()
     yield 1.0
@@ -101,14 +101,14 @@ def microscope_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def browser_killed(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """End the browser; its user opens it again and shows the view."""
+    """Kill the browser; the user reopens it and shows the view."""
     yield Touched("Chromium", ("a/view",))
     lab.page.kill_browser()
     yield from lab.page.open_browser("run_last")
 
 
 def view_restarted(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Stop the view and start it."""
+    """Stop and restart the view."""
     new = rng.random() < 0.5
     yield Touched("new image" if new else "same image", ("*",))
     lab.desk.ask("restart_view", None, new)
@@ -117,7 +117,7 @@ def view_restarted(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def binning_changed(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Start the view with binning 2, and a while later with 1."""
+    """Restart the view with binning 2, and a while later with 1."""
     yield Touched("1, 2, 1", ("*",))
     for binning in (2, 1):
         lab.desk.ask("restart_view", binning, True)
@@ -127,7 +127,7 @@ def binning_changed(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def captured(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Press Capture, which closes the view, and start it again."""
+    """Press Capture, which closes the view, and restart the view."""
     yield Touched("and the view started again", ("*",))
     lab.desk.ask("capture")
     yield 3.0
@@ -147,22 +147,22 @@ def rois_deleted(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def network_late(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Each piece comes 50 ms late."""
+    """Every piece of data arrives 50 ms late."""
     return _network(lab, "late", hold)
 
 
 def network_slow(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """4 MB/s pass."""
+    """The network passes 4 MB/s."""
     return _network(lab, "slowly", hold)
 
 
 def network_bytewise(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Each byte comes alone."""
+    """The network passes single bytes."""
     return _network(lab, "bytewise", hold)
 
 
 def network_silent(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Nothing passes, connections stay."""
+    """The network passes nothing, but connections stay open."""
     return _network(lab, "silently", hold)
 
 
@@ -175,14 +175,14 @@ def network_cut(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def network_half_open(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """The companion's end is closed, the notebook is told nothing: it notices in 8 s."""
+    """Close the companion's end without telling the notebook, which notices within 8 s."""
     yield Touched("noticed in 8 s", ("b/*",))
     lab.network("forget")
     yield 9.0
 
 
 def disk_full(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Record onto a disk that is too small, or where no file may be large."""
+    """Record onto a disk that is too small, or with a limit on file size."""
     notebook = lab.notebooks["c"]
     folder = notebook.folder / "small"
     folder.mkdir(exist_ok=True)
@@ -198,12 +198,12 @@ def disk_full(lab: Laboratory, rng: Random, hold: float) -> Steps:
         yield from notebook.run(f"full = link.part('c').record({str(path)!r})")
         facts, until = "(full.state, full.reason, full.frames)", time.monotonic() + PATIENCE_SECONDS
         while (told := (yield from notebook.run("", facts)))[0] == "recording" and time.monotonic() < until:
-            yield LOOK_SECONDS  # waiting in the kernel, it could not say how its cells are
+            yield LOOK_SECONDS  # a kernel that waits itself could not report on its cells
         state, reason, frames = told
         assert state == "failed", state
         assert "is full" in reason or "nearly full" in reason or "larger than is allowed" in reason, reason
         lab.recordings.read({"path": str(path), "frames": frames, "dropped": 0, "state": state})
-        while not lab.recordings.all_read:  # before the disk goes
+        while not lab.recordings.all_read:  # before the disk is removed
             yield LOOK_SECONDS
     finally:
         if mounted:
@@ -213,7 +213,7 @@ def disk_full(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def microscopes_clock_jumps(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """The clock of DigitalMicrograph's computer jumps by an hour, and back."""
+    """Set the clock of DigitalMicrograph's computer off by an hour, and back."""
     ahead = rng.choice([-CLOCK_JUMP, CLOCK_JUMP])
     yield Touched(f"{ahead:+.0f} s and back")
     for seconds in (ahead, 0.0):
@@ -223,7 +223,7 @@ def microscopes_clock_jumps(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def kernels_clock_jumps(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """The clock of a notebook's computer jumps by an hour, and back."""
+    """Set the clock of a notebook's computer off by an hour, and back."""
     ahead, name = rng.choice([-CLOCK_JUMP, CLOCK_JUMP]), rng.choice("abc")
     yield Touched(f"{ahead:+.0f} s and back, {name}")
     real = "_real = globals().get('_real', time.time)"
@@ -260,19 +260,19 @@ def browser_suspended(lab: Laboratory, rng: Random, hold: float) -> Steps:
 
 
 def cell_loops(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Run a cell that never ends a frame."""
+    """Run a cell that never finishes a frame."""
     return _bad_cell(lab, rng, "--timeout 2\nwhile True: pass", "It took longer than 2 s")
 
 
 def cell_eats_memory(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Run a cell that keeps more and more."""
+    """Run a cell whose memory grows and grows."""
     keep = "kept = state.setdefault('kept', [])\nkept.append(np.ones(5_000_000))"
     text = f"--memory 200\nimport numpy as np\n{keep}"
     return _bad_cell(lab, rng, text, "MemoryError")
 
 
 def cell_crashes(lab: Laboratory, rng: Random, hold: float) -> Steps:
-    """Run a cell that ends its process."""
+    """Run a cell that crashes its process."""
     return _bad_cell(lab, rng, "\nimport ctypes\nctypes.string_at(0)", "SIGSEGV")
 
 
@@ -318,19 +318,19 @@ def _gone(pids: list[int]) -> Steps:
     """Wait until these processes have ended."""
     until = time.monotonic() + GONE_SECONDS
     while left := [pid for pid in pids if psutil.pid_exists(pid)]:
-        assert time.monotonic() < until, f"left of a dead kernel: processes {left}"
+        assert time.monotonic() < until, f"processes left by a dead kernel: {left}"
         yield LOOK_SECONDS
 
 
 def _at_work(notebook: Notebook) -> Steps:
-    """Wait until all cells of a notebook that was run anew have begun; that is its user's work."""
+    """Wait until all cells of a restarted notebook work; running them is up to its user."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         cells = notebook.seen.get("cells", {})
         idle = [name for name in notebook.cells if not cells.get(name, {}).get("processed")]
         if not idle:
             return
-        assert time.monotonic() < until, f"run anew, these do not work: {idle}"
+        assert time.monotonic() < until, f"not working after the restart: {idle}"
         yield LOOK_SECONDS
 
 
@@ -346,7 +346,7 @@ def _suspended(pids: list[int], hold: float) -> Steps:
         os.kill(pid, signal.SIGSTOP)
     yield hold
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # it has been replaced meanwhile
+        with contextlib.suppress(ProcessLookupError):  # replaced meanwhile
             os.kill(pid, signal.SIGCONT)
 
 
@@ -365,5 +365,5 @@ def _bad_cell(lab: Laboratory, rng: Random, text: str, said: str) -> Steps:
 def _check_ages(lab: Laboratory) -> None:
     for name, notebook in lab.notebooks.items():
         age = notebook.seen.get("link", {}).get("age")
-        assert age is None or age < CLOCK_JUMP / 10, f"{name} says that its newest frame is {age:.0f} s old"
-        assert age != 0.0, f"{name} says that its newest frame has no age"
+        assert age is None or age < CLOCK_JUMP / 10, f"{name} reports its newest frame as {age:.0f} s old"
+        assert age != 0.0, f"{name} reports no age for its newest frame"

@@ -1,4 +1,4 @@
-"""Laboratory: a microscope, a network and three notebooks; somebody works with them while time passes."""
+"""Laboratory: a microscope, a network and three notebooks, and a user who works with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONGEST_RECORDING = 15.0  # s
 
 
 class Laboratory:
-    """Everything that runs. Faults act on its parts; `pass_time` lets it go on and looks at it meanwhile.
+    """Everything that runs. Faults act on its parts; `pass_time` lets it run and observes it.
 
     Attributes
     ----------
@@ -88,17 +88,17 @@ class Laboratory:
         self.recordings.close()
 
     def run_companion(self) -> None:
-        """Run the companion (again), and tell everybody where it is."""
+        """Run the companion (again), and publish its endpoint."""
         self.desk.run_companion()
         self.tell_far_endpoint()
 
     def network(self, way: str) -> None:
-        """Let the network of notebook b behave like this; see `Proxy`."""
+        """Make the network of notebook b behave in this way; see `Proxy`."""
         self._proxy.send(way)
         answer(self._proxy)
 
     def tell_far_endpoint(self) -> None:
-        """Leave notebook b the endpoint of the companion, by way of the proxy."""
+        """Give notebook b the companion's endpoint, through the proxy."""
         _, token = self.desk.endpoint.split("?token=")
         file = self._far_home / "endpoint.json"
         text = json.dumps({"host": "127.0.0.1", "port": self._far_port, "token": token, "pid": os.getpid()})
@@ -108,7 +108,7 @@ class Laboratory:
         new.replace(file)
 
     def draw_rois(self) -> None:
-        """Draw the ROIs of all notebooks where they were."""
+        """Draw all notebooks' ROIs where they were."""
         for name, notebook in self.notebooks.items():
             notebook.tell(f"link.set_roi({name!r}, dmlink.Roi{PLACES[name]})")
 
@@ -118,7 +118,7 @@ class Laboratory:
             self.pass_time(seconds)
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass: look at everything, and work with it."""
+        """Let time pass while observing everything and working with it."""
         end = time.monotonic() + seconds
         while True:
             for notebook in self.notebooks.values():
@@ -133,7 +133,7 @@ class Laboratory:
             time.sleep(min(left, 0.1))
 
     def _work(self, now: float) -> None:
-        """Move an ROI, change a parameter, begin to record: what a user does all day."""
+        """Move an ROI, change a parameter, start a recording: what a user does all day."""
         if self._is_due("roi", ROI_SECONDS, now):
             name = self._rng.choice("abc")
             top, left, bottom, right = PLACES[name]
@@ -161,7 +161,7 @@ class Laboratory:
 
 @contextlib.contextmanager
 def laboratory(rng: Random, watch: Callable[[Laboratory], None]) -> Iterator[Laboratory]:
-    """Give one that runs; ends all of it."""
+    """Yield a running laboratory; ends all of it."""
     if not TESTS.is_dir():
         raise ValueError("The soak drives a browser with the tests' tools: run it in a clone.")
     with TemporaryDirectory(prefix="dmlink-soak-", ignore_cleanup_errors=True) as name:

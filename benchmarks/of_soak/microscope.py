@@ -1,4 +1,4 @@
-"""Microscope: a simulated one in a process of its own, and what its user does to it."""
+"""Microscope: a simulated one in its own process, and what its user does with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FRAMES, SIZE, FPS = 8, 2048, 30.0
 COUNTS = ("displayed", "escaped", "troubles")
-COUNT_SECONDS = 0.1  # how often they are noted
+COUNT_SECONDS = 0.1  # between notes of the counts
 ANSWER_SECONDS = 30.0
 
 
@@ -52,7 +52,7 @@ class Source:
 
 
 class Desk:
-    """Who sits at the microscope: the harness's handle on its process, which can be killed and begun anew.
+    """The user at the microscope: the harness's handle on its process, which can be killed and restarted.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Desk:
         self.pid = 0
 
     def start(self) -> Iterator[float]:
-        """Begin a process: the camera runs, the companion listens where it did before."""
+        """Start a process: the camera runs, the companion listens on the same port as before."""
         self._pipe = self._stack.enter_context(
             child(serve, str(self._home), str(self._counts_file), self._port)
         )
@@ -84,20 +84,20 @@ class Desk:
         return self._port
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """Have something done by `At`, and return what it returns."""
+        """Call a method of `At` in the process, and return its result."""
         self._pipe.send((what, arguments))
         return answer(self._pipe, ANSWER_SECONDS)
 
     def run_companion(self) -> None:
-        """Run the companion (again), on the port that it had."""
+        """Run the companion (again), on the same port."""
         self.endpoint = self.ask("run_companion", self._port)
 
     def counts(self) -> dict[str, int]:
-        """Return what the process has noted last; it is not asked."""
+        """Return the process's last noted counts, without asking it."""
         return dict(zip(COUNTS, self._counts.tolist(), strict=True))
 
     def kill(self) -> None:
-        """End the process as a crash does."""
+        """End the process like a crash."""
         os.kill(self.pid, signal.SIGKILL)
         self._stack.close()
 
@@ -107,10 +107,10 @@ class Desk:
 
 
 def serve(pipe: Connection, home: str, counts_file: str, port: int) -> None:
-    """Run a microscope with a companion, and do what is asked for until nobody asks any more."""
+    """Run a microscope with a companion, and serve requests until the other end closes."""
     os.environ["DMLINK_HOME"] = home
     counts = np.memmap(counts_file, np.int64, "r+", shape=len(COUNTS))
-    before = counts.copy()  # of the process before this one
+    before = counts.copy()  # of the previous process
     with Microscope(Source(), fps=FPS) as dm, contextlib.suppress(EOFError):
         at = At(dm)
         pipe.send((os.getpid(), at.run_companion(port)))
@@ -122,12 +122,12 @@ def serve(pipe: Connection, home: str, counts_file: str, port: int) -> None:
             what, arguments = pipe.recv()
             try:
                 pipe.send(getattr(at, what)(*arguments))
-            except Exception:  # noqa: BLE001 - told to who has asked
+            except Exception:  # noqa: BLE001 - reported to the caller
                 pipe.send(Failure(traceback.format_exc()))
 
 
 class At:
-    """What can be done at the microscope, inside its process."""
+    """The actions possible at the microscope, inside its process."""
 
     def __init__(self, dm: Microscope) -> None:
         self._dm = dm
@@ -135,7 +135,7 @@ class At:
         self._real_time = time.time
 
     def run_companion(self, port: int) -> str:
-        """Run it as its one file; return its endpoint."""
+        """Run it as a single file; return its endpoint."""
         self._companion = self._dm.run_script(bundle.companion(port), name="dm_companion")
         return str(self._companion.wait_for("dmlink://", timeout=10.0))
 
@@ -144,15 +144,15 @@ class At:
         self._companion.stop()
 
     def restart_view(self, binning: int | None, new_image: bool) -> None:
-        """Stop the view and start it."""
+        """Stop and restart the view."""
         self._dm.restart_view(binning, new_image=new_image)
 
     def capture(self) -> None:
-        """Press Capture: the view's window closes, and that of the image that was taken is shown."""
+        """Press Capture: the view's window closes, and the captured image's opens."""
         self._dm.capture()
 
     def close_captured(self) -> None:
-        """Close that window."""
+        """Close the captured image."""
         self._dm.close_window(self._dm.window("(captured)").name)
 
     def delete_rois(self) -> int:
@@ -163,7 +163,7 @@ class At:
         return len(rois)
 
     def set_clock_ahead(self, seconds: float) -> None:
-        """Let the computer's clock (`time.time`) be ahead by so much."""
+        """Set the computer's clock (`time.time`) ahead by `seconds`."""
         real = self._real_time
         time.time = (lambda: real() + seconds) if seconds else real
 

@@ -1,4 +1,4 @@
-"""Notebook: a real kernel that runs live cells, asked without ever waiting for it."""
+"""Notebook: a real kernel that runs live cells, queried without blocking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_SECONDS = 0.1
-READY_SECONDS = 300.0  # that a kernel may take to start and to run the cells, on a busy machine
+READY_SECONDS = 300.0  # for a kernel to start and run the cells, on a busy machine
 
 FIRST = """
 %load_ext dmlink
@@ -34,7 +34,7 @@ while {roi!r} not in link.rois() and time.monotonic() < until: time.sleep(0.02)
 
 
 class Notebook:
-    """Cells that run in a kernel of ours, as a user would have run them.
+    """Cells in our own kernel, run as a user would run them.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class Notebook:
     ) -> None:
         self.name, self.place, self.cells = name, place, cells
         self.folder = folder
-        self.seen: dict[str, Any] = {}  # what it has said last
-        self.heard = 0.0  # when, monotonic
+        self.seen: dict[str, Any] = {}  # its last report
+        self.heard = 0.0  # when it came, monotonic
         self.environment = {**os.environ, "DMLINK_HOME": str(home)}
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +70,7 @@ class Notebook:
 
     @property
     def texts(self) -> list[str]:
-        """The cells of the notebook, as they are typed."""
+        """The notebook's cells as typed."""
         first = FIRST.format(roi=self.name, place=self.place)
         return [first, *(f"%%live {name} {text}" for name, text in self.cells.items())]
 
@@ -92,12 +92,12 @@ class Notebook:
             yield from self.run(text)
 
     def attach(self, file: Path) -> Iterator[float]:
-        """Speak from now on with the kernel of this connection file."""
+        """Use the kernel of this connection file from now on."""
         self.close_client()
         time.sleep(0.05)  # the file is written in one go, but not atomically
         self._client = BlockingKernelClient(connection_file=str(file))
         self._client.load_connection_file()
-        # without iopub: all pictures of the live view would come along
+        # without iopub, which would carry all pictures of the live view
         self._client.start_channels(iopub=False, stdin=False, hb=False, control=False)
         self.pid = int((yield from self.run("import os", "os.getpid()")))
 
@@ -121,12 +121,12 @@ class Notebook:
         return self._value(self._answers.pop(number), code)
 
     def tell(self, code: str) -> None:
-        """Run code and do not wait for it."""
+        """Run code without waiting for it."""
         if self._client:
             self._client.execute(code, silent=True)
 
     def look(self) -> None:
-        """Take in what it has answered, and ask it how it is."""
+        """Process its answers, and ask it for its state."""
         if self._client is None:
             return
         self._take()
@@ -139,7 +139,7 @@ class Notebook:
         if self._asked is None:
             look = {"value": "probe.look(globals())"}
             self._asked = self._client.execute("", silent=True, user_expressions=look)
-        for number in list(self._answers)[:-20]:  # of what we have told it
+        for number in list(self._answers)[:-20]:  # of code run without waiting
             del self._answers[number]
 
     def held(self) -> Generator[float, None, dict[str, float]]:
@@ -148,7 +148,7 @@ class Notebook:
         return held
 
     def kill(self) -> list[int]:
-        """End the kernel as the system does when memory runs out; return the processes that it had."""
+        """Kill the kernel as the system does when memory runs out; return its child processes."""
         workers = [*self.seen.get("workers", ())]
         self.forget()
         os.kill(self.pid, signal.SIGKILL)
@@ -157,12 +157,12 @@ class Notebook:
         return workers
 
     def forget(self) -> None:
-        """What it has said does not hold any more."""
+        """Discard its last report."""
         self.seen, self._asked = {}, None
         self._answers.clear()
 
     def close_client(self) -> None:
-        """Speak with it no more."""
+        """Close the connection to it."""
         if self._client:
             self._client.stop_channels()
             self._client = None

@@ -1,4 +1,4 @@
-"""Page: a notebook in JupyterLab in a real Chromium, whose browser can be killed and opened again."""
+"""Page: a notebook in JupyterLab in a real Chromium, which can be killed and reopened."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Page(Notebook):
         yield from self.do(then)
 
     def do(self, what: str, *arguments: Any) -> Generator[float, None, Any]:
-        """Have something done in the page, and wait for it."""
+        """Do something in the page, and wait for it."""
         self._pipe.send((what, arguments))
         return (yield from self._answer())
 
     def kill_browser(self) -> None:
-        """End the browser, all of its processes."""
+        """Kill all processes of the browser."""
         driver = psutil.Process(self._driver)
-        for process in [driver, *driver.children(recursive=True)]:  # the driver has nothing to do without it
+        for process in [driver, *driver.children(recursive=True)]:  # the driver is useless without it
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._browser.close()
@@ -67,7 +67,7 @@ class Page(Notebook):
             self._browser.close()
 
     def connection_file(self) -> Path:
-        """Return the file that says where the kernel is; a kernel that is started anew keeps it."""
+        """Return the kernel's connection file; a restarted kernel keeps it."""
         files = (self.folder / "runtime").glob("kernel-*.json")
         return max(files, key=lambda file: file.stat().st_mtime)
 
@@ -85,7 +85,7 @@ class Page(Notebook):
 
 
 def serve(pipe: Connection, address: str, name: str) -> None:
-    """Drive a browser: open the notebook, then do what is asked for."""
+    """Drive a browser: open the notebook, then serve requests."""
     sys.path.insert(0, str(TESTS))
     import browser  # noqa: PLC0415
 
@@ -103,13 +103,13 @@ def serve(pipe: Connection, address: str, name: str) -> None:
 
 
 class At:
-    """What can be done in the page, inside the process that drives it."""
+    """The actions possible in the page, inside the process that drives it."""
 
     def __init__(self, page: Any) -> None:
         self._page = page
 
     def run_all(self) -> None:
-        """Run all cells, and bring the view into sight."""
+        """Run all cells, and scroll to the view."""
         import browser  # noqa: PLC0415
 
         self.dismiss()
@@ -117,14 +117,14 @@ class At:
         self._show_view()
 
     def run_last(self) -> None:
-        """Run the last cell, and bring the view into sight."""
+        """Run the last cell, and scroll to the view."""
         page = self._page
         page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-InputArea-editor").click()
         page.keyboard.press("Control+Enter")
         self._show_view()
 
     def dismiss(self) -> None:
-        """Take note of what JupyterLab says, such as that a kernel has died."""
+        """Dismiss JupyterLab's dialogs, such as that a kernel has died."""
         for button in self._page.locator(".jp-Dialog .jp-mod-accept").all():
             button.click()
 

@@ -1,4 +1,4 @@
-"""Probe: what a notebook's kernel answers when it is asked how it is."""
+"""Probe: a notebook's kernel reports its state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import dmlink
 from dmlink.cell.live_cell import live_cells
 from dmlink.engine.pool import engine
 
-_moved = 0  # parameters
+_moved = 0  # number of parameter changes
 
 
 def look(names: dict[str, Any]) -> str:
@@ -38,14 +38,14 @@ def look(names: dict[str, Any]) -> str:
         seen["recorder"] = {"path": str(recorder.path), **{fact: getattr(recorder, fact) for fact in facts}}
     if isinstance(view, LiveView):
         seen["painted"] = view.fence.painted
-    spare = engine._spare  # noqa: SLF001 - nobody else has a reason to know
+    spare = engine._spare  # noqa: SLF001 - only the soak needs it
     seen["workers"] = [w.pid for w in (*engine._workers, *([spare] if spare else []))]  # noqa: SLF001
     return json.dumps(seen)
 
 
 def move_parameters(share: float) -> None:
-    """Set every parameter with a range to this share of it, as sliders would."""
-    global _moved  # noqa: PLW0603 - of this kernel, as its name says
+    """Set every parameter with a range to this fraction of it, as sliders would."""
+    global _moved  # noqa: PLW0603 - one per kernel
     for cell in live_cells():
         for name, parameter in cell.parameters.items():
             if parameter.minimum is not None and parameter.maximum is not None:
@@ -71,9 +71,9 @@ def held() -> str:
 
 
 def _signatures() -> int:
-    """Return the bytes of the signatures of messages that Jupyter remembers, so that none is sent twice.
+    """Return the size of the message signatures that Jupyter keeps to reject repeated ones.
 
-    They become 65536, 10 MB, in the first half hour of a live view; then old ones go.
+    They grow to 65536, 10 MB, in the first half hour of a live view; then old ones are dropped.
     """
     shell = IPython.get_ipython()  # type: ignore[attr-defined]
     remembered = shell.kernel.session.digest_history if shell else set()
@@ -81,10 +81,10 @@ def _signatures() -> int:
 
 
 def _blocks() -> int:
-    """Return how many blocks of shared memory are mapped: each takes a descriptor while a frame is in it."""
+    """Return how many blocks of shared memory are mapped: each uses a descriptor while it holds a frame."""
     count = 0
     for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # it was that of this loop
+        with contextlib.suppress(OSError):  # the descriptor of this loop itself
             count += str(descriptor.readlink()).startswith("/dev/shm/")  # noqa: S108 - looked at
     return count
 

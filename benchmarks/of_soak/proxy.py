@@ -1,4 +1,4 @@
-"""Proxy: a bad network between a notebook and the companion, in a process of its own."""
+"""Proxy: a bad network between a notebook and the companion, in its own process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CUT_AFTER = 3_000_001  # bytes: in the middle of a frame
 
 
 def serve(pipe: Connection, target: int) -> None:
-    """Pass connections on to a port of this computer; tell ours, then take the names of ways to do it."""
+    """Forward connections to a port of this computer; send our own port, then take names of modes."""
     proxy = Proxy(target)
     pipe.send(proxy.port)
     with contextlib.suppress(EOFError):
@@ -30,7 +30,7 @@ def serve(pipe: Connection, target: int) -> None:
 
 
 class Proxy:
-    """Listens, and passes on as it is told: well, late, slowly, byte by byte, not at all."""
+    """Listens, and forwards as told: well, late, slowly, byte by byte, or not at all."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -44,36 +44,36 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """How many connections are open."""
         return len(self._pairs)
 
     def well(self) -> None:
-        """Pass on at once."""
+        """Forward at once."""
         self._take_way(self._at_once)
 
     def late(self) -> None:
-        """Wait before each piece."""
+        """Delay each piece."""
         self._take_way(self._after_a_while)
 
     def slowly(self) -> None:
-        """Pass on a few megabytes a second."""
+        """Forward a few megabytes a second."""
         self._take_way(self._throttled)
 
     def bytewise(self) -> None:
-        """Send each byte alone."""
+        """Forward single bytes."""
         self._take_way(self._byte_by_byte)
 
     def silently(self) -> None:
-        """Pass nothing on, in either direction; connections stay."""
+        """Forward nothing in either direction; connections stay open."""
         self._take_way(self._never)
 
     def cut(self) -> None:
-        """Let some more bytes pass, then reset all connections."""
+        """Forward a few more bytes, then reset all connections."""
         with self._changed:
             self._left_to_cut = CUT_AFTER
 
     def forget(self) -> None:
-        """Half-open: the companion's end is closed, the notebook is told nothing."""
+        """Half-open: close the companion's end without telling the notebook."""
         with self._changed:
             pairs, self._pairs = self._pairs, set()
             self._changed.notify_all()
@@ -109,7 +109,7 @@ class Proxy:
                 if self._cuts(len(data)):
                     break
         with self._changed:
-            told = pair in self._pairs  # else it has been forgotten: the near end stays as it is
+            told = pair in self._pairs  # else forgotten: the near end stays as it is
             self._pairs.discard(pair)
         if told:
             for sock in pair:
@@ -148,7 +148,7 @@ class Proxy:
                 sink.sendall(data[i:])
                 return
             sink.sendall(data[i : i + 1])
-            time.sleep(BYTE_SECONDS)  # or this would take all of a core
+            time.sleep(BYTE_SECONDS)  # else this would use a whole core
 
     def _never(self, sink: socket.socket, data: bytes) -> None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Recordings: what was written, read again as soon as it has ended, and then removed."""
+"""Recordings: read back as soon as they have ended, and then removed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dmlink.recordings.writing.ome_zarr_writer import JOURNAL, journal_lines
 
 from .microscope import Source
 
-EACH = 5  # of how many frames one is compared with what the camera has written
+EACH = 5  # one in so many frames is compared with what the camera wrote
 
 
 class Reading(NamedTuple):
     """What was found in one recording.
 
-    `promised` frames were counted by the recorder, `found` can be read; `dropped` the recorder has counted,
-    `missing` are not in the frames' numbers; `foreign` are rows that the camera has never written.
+    Frames: `promised` as written by the recorder, `found` on reading; `dropped` as counted by the recorder,
+    `missing` from the frames' numbers. `foreign` are rows that the camera never wrote.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Reading(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether it holds what was promised."""
+        """Whether it contains what was promised."""
         return not self.fault and self.found >= self.promised and not self.foreign
 
 
 class Recordings:
-    """Follows the recorder of a notebook; a thread reads what has ended.
+    """Follows a notebook's recorder; a thread reads the finished recordings.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ class Recordings:
         self._readings: list[Future[Reading]] = []
 
     def next_path(self) -> Path:
-        """Return where the next one is to be written."""
+        """Return the path for the next one."""
         self._n += 1
         return self._folder / f"recording-{self._n}.ome.zarr"
 
     def follow(self, recorder: dict[str, Any] | None) -> None:
-        """Take in what the recorder says; one that is over, or whose kernel is gone, is read."""
+        """Process the recorder's report; a recording that has ended, or whose kernel is gone, is read."""
         before = self._now
         over = recorder is None or (before and before["path"] != recorder["path"])
         if before and over:
@@ -75,7 +75,7 @@ class Recordings:
             self._now = None
 
     def read(self, recorder: dict[str, Any]) -> None:
-        """Read one that is over; once."""
+        """Read a finished recording, once."""
         path = Path(recorder["path"])
         if path.name in self._known:
             return
@@ -88,7 +88,7 @@ class Recordings:
         return all(reading.done() for reading in self._readings)
 
     def readings(self) -> list[Reading]:
-        """Return what was found, waiting for what is still read."""
+        """Return all findings, waiting for recordings still being read."""
         return [reading.result() for reading in self._readings]
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Recordings:
     def _foreign_rows(self, frame: dmlink.Frame) -> int:
         """Count rows that are in none of the camera's frames.
 
-        DigitalMicrograph may write a frame while the one before is copied: two can meet, also within a row.
+        DigitalMicrograph may write a frame while the previous one is being copied: two can meet within a row.
         """
         if frame.tags.get("binning", 1) != 1:
             return 0
@@ -126,5 +126,5 @@ class Recordings:
 
 
 def _length(same: np.ndarray) -> int:
-    """Return how many pixels from the left on are those of one frame; `same` is (frames, w)."""
+    """Return how many pixels, from the left, come from one frame; `same` is (frames, w)."""
     return int(np.where(same.all(axis=1), same.shape[1], (~same).argmax(axis=1)).max())

@@ -1,4 +1,4 @@
-"""Watch: what goes on and what stands still, whether counters add up, and what processes hold."""
+"""Watch: which streams run or stand still, whether counters add up, and the resources of processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from .laboratory import Laboratory
 
 SHARED = Path("/dev/shm")  # noqa: S108 - looked at
-WARM_SECONDS = 120.0  # in which a process still grows: imports, rings, the first of everything
-ENOUGH = 6  # samples of a process, to judge it
+WARM_SECONDS = 120.0  # while a process still grows: imports, rings, first uses
+ENOUGH = 6  # samples needed to judge a process
 GROWTH = 0.10  # of its own memory
-# As before: a recording may go on in one sample and not in another; frames are held while they are processed.
+# Allowed increase: a sample may or may not fall into a recording, and frames are held while processed.
 MORE = {
     "descriptors": 3,
     "threads": 3,
@@ -29,7 +29,7 @@ MORE = {
 
 
 class Gap(NamedTuple):
-    """A stream stood still."""
+    """A time in which a stream stood still."""
 
     stream: str
     begin: float
@@ -37,29 +37,29 @@ class Gap(NamedTuple):
 
 
 class Watch:
-    """Looks at a laboratory, again and again.
+    """Observes a laboratory.
 
-    Streams are counters that grow while things go on: "dm" (frames displayed), "a/view" (painted),
+    Streams are counters that grow while things work: "dm" (frames displayed), "a/view" (painted),
     "NOTEBOOK/CELL" (processed) and "c/recording" (written).
     """
 
     def __init__(self) -> None:
         self._looked = time.monotonic()
         self._values: dict[str, int] = {}
-        self._moved: dict[str, float] = {}  # when it grew last, monotonic
-        self._still: dict[str, float] = {}  # since when it stands, as far as somebody has looked
+        self._moved: dict[str, float] = {}  # when it last grew, monotonic
+        self._still: dict[str, float] = {}  # since when it stands still, as far as observed
         self._gaps: list[Gap] = []
-        self._cells: dict[tuple[int, str], dict[str, int]] = {}  # of (kernel, cell), the newest
-        self._links: dict[int, dict[str, int]] = {}  # of kernels
+        self._cells: dict[tuple[int, str], dict[str, int]] = {}  # by (kernel, cell), the newest
+        self._links: dict[int, dict[str, int]] = {}  # by kernel
         self.wrong: list[str] = []  # counters that do not add up
         self._held: dict[tuple[str, int], list[tuple[float, dict[str, float]]]] = {}
-        self._blocks: set[str] = set()  # of shared memory, that ours have had
+        self._blocks: set[str] = set()  # of shared memory, ever held by our processes
         self._processes: dict[int, psutil.Process] = {}
 
     def __call__(self, lab: Laboratory) -> None:
-        """Take in how everything is now."""
+        """Record the present state of everything."""
         now = time.monotonic()
-        if (blind := now - self._looked) > 1.0:  # what nobody looked at did not stand still
+        if (blind := now - self._looked) > 1.0:  # unobserved time does not count as standing still
             self._still = {stream: since + blind for stream, since in self._still.items()}
         self._looked = now
         streams = {"dm": lab.desk.counts()["displayed"]}
@@ -84,7 +84,7 @@ class Watch:
                     self._gaps.append(Gap(stream, since, now))
                 self._values[stream], self._moved[stream], self._still[stream] = value, now, now
         recording = lab.notebooks["c"].seen.get("recorder", {}).get("state") == "recording"
-        if not recording:  # it is over, and does not stand still
+        if not recording:  # it has ended, so it does not stand still
             self._moved.pop("c/recording", None)
             self._still.pop("c/recording", None)
 
@@ -93,7 +93,7 @@ class Watch:
         return {stream: self._values[stream] for stream, moved in self._moved.items() if moved <= since}
 
     def longest_gap(self, begin: float, end: float, touched: tuple[str, ...]) -> Gap | None:
-        """Return the longest time that a stream stood still in between, of those not touched."""
+        """Return the longest standstill between two times, among the streams not touched."""
         now = time.monotonic()
         still = [Gap(stream, since, now) for stream, since in self._still.items() if now - since > 1.0]
         within = [
@@ -107,11 +107,11 @@ class Watch:
     def _add_up(self, stream: str, pid: int, counts: dict[str, int]) -> None:
         self._cells[pid, stream] = counts
         left = counts["received"] - counts["processed"] - counts["skipped"] - counts["dropped"]
-        if left not in (0, 1):  # one may be in the works
+        if left not in (0, 1):  # one may be in progress
             self.wrong.append(f"{stream}: {counts}")
 
     def totals(self) -> dict[str, int]:
-        """Return frames of all cells and links, over all kernels that there were."""
+        """Return the frame counts of all cells and links, over all kernels ever run."""
         cells = ("received", "processed", "skipped", "dropped", "errors")
         found = {name: sum(counts[name] for counts in self._cells.values()) for name in cells}
         for name in ("received", "dropped", "moved"):
@@ -121,7 +121,7 @@ class Watch:
     # What processes hold
 
     def weigh(self, lab: Laboratory) -> Iterator[float]:
-        """Note what kernels and microscope hold now; yields while it waits for them."""
+        """Note the resources of kernels and microscope; yields while it waits for them."""
         for name, notebook in lab.notebooks.items():
             if notebook.seen and time.monotonic() - notebook.heard < 2.0:
                 self._note(f"kernel {name}", notebook.pid, (yield from notebook.held()))
@@ -140,7 +140,7 @@ class Watch:
             }
 
     def growth(self) -> list[tuple[str, int, dict[str, tuple[float, float]], bool]]:
-        """Return what each process that lived long enough held before and after, and if that is well."""
+        """Return the resources of each long-lived process, early and late, and whether they are in bounds."""
         rows = []
         for (role, _pid), samples in self._held.items():
             warm = [held for t, held in samples if t - samples[0][0] >= WARM_SECONDS]
@@ -157,7 +157,7 @@ class Watch:
         return rows
 
     def left(self) -> tuple[list[int], list[str]]:
-        """Return processes and blocks of shared memory that are still there."""
+        """Return processes and blocks of shared memory that remain."""
         running = [pid for pid, process in self._processes.items() if process.is_running()]
         running = [pid for pid in running if self._processes[pid].status() != psutil.STATUS_ZOMBIE]
         return running, sorted(name for name in self._blocks if (SHARED / name).exists())

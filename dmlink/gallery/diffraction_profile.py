@@ -10,7 +10,7 @@ import numpy as np
 from scipy import fft, ndimage, signal
 
 ellipse: bool = True  # correct the elliptical distortion
-hide: (0, 50) = None  # % of the curve, hidden at its left end; auto: as far as the direct beam reaches
+hide: (0, 50) = None  # % of the curve, hidden at its left end; auto: the direct beam
 weakest: (2.0, 50.0, 0.5) = 6.0  # standard errors of the curve, least prominence of a peak
 polar: bool = False  # also show the pattern in polar coordinates, where rings are straight lines
 
@@ -28,7 +28,7 @@ def centre_of(image):
     """Return the point (y, x) in px of best 180-degree symmetry, and the similarity, up to 1."""
     root = np.sqrt(image - float(image.min()))  # so that weak rings count as much as the bright beam
     root = root - root.mean()
-    likeness = fft.irfft2(fft.rfft2(root) ** 2, root.shape)  # correlation of the two; its peak is at twice the centre
+    likeness = fft.irfft2(fft.rfft2(root) ** 2, root.shape)  # correlation of the two, over twice the centre
     twice = np.unravel_index(likeness.argmax(), root.shape)
     centre = []
     for place, n in zip(twice, root.shape):

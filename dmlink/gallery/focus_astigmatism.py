@@ -82,7 +82,7 @@ def fitted(seen, sure):
 
 result = None
 if rings < FEWEST_RINGS or end * pixel > 0.5 or not np.isfinite(frame).all() or np.ptp(frame) == 0:
-    print("No result: needs a finite, non-uniform image in nm, with enough pixels for coarse to fine.")
+    print("No result: needs an image in nm, finite, not uniform, with enough pixels for this range.")
 else:
     settings = begin, end
     if state.get("settings") != settings:
@@ -103,5 +103,5 @@ else:
         result["direction"] = Scalar(direction, "degrees anticlockwise")
     else:
         tried = largest / 20, largest
-        print("No defocus of %g to %g nm explains the rings: try another `largest`, or an amorphous film." % tried)
+        print("No defocus of %g to %g nm fits the rings: change `largest`, or use an amorphous film." % tried)
 result

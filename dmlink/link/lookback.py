@@ -216,7 +216,7 @@ class Lookback:
             if self._closed:
                 return
             self._closed = True
-            self._begin_anew()
+            self._clear()
             self._changed.notify_all()
         if self._packer:
             self._packer.join()
@@ -248,12 +248,12 @@ class Lookback:
         if newest and frame.index == newest.index and frame.data.shape == newest.data.shape:
             return  # a still image that has come once more
         if newest and not _continues(frame, newest):
-            self._begin_anew()
+            self._clear()
         kept = KeptFrame(frame)
         size = kept.size
         self._too_large = size if size > memory else 0
         if self._too_large:
-            self._begin_anew()
+            self._clear()
             return
         while self._bytes + size > memory:
             self._let_go()
@@ -273,7 +273,7 @@ class Lookback:
         if self._to_pack and self._to_pack[0] is kept:
             self._to_pack.popleft()
 
-    def _begin_anew(self) -> None:
+    def _clear(self) -> None:
         self._kept.clear()
         self._to_pack.clear()
         self._newest = None

@@ -1331,7 +1331,7 @@ def dmlink_live(before):
             self.shape, self.state, self.errors, self.over = None, {}, set(), False
             self.windows, self.charts, self.written, self.marked = {}, {}, {}, {}
             self.printed, self.printed_before = set(), set()
-            names.setdefault("print", self.print_anew)  # in the script's own namespace
+            names.setdefault("print", self.print_once)  # in the script's own namespace
             self.told = time.monotonic()
 
         def run(self, frame, info):
@@ -1347,8 +1347,8 @@ def dmlink_live(before):
             except (Exception, SystemExit) as error:
                 self.tell(error)
 
-        def print_anew(self, *values, **options):
-            """Print what the cell did not print for the previous frame, so that a warning appears once."""
+        def print_once(self, *values, **options):
+            """Print a line unless the cell printed it for the previous frame, too: a warning appears once."""
             line = [str(value) for value in values]
             self.printed.add(tuple(line))
             if tuple(line) not in self.printed_before:
