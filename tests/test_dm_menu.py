@@ -68,7 +68,7 @@ def test_start_twice_leaves_one_companion(tmp_path, python_strings):
             dmlink.connect(first)
 
 
-def test_start_while_dm_is_busy_comes_afterwards(tmp_path):
+def test_start_while_dm_is_busy_is_delayed(tmp_path):
     script = tmp_path / "dm_companion.py"
     main(["companion", "--menu", "--port", "0", "-o", str(script)])
     with microscope(companion=False) as dm:
@@ -82,7 +82,7 @@ def test_start_while_dm_is_busy_comes_afterwards(tmp_path):
         assert wait(dm, "dmlink://")
 
 
-def test_stop_without_a_companion_is_said(tmp_path):
+def test_stop_without_a_companion_is_reported(tmp_path):
     script = tmp_path / "dm_companion.py"
     main(["companion", "--menu", "-o", str(script)])
     with microscope(companion=False) as dm:
@@ -105,7 +105,7 @@ def test_menu_runs_an_exported_script(tmp_path):
         dm.close_view()
 
 
-def test_a_script_that_was_moved_is_said(tmp_path):
+def test_moved_script_is_reported(tmp_path):
     script = tmp_path / "dm_companion.py"
     main(["companion", "--menu", "-o", str(script)])
     script.unlink()
@@ -136,7 +136,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     assert "AddScriptToMenu" in script.with_suffix(".s").read_text()
 
 
-def test_it_says_what_is_not_attested():
+def test_unattested_behaviour_is_named():
     text = menu_script([start("Start", at("C:\\x", "a.py")), stop()])
     assert "Not tried by us in a real GMS" in text
     called = set(re.findall(r"\b([A-Z]\w+)\(", re.sub(r"//[^\n]*", "", text)))

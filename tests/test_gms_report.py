@@ -33,7 +33,7 @@ def report(tmp_path):
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
-def test_made_up_reports_are_whole(path):
+def test_made_up_reports_are_complete(path):
     found = read_report(path)
     assert json.loads(path.read_text())["made_up"]
     assert set(json.loads(path.read_text())["answers"]) == set(QUESTIONS)
@@ -54,7 +54,7 @@ def test_made_up_reports_are_whole(path):
     ],
     ids=["cut", "empty", "deep", "list", "format", "version", "odd version"],
 )
-def test_what_is_no_report_is_said(tmp_path, text, reason, capsys):
+def test_other_files_are_refused(tmp_path, text, reason, capsys):
     path = tmp_path / "gms-report.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=reason):
@@ -88,7 +88,7 @@ def test_100_mb_are_not_read(tmp_path):
     ],
     ids=str,
 )
-def test_lies_are_doubted_and_not_followed(report, lie):
+def test_lies_are_reported_and_ignored(report, lie):
     found = read_report(report(lie))
     assert len(found.doubts) == 1
     Switches(**switches_of(found))

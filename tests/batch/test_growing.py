@@ -48,7 +48,7 @@ def same(one, other):
         ("tree", "frame.mean() + info.time"),
     ],
 )
-def test_it_equals_the_finished_recording(kind, text, tmp_path, client):
+def test_results_equal_those_when_finished(kind, text, tmp_path, client):
     (tmp_path / "set").mkdir()
     path = path_of(kind, tmp_path / "set")
     cell = dmlink.LiveCell(text, name="cell")
@@ -94,7 +94,7 @@ def test_another_job_is_refused(tmp_path, client):
         process_growing(tmp_path, cell, tmp_path / "out", client, progress=False)
 
 
-def test_the_command_follows(tmp_path, capsys):
+def test_command_follows_a_recording(tmp_path, capsys):
     folder = tmp_path / "set"
     (tmp_path / "cell.py").write_text("float(frame.mean())")
 

@@ -104,7 +104,7 @@ def test_clip_has_the_seconds_around(watched, tmp_path):
     assert watched.clips.reason == ""
 
 
-def test_overlapping_clips_are_one(tmp_path):
+def test_overlapping_clips_are_merged(tmp_path):
     with linked(Noise(), mode="lossless") as (_, link):
         watched = Watched(link, tmp_path / "clips", before=60)
         watched.take(30)
@@ -208,7 +208,7 @@ def test_full_disk_keeps_written_frames(tmp_path):
         watched.clips.close()
 
 
-def test_memory_below_one_frame_says_so(tmp_path):
+def test_memory_below_one_frame_is_reported(tmp_path):
     with linked(Noise(), mode="lossless") as (_, link):
         watched = Watched(link, tmp_path / "clips", memory=5000)
         watched.take(10)
@@ -296,7 +296,7 @@ def test_clip_of_a_running_recording_is_a_reference(tmp_path):
         dmlink.open(moved)
 
 
-def test_recording_that_ends_leaves_the_rest_to_a_clip(tmp_path):
+def test_clip_takes_over_when_a_recording_ends(tmp_path):
     with linked(Noise(), mode="lossless") as (_, link):
         watched = Watched(link, tmp_path / "clips", before=0.2, after=1000)
         recorder = recorded(link, tmp_path)
@@ -317,7 +317,7 @@ def test_recording_that_ends_leaves_the_rest_to_a_clip(tmp_path):
         assert both[-1] >= last.index
 
 
-def test_recording_that_began_later_is_not_referred_to(tmp_path):
+def test_later_recording_is_not_referenced(tmp_path):
     with linked(Noise(), mode="lossless") as (_, link):
         watched = Watched(link, tmp_path / "clips", before=60)
         watched.take(20)
@@ -331,7 +331,7 @@ def test_recording_that_began_later_is_not_referred_to(tmp_path):
         assert indices(path) == between(watched.frames, 0, event.time + 0.1)
 
 
-def test_budget_is_the_folders(tmp_path):
+def test_budget_covers_the_whole_folder(tmp_path):
     one, two = budget_of(tmp_path / "clips"), budget_of(tmp_path / "clips")
     assert one is two
     assert one.total == 10_000_000_000

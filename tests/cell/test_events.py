@@ -20,12 +20,12 @@ def _home(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("when", [False, 0, np.nan, np.float32("nan"), np.ma.masked, np.bool_(False), None])
-def test_nothing_happens(when):
+def test_false_condition_is_no_event(when):
     event = Event("it", when)
     assert (event.happened, event.text, events_in(event)) == (False, "", [])
 
 
-def test_something_happens():
+def test_true_condition_is_an_event():
     assert events_in(as_result(Event("it", np.float32(3)))) == ["it"]
     assert Event(when=1, name="melting").text == "melting"
     assert events_in(Several({"n": 1.0, "a": Event("a"), "b": Event("b", False), "c": Event()})) == [

@@ -50,7 +50,7 @@ def write(seen, folder):
         assert writer.ended.wait(60)
 
 
-def test_results_of_the_file_take_their_place(seen, link, folder):
+def test_file_results_replace_live_ones(seen, link, folder):
     cell = started(folder, link)
     until(lambda: cell.latest)  # before there is a file
     assert cell.provisional
@@ -97,7 +97,7 @@ def test_parameters_reach_both(seen, link, folder):
     cell.stop()
 
 
-def test_roi_is_the_same_on_the_file(seen, link, folder):
+def test_roi_applies_to_the_file_too(seen, link, folder):
     link.set_roi("spot", dmlink.Roi(2, 3, 12, 9))
     until(lambda: "spot" in link.rois())
     cell = started(folder, link, "frame[0, 0], frame.size", roi="spot")
@@ -136,7 +136,7 @@ def test_closed_link_leaves_the_file(seen, link, folder):
     cell.stop()
 
 
-def test_file_that_never_comes_changes_nothing(link, folder):
+def test_missing_file_changes_nothing(link, folder):
     cell = started(folder, link, every=2, max_rate=50)
     until(lambda: cell.latest)
     cell.following.idle = 0.1
@@ -173,7 +173,7 @@ def test_stopped_before_the_end_stays_provisional(seen, link, folder):
     assert cell.following.state == "closed"
 
 
-def test_files_need_a_live_view_beside(link, folder, tmp_path):
+def test_file_option_needs_a_live_view(link, folder, tmp_path):
     folder.mkdir()
     with dmlink.follow(tmp_path / "other") as source, pytest.raises(ValueError, match="besides the file"):
         started(folder, source.link)

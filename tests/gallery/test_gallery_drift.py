@@ -168,7 +168,7 @@ def test_template_is_taken_from_its_roi(name):
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (61, 87), (1, 1), (2, 40)])
-def test_template_match_says_if_it_has_none(shape, capsys):
+def test_empty_template_is_reported(shape, capsys):
     assert cell("template_match").run(np.full(shape, 3, np.uint16)) is None
     assert "nothing in the square" in capsys.readouterr().out
     assert cell("template_match").run(np.full(shape, np.nan)) is None

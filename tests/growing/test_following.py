@@ -39,7 +39,7 @@ def take(source, n, timeout=60):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_frame_comes_once(kind, tmp_path, impatient):
+def test_every_frame_arrives_once(kind, tmp_path, impatient):
     folder = tmp_path / "set"
     folder.mkdir()
     path = path_of(kind, folder)
@@ -62,7 +62,7 @@ def test_every_frame_comes_once(kind, tmp_path, impatient):
             assert kind == "tree" or f.time == pytest.approx(same.time)
 
 
-def test_the_path_may_not_be_there(tmp_path):
+def test_path_need_not_exist_yet(tmp_path):
     folder = tmp_path / "later"
     with dmlink.follow(folder) as source:
         with pytest.raises(TimeoutError, match="waiting"):
@@ -74,7 +74,7 @@ def test_the_path_may_not_be_there(tmp_path):
         assert source.next(60).index == 0
 
 
-def test_a_header_may_come_last(tmp_path):
+def test_header_may_arrive_last(tmp_path):
     (tmp_path / "a.raw").write_bytes(frame(0).tobytes() + frame(1).tobytes())
     with dmlink.follow(tmp_path) as source:
         with pytest.raises(TimeoutError):
@@ -86,7 +86,7 @@ def test_a_header_may_come_last(tmp_path):
         np.testing.assert_array_equal(got[1], frame(1))
 
 
-def test_a_stale_header_hides_nothing(tmp_path):
+def test_stale_header_hides_nothing(tmp_path):
     write_in_situ_raw(tmp_path / "a.dm4", np.stack([frame(i) for i in range(4)]), exposure=0.1)
     with dmlink.follow(tmp_path / "a.dm4") as source:
         take(source, 4)
@@ -98,7 +98,7 @@ def test_a_stale_header_hides_nothing(tmp_path):
         assert len(source.recording()) == 5
 
 
-def test_room_without_pixels_is_no_frame(tmp_path):
+def test_unwritten_space_is_no_frame(tmp_path):
     size = frame(0).nbytes
     write_dm4(tmp_path / "a.dm4", frame(0), tags={EXPOSURE: 0.1, COUNT: 9})
     with (tmp_path / "a.raw").open("wb", buffering=0) as file, dmlink.follow(tmp_path, idle=None) as source:
@@ -135,7 +135,7 @@ def test_paused_is_not_finished(tmp_path):
         assert not source.finished
 
 
-def test_bad_frames_are_told_by_number(tmp_path, impatient):
+def test_bad_frames_are_reported_by_number(tmp_path, impatient):
     for i in range(5):
         tiff(tmp_path / f"{i}.tif", frame(i) if i != 3 else frame(i)[:9])
     os.truncate(tmp_path / "1.tif", 300)
@@ -148,7 +148,7 @@ def test_bad_frames_are_told_by_number(tmp_path, impatient):
         assert source.reason.startswith("2 frames cannot be had, 3 the last")
 
 
-def test_a_bad_first_frame_stops_nothing(tmp_path, monkeypatch, impatient):
+def test_bad_first_frame_stops_nothing(tmp_path, monkeypatch, impatient):
     monkeypatch.setattr("dmlink.growing.files.GIVE_UP_SECONDS", 1.0)
     for i in range(3):
         tiff(tmp_path / f"{i}.tif", frame(i))
@@ -158,7 +158,7 @@ def test_a_bad_first_frame_stops_nothing(tmp_path, monkeypatch, impatient):
         assert sorted(source.bad) == [0]
 
 
-def test_a_file_in_the_gap_is_waited_for(tmp_path, monkeypatch):
+def test_missing_file_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "GAP_SECONDS", 600.0)
     tiff(tmp_path / "x_0.tif", frame(0))
     tiff(tmp_path / "x_1.tif", frame(1))
@@ -177,7 +177,7 @@ def stands_still(source, name):
     return sight and time.perf_counter() - sight.since > 2 * layout.STILL_SECONDS
 
 
-def test_a_file_that_comes_too_late_comes_last(tmp_path):
+def test_very_late_file_comes_last(tmp_path):
     for i in (0, 1, 5):
         tiff(tmp_path / f"x_{i}.tif", frame(i))
     with dmlink.follow(tmp_path, idle=None) as source:
@@ -189,7 +189,7 @@ def test_a_file_that_comes_too_late_comes_last(tmp_path):
         assert "x_3.tif" in source.reason
 
 
-def test_a_disk_that_goes_away_comes_back(tmp_path):
+def test_lost_disk_is_found_again(tmp_path):
     folder, away = tmp_path / "share", tmp_path / "away"
     folder.mkdir()
     for i in range(3):
@@ -205,7 +205,7 @@ def test_a_disk_that_goes_away_comes_back(tmp_path):
         assert not source.bad
 
 
-def test_newest_first_and_the_others_after(tmp_path):
+def test_newest_first_then_the_others(tmp_path):
     for i in range(6):
         tiff(tmp_path / f"{i}.tif", frame(i))
     with dmlink.follow(tmp_path, newest_first=True) as source:
@@ -219,7 +219,7 @@ def test_newest_first_and_the_others_after(tmp_path):
             cell.start(source.link)
 
 
-def test_counts_say_how_far_behind(tmp_path):
+def test_counts_show_the_lag(tmp_path):
     for i in range(4):
         tiff(tmp_path / f"{i}.tif", frame(i))
     with dmlink.follow(tmp_path) as source:
@@ -248,7 +248,7 @@ def test_live_cells_take_every_frame(tmp_path, mode):
         cell.stop()
 
 
-def test_a_rectangle_is_kept_here(tmp_path):
+def test_roi_works_without_a_companion(tmp_path):
     tiff(tmp_path / "0.tif", frame(0))
     with dmlink.follow(tmp_path) as source:
         link = source.link
@@ -259,7 +259,7 @@ def test_a_rectangle_is_kept_here(tmp_path):
             link.part("other")
 
 
-def test_a_growing_recording_can_be_recorded(tmp_path):
+def test_growing_recording_can_be_recorded(tmp_path):
     (tmp_path / "in").mkdir()
     for i in range(5):
         tiff(tmp_path / "in" / f"{i}.tif", frame(i))
@@ -284,7 +284,7 @@ def test_following_ends_when_closed(tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["cut", "replaced", "deleted"])
-def test_frames_of_a_lost_part_are_told(tmp_path, impatient, monkeypatch, fault):
+def test_frames_of_a_lost_part_are_reported(tmp_path, impatient, monkeypatch, fault):
     monkeypatch.setattr(raw_parts, "AHEAD", 0)  # unless the lost ones were read earlier
     size = frame(0).nbytes
     frames = np.stack([frame(i) for i in range(12)])
@@ -305,7 +305,7 @@ def test_frames_of_a_lost_part_are_told(tmp_path, impatient, monkeypatch, fault)
         assert "a.raw_1" in source.reason
 
 
-def test_a_file_that_is_gone_is_told(tmp_path, impatient):
+def test_deleted_file_is_reported(tmp_path, impatient):
     for i in range(4):
         tiff(tmp_path / f"{i}.tif", frame(i))
     with dmlink.follow(tmp_path, idle=3.0) as source:
@@ -315,7 +315,7 @@ def test_a_file_that_is_gone_is_told(tmp_path, impatient):
         assert list(source.bad) == [2]
 
 
-def test_a_replaced_file_comes_once(tmp_path, impatient):
+def test_replaced_file_comes_once(tmp_path, impatient):
     for i in range(4):
         tiff(tmp_path / f"{i}.tif", frame(i))
     with dmlink.follow(tmp_path, idle=3.0) as source:
@@ -331,7 +331,7 @@ def test_a_replaced_file_comes_once(tmp_path, impatient):
         assert "3.tif is (9, 40)" in source.bad[3]
 
 
-def test_two_followers_and_a_clock_that_is_wrong(tmp_path):
+def test_two_followers_cope_with_a_wrong_clock(tmp_path):
     with dmlink.follow(tmp_path, idle=None) as one, dmlink.follow(tmp_path, idle=None) as other:
         for i in range(6):
             tiff(tmp_path / f"{i}.tif", frame(i))
@@ -342,7 +342,7 @@ def test_two_followers_and_a_clock_that_is_wrong(tmp_path):
             assert not source.bad
 
 
-def test_a_file_locked_by_its_writer_is_waited_for(tmp_path, monkeypatch):
+def test_file_locked_by_its_writer_is_waited_for(tmp_path, monkeypatch):
     locked, opened = {"0.raw"}, raw_parts.read
 
     def read(parts, start, length):
@@ -360,7 +360,7 @@ def test_a_file_locked_by_its_writer_is_waited_for(tmp_path, monkeypatch):
         assert not source.bad
 
 
-def test_small_frames_read_together_are_the_same(tmp_path, impatient):
+def test_small_frames_read_together_are_equal(tmp_path, impatient):
     frames = np.arange(300 * 12 * 10, dtype=np.uint16).reshape(300, 12, 10)
     write_in_situ_raw(tmp_path / "a.dm4", frames, exposure=0.1, part_bytes=50_001)
     with dmlink.follow(tmp_path / "a.dm4") as source:
@@ -373,7 +373,7 @@ def test_small_frames_read_together_are_the_same(tmp_path, impatient):
 
 
 @pytest.mark.exhaustive
-def test_a_hundred_thousand_files_at_the_start(tmp_path):
+def test_can_start_with_100000_files(tmp_path):
     whole = tmp_path / "000000.tif"
     tiff(whole, frame(0))
     for i in range(1, 100_000):

@@ -163,7 +163,7 @@ def test_refused_message_changes_nothing_else(unharmed, kind, header, text):
         assert raw.receive(protocol.FRAME)
 
 
-def test_message_that_makes_no_sense_ends_it(unharmed):
+def test_nonsense_message_ends_the_connection(unharmed):
     with Raw(unharmed.endpoint) as raw:
         raw.send(protocol.WELCOME)
         assert "is not allowed here" in raw.receive(ERROR).header["text"]

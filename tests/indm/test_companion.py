@@ -451,7 +451,7 @@ def test_uses_only_known_dm_calls():
     assert not missing
 
 
-def test_events_beside_an_owed_one_count():
+def test_every_event_of_late_frames_counts():
     with microscope(companion=False) as dm:
         dm.camera.pause()
         dm.settle()
@@ -474,7 +474,7 @@ def test_events_beside_an_owed_one_count():
         del image
 
 
-def test_still_of_a_scan_is_no_part():
+def test_still_image_of_a_scan_is_whole():
     with microscope(companion=False) as dm:
         dm.camera.pause()
         dm.settle()
@@ -501,7 +501,7 @@ def test_still_of_a_scan_is_no_part():
         del image
 
 
-def test_frames_that_cannot_be_read_are_unsure():
+def test_unreadable_frames_are_unsure():
     with microscope(companion=False) as dm:
         dm.camera.pause()
         dm.settle()

@@ -166,7 +166,7 @@ def test_marks_are_float_arrays():
         assert Boxes(nothing).tlbr.shape == (0, 4)
 
 
-def test_marks_leave_out_what_is_nowhere():
+def test_marks_without_position_are_left_out():
     yx = np.ma.masked_equal([[1, 2], [3, 99], [5, 6]], 99)
     points = Points(yx, labels="abc", tails=[[[0, 1], [np.nan, 1]], [[3, 3]], []])
     assert (points.yx.tolist(), points.labels) == ([[1, 2], [5, 6]], ("a", "c"))

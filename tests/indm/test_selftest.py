@@ -164,7 +164,7 @@ def test_second_run_knows_of_threads(tmp_path, threads):
 
 @pytest.mark.parametrize("layout", ["raw", "tree"])
 @pytest.mark.parametrize("header", ["first", "last"])
-def test_recording_is_looked_at(tmp_path, layout, header):
+def test_existing_recording_is_examined(tmp_path, layout, header):
     folder = tmp_path / "recording"
     with InSitu(Noise(), folder, 50.0, layout=layout, header=header, loop=True):
         path, _ = asked(tmp_path, constants={"RECORDING": str(folder), "RECORDING_SECONDS": 2.0})
@@ -189,7 +189,7 @@ def test_files_are_never_overwritten(tmp_path):
     assert read_report(tmp_path / "gms-report-2.json").answers
 
 
-def test_it_looks_for_the_calls_that_dmlink_makes():
+def test_every_call_of_dmlink_is_looked_for():
     used = DM_API["used"]()
     wanted = {
         call.name

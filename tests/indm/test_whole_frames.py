@@ -161,7 +161,7 @@ def test_frames_seen_while_dm_is_busy_are_counted_once(written):
     assert len(events.taken) + events.frames.unsure == 330 + written
 
 
-def test_view_that_repeats_no_more_is_noticed():
+def test_end_of_repeated_events_is_noticed():
     events = Events()
     for value in range(1, 20):
         events.image[:] = value
@@ -196,7 +196,7 @@ def test_late_events_of_a_scan_are_one_frame(repeats):
     assert [events.scan(4) for _ in range(3)][-1] == [0, 0, 0, 1]
 
 
-def test_scan_that_runs_already_is_waited_for():
+def test_running_scan_is_waited_for():
     events = Events()
     events.image[32:48] = 1
     assert events.event() == 0
@@ -205,7 +205,7 @@ def test_scan_that_runs_already_is_waited_for():
     assert events.scan(4) == [0, 0, 0, 1]
 
 
-def test_end_and_beginning_of_scans_are_no_frame():
+def test_parts_of_two_scans_are_no_frame():
     events = Events()
     events.scan(4)
     events.image[:48] = 1
@@ -269,7 +269,7 @@ def test_events_that_stop_are_noticed_in_time():
 
 
 @pytest.mark.parametrize("before", [1, 29])  # the latter shows that it is a camera's view
-def test_late_event_is_of_the_frame_seen(before):
+def test_late_event_belongs_to_the_frame_seen(before):
     events = Events((128, 512))
     for value in range(1, before + 1):
         events.image[:] = value
@@ -316,7 +316,7 @@ def test_events_that_stay_late_count_once():
     assert events.event() == 1  # an identical frame
 
 
-def test_frame_held_back_at_a_look_is_one():
+def test_held_back_frame_counts_once():
     events = Events()
     for value in range(1, 30):
         events.image[:] = value
@@ -369,7 +369,7 @@ def test_dark_camera_accounts_for_the_first_frame():
     assert len(events.taken) + events.frames.unsure == 31
 
 
-def test_held_back_frame_comes_at_last():
+def test_held_back_frame_is_taken_in_the_end():
     events = Events()
     events.image[20:40] = 1
     assert events.event() == 0

@@ -21,7 +21,7 @@ def _coarse(monkeypatch):
         monkeypatch.setattr(time, name, lambda exact=exact: exact() // STEP * STEP)
 
 
-def test_frames_have_times_of_their_own():
+def test_frames_have_distinct_times():
     with linked(fps=170, mode="lossless") as (_, link):
         frames = [link.next(PATIENCE) for _ in range(50)]
         ages = [link.age(frame) for frame in frames]
@@ -31,7 +31,7 @@ def test_frames_have_times_of_their_own():
         assert np.median(ages) > 0
 
 
-def test_script_has_times_of_its_own():
+def test_script_frames_have_distinct_times():
     program = Program.from_cell("info.time - state.setdefault('first', info.time)", "since")
     with microscope(companion=False, fps=170) as dm:
         dm.run_script(script(program))

@@ -76,7 +76,7 @@ def test_latest_reader_accounts_for_every_frame():
     assert reader.accounted() == companion.index + 1
 
 
-def test_frames_that_nobody_wants_are_skipped(monkeypatch):
+def test_unwanted_frames_are_skipped(monkeypatch):
     monkeypatch.setattr("dmlink.link.delivery.FRESH_SECONDS", 0.0)
     monkeypatch.setattr("dmlink.link.readers.FRESH_SECONDS", 0.0)
     companion = Companion(lossless=False)
@@ -101,7 +101,7 @@ def test_lossless_readers_lose_only_their_own():
     assert slow.accounted() == quick.accounted() == 50
 
 
-def test_what_comes_later_is_not_before_a_frame():
+def test_later_losses_do_not_count_before_a_frame():
     companion = Companion(lossless=True)
     reader = LosslessReader(companion.delivery, max_frames=10)
     companion.announce(30)  # more than there was room for, while nothing was taken
@@ -235,7 +235,7 @@ def test_link_accounts_for_every_announced_frame(mode):
             until(link, lambda: sum(link.stats[i] for i in (0, 1, 5, 6)) == announced)
 
 
-def test_idle_lossless_link_costs_nobody_else(tmp_path):
+def test_idle_lossless_link_costs_no_other(tmp_path):
     constants = {"LOSSLESS_BYTES": 40 * 48 * 64 * 2}
     with linked(fps=25, mode="lossless", constants=constants) as (dm, idle):
         dm.camera.hold = lambda: dm._last_shown < dm.camera.written  # DM has time for every frame

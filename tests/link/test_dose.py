@@ -51,7 +51,7 @@ def test_dose_is_counts_by_gain_area_and_exposure():
         ({"counts": np.nan}, "no finite mean"),
     ],
 )
-def test_what_is_not_known_is_said(odd, reason):
+def test_missing_values_are_named(odd, reason):
     dose = Dose(Closed(), 10.0, None)
     dose._thread.join()
     with np.testing.suppress_warnings() as quiet:
@@ -61,7 +61,7 @@ def test_what_is_not_known_is_said(odd, reason):
     assert dose.total == 0
 
 
-def test_pixel_can_be_told_once():
+def test_given_pixel_size_takes_precedence():
     dose = Dose(Closed(), 10.0, 2.0)
     dose.add(frame(0, 0.0, unit="1/nm"))
     assert dose.total == pytest.approx(100 / 10 / 4 / 0.5 * 0.5)

@@ -35,7 +35,7 @@ def test_last_seconds_are_kept():
         dm.settle()
 
 
-def test_lookback_asks_if_nobody_does():
+def test_lookback_requests_frames_itself():
     with linked() as (_, link), link.lookback() as lookback:
         until(link, kept(lookback, 30))
 

@@ -64,7 +64,7 @@ def test_cell_on_a_mask_sees_the_same_pixels_everywhere(kind, tmp_path):
     assert {float(line.split(",")[-1]) for line in table.read_text().splitlines()[1:]} == {expected.sum()}
 
 
-def test_mask_goes_along_in_digitalmicrograph():
+def test_mask_moves_along_in_dm():
     with microscope() as dm, dmlink.connect(dm.endpoint) as link, dmlink.connect(dm.endpoint) as other:
         link.set_roi("ring", Roi.around("ring", SHAPES["ring"]))
         until(link, lambda: "ring" in link.rois())
@@ -101,7 +101,7 @@ def pickled(roi):
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickled])
-def test_copy_of_a_mask_is_one(again):
+def test_copied_mask_is_a_mask(again):
     roi = Roi.around("ring", SHAPES["ring"])
     assert (again(roi), again(roi).outline) == (roi, roi.outline)
 
@@ -133,7 +133,7 @@ def test_refused_outline_changes_nothing(outline):
 
 
 @pytest.mark.parametrize("points", [[(5, 5), (5, 5)], [(5, 5), (5.2, 9)]])
-def test_mask_of_almost_nothing_is_a_pixel_or_more(points):
+def test_tiny_mask_has_at_least_one_pixel(points):
     roi = Roi.around("ellipse", points)
     assert min(roi.shape) == 1
     assert roi.mask.shape == roi.shape

@@ -88,7 +88,7 @@ def test_report_is_never_overwritten_unasked(tmp_path):
     assert dmlink.report(path, link, overwrite=True).read_text().startswith("<!DOCTYPE html>")
 
 
-def test_nothing_has_happened():
+def test_report_of_an_empty_session():
     said = " ".join(Page(report_page.page(FakeLink(Session()))).said)
     assert "No cell has noticed an event." in said
     assert "No cell has run." in said

@@ -21,7 +21,7 @@ def session_of(times):
     return session
 
 
-def test_curve_is_broken_where_no_frames_came():
+def test_curve_has_gaps_where_no_frames_came():
     times = [*np.arange(0, 100, 0.1), *np.arange(200, 300, 0.1)]
     (strip,) = strips(session_of(times), Logs(), 0.0, 300.0, 1200)
     gaps = strip.times[np.isnan(strip.values)]

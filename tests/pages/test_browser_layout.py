@@ -144,7 +144,7 @@ def test_spectrum_and_histogram_are_beside_the_image(side, width, beside):
     page.set_viewport_size({"width": 1300, "height": 1000})
 
 
-def test_roi_and_its_cell_are_one_colour_and_find_each_other(side):
+def test_roi_and_its_cell_share_a_colour_and_highlight(side):
     page, view, cell = side
     colour = cell.locator(".dmlink-colour").first.evaluate("node => getComputedStyle(node).backgroundColor")
     page.wait_for_function(

@@ -59,7 +59,7 @@ def test_click_on_an_event_shows_its_frame(moments):
     picture.wait_for(state="hidden")
 
 
-def test_bell_sounds_at_events_once_it_is_on(moments):
+def test_bell_sounds_at_events_if_switched_on(moments):
     bell = panel(moments, "nucleation").locator(".dmlink-events-bell")
     assert bell.get_attribute("aria-pressed") == "false"
     moments.wait_for_function("() => !document.querySelector('.dmlink-events-bell').dataset.sounded")
@@ -125,7 +125,7 @@ def write_frames(folder, numbers):
         part.rename(folder / f"x_{i:03}.tif")
 
 
-def test_bar_tells_seen_written_and_behind(jupyter):
+def test_bar_shows_seen_written_and_lag(jupyter):
     folder = jupyter.folder / "set"
     folder.mkdir()
 
@@ -164,7 +164,7 @@ def test_bar_tells_seen_written_and_behind(jupyter):
             page.locator(".jp-Notebook").screenshot(path=ARTEFACTS / f"bar-{theme.lower()}.png")
 
 
-def test_results_of_the_file_take_their_place(jupyter):
+def test_file_results_replace_live_ones(jupyter):
     browser.write_notebook(jupyter.folder / "both.ipynb", BOTH)
     with jupyter.window(1280, 1000) as page:
         browser.open_notebook(page, jupyter.address, "both.ipynb")

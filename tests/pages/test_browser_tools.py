@@ -186,7 +186,7 @@ def test_contrast_by_preset_and_undone(lab):
     page.keyboard.press("c")
 
 
-def test_key_map_is_shown_and_keys_stay_out_of_fields(lab):
+def test_keys_are_listed_and_ignored_in_fields(lab):
     page, view, _ = lab
     page.mouse.click(*at(view, 500, 8))
     page.keyboard.press("?")

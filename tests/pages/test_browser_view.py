@@ -105,7 +105,7 @@ def test_dragged_roi_stays_where_it_is(lab):
     throttle.send("Emulation.setCPUThrottlingRate", {"rate": 1})
 
 
-def test_roi_deleted_in_the_hand_is_gone(lab):
+def test_roi_deleted_while_dragged_is_gone(lab):
     page, view, link = lab
     x, y = middle(view.locator(".dmlink-roi-body"))
     before = drawn(view)

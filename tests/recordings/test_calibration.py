@@ -132,7 +132,7 @@ def test_jeol_divides_by_magnification(tmp_path):
     assert recordings.open(tmp_path / "x.tif").x == near(0, 0.2, "nm")  # 10 um on the camera
 
 
-def test_the_preview_is_not_the_recording(tmp_path, capsys):
+def test_preview_is_not_the_recording(tmp_path, capsys):
     with tifffile.TiffWriter(tmp_path / "x.tif") as tiff:
         tiff.write(np.zeros((4, 4), np.uint8), photometric="minisblack")
         tiff.write(STACK, photometric="minisblack")
@@ -182,7 +182,7 @@ def test_mib_keeps_the_times_of_its_headers(tmp_path):
     ],
 )
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_bytes_of_mrc_are_signed_only_if_so(tmp_path, stamp, flags, low, high, dtype, order):
+def test_mrc_bytes_are_signed_only_if_flagged(tmp_path, stamp, flags, low, high, dtype, order):
     pixels = np.arange(150, 222).reshape(3, 4, 6).astype(np.uint8)
     with mrcfile.new(tmp_path / "x.mrc") as mrc:
         mrc.set_data(pixels.view(np.int8).astype(f"{order}i1"))
@@ -251,7 +251,7 @@ def test_suffix_clash_is_settled_by_trying(tmp_path):
             np.testing.assert_array_equal(np.asarray(recording), frames[:, :128])
 
 
-def test_a_tag_does_not_pass_for_a_fact(tmp_path, capsys):
+def test_tags_are_marked_as_tags(tmp_path, capsys):
     np.save(tmp_path / "x.npy", STACK)
     (tmp_path / "x.json").write_text('{"shape": "huge", "Frame  rate": 9, "note": "mine", "fps": 2}')
     assert main(["info", str(tmp_path / "x.npy")]) == 0

@@ -66,7 +66,7 @@ FILES = [
 
 
 @pytest.mark.parametrize(("name", "shape", "dtype", "first", "y", "x", "times"), FILES)
-def test_a_case_opens_right(name, shape, dtype, first, y, x, times):
+def test_once_misread_file_opens_correctly(name, shape, dtype, first, y, x, times):
     with recordings.open(case(name)) as recording:
         assert (recording.shape, recording.dtype) == (shape, np.dtype(dtype))
         assert recording[0].data.ravel()[: len(first)].tolist() == first
@@ -84,7 +84,7 @@ def test_folders_read_as_their_files():
                 assert (frame.data.dtype, frame.x) == (alone.data.dtype, alone.x)
 
 
-def test_a_header_without_its_pixels_is_named():
+def test_header_without_pixels_is_named():
     path = case("22_suffix_clash_empad/stack_images.xml")
     with pytest.raises(ValueError, match=r"EMPAD: .*series_x10\.raw is missing"):
         recordings.open(path)
@@ -99,7 +99,7 @@ def test_a_header_without_its_pixels_is_named():
         "10_hspy_nonuniform_time/nonuniform t.hspy",
     ],
 )
-def test_a_conversion_keeps_or_says(name, suffix, tmp_path, recwarn):
+def test_conversion_keeps_or_reports(name, suffix, tmp_path, recwarn):
     with recordings.open(case(name)) as before:
         if suffix == ".mrc" and before.dtype.itemsize == 8:
             pytest.skip("MRC cannot store such pixels, and says so")
@@ -111,7 +111,7 @@ def test_a_conversion_keeps_or_says(name, suffix, tmp_path, recwarn):
             assert said or (same and after.times.tolist() == pytest.approx(before.times.tolist()))
 
 
-def test_a_unit_has_one_spelling_for_cells():
+def test_units_have_one_spelling_for_cells():
     path = case("29_live_unit/test_loading_image_saved_with_imageJ_stack.tif")
     with recordings.open(path) as recording, dmlink.replay(path) as replay:
         assert recording[0].info.unit == replay.link.next(20).info.unit == "um"

@@ -80,14 +80,14 @@ def test_stacks_and_scales_survive_a_folder(tmp_path):
         recordings.open(folder)
 
 
-def test_a_stack_among_single_pages_is_refused(tmp_path):
+def test_stack_among_single_pages_is_refused(tmp_path):
     folder = tiffs(tmp_path / "f", PLAIN.astype(np.uint16))
     tifffile.imwrite(folder / "11.tif", PLAIN.astype(np.uint16), photometric="minisblack")
     with recordings.open(folder) as recording, pytest.raises(ValueError, match=r"11\.tif is 3 frames of"):
         recording[3]
 
 
-def test_a_member_of_a_tree_reads_as_the_file(tmp_path):
+def test_file_of_a_tree_opens_the_tree(tmp_path):
     folder = tmp_path / "Hour_00" / "Minute_00" / "Second_00"
     folder.mkdir(parents=True)
     for i, pixels in enumerate(PLAIN.astype(np.int16)):
@@ -124,11 +124,11 @@ def test_skipped_files_are_reported(tmp_path, monkeypatch):
         ["-2.tif", "-1.tif"],
     ],
 )
-def test_names_sort_as_people_count(names):
+def test_names_sort_in_natural_order(names):
     assert in_natural_order(names[::-1]) == in_natural_order(sorted(names)) == names
 
 
-def test_a_folder_of_many_files_opens_by_name(tmp_path):
+def test_folder_of_many_files_opens_by_names(tmp_path):
     tifffile.imwrite(tmp_path / "frame 000000.tif", PLAIN[0].astype(np.uint16))
     folder = os.open(tmp_path, os.O_RDONLY)
     for i in range(1, 20_000):

@@ -91,7 +91,7 @@ def test_in_situ_tree_is_in_time_order(tmp_path, opened):
 
 
 @pytest.mark.parametrize(("n", "exposure"), [(3, 0.1), (14, 0.1), (40, 0.1), (2, 0.5)])
-def test_a_tree_of_parts_of_seconds_has_its_times(tmp_path, n, exposure):
+def test_in_situ_tree_of_split_seconds_has_times(tmp_path, n, exposure):
     frames = np.zeros((n, 2, 2), np.float32)
     write_in_situ_tree(tmp_path, frames, exposure=exposure)
     with recordings.open(tmp_path) as recording:

@@ -237,11 +237,11 @@ def test_script_has_the_mask_of_its_roi(kind):
         assert dm.measured.tolist() == [[-1, roi.mask.sum() if kind else 12 * 12]], running.output
 
 
-def test_mask_is_in_scripts_that_ask_for_it():
+def test_mask_is_in_scripts_that_use_it():
     assert "Outline" not in script(program("mask = frame > 3\nmask.sum()"))
 
 
-def test_warning_is_said_once():
+def test_warning_is_printed_once():
     cell = program("print('too', 'dark')\nprint(info.index)\nframe.mean()")
     with Dm() as dm:
         running = dm.execute(cell)

@@ -25,7 +25,7 @@ def kinds(session):
     return [mark.kind for mark in session.marks]
 
 
-def test_live_cells_write_into_it():
+def test_live_cells_write_into_the_session():
     with linked(fps=30) as (_, link):
         cell = dmlink.LiveCell(CELL_TEXT, "bright").start(link)
         until(link, lambda: cell.stats.processed > 5)
@@ -45,7 +45,7 @@ def test_live_cells_write_into_it():
         assert (name, programs[-1].parameters) == ("bright", {"factor": 3})
 
 
-def test_cells_on_an_roi_are_of_the_same_session():
+def test_cells_on_an_roi_share_the_session():
     with linked(fps=30) as (_, link):
         link.set_roi("a", dmlink.Roi(4, 4, 20, 20))
         until(link, lambda: "a" in link.rois())
@@ -87,7 +87,7 @@ def test_pause_of_the_camera_is_a_gap():
     assert (gap.kind, gap.begin, gap.end) == (NO_FRAMES, pytest.approx(1.9), 30.0)
 
 
-def test_cells_of_one_name_have_tracks_of_their_own():
+def test_cells_of_one_name_have_separate_tracks():
     session = Session()
     cells = [session.enter("mean") for _ in range(3)]
     for i, cell in enumerate(cells):
@@ -98,7 +98,7 @@ def test_cells_of_one_name_have_tracks_of_their_own():
     assert [len(track) for track in session.tracks] == [2, 1, 1]
 
 
-def test_clock_that_goes_back_stands_still():
+def test_time_never_runs_backwards():
     session = Session()
     cell = session.enter("a")
     for i, time in enumerate((5.0, 6.0, 1.0, 2.0, 7.0)):
@@ -123,7 +123,7 @@ def frame_of(i, pixels=np.ones((2, 2))):
     return Frame(pixels, i, i * 0.05)
 
 
-def test_made_up_names_do_not_fill_the_memory():
+def test_endless_new_names_do_not_fill_memory():
     session = Session()
     cell = session.enter("a")
     for i in range(2 * MOST_TRACKS):
@@ -156,7 +156,7 @@ def test_images_are_kept_within_their_memory():
     assert session.pictures.images_at(0.0) == []
 
 
-def test_of_many_events_old_pictures_go_first():
+def test_old_event_pictures_are_dropped_first():
     pictures = Pictures()
     for i in range(3 * MOST_FRAMES):
         pictures.keep_frame(frame(i, float(i), np.full((900, 800), i, np.uint16)))

@@ -40,7 +40,7 @@ def test_no_peak_is_lost(peak, thin):
     assert times[values.argmax()] == peak * 0.05
 
 
-def test_few_numbers_are_all_there():
+def test_few_numbers_are_all_kept():
     times, values = filled(100).envelope(1.0, 2.0, 600)
     assert times.tolist() == [i * 0.05 for i in range(20, 41)]
     assert values.tolist() == [i % 7 for i in range(20, 41)]
@@ -56,7 +56,7 @@ def test_cost_is_bounded():
     assert len(zoomed) == 201
 
 
-def test_number_at_a_time():
+def test_number_at_a_given_time():
     track = filled(2 * CHUNK)
     assert track.at(-1.0) is None
     assert track.at(10.02).frame == 200
@@ -67,7 +67,7 @@ def test_number_at_a_time():
     assert moment.value == moment.frame % 7
 
 
-def test_thin_says_when_nothing_is_left():
+def test_thinning_ends_when_nothing_is_left():
     track = filled(2 * CHUNK + 5)
     before = track.bytes
     assert track.thin()
@@ -77,7 +77,7 @@ def test_thin_says_when_nothing_is_left():
     assert track.span == (0.0, (2 * CHUNK + 4) * 0.05)
 
 
-def test_nothing_is_there_yet():
+def test_new_track_is_empty():
     track = Track("mean")
     assert track.span is None
     assert [a.size for a in track.envelope(0.0, 1.0, 10)] == [0, 0]

@@ -54,7 +54,7 @@ def test_dm_script_has_the_table():
 
 
 @pytest.mark.parametrize(("name", "counts"), sorted(USED.items()), ids=str)
-def test_ours_rest_on_two_authors_or_a_way_out(name, counts):
+def test_our_calls_have_two_sources_or_a_fallback(name, counts):
     rows = [call for call in CALLS if call.short == name]
     assert rows, f"{name} is not in docs/dm-calls.tsv"
     assert counts - {None} <= {n for call in rows for n in call.arguments}

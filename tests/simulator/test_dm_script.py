@@ -67,7 +67,7 @@ def test_dm_script_starts_python(dm):
     assert dm._results.wait_for("42", PATIENCE, lambda: False) == "42"
 
 
-def test_colours_come_apart_again(dm):
+def test_colours_can_be_split_again(dm):
     text = (
         "planes = [DM.CreateImage(np.full((2, 3), v, np.uint8)) for v in (1, 2, 3)]\n"
         "labels = ', '.join(plane.GetLabel() for plane in planes)\n"

@@ -65,7 +65,7 @@ def test_script_of_the_cell_runs(film, report, cell):
 
 
 @pytest.mark.parametrize("half", [0, 1], ids=["even", "odd"])
-def test_half_of_the_calls_are_missing(half):
+def test_half_of_the_calls_may_be_missing(half):
     """The companion says what is missing, or continues; nothing escapes into DigitalMicrograph."""
     gone = tuple(sorted(ALL))[half::2]
     with Microscope(Noise(), fps=20, missing=gone) as dm:

@@ -33,7 +33,7 @@ def seen(tmp_path):
         ("tree", "last", False),
     ],
 )
-def test_it_is_followed_to_its_end(tmp_path, seen, layout, header, preallocate):
+def test_in_situ_data_is_followed_to_its_end(tmp_path, seen, layout, header, preallocate):
     folder = tmp_path / "set"
     with (
         dmlink.follow(folder, idle=None) as source,
@@ -50,7 +50,7 @@ def test_it_is_followed_to_its_end(tmp_path, seen, layout, header, preallocate):
         assert finished.expected == 30
 
 
-def test_it_pauses_and_ends_when_asked(tmp_path, seen):
+def test_in_situ_recording_pauses_and_ends(tmp_path, seen):
     with InSitu(seen, tmp_path / "set", 200, loop=True) as writer:
         until(lambda: writer.written > 40)  # beyond the last frame
         writer.pause()
@@ -76,7 +76,7 @@ def test_full_disk_is_reported_when_followed(tmp_path, seen):
         np.testing.assert_array_equal(got, STACK[: len(got)])
 
 
-def test_the_command_records_more_than_it_shows(tmp_path, seen):
+def test_command_records_more_than_it_shows(tmp_path, seen):
     folder = tmp_path / "set"
     words = ["simulate", str(seen.path), "--port", "0", "--fps", "5", "--no-loop", "--record-to", str(folder)]
     words += ["--record-fps", "25", "--record-part", "0.01"]

@@ -42,7 +42,7 @@ def says(panel):
     return panel._file.widget.value
 
 
-def test_results_of_the_file_replace_the_chart(shell):
+def test_file_results_replace_the_chart(shell):
     panel = panel_of(shell, 'cell --file "my set"')
     cell = panel.cell
     assert isinstance(cell, FileBackedCell)
@@ -65,7 +65,7 @@ def test_results_of_the_file_replace_the_chart(shell):
     assert not cell.running
 
 
-def test_trouble_is_said_in_the_panel(shell):
+def test_problem_is_shown_in_the_panel(shell):
     panel = panel_of(shell, "cell --file set")
     until(lambda: panel.cell.latest)
     shell.user_ns["link"].close()

@@ -32,7 +32,7 @@ def show(panel):
     say(visible=True)
 
 
-def test_bar_says_how_far_it_is(source):
+def test_bar_shows_progress(source):
     bar = FollowBar(source)
     source.next(30)
     bar.draw_status()

@@ -23,7 +23,7 @@ def test_each_cell_has_a_sentence_and_a_thumbnail(name):
     assert PIL.Image.open(io.BytesIO(data)).size == (220, 150)
 
 
-def test_cell_is_tried_on_its_recording_in_place_of_the_one_before(tmp_path, monkeypatch):
+def test_cell_tried_replaces_the_previous_one(tmp_path, monkeypatch):
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     picker = GalleryPicker()
     picker.try_out("running_difference")

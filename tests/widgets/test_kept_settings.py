@@ -45,7 +45,7 @@ def test_view_is_as_it_was(view, link):  # noqa: F811
     again.close()
 
 
-def test_rois_of_digitalmicrograph_are_moved_by_a_click_alone(view, link):  # noqa: F811
+def test_only_a_click_moves_rois_in_dm(view, link):  # noqa: F811
     link.set_roi("roi", dmlink.Roi(1, 2, 9, 9))
     until(link, lambda: "roi" in link.rois())
     view._restore({"rois": {"roi": [[4, 4, 8, 8], None], "other": [[0, 0, 3, 3], None]}})
@@ -98,7 +98,7 @@ def test_settings_are_used_once_in_a_kernel(view, monkeypatch):  # noqa: F811
     assert view._contrast.contrast.gamma == 1.0
 
 
-def test_cell_s_parameters_are_as_they_were():
+def test_parameters_are_as_they_were():
     text = "a: (0, 9) = 3\nb: bool = True\nc: (0, 9) = 1\nframe.mean()"
     panel = CellPanel(dmlink.LiveCell(text, "kept"))
     panel.cell.set(a=7, b=False)

@@ -18,7 +18,7 @@ NM = Axis(0.0, 0.5, "nm")
 PIXELS = np.arange(12 * 20, dtype=float).reshape(12, 20)
 
 
-def test_length_is_in_units_and_counted_against_the_clock():
+def test_ruler_has_length_and_anticlockwise_angle():
     found = length((10, 0), (7, 4), NM, NM)
     assert found == pytest.approx((2.5, "nm", 5.0, math.degrees(math.atan2(3, 4)))[0:1] + found[1:])
     assert found.unit == "nm"
@@ -44,7 +44,7 @@ def test_length_of_nothing_is_zero():
     assert length((3, 3), (3, 3), NM, NM) == (0.0, "nm", 0.0, 0.0)
 
 
-def test_unequal_pixels_are_not_mixed_up():
+def test_unequal_pixel_sizes_are_respected():
     found = length((0, 0), (2, 3), NM._replace(scale=2.0), NM._replace(scale=1.0))
     assert found.value == 5.0
     assert found.pixels == pytest.approx(math.sqrt(13))
@@ -140,7 +140,7 @@ def test_masks_have_the_pixels_within():
     assert mask("ellipse", [(-50, -50), (99, 99)], (4, 4)).all()
 
 
-def test_statistics_leave_out_what_is_not_finite():
+def test_statistics_ignore_nan_and_infinity():
     found = statistics(np.array([[1.0, np.nan], [3.0, np.inf]]), NM, NM, 2.0)
     assert found[:6] == (4, 2.0, 4.0, 1.0, 1.0, 3.0)
     assert found.area == 1.0

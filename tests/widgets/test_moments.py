@@ -114,7 +114,7 @@ def test_last_seconds_are_saved(tmp_path, monkeypatch):
         two.close()
 
 
-def test_memory_of_a_lookback_is_a_part_of_what_there_is(monkeypatch, tmp_path):
+def test_lookback_memory_is_a_share_of_the_limit(monkeypatch, tmp_path):
     assert 0 < lookback_button.memory() <= 1_000_000_000
     (tmp_path / "memory.max").write_text("160000000\n")
     monkeypatch.setattr(lookback_button, "LIMIT_OF_CONTAINER", tmp_path / "memory.max")

@@ -253,7 +253,7 @@ def test_new_view_makes_others_answer(fence):
     assert fence.visible
 
 
-def test_panel_that_fails_to_leave_harms_no_other(monkeypatch, capsys):
+def test_failing_close_harms_no_other_panel(monkeypatch, capsys):
     monkeypatch.setattr(fence_module, "LOST_SECONDS", 0.0)
     monkeypatch.setattr(painter_module, "STATUS_SECONDS", 0.0)
     told, panel = threading.Semaphore(0), Panel()

@@ -141,7 +141,7 @@ def test_failing_and_paused_are_not_running(link):
     panel.close()
 
 
-def test_export_form_replaces_if_told(link, tmp_path, monkeypatch):
+def test_export_form_replaces_if_asked(link, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     live = dmlink.LiveCell("frame.mean(axis=0)", "cell").start(link)
     panel = CellPanel(live)
@@ -291,7 +291,7 @@ def test_each_parameter_has_its_control(line, widget, value):
 
 
 @pytest.mark.parametrize("value", ["1.0", "None"])
-def test_unit_is_behind_the_number_and_help_in_the_tooltip(value):
+def test_unit_follows_number_and_tooltip_has_help(value):
     text = f"p: (0.0, 5.0) = {value}  # nm, width of the <b>Gaussian</b>\nframe.mean()"
     made = parameter_control(Program.from_cell(text).parameters["p"], lambda *_: None)
     control, unit, *_ = made.children

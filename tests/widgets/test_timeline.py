@@ -60,7 +60,7 @@ def test_drag_looks_back_and_says_so(link, timeline):
     view.close()
 
 
-def test_old_frame_is_never_shown_as_the_past_of_another_moment(link, timeline):
+def test_old_frame_never_stands_for_another_moment(link, timeline):
     """If no frame is left, the view stays live, and the timeline says so."""
     link.next(PATIENCE)
     view = dmlink.view(link)
@@ -146,7 +146,7 @@ def test_names_and_units_are_escaped(link, timeline):
     assert evil in timeline._strips.rows[0][0], "the page sets it as text"
 
 
-def test_images_of_cells_come_back(link, timeline):
+def test_cell_images_come_back(link, timeline):
     link.session = Session()
     cell = link.session.enter("a")
     for i in range(4):

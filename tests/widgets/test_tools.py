@@ -133,7 +133,7 @@ def test_mask_of_a_lost_link_stays_in_the_view(view, link):  # noqa: F811
     assert view.shapes.of("ellipse")
 
 
-def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
+def test_undo_reverts_changes_one_by_one(view, link):  # noqa: F811
     draw(view, "ruler", (1, 1), (9, 9))
     for column in (10, 20):  # a drag whose end message overtakes its last position
         view.shapes.overlay.moved = {"id": 1, "points": [[1, 1], [9, column]]}
@@ -163,7 +163,7 @@ def test_undo_takes_back_one_change_after_another(view, link):  # noqa: F811
     assert "nothing to undo" in view._message.value
 
 
-def test_roi_is_dragged_back_to_where_a_drag_ended(view, link):  # noqa: F811
+def test_roi_can_be_dragged_back(view, link):  # noqa: F811
     for top in (8, 20):
         link.set_roi("roi", dmlink.Roi(top, 8, top + 8, 16))  # in DigitalMicrograph
         until(link, lambda top=top: "roi" in link.rois() and link.rois()["roi"].top == top)
@@ -183,13 +183,13 @@ def test_undo_without_a_link_says_why(view, link):  # noqa: F811
     ("kind", "points"),
     [("line", [(1, 1)]), ("ruler", []), ("polygon", [(1, 1), (2, 2)]), ("star", [(1, 1), (2, 2)])],
 )
-def test_points_that_make_no_shape_are_refused(kind, points):
+def test_impossible_shapes_are_refused(kind, points):
     editor = ShapeEditor(Undo(), lambda _: None)
     with pytest.raises(ValueError, match=f"make no {kind}"):
         editor.add(kind, points)
 
 
-def test_shapes_are_bounded_and_have_names_of_their_own():
+def test_shapes_are_bounded_and_have_unique_names():
     editor = ShapeEditor(Undo(), lambda _: None)
     for _ in range(MOST):
         editor.add("ruler", [(0, 0), (1, 1)])
@@ -233,13 +233,13 @@ def test_preset_is_one_step_to_undo(view, name):  # noqa: F811
     assert view._contrast.contrast == before
 
 
-def test_spectrum_is_that_of_what_is_zoomed_in(view):  # noqa: F811
+def test_spectrum_is_of_the_zoomed_part(view):  # noqa: F811
     view._fft.value = True
     view._overlay.viewport = [0.0, 0.0, 16.0, 16.0]
     wait_for(view, lambda: view._spectrum._power is not None and view._spectrum._power.shape == (16, 16))
 
 
-def test_view_that_changes_its_shape_keeps_its_tools(view):  # noqa: F811
+def test_tools_survive_a_new_image_shape(view):  # noqa: F811
     draw(view, "line", (10, 5), (60, 90))
     draw(view, "ring", (30, 30), (30, 60), (30, 40))
     view._statistics.section.reveal(True)
