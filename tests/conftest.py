@@ -10,13 +10,13 @@ from representatives import representatives
 from traitlets.config import Config
 from xdist.scheduler import LoadScopeScheduling
 
-# The same examples in each run, however slow the computer is; what looks for new ones are the checks.
+# The same examples in every run, however slow the computer is; the checks look for new ones.
 settings.register_profile(
     "any computer", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any computer")
 
-#: What takes longest begins first, in this order: then no process ends long after the others.
+#: The longest files, in this order: they start first, so that no process ends long after the others.
 BROWSER = "tests/pages/test_browser"  # one file and the next
 LONGEST = (BROWSER, "tests/pages", "tests/project/test_docs.py")
 

@@ -1,4 +1,4 @@
-"""What the ring of shared memory promises: no copies, no torn frames, and nothing left behind."""
+"""The ring of shared memory: no copies, no torn frames, and nothing left behind."""
 
 import subprocess
 import sys

@@ -40,7 +40,7 @@ def rates(frames: int) -> dict[str, Any]:
 
 
 def kernel(pipe: Connection, frames: int) -> None:
-    """Give every frame to all workers, and the next when all are done."""
+    """Send every frame to all workers, and the next one when all are done."""
     ring = Ring()
     fringes = specimen(SIDE) // 2
     shown = [shared_frame(ring, fringes + seen // 2) for seen in particles(SIDE, PARTICLES, FRAMES)]

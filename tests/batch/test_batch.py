@@ -222,7 +222,7 @@ def test_resumes_after_kill_with_same_result(path, client, kind, tmp_path):
     killed.wait()
     go_on.touch()
     while busy(client):
-        time.sleep(0.01)  # the tasks of the one that was killed go on; they must not write beside the next
+        time.sleep(0.01)  # the killed run's tasks go on; they must not write beside the next run's
     assert not json.loads((tmp_path / "killed" / "process.json").read_text())["done"]
     again = processing.process(path, half, tmp_path / "killed", client, progress=False)
     once = processing.process(path, half, tmp_path / "once", client, progress=False)
@@ -231,7 +231,7 @@ def test_resumes_after_kill_with_same_result(path, client, kind, tmp_path):
 
 
 def busy(client):
-    """Tell whether any task, also one that nobody waits for, goes on or is about to."""
+    """Return whether any task is running or about to, even one that nobody waits for."""
     states = client.run_on_scheduler(lambda dask_scheduler: [t.state for t in dask_scheduler.tasks.values()])
     if {"waiting", "queued", "processing", "no-worker"} & set(states):
         return True

@@ -28,7 +28,7 @@ def small_blocks(monkeypatch):
 
 
 def same(one, other):
-    """Check that two folders of results are the same, row for row and pixel for pixel."""
+    """Check that two folders of results are equal, row for row and pixel for pixel."""
     names = sorted(path.name for path in one.iterdir())
     assert names == sorted(path.name for path in other.iterdir())
     for name in names:

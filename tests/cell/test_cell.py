@@ -56,7 +56,7 @@ def link(running):
 def start(link):
     """Return a function that starts a live cell on the link.
 
-    After each frame, `seen` gets its index, or what `note` returns of the cell.
+    After each frame, its index, or what `note` returns for the cell, is appended to `seen`.
     """
     cells = []
 
@@ -73,7 +73,7 @@ def start(link):
 
 
 def until(cell, condition, timeout=60.0):
-    """Wait until the condition holds, and return its value: what it has seen may be over by then."""
+    """Wait until the condition holds, and return its value, which may have changed since."""
     with cell._outcomes.changed:
         value = cell._outcomes.changed.wait_for(condition, timeout)
         assert value, (cell, cell.stats, cell.error, cell.log[-5:])
@@ -87,21 +87,21 @@ def frames(cell, n):
 
 
 def pause(microscope):
-    """Pause the camera; nothing is on its way in DigitalMicrograph then."""
+    """Pause the camera, and wait until DigitalMicrograph has handled everything."""
     microscope.camera.pause()
     microscope.settle()
 
 
 def step(cell, microscope, n):
-    """Let the camera, which is paused, take n frames, each when the cell's link has the one before."""
+    """Let the paused camera take n frames, each after the cell's link has received the previous one."""
     until_true(lambda: cell.link.newest)
     for _ in range(n):
         i = microscope.camera.step(timeout=60.0)
         until_true(lambda i=i: (cell.link.newest.data == i).all())
 
 
-def begin_anew(values):
-    """Return whether a value is less than the one before: the counter was reset."""
+def was_reset(values):
+    """Return whether a value is less than the previous one, so the counter was reset."""
     return any(after < before for before, after in itertools.pairwise(list(values)))
 
 
@@ -111,7 +111,7 @@ def ended(cell, thread):
     assert not thread.is_alive(), cell
 
 
-# Every frame, and what came of it
+# Every frame and its result
 
 
 def test_results_come_in_frame_order(start):
@@ -162,7 +162,7 @@ def caught_up(microscope, link):
 
 
 def at_rest(cell, seen):
-    """Return the counts and what was seen, if nothing is in the works."""
+    """Return the counts and what was seen, if no frame is in progress."""
     processed, seen, stats = cell.stats.processed, list(seen), cell.stats
     done = stats.processed + stats.skipped + stats.dropped
     rests = done == stats.received and stats.processed == processed
@@ -242,7 +242,7 @@ def test_every_third_frame_is_processed(start, microscope, mode):
     stats, seen = until_true(lambda: at_rest(cell, seen))
     steps = np.diff(sorted(set(seen)))
     assert (steps >= 3).all() if mode == "latest" else (steps == 3).all()
-    assert 0 <= stats.skipped - 2 * (stats.processed - 1) <= 2  # also after the last one
+    assert 0 <= stats.skipped - 2 * (stats.processed - 1) <= 2  # after the last one, too
 
 
 def test_rate_limit_skips_frames(start):
@@ -280,7 +280,7 @@ def test_lossless_cell_counts_losses_at_once(start, microscope, monkeypatch):
     monkeypatch.setattr("dmlink.link.readers.WAITING_FRAMES", 40)
     pause(microscope)
     slow = start("import time\ntime.sleep(0.05)\ninfo.index", "slow", mode="lossless")
-    quick = start("info.index", "quick", mode="lossless")  # for it, frames go on coming
+    quick = start("info.index", "quick", mode="lossless")  # its frames keep arriving
     until(slow, lambda: slow.latest)
     until(quick, lambda: quick.latest)
     microscope.camera.resume()
@@ -463,7 +463,7 @@ def test_reset_empties_state(start):
     )
     frames(cell, 5)
     cell.reset()
-    until(cell, lambda: begin_anew(seen))
+    until(cell, lambda: was_reset(seen))
     assert cell.stats.processed >= 5
 
 
@@ -478,7 +478,7 @@ def test_new_shape_empties_state(start, link):
     frames(cell, 3)
     assert cell.latest[1].value["n"] > 5
     link.set_roi("shape", Roi(0, 0, 8, 16))
-    with cell._outcomes.changed:  # no other comes while this is looked at
+    with cell._outcomes.changed:  # no other frame arrives meanwhile
         until(cell, lambda: cell.latest[1].value["width"] == 16)
         assert cell.latest[1].value["n"] < cell.stats.processed  # they would be equal
 
@@ -496,7 +496,7 @@ def test_pause_skips_frames(start, microscope, link):
     index = link.next(60).index
     cell.paused = False
     until_true(lambda: len(seen) > len(before))
-    assert seen[len(before)] >= index  # not the one that it had in hand
+    assert seen[len(before)] >= index  # not the one that it was processing
 
 
 def test_paused_slider_reruns_same_frame(start, microscope):
@@ -505,7 +505,7 @@ def test_paused_slider_reruns_same_frame(start, microscope):
     frames(cell, 3)
     cell.paused = True
     microscope.wait_displayed(5)
-    until_true(lambda: at_rest(cell, seen))  # with the frame that it was at
+    until_true(lambda: at_rest(cell, seen))  # on the same frame
     index = cell.latest[0]
     for gain in (2.0, 3.0):
         cell.set(gain=gain)
@@ -543,7 +543,7 @@ def test_repeated_error_is_counted(start):
     cell = start(text, seen=seen, note=lambda cell: (cell.repeats, "out of bounds" in cell.error))
     until(cell, lambda: (7, True) in seen)
     cell.set(part=1)
-    until(cell, lambda: (5, False) in seen)  # though it names other numbers
+    until(cell, lambda: (5, False) in seen)  # although its numbers differ
     first = seen.index((1, False))
     assert seen[: first + 5] == [(n, True) for n in range(1, first + 1)] + [(n, False) for n in range(1, 6)]
     assert cell.stats.errors >= 12
@@ -669,7 +669,7 @@ def test_failing_watcher_does_not_end_cell(start, caplog):
     unwatch = cell.watch(lambda: 1 / 0)
     frames(cell, 3)
     unwatch()
-    unwatch()  # as when a panel is closed twice
+    unwatch()  # as if a panel were closed twice
     assert cell.running
     assert "ZeroDivisionError" in caplog.text
 
@@ -726,7 +726,7 @@ def test_start_and_stop_can_be_repeated(start, link):
     assert cell.start(link) is cell
     ended(cell, thread)
     assert process._process.poll() is not None
-    until(cell, lambda: begin_anew(seen))
+    until(cell, lambda: was_reset(seen))
     thread = cell._runner._thread
     cell.stop()
     ended(cell, thread)

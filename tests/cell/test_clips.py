@@ -47,7 +47,7 @@ class Watched:
         self._link = link
 
     def take(self, n, *events):
-        """Take `n` frames; these events happen in the last one."""
+        """Take `n` frames; the given events happen in the last one."""
         for i in range(n):
             while (frame := self._link.next(PATIENCE)).index < self._since:
                 pass

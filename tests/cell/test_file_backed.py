@@ -1,4 +1,4 @@
-"""A cell on the live view and on the file that is recorded meanwhile: which results it has, and when."""
+"""A cell on the live view and on the file being recorded: which results it shows, and when."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ NUMBERED = "state['n'] = state.get('n', 0) + 1\n{'mean': frame.mean(), 'n': stat
 
 @pytest.fixture
 def seen(tmp_path, monkeypatch):
-    """Return what the camera sees."""
+    """Return what the camera records."""
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     np.save(tmp_path / "seen.npy", STACK)
     with recordings.open(tmp_path / "seen.npy") as recording:
@@ -157,7 +157,7 @@ def test_restart_is_live_again(seen, link, folder):
     cell.stop()
     cell.start(cell.link)  # as the panel's button does
     assert cell.live_link is link
-    until(lambda: not cell.provisional)  # of the file that is there
+    until(lambda: not cell.provisional)  # of the existing file
     assert cell.stats.processed == N
     cell.stop()
 

@@ -207,7 +207,7 @@ with dmlink.connect(sys.argv[1]) as link:
 
 @contextlib.contextmanager
 def kernel(endpoint):
-    """Run a separate kernel with two good cells and an endless one; give it, its workers and its blocks."""
+    """Run a separate kernel with two good cells and an endless one; yield it, its workers and its blocks."""
     command = [sys.executable, "-c", KERNEL, endpoint]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

@@ -248,7 +248,7 @@ def install(folder: Path) -> dict[str, Path]:
 
 
 def result(check: Check, places: dict[str, Path], folder: Path) -> str:
-    """Return "passes", or what is wrong."""
+    """Return "passes", or the failure."""
     paths = [str(places[package]) for package in (check.package, *check.needs)]
     values = {"DIRECTION": gallery_direction(), "SPACING": SPACING}
     values |= {"FOLDER": str(folder), "IN_SITU": str(folder / "run.dm4")}

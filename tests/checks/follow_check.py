@@ -1,8 +1,8 @@
 """Long test of following: writers of every kind, one after the other, with random faults, and two followers.
 
-python tests/checks/follow_check.py [--minutes 10] [--seed 1] says what it did, and fails at a frame that
-did not come, came twice or was not as it was written. At the end it kills `dmlink process --follow` and
-begins it again: the results have to be those of the finished recording.
+python tests/checks/follow_check.py [--minutes 10] [--seed 1] prints what it did, and fails at a frame that
+is missing, repeated or changed. At the end it kills `dmlink process --follow` and restarts it: the results
+must be those of the finished recording.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def check(kind, seed, folder):
 
 
 def check_killed(folder):
-    """Kill `dmlink process --follow` while the recording grows, and begin it again."""
+    """Kill `dmlink process --follow` while the recording grows, and restart it."""
     (folder / "set").mkdir()
     (folder / "cell.py").write_text("frame[:8, :8].mean(axis=0)")
     writer = subprocess.Popen(command("raw", folder / "set", 4, 4 * FRAMES), stdout=subprocess.DEVNULL)

@@ -53,7 +53,7 @@ def rate(endpoint: str, seconds: float, _folder: Path) -> str:
 
 
 def links(endpoint: str, _seconds: float, _folder: Path) -> str:
-    """64 links get their frames; the next one is told why it is refused."""
+    """64 links get their frames; the next one learns why it is refused."""
     with leaving_nothing(), contextlib.ExitStack() as stack:
         many = [stack.enter_context(dmlink.connect(endpoint)) for _ in range(64)]
         for link in many * 3:

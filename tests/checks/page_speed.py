@@ -142,7 +142,7 @@ def measured(page: Page, address: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, print, and return whether all limits are kept."""
+    """Measure, print, and return whether all limits are met."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         browser.write_notebook(folder / "speed.ipynb", [VIEW])

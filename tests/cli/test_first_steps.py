@@ -41,7 +41,7 @@ def test_taken_port_is_named():
 
 @pytest.fixture
 def running_demo(tmp_path):
-    """Give a terminal in which the demo runs, and the address that it printed."""
+    """Yield a terminal in which the demo runs, and the address that it printed."""
     import pexpect
 
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -112,7 +112,7 @@ def test_old_python_names_needed_version():
 
 @pytest.fixture
 def clone(tmp_path):
-    """Give a folder with the files that dev.py reads."""
+    """Return a folder with the files that dev.py reads."""
     for name in ("dev.py", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path

@@ -1,4 +1,4 @@
-"""The synthetic recording is generated once, is the same everywhere, and its truth matches the pixels."""
+"""The synthetic recording is generated once, is equal everywhere, and its truth matches the pixels."""
 
 import json
 import multiprocessing

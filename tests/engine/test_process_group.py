@@ -1,4 +1,4 @@
-"""How the process of a cell has ended is described in words, also on Windows."""
+"""How a cell's process ended is described in words, also on Windows."""
 
 import os
 

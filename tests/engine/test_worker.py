@@ -1,4 +1,4 @@
-"""A cell's own process: what it gets, what it may do, and how it ends without affecting anything else."""
+"""A cell's own process: its input, what it may do, and how it ends without affecting anything else."""
 
 import os
 import signal
@@ -79,7 +79,7 @@ def full(value, shape=(4, 6), index=0):
     return Frame(np.full(shape, value, np.uint16), index)
 
 
-# What it returns
+# Results
 
 
 def test_result_keeps_axes(start, shared):
@@ -434,7 +434,7 @@ def test_dead_spare_is_not_used():
     engine.close()
 
 
-# How it ends
+# The end
 
 
 def test_close_leaves_nothing():

@@ -22,7 +22,7 @@ COUNT = "In-situ:Recorded:# Frames"
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Give up unreadable frames sooner."""
+    """Give up on unreadable frames sooner."""
     monkeypatch.setattr(growth, "GIVE_UP_SECONDS", 2.0)
     monkeypatch.setattr(growth, "TRY_SECONDS", 1.0)
 
@@ -48,7 +48,7 @@ def test_every_frame_arrives_once(kind, tmp_path, impatient):
         told = json.loads(writer.communicate(timeout=300)[0])
         wanted = [i for i in range(FRAMES) if i not in told["spoilt"]]
         source.idle = 3.0
-        until(lambda: source.finished)  # all is seen, a header that came last as well
+        until(lambda: source.finished)  # everything was read, even a header that arrived last
         got = list(source)
     assert [f.index for f in got] == wanted, told
     assert sorted(source.bad) == told["spoilt"]
@@ -92,7 +92,7 @@ def test_stale_header_hides_nothing(tmp_path):
         take(source, 4)
         with (tmp_path / "a.raw").open("ab") as file:
             file.write(frame(4).tobytes())
-        until(lambda: source.written == 5)  # it counted as finished: all the announced frames were there
+        until(lambda: source.written == 5)  # it counted as finished: all announced frames were there
         assert source.next(60).index == 4
         assert len(recordings.open(tmp_path / "a.dm4")) == 4
         assert len(source.recording()) == 5
@@ -172,7 +172,7 @@ def test_missing_file_is_waited_for(tmp_path, monkeypatch):
 
 
 def stands_still(source, name):
-    """Tell whether a file would have been counted long ago, but for the gap before it."""
+    """Return whether only the gap before a file has kept it from being counted."""
     sight = source._layout._new.get(name)
     return sight and time.perf_counter() - sight.since > 2 * layout.STILL_SECONDS
 

@@ -1,4 +1,4 @@
-"""The companion serves only clients that have the token; others learn why they are refused."""
+"""The companion serves only clients with the token; others learn why they are refused."""
 
 import contextlib
 import select
@@ -232,7 +232,7 @@ def test_100_links_leave_nothing(dm):
             if i % 10 == 0:
                 link.next(60)
     until(lambda: threading.active_count() <= threads)
-    # the companion has the last ones a little longer
+    # the companion keeps the last ones a little longer
     until(lambda: len(list(DESCRIPTORS.iterdir())) <= descriptors + 3)
 
 

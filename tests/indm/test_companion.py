@@ -1,4 +1,4 @@
-"""What the companion promises inside DigitalMicrograph: it never slows it down and survives its events."""
+"""The companion never slows down DigitalMicrograph, and survives all its events."""
 
 import ast
 import contextlib
@@ -50,7 +50,7 @@ def _home(tmp_path, monkeypatch):
     assert link_threads() == []
 
 
-# In every variant of DigitalMicrograph
+# In every kind of DigitalMicrograph
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_serves_in_every_kind_of_dm(switches):
     recording = Noise(n=MANY)
     recording.x = dmlink.Axis(0.0, 0.5, "\N{MICRO SIGN}m")
     fps = 15 if "partial_frames" in switches else 50
-    overdue = 0.3 if switches.get("events") == "none" else 60.0  # or half a frame would be looked at
+    overdue = 0.3 if switches.get("events") == "none" else 60.0  # else half a frame would be examined
     constants = {"EVENTS_OVERDUE": overdue, "STILL_SECONDS": 0.1}
     with linked(recording, fps, constants=constants, **switches) as (dm, link):
         assert link.next(60).x == dmlink.Axis(0.0, 0.5, "um")

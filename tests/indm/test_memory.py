@@ -1,4 +1,4 @@
-"""What cells use to remember: averages, the last frames, a reference, a count."""
+"""The memory that cells use: averages, the last frames, a reference, a count."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What the wire format promises: packed messages arrive unchanged, and other bytes do no harm."""
+"""The wire format: packed messages arrive unchanged, and other bytes do no harm."""
 
 import itertools
 import json

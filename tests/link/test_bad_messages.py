@@ -1,4 +1,4 @@
-"""Whatever either end is sent, before or after authentication: nobody gets in, nothing hangs or leaks."""
+"""Whatever either end receives, before or after authentication: nobody gets in, nothing hangs or leaks."""
 
 from __future__ import annotations
 

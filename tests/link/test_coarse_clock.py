@@ -11,7 +11,7 @@ import dmlink
 from dmlink.program.program import Program
 from dmlink.script.exporter import script
 
-STEP = 1 / 64  # seconds, of time.time() and time.monotonic() there
+STEP = 1 / 64  # seconds, the step of time.time() and time.monotonic() there
 
 
 @pytest.fixture(autouse=True)

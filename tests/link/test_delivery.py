@@ -48,7 +48,7 @@ class Companion:
         self.credit += n
 
     def announce(self, n=1):
-        """The camera has n more frames; return the numbers of those that were sent."""
+        """Let the camera take n more frames; return the numbers of those that were sent."""
         sent = []
         for _ in range(n):
             self.index += 1

@@ -15,7 +15,7 @@ from dmlink.simulator import Microscope
 
 @pytest.fixture
 def microscope(tmp_path, monkeypatch):
-    """Run a microscope that is given time to show its frames."""
+    """Run a microscope, with time to show its frames."""
     monkeypatch.setattr("dmlink.link.diagnosis.FRAMES_SECONDS", 60.0)
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     monkeypatch.delenv("DMLINK_ENDPOINT", raising=False)

@@ -1,4 +1,4 @@
-"""What a link promises: the newest frames, counted, with their metadata; and to reconnect by itself."""
+"""A link delivers the newest frames, counted, with their metadata, and reconnects by itself."""
 
 import contextlib
 import json
@@ -488,7 +488,7 @@ def something_else(answer):
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"dmlink://127.0.0.1:{server.getsockname()[1]}?token=t"
-        with contextlib.suppress(OSError):  # if nobody has connected, it is still waiting
+        with contextlib.suppress(OSError):  # it is still waiting if nobody has connected
             socket.create_connection(server.getsockname()).close()
         thread.join()
 
@@ -725,7 +725,7 @@ def test_lossless_link_survives_new_view(monkeypatch):
 
 
 def _lost(link):
-    """Wait until the link says how many frames were dropped, and return that."""
+    """Wait until the link reports dropped frames, and return their number."""
     reason = until(link, lambda: "frames were dropped" in link.reason and link.reason)
     return int(re.match(r"(\d+) frames were dropped", reason)[1])
 

@@ -1,4 +1,4 @@
-"""What logs promise: another instrument's latest number at a frame's time, wherever the frame goes."""
+"""Logs give another instrument's latest number at a frame's time, wherever the frame goes."""
 
 import datetime as dt
 import os

@@ -1,4 +1,4 @@
-"""What a look-back promises: the last seconds unchanged, within its memory limit, delaying nobody."""
+"""A look-back keeps the last seconds unchanged, within its memory limit, delaying nobody."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_lookback_requests_frames_itself():
 def test_lossless_lookback_has_no_gap():
     recording = Noise()
     with linked(recording, mode="lossless", patient=True) as (_, link), link.lookback() as lookback:
-        first = link.next(60)  # and then this reader takes nothing any more
+        first = link.next(60)  # then this reader takes no more frames
         until(link, kept(lookback, 60))
         frames = lookback.frames
         assert lookback.missing == 0

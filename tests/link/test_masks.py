@@ -1,4 +1,4 @@
-"""What an ellipse, a ring and a polygon promise: the same pixels wherever a cell runs."""
+"""Ellipse, ring and polygon: the same pixels wherever a cell runs."""
 
 import copy
 import pickle

@@ -12,7 +12,7 @@ from dmlink.link import connection, endpoint
 
 @pytest.fixture
 def windows(monkeypatch, tmp_path):
-    """Give the folder of a Windows user."""
+    """Return the folder of a Windows user."""
     home = tmp_path / "user"
     home.mkdir()
     monkeypatch.setattr(Path, "home", lambda: home)

@@ -10,7 +10,7 @@ from dmlink.link import switch_interval
 
 @pytest.fixture
 def interval():
-    """Give Python's own interval, and restore it."""
+    """Yield Python's own interval, and restore it afterwards."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.005)
     yield

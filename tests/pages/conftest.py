@@ -25,7 +25,7 @@ class Lab(NamedTuple):
     chromium: Browser
 
     def microscope(self) -> contextlib.AbstractContextManager[str]:
-        """Run `dmlink simulate` as the microscope that a notebook finds; gives its endpoint."""
+        """Run `dmlink simulate` as the microscope that a notebook finds; yield its endpoint."""
         return demo.microscope([], self.folder)
 
     @contextlib.contextmanager

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (endpoint, page, folder) of a browser in which the first lesson has been run."""
+    """Yield (endpoint, page, folder) of a browser in which the first lesson has been run."""
     shutil.copytree(LESSONS, jupyter.folder, dirs_exist_ok=True)
     with jupyter.microscope() as endpoint, jupyter.window(1200, 1400) as page:
         browser.open_notebook(page, jupyter.address, FIRST_LESSON)
@@ -31,7 +31,7 @@ def lab(jupyter):
 
 
 def wait_for_points(shown, n):
-    """Wait until the curve of a panel has so many points."""
+    """Wait until a panel's curve has `n` points."""
     shown.page.wait_for_function(
         """([shown, n]) => shown.querySelector('path.dmlink-curve')
             ?.getAttribute('d')?.split(/[ML]/).length - 1 === n""",
@@ -64,7 +64,7 @@ def test_live_image_is_the_right_way_up(lab):
         view.locator("button[title^=Pause]").click()
         light = view.locator(".dmlink-light", has_text=re.compile(r"paused . frame \d+"))
         light.wait_for()
-        stopped(view, link.reader())  # what was on its way is painted
+        stopped(view, link.reader())  # pictures in transit are painted
         number = int(re.search(r"frame (\d+)", light.text_content())[1])
         frame = next(frame for frame in every if frame.index == number)
     picture = view.locator("canvas, svg image").first.screenshot()
@@ -183,7 +183,7 @@ def test_cleared_view_is_released(lab):
     run("print('output cleared')")
     page.locator(".jp-OutputArea", has_text="output cleared").last.wait_for()
     page.keyboard.press("Enter")
-    for n in itertools.count():  # the page tells the kernel in its own time
+    for n in itertools.count():  # the page's message takes a moment
         run(f"print('look', {n}, 'followed' if other._unwatch else 'let go')")
         said = page.locator(".jp-OutputArea-output", has_text=re.compile(rf"look {n} (followed|let go)"))
         said.wait_for()

@@ -1,4 +1,4 @@
-"""What is kept of views and cells: in a saved notebook, without a kernel, and in its HTML."""
+"""Pictures of views and cells remain: in a saved notebook, without a kernel, and in its HTML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COVER = "node => getComputedStyle(node, '::after').content"
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (page, path of the notebook, address) of a notebook with a view and a cell."""
+    """Yield (page, path of the notebook, address) of a notebook with a view and a cell."""
     path = jupyter.folder / "kept.ipynb"
     browser.write_notebook(path, CELLS)
     with jupyter.microscope(), jupyter.window(1300, 1400) as page:
@@ -67,7 +67,7 @@ def test_saved_outputs_hold_pictures(lab):
     panels = page.locator(".dmlink-panel").element_handles()
     again = save(page, path)
     while any(bundle[PNG] == later[PNG] for bundle, later in zip(first, again, strict=True)):
-        again = save(page, path)  # until the test's time is over
+        again = save(page, path)  # until the test times out
     assert all(pixels(later).std() > 5 for later in again)
     assert all(shown.is_visible() for shown in panels)  # the page kept its widgets
 
@@ -79,7 +79,7 @@ def test_stopped_cell_keeps_its_last_frame(lab):
     browser.run_cell(page, "cell = %live brightness\nprint('last is', cell.latest[0])")
     last = page.locator(".jp-OutputArea-output", has_text="last is").inner_text().split()[-1]
     while f"frame {last}," not in "".join(save(page, path)[1][TEXT]):
-        pass  # until the test's time is over: the page gets it a moment later
+        pass  # until the test times out: it reaches the page a moment later
 
 
 def test_html_shows_the_pictures(lab):

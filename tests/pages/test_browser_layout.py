@@ -103,7 +103,7 @@ ON_ROI = "%%live on_a --roi a\nlimit: bool = True\nframe.mean(axis=0) if limit e
 
 @pytest.fixture(scope="module")
 def side(jupyter):
-    """Give (page, live view, panel of a cell on its ROI)."""
+    """Yield (page, live view, panel of a cell on its ROI)."""
     with Microscope(dmlink.open(nanoparticles()), fps=10) as dm, jupyter.window(1300, 1000) as page:
         browser.write_notebook(
             jupyter.folder / "side.ipynb", [WORK.format(endpoint=dm.start_companion()), ON_ROI]

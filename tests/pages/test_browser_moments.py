@@ -44,7 +44,7 @@ def moments(jupyter):
 def test_click_on_an_event_shows_its_frame(moments):
     shown = panel(moments, "nucleation")
     key = shown.locator(".dmlink-events-list button").first.get_attribute("data-key")
-    line = shown.locator(f'.dmlink-events-list button[data-key="{key}"]')  # the first one is soon another
+    line = shown.locator(f'.dmlink-events-list button[data-key="{key}"]')  # the first one soon changes
     assert "<b>it nucleates</b>" in line.inner_text()
     number = line.locator(".dmlink-events-frame").inner_text()
     line.click()

@@ -79,9 +79,9 @@ NAMELESS = """() => [...document.querySelectorAll('.dmlink-panel *')]
         || node.closest('[title]')))
     .map((node) => node.outerHTML.slice(0, 200))"""
 
-OURS = ("blob:", "/extensions/dmlink")  # found in the stack of an error in one of dmlink's scripts
-# a favicon; ipywidgets telling a view that was removed meanwhile that its size may have changed; anywidget of
-# a widget that was closed before it had begun, or takes more than two seconds for it: drawings reach it
+OURS = ("blob:", "/extensions/dmlink")  # found in the stack traces of dmlink's own scripts
+# a favicon; ipywidgets announcing a new size to a view already removed; anywidget complaining of
+# a widget that was closed before it had started, or takes more than two seconds to: drawings reach it
 KNOWN = ("404", "reading 'processLuminoMessage'", "[anywidget] Failed to initialize model.")
 
 # offset of the painted corner from that of its axes, in px: left, top
@@ -96,7 +96,7 @@ ASIDE = """() => [...document.querySelectorAll('.dmlink-picture, .dmlink-plot')]
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (endpoint, page, folder, address, errors reported by the page)."""
+    """Yield (endpoint, page, folder, address, errors reported by the page)."""
     browser.write_notebook(jupyter.folder / "pages.ipynb", CELLS)
     with jupyter.microscope() as endpoint, jupyter.window(1300, 900) as page:
         complaints = []
@@ -115,7 +115,7 @@ def lab(jupyter):
 
 @pytest.fixture
 def link(lab):
-    """Give a separate link to the same microscope."""
+    """Yield a separate link to the same microscope."""
     with dmlink.connect(lab[0]) as link:
         yield link
 

@@ -40,7 +40,7 @@ link.set_roi("roi", dmlink.Roi(100, 100, 200, 200))""",
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give the page of a notebook with a dashboard of all of them."""
+    """Yield the page of a notebook with a dashboard of all of them."""
     browser.write_notebook(jupyter.folder / "pictures.ipynb", CELLS)
     with jupyter.window(1900, 2200) as page:
         browser.open_notebook(page, jupyter.address, "pictures.ipynb")
@@ -72,7 +72,7 @@ def test_each_panel_is_pictured(lab, theme):
             shown.locator(".dmlink-error", has_text="IndexError").wait_for()
         else:
             shown = panel(lab, name)
-        while not drawn(shown):  # until the test's time is up
+        while not drawn(shown):  # until the test times out
             lab.wait_for_timeout(100)
         shown.screenshot(path=ARTEFACTS / f"{name}-{theme.lower()}.png")
         colour = shown.locator(".dmlink-title").evaluate("node => getComputedStyle(node).color")

@@ -1,4 +1,4 @@
-"""A notebook that was saved, in a new kernel: views and cells are as they were."""
+"""In a new kernel, a saved notebook's views and cells are as they were."""
 
 from __future__ import annotations
 

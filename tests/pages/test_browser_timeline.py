@@ -56,7 +56,7 @@ def number_in(data):
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (page, live view, timeline, the number in the pixels of each frame by frame number)."""
+    """Yield (page, live view, timeline, the number in the pixels of each frame by frame number)."""
     with microscope(Numbered(), fps=20) as dm, jupyter.window(1100, 1500) as page:
         cells = [text.replace("ENDPOINT", json.dumps(dm.endpoint)) for text in CELLS]
         cells[0] = f"import numpy as np\n{cells[0]}"
@@ -98,7 +98,7 @@ def drag(page, timeline, *places):
 
 
 def said(view):
-    """Return the number of the frame of which the view says that it is past."""
+    """Return the number of the past frame that the view says it shows."""
     number = view.page.wait_for_function(
         "view => /this is frame (\\d+), [\\d.]+ (s|min) old/"
         ".exec(view.querySelector('.dmlink-light')?.textContent)?.[1]",
@@ -126,7 +126,7 @@ def test_drag_shows_the_frame_in_its_pixels(lab):
     then = ""
     for _ in range(int(PATIENCE / 0.05)):
         then = " ".join(timeline.locator(".dmlink-numbers").inner_text().split())
-        number = numbers[said(view)]  # the drag may have gone on meanwhile
+        number = numbers[said(view)]  # the drag may have moved on
         if f"number {number}" in then:
             break
         page.wait_for_timeout(50)

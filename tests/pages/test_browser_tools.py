@@ -26,7 +26,7 @@ READY = "(node) => node.querySelector('.dmlink-overlay svg').classList.contains(
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (page, view, a separate link)."""
+    """Yield (page, view, a separate link)."""
     with (
         jupyter.microscope() as endpoint,
         jupyter.window(1600, 1200) as page,

@@ -57,7 +57,7 @@ def opened(jupyter, page, cells=CELLS):
 
 @pytest.fixture(scope="module")
 def lab(jupyter):
-    """Give (page, view, a separate link)."""
+    """Yield (page, view, a separate link)."""
     with (
         jupyter.microscope() as endpoint,
         jupyter.window(1300, 1000) as page,
@@ -72,7 +72,7 @@ def middle(node):
 
 
 def drawn(view):
-    """Return the corners of the one ROI as it is drawn at one moment, in pixels of the image."""
+    """Return the corners of the only ROI as drawn at one moment, in pixels of the image."""
     left, top, width, height, whole = view.evaluate(
         """view => {
             const body = view.querySelector('.dmlink-roi-body');
@@ -112,7 +112,7 @@ def test_roi_deleted_while_dragged_is_gone(lab):
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 10, y + 10, steps=3)
-    until(link, lambda: link.rois()["roi"] == drawn(view) != before)  # it follows in its own time
+    until(link, lambda: link.rois()["roi"] == drawn(view) != before)  # it follows a moment later
     link.remove_roi("roi")
     view.locator(".dmlink-roi-body").wait_for(state="detached")
     page.mouse.move(x + 30, y + 30, steps=3)

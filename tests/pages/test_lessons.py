@@ -34,7 +34,7 @@ def without_network():
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    """Give the endpoint of a microscope shared by all lessons, as in a class."""
+    """Yield the endpoint of a microscope shared by all lessons, as in a class."""
     with demo.microscope([], tmp_path_factory.mktemp("microscope")) as endpoint:
         yield endpoint
 

@@ -73,7 +73,7 @@ def test_code_on_a_page_is_code(page):
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    """Give the endpoint of a microscope for all pages."""
+    """Yield the endpoint of a microscope for all pages."""
     with demo.microscope([], tmp_path_factory.mktemp("microscope")) as endpoint:
         yield endpoint
 

@@ -139,7 +139,7 @@ def test_files_are_renamed_in_one_place(path):
 
 
 def test_scripts_import_what_there_is():
-    """Checks, benchmarks and what makes the docs run seldom: a moved module would go unnoticed."""
+    """Checks, benchmarks and docs scripts seldom run, so a moved module would go unnoticed."""
     scripts = [path for folder in ("benchmarks", "docs", "tests") for path in (ROOT / folder).rglob("*.py")]
     missing = [
         f"{name(path)}: {node.module}.{alias.name}"

@@ -115,7 +115,7 @@ def kept_or_said(y, x, counted, dtype, through, target):
 
 
 def independent(path, y, x):
-    """Compare with what ImageJ finds, or TIFF's own resolution, because nothing was reported as lost."""
+    """Compare with what ImageJ finds, or TIFF's own resolution, as nothing was reported as lost."""
     with tifffile.TiffFile(path) as tiff:
         if not (y.unit or x.unit):
             return

@@ -36,7 +36,7 @@ def recorded(recorder, n):
 
 
 def reached(recorder, frame):
-    """Wait until what is recorded is from after a frame."""
+    """Wait until a later frame than this is recorded."""
     until(recorder._link, lambda: recorder.times[1] > frame.time + 0.1)
 
 

@@ -1,4 +1,4 @@
-"""What users do next: parts and joins of recordings, and recordings in other libraries."""
+"""Next steps: parts and joins of recordings, and recordings in other libraries."""
 
 import pickle
 

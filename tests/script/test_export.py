@@ -96,7 +96,7 @@ def defined(text):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give the clock of `clocked` scripts, which stands still until its `now` is changed."""
+    """Yield the clock of `clocked` scripts, which stands still until its `now` is changed."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(time, "stopped", clock, raising=False)
     return clock
@@ -649,7 +649,7 @@ def test_slow_script_counts_dropped_frames(clock):
     with Dm() as dm:
         text = script(program("import time\ntime.sleep(0.6)\nframe.mean()"))
         running = dm.execute(clocked(text.replace("time.sleep(0.6)", "time.stopped.now += 0.6")))
-        dm.step(rest=0)  # it pauses now for as long as it has worked
+        dm.step(rest=0)  # now it pauses for as long as it has worked
         clock.now += 0.5
         dm.step(rest=0)
         assert dm.measured.shape == (1, 1)
@@ -944,7 +944,7 @@ def test_other_arrays_are_kept(tmp_path):
     theirs.unlink()
     export(cell, path, overwrite=True)
     before = theirs.stat().st_mtime_ns
-    export(cell, path, overwrite=True)  # now they belong to the script
+    export(cell, path, overwrite=True)  # now they are the script's own
     assert theirs.stat().st_mtime_ns > before
 
 

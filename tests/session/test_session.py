@@ -1,4 +1,4 @@
-"""A session has the numbers, events, gaps and programs of all cells of a link."""
+"""A session keeps the numbers, events, gaps and programs of all cells of a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DM-script as used by Python scripts: loops, functions, tags, images; it reports what it does not know."""
+"""DM-script as used by Python scripts: loops, functions, tags, images; unknown calls are reported."""
 
 import pytest
 from microscopes import PATIENCE, Noise

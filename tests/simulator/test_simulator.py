@@ -151,7 +151,7 @@ def test_close_ends_endless_loops():
         ).wait_for("in")
     assert dm_threads() == []
     del microscope
-    gc.collect()  # its listener says farewell, and not later in the output of another test
+    gc.collect()  # its listener prints its last line here, not in the output of another test
 
 
 def test_unreadable_recording_leaves_nothing():
@@ -744,7 +744,7 @@ def test_dialogs_are_recorded():
 
 
 def test_script_drives_the_camera():
-    with paused(Recording(n=30_000)) as microscope:  # it does not begin again meanwhile
+    with paused(Recording(n=30_000)) as microscope:  # it does not restart meanwhile
         script = run(
             microscope,
             "camera = DM.GetActiveCamera(); camera.PrepareForAcquire()\n"

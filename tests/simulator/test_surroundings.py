@@ -125,7 +125,7 @@ def test_view_may_vanish_before_any_call(call):
                     link.show("image", np.eye(5 + i % 2))
                     link.show("colours", np.full((5, 6 + i % 2, 3), 7, np.uint8))
                     link.remove_roi("a")
-                    if i % 4 == 3:  # when the companion has seen the one before
+                    if i % 4 == 3:  # when the companion has seen the previous one
                         until(link, lambda: vanishing.happened.is_set() or reader.poll())
                         dm.restart_view()
             assert vanishing.happened.is_set(), "it is never called"

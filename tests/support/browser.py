@@ -207,7 +207,7 @@ def panel(page: Page, title: str) -> Locator:
     found = titled(page, title)
     found.scroll_into_view_if_needed()
     counts = found.locator(".dmlink-status-line", has_text=re.compile(r"painted +[\d.]*[1-9]"))
-    counts.first.wait_for(state="attached")  # they are hidden until somebody asks for them
+    counts.first.wait_for(state="attached")  # they are hidden until opened
     return found
 
 
@@ -236,5 +236,5 @@ def current(view: Locator, reader: Any) -> int:
 
 
 def frame_shown(view: Locator) -> int:
-    """Return the number of the frame that a live view says it shows."""
+    """Return the number of the frame that a live view reports."""
     return int(re.search(r"frame\s+(\d+)", view.locator(".dmlink-status-line").first.text_content())[1])

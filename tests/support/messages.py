@@ -202,7 +202,7 @@ class LinkUnderFire:
         self._pool.shutdown()
 
     def before_the_token(self, messages):
-        """Answer another link without the token: it does not accept the sender as a companion."""
+        """Answer a second link without the token: it must not accept the sender as a companion."""
         coming = self._pool.submit(dmlink.connect, self._endpoint)
         with self._server.accept()[0] as sock, contextlib.suppress(OSError):
             sock.sendall(b"".join(messages))
@@ -246,7 +246,7 @@ class LinkUnderFire:
                 raw.receive(protocol.SUBSCRIBE)
                 raw.send(protocol.SUBSCRIBE, **HEADERS[protocol.SUBSCRIBE])
             except (OSError, AssertionError):
-                raw.close()  # it has waited for too long, and reconnects
+                raw.close()  # it has waited too long, and reconnects
             else:
                 return raw
 

@@ -19,7 +19,7 @@ from dmlink.ring import Ring
 from dmlink.simulator import Microscope
 
 SHM = Path("/dev/shm")  # noqa: S108
-PATIENCE = 180.0  # seconds; ends a wait for what never comes, also on a busy computer
+PATIENCE = 180.0  # seconds; ends a wait in vain, even on a busy computer
 
 
 class Noise:
@@ -39,7 +39,7 @@ class Noise:
         return SimpleNamespace(data=self.stack[i])
 
     def number(self, frame):
-        """Return which frame of the recording this is; fail if it is none."""
+        """Return the frame's number in the recording; fail if it is not in it."""
         assert self.has(frame), "a frame that the recording does not have"
         return int(np.flatnonzero(self._same(frame))[0])
 
@@ -66,7 +66,7 @@ def microscope(recording=None, fps=100.0, companion=True, constants=None, backgr
 
 def run_companion(dm, constants=None, background=True):
     running = getattr(dm, "endpoint", None)
-    port = endpoints.parse(running).port if running else 0  # when run again, it gets the same port
+    port = endpoints.parse(running).port if running else 0  # a restarted companion gets the same port
     text = bundle.companion(port, **{"STILL_SECONDS": 0.2, "SEARCH_SECONDS": 0.2, **(constants or {})})
     dm.companion = dm.run_script(text, background=background, name="dm_companion")
     return dm.companion.wait_for("dmlink://", timeout=PATIENCE)
@@ -125,7 +125,7 @@ def leaving_no_blocks(monkeypatch):
 
 
 def staying(find):
-    """Return what is found still, when there was time for it to go."""
+    """Return what is left after there was time for it to go."""
     end = time.monotonic() + PATIENCE
     while (found := find()) and time.monotonic() < end:
         time.sleep(0.02)

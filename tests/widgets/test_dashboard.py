@@ -39,7 +39,7 @@ def replay(recording):
 
 
 def seen(panel):
-    """Answer in place of the browser, which shows the panel and has painted every drawing."""
+    """Acknowledge like a browser that shows the panel and paints every drawing."""
 
     def say(**message):
         panel.fence._on_message(panel.fence, {"view": "a", **message}, [])

@@ -23,7 +23,7 @@ def source(tmp_path):
 
 
 def show(panel):
-    """Answer in place of the browser, which shows the panel and has painted every drawing."""
+    """Acknowledge like a browser that shows the panel and paints every drawing."""
 
     def say(**message):
         panel.fence._on_message(panel.fence, {"view": "a", **message}, [])

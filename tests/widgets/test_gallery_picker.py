@@ -1,4 +1,4 @@
-"""The gallery as pictures: each cell with its sentence, tried on its demo recording; without a browser."""
+"""The gallery as pictures, without a browser: each cell has a sentence and runs on its demo recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notebook keeps of views and cells, and how it comes back; without a browser."""
+"""Settings of views and cells that a notebook keeps and restores, without a browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import dmlink
 
 
 def saved_view(view):  # noqa: F811
-    """Return a view's settings as a notebook has them."""
+    """Return a view's settings as saved in a notebook."""
     return json.loads(json.dumps(view.settings()))
 
 

@@ -28,7 +28,7 @@ from dmlink.simulator import Microscope
 
 @pytest.fixture
 def link(tmp_path, monkeypatch):
-    """Give a link to a simulated microscope that shows 40 frames of 64 x 96 pixels, 0.5 nm each."""
+    """Yield a link to a simulated microscope that shows 40 frames of 64 x 96 pixels, 0.5 nm each."""
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     frames = np.random.default_rng(1).poisson(50, (40, 64, 96)).astype(np.uint16)
@@ -54,7 +54,7 @@ def say(view, **message):
 
 
 def seen(view):
-    """Answer in place of the browser, which shows the view and has painted every drawing."""
+    """Acknowledge like a browser that shows the view and paints every drawing."""
     view.fence.send = lambda message, _: say(view, painted=message["drawn"])
     say(view, visible=True)
 
@@ -297,7 +297,7 @@ def test_contrast_follows_its_controls(view):
     assert controls.contrast.fixed == (40.0, 60.0)  # another colour map keeps the limits
     controls.histogram.chosen = []
     wait_for(view, lambda: view._figure.limits != (40.0, 60.0))
-    controls._low.value = 99.9  # above the upper limit: it waits for a valid value
+    controls._low.value = 99.9  # above the upper limit: not applied until valid
     assert controls.contrast.percentiles == (1.0, 99.5)
 
 

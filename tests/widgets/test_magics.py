@@ -336,7 +336,7 @@ class TestDebug:
 
 
 def wait_for_failure(cell, words=""):
-    """Wait for an error with these words; the cell may have failed before, on another parameter."""
+    """Wait for an error with this text; the cell may have failed before, with another parameter."""
 
     def has_failed():
         return cell.error and words in cell.error

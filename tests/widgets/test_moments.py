@@ -23,7 +23,7 @@ def _place(monkeypatch, tmp_path):
 
 
 def show(panel, visible=True):
-    """Answer in place of the browser, which shows the panel and has painted every drawing."""
+    """Acknowledge like a browser that shows the panel and paints every drawing."""
 
     def say(**message):
         panel.fence._on_message(panel.fence, {"view": "a", **message}, [])
@@ -95,7 +95,7 @@ def test_last_seconds_are_saved(tmp_path, monkeypatch):
         assert "no page shows" in one._message.value
         one.in_page(there=True)
         two.in_page(there=True)
-        begun = until(link, lambda: link.newest).index  # what `next` gives may be older than the look-back
+        begun = until(link, lambda: link.newest).index  # `next` may return a frame older than the look-back
         until(link, lambda: link.newest.index > begun + 60)
         two._lookback._press()
         until(link, lambda: "Saved" in two._message.value)

@@ -26,7 +26,7 @@ def fence():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give the fence's clock, which stands still unless `now` is set."""
+    """Yield the fence's clock, which stands still unless `now` is set."""
     clock = SimpleNamespace(now=100.0, perf_counter=lambda: clock.now)
     monkeypatch.setattr(fence_module, "time", clock)
     return clock
@@ -237,7 +237,7 @@ def test_painter_drops_silent_pages(monkeypatch):
     answer(fence, visible=True)
     painter.add(panel, fence)
     try:
-        assert panel.drawn.acquire(timeout=60)  # nothing has changed, but it asks for an answer
+        assert panel.drawn.acquire(timeout=60)  # nothing has changed, but it requests an answer
         assert gone.wait(60)
     finally:
         painter.remove(panel)
@@ -316,7 +316,7 @@ def test_one_answer_for_a_round(fence):
 
 @pytest.fixture
 def widgets(monkeypatch):
-    """Give (a canvas, curves, the messages that they send on their own)."""
+    """Yield (a canvas, curves, the messages that they send on their own)."""
     canvas, curves, sent = Canvas(), Curves((0, 0, 100, 100)), []
     for widget in (canvas, curves):
         monkeypatch.setattr(widget.comm, "send", lambda data, **_: sent.append(data["state"]))

@@ -27,7 +27,7 @@ from dmlink.simulator import Microscope
 
 @pytest.fixture
 def link(tmp_path, monkeypatch):
-    """Give a link to a simulated microscope that shows 40 frames of 64 x 96 pixels, 0.5 nm each."""
+    """Yield a link to a simulated microscope that shows 40 frames of 64 x 96 pixels, 0.5 nm each."""
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     frames = np.random.default_rng(1).poisson(50, (40, 64, 96)).astype(np.uint16)
     np.save(tmp_path / "view.npy", frames)
@@ -39,7 +39,7 @@ def link(tmp_path, monkeypatch):
 
 
 def seen(panel):
-    """Answer in place of the browser, which shows the panel and has painted every drawing."""
+    """Acknowledge like a browser that shows the panel and paints every drawing."""
     panel.fence.send = lambda message, _: panel.fence._on_message(
         panel.fence, {"view": "a", "painted": message["drawn"]}, []
     )

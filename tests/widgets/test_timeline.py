@@ -1,4 +1,4 @@
-"""The timeline without a browser: what it shows, where it looks for frames, and what it says."""
+"""The timeline without a browser: what it draws, where it finds frames, and its messages."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_mask_of_a_lost_link_stays_in_the_view(view, link):  # noqa: F811
 
 def test_undo_reverts_changes_one_by_one(view, link):  # noqa: F811
     draw(view, "ruler", (1, 1), (9, 9))
-    for column in (10, 20):  # a drag whose end message overtakes its last position
+    for column in (10, 20):  # a drag whose last position arrives after its end
         view.shapes.overlay.moved = {"id": 1, "points": [[1, 1], [9, column]]}
     view.shapes._take_action({"released": 1, "points": [[1, 1], [9, 30]]})
     view.shapes.overlay.moved = {"id": 1, "points": [[1, 1], [9, 30]]}
