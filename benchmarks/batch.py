@@ -65,7 +65,7 @@ def _streaming(t: dict[str, Any]) -> list[str]:
         rows.append([name, *figures, f"{more:.0f}", "; ".join(limits)])
     title = (
         f"Resident memory in MB while {t['GB']:.0f} GB stream through {streaming.WORKERS} workers: "
-        f"{t['frames']} frames of {t['frame MB']:.1f} MB, {t['frames/s']:.0f} frames/s, one row touched"
+        f"{t['frames']} frames of {t['frame MB']:.1f} MB, {t['frames/s']:.0f} frames/s, one row read"
     )
-    heads = ["", "first", "2nd quarter", "4th quarter", "of it mapped files", "highest", "more", "limit"]
+    heads = ["", "first", "2nd quarter", "4th quarter", "file-backed", "highest", "more", "limit"]
     return table(title, heads, rows)

@@ -68,12 +68,12 @@ def lines(result: dict[str, Any]) -> list[str]:
         *table("Frames/s of uint16, read while they are written at the disk's full speed", names, rows),
         *table(
             f"Written at {PACE} of that rate, 2048²",
-            ["frames/s", "behind at most, frames"],
+            ["frames/s", "largest lag, frames"],
             [[f"{paced['frames/s']:.0f}", str(paced["behind"])]],
         ),
         *table(
             "A cell of 20 ms at 100 frames/s",
-            ["written/s", "seen/s", "lacks", "left out", "memory grows, MB"],
+            ["written/s", "seen/s", "missing", "left out", "memory growth, MB"],
             [
                 [
                     f"{slow['written/s']:.1f}",

@@ -102,7 +102,7 @@ def _crossings(densities: dict[str, dict[str, int]]) -> list[str]:
         for n, one in densities.items()
     ]
     title = "Numbers kept through crossings, by particles of 8 to 12 px on 1024²"
-    return table(title, ["", "crossings", "kept", "no third near", "kept", "by true places"], rows)
+    return table(title, ["", "crossings", "kept", "isolated", "kept", "best possible"], rows)
 
 
 def _part(n: int, of: int) -> str:

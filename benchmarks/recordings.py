@@ -40,9 +40,7 @@ def _reading(formats: dict[str, Any]) -> list[str]:
         ]
         for name, t in formats.items()
     ]
-    title = (
-        f"Reading {reading.FRAMES} frames of {reading.SIZE}² uint16 in order, each touched throughout, GB/s"
-    )
+    title = f"Reading {reading.FRAMES} frames of {reading.SIZE}² uint16 in order, each read in full, GB/s"
     return table(title, ["", "dmlink", "fromfile", "ratio", "limit"], rows)
 
 

@@ -292,7 +292,7 @@ def test_clipped_detector_is_reported(capsys):
     frame = dmlink.open(data.ring_pattern())[0]
     for outer, said in ((80.0, False), (140.0, True)):
         cell("virtual_detector", outer=outer).run(frame)
-        assert ("reaches beyond the frame" in capsys.readouterr().out) == said
+        assert ("extends beyond the frame" in capsys.readouterr().out) == said
 
 
 def test_soot_has_the_published_peak():
