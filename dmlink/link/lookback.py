@@ -182,9 +182,9 @@ class Lookback:
         return tuple(kept.frame for kept in found)
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write what is kept now as a recording; return its path. The look-back goes on meanwhile.
+        """Write the frames kept now as a recording; return its path. The look-back keeps running.
 
-        It rests as long as it works, so that cells and views stay nearly as fast as without.
+        It pauses as long as it works, so that cells and views stay nearly as fast.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Lookback:
         return writer.path
 
     def close(self) -> None:
-        """Let go of the frames."""
+        """Release the frames."""
         with self._changed:
             if self._closed:
                 return
@@ -238,15 +238,15 @@ class Lookback:
 
     @property
     def room(self) -> int:
-        """How many more frames would be kept: always some, the oldest make room."""
+        """How many more frames fit: never none, because the oldest make room."""
         return self._limits[1]
 
     def put(self, frame: Frame) -> None:
-        """Keep a frame; let go of those that are too old or too many."""
+        """Keep a frame; drop those that are too old or no longer fit."""
         seconds, memory = self._limits
         newest = self._newest
         if newest and frame.index == newest.index and frame.data.shape == newest.data.shape:
-            return  # a still image that has come once more
+            return  # a still image, sent again
         if newest and not _continues(frame, newest):
             self._clear()
         kept = KeptFrame(frame)
@@ -301,7 +301,7 @@ class Lookback:
 
 
 def _continues(frame: Frame, newest: Frame) -> bool:
-    """Tell whether a frame can stand in one recording with the one before."""
+    """Return whether a frame fits into the same recording as the previous one."""
     return (
         frame.index > newest.index
         and frame.time >= newest.time

@@ -62,7 +62,7 @@ class Truth:
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 120 x 512 x 512), its truth to the .json beside."""
+    """Write the recording to `path` (.npy, uint16, 120 x 512 x 512), the truth to the .json file next to it."""
     truth, film = story(), _film()
     frames = np.lib.format.open_memmap(path, "w+", np.uint16, (FRAMES, SIZE, SIZE))
 

@@ -54,7 +54,7 @@ class GalleryPicker:
         self.widget.add_class("dmlink-panel")
 
     def try_out(self, name: str) -> None:
-        """Run a cell on its demo recording, instead of the one before; returns when it runs."""
+        """Run a cell on its demo recording, replacing the previous one; returns when it runs."""
         self._wanted += 1
         mine = self._wanted
         cards = list(self._cards)
