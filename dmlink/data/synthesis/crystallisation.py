@@ -29,7 +29,7 @@ CONVENTIONS = (
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 80 x 256 x 256), the truth to the .json file next to it."""
+    """Write the recording to `path` (.npy, uint16, 80 x 256 x 256), the truth to a .json file beside it."""
     rng = np.random.default_rng([VERSION, 0])
     film, crystals = (np.fft.rfft2(part) for part in specimen(rng))
     frames = np.lib.format.open_memmap(path, "w+", np.uint16, (FRAMES, SIZE, SIZE))

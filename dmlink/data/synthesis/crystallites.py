@@ -24,7 +24,7 @@ CONVENTIONS = (
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 4 x 512 x 512), the truth to the .json file next to it."""
+    """Write the recording to `path` (.npy, uint16, 4 x 512 x 512), the truth to a .json file beside it."""
     rng = np.random.default_rng([VERSION, 0])
     angles = np.linspace(0, 180, CELLS**2, endpoint=False) + rng.uniform(-8, 8, CELLS**2)
     angles = rng.permutation(angles % 180).reshape(CELLS, CELLS)

@@ -26,7 +26,7 @@ CONVENTIONS = "drift: y, x of the film since frame 0, in px: what was at p is at
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 40 x 256 x 256), the truth to the .json file next to it."""
+    """Write the recording to `path` (.npy, uint16, 40 x 256 x 256), the truth to a .json file beside it."""
     rng = np.random.default_rng([VERSION, 0])
     frames = np.lib.format.open_memmap(path, "w+", np.uint16, (FRAMES, SIZE, SIZE))
     drift = story()

@@ -33,7 +33,7 @@ CONVENTIONS = (
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 60 x 512 x 512), the truth to the .json file next to it."""
+    """Write the recording to `path` (.npy, uint16, 60 x 512 x 512), the truth to a .json file beside it."""
     rng = np.random.default_rng([VERSION, 0])
     yx, diameters = story(rng)
     frames = np.lib.format.open_memmap(path, "w+", np.uint16, (FRAMES, SIZE, SIZE))

@@ -62,7 +62,7 @@ class Truth:
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 120 x 512 x 512), the truth to the .json file next to it."""
+    """Write the recording to `path` (.npy, uint16, 120 x 512 x 512), the truth to a .json file beside it."""
     truth, film = story(), _film()
     frames = np.lib.format.open_memmap(path, "w+", np.uint16, (FRAMES, SIZE, SIZE))
 

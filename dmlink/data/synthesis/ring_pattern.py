@@ -28,7 +28,7 @@ CONVENTIONS = (
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 8 x 256 x 256), the truth to the .json file next to it."""
+    """Write the recording to `path` (.npy, uint16, 8 x 256 x 256), the truth to a .json file beside it."""
     rng = np.random.default_rng([VERSION, 0])
     centres = CENTRE + rng.normal(0, WANDERS, (FRAMES, 2)).cumsum(axis=0)
     np.save(path, np.array([rng.poisson(image(*centre)) for centre in centres], np.uint16))

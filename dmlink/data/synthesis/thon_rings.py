@@ -29,7 +29,7 @@ CONVENTIONS = (
 
 
 def write(path: Path) -> None:
-    """Write the recording to `path` (.npy, uint16, 6 x 512 x 512), the truth to the .json file next to it."""
+    """Write the recording to `path` (.npy, uint16, 6 x 512 x 512), the truth to a .json file beside it."""
     rng = np.random.default_rng([VERSION, 0])
     frames = [rng.poisson(DOSE * (1 + film(rng, *frame))) for frame in FRAMES]
     np.save(path, np.array(frames, np.uint16))
