@@ -91,7 +91,7 @@ def test_result_keeps_axes(start, shared):
 
 
 @pytest.mark.parametrize("block", [True, False], ids=["in shared memory", "in ordinary memory"])
-def test_any_memory_layout_goes_in(start, shared, block):
+def test_any_memory_layout_is_accepted(start, shared, block):
     worker = start("str(frame.dtype) == 'float32' and float(frame[1, 2])")
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     frame = shared(values) if block else Frame(values)

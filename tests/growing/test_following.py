@@ -177,7 +177,7 @@ def stands_still(source, name):
     return sight and time.perf_counter() - sight.since > 2 * layout.STILL_SECONDS
 
 
-def test_very_late_file_comes_last(tmp_path):
+def test_very_late_file_is_read_last(tmp_path):
     for i in (0, 1, 5):
         tiff(tmp_path / f"x_{i}.tif", frame(i))
     with dmlink.follow(tmp_path, idle=None) as source:
@@ -315,7 +315,7 @@ def test_deleted_file_is_reported(tmp_path, impatient):
         assert list(source.bad) == [2]
 
 
-def test_replaced_file_comes_once(tmp_path, impatient):
+def test_replaced_file_is_read_once(tmp_path, impatient):
     for i in range(4):
         tiff(tmp_path / f"{i}.tif", frame(i))
     with dmlink.follow(tmp_path, idle=3.0) as source:

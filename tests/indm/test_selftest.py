@@ -77,7 +77,7 @@ HOW = ["missing", "failing"]
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "DM.Py_ScriptObject"])
-def test_goes_on_after_any_failure(tmp_path, call, how):
+def test_continues_after_any_failure(tmp_path, call, how):
     path, _ = asked(tmp_path, **{how: (call,)})
     report = read_report(path)
     assert {"packages", "timer", "argv"} <= set(report.answers)
@@ -89,7 +89,7 @@ def test_goes_on_after_any_failure(tmp_path, call, how):
 
 
 @pytest.mark.parametrize("half", [CALLS[::2], CALLS[1::2]], ids=["even", "odd"])
-def test_goes_on_where_half_is_missing(tmp_path, half):
+def test_continues_with_half_of_the_calls(tmp_path, half):
     path, _ = asked(tmp_path, missing=tuple(half))
     assert {"packages", "timer", "argv"} <= set(read_report(path).answers)
 

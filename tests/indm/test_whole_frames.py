@@ -122,7 +122,7 @@ def test_repeated_events_are_one_frame():
 
 
 @pytest.mark.parametrize("known", [0, 30])  # earlier frames of a camera
-def test_events_that_come_late_are_all_counted(known):
+def test_late_events_are_all_counted(known):
     events, random = Events(), np.random.default_rng(5)
     for value in range(known):
         events.image[:] = value + 1
@@ -350,7 +350,7 @@ def test_stopped_camera_gives_no_more_frames(rows, frames):
 
 @pytest.mark.parametrize("frames", [1, 5, 40])
 @pytest.mark.parametrize("late", [2, 3])
-def test_events_that_come_together_are_counted(frames, late):
+def test_simultaneous_events_are_counted(frames, late):
     events = Events()
     for value in range(1, frames + 1):
         events.image[:] = value

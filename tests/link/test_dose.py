@@ -75,7 +75,7 @@ def test_only_positive_numbers_make_sense(wrong):
         dmlink.log_dose(Closed(), 1.0, pixel=wrong)
 
 
-def test_dose_comes_with_frames():
+def test_dose_grows_with_frames():
     with linked(fps=30) as (_, link), dmlink.log_dose(link, 4.0) as dose:
         until(link, lambda: "dose" in (link.newest.log if link.newest else {}))
         assert link.logs.all()["dose"].unit == "e/A^2"

@@ -20,7 +20,7 @@ def windows(monkeypatch, tmp_path):
     return home
 
 
-def test_frames_come_with_select(monkeypatch):
+def test_frames_arrive_with_select(monkeypatch):
     monkeypatch.setattr(connection, "WAIT_WITH_SELECT", True)
     recording = Noise(shape=(600, 1000))  # 1.2 MB per frame, which arrives in parts
     with linked(recording, fps=30) as (_, link):

@@ -31,7 +31,7 @@ def test_short_until_the_last_user_leaves():
 
 
 @pytest.mark.usefixtures("interval")
-def test_interval_set_meanwhile_stays():
+def test_interval_set_by_the_user_stays():
     with switch_interval.short():
         sys.setswitchinterval(0.02)
     assert is_interval(0.02)

@@ -176,7 +176,7 @@ def test_error_moves_nothing(side):
     cell.locator(".dmlink-error").wait_for(state="detached")
 
 
-def test_docked_view_stands_beside_the_notebook(side):
+def test_docked_view_is_beside_the_notebook(side):
     page, view, _ = side
     view.locator(".dmlink-dock").click()
     pane = page.locator(".dmlink-pane")

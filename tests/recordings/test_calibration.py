@@ -85,7 +85,7 @@ def tagged(path, code, kind, value, pixels=STACK[0]):
         ("AP_PIXEL_SIZE\r\nPixel Size = 2.5 nm\r\n", 2.5),
     ],
 )
-def test_zeiss_says_the_pixel_size(tmp_path, text, scale):
+def test_zeiss_pixel_size_is_read(tmp_path, text, scale):
     tagged(tmp_path / "x.tif", 34118, 7, text.encode("latin-1"))
     with recordings.open(tmp_path / "x.tif") as recording:
         assert recording.x == recording.y
@@ -93,7 +93,7 @@ def test_zeiss_says_the_pixel_size(tmp_path, text, scale):
         assert size * {"nm": 1, "\xb5m": 1000}[unit] == pytest.approx(scale)
 
 
-def test_olympus_says_the_pixel_size(tmp_path):
+def test_olympus_pixel_size_is_read(tmp_path):
     path = tmp_path / "x.tif"
     name, camera, kind = b"image", b"camera", b"TEM"
     head = struct.pack("<4s6x5h6x32sH", b"SIS0", 30, 12, 1, 2, 126, name, 1)
@@ -107,7 +107,7 @@ def test_olympus_says_the_pixel_size(tmp_path):
         assert (recording.y, recording.x) == (near(0, 0.5, "nm"), near(0, 0.25, "nm"))
 
 
-def test_tvips_says_the_pixel_size(tmp_path):
+def test_tvips_pixel_size_is_read(tmp_path):
     first = np.zeros((), tifffile.TIFF.TVIPS_HEADER_V1)
     second = np.zeros((), tifffile.TIFF.TVIPS_HEADER_V2)
     first["Version"], second["Magic"] = 2, 0xAAAAAAAA

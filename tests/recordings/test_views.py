@@ -55,7 +55,7 @@ def test_dask_has_a_chunk_a_frame_and_reads_late(path, monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".tif", ".h5", ".zarr"])
-def test_dask_goes_to_other_processes(path, suffix, tmp_path):
+def test_dask_array_works_in_other_processes(path, suffix, tmp_path):
     out = path
     if suffix == ".zarr":
         import zarr

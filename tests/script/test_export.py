@@ -637,7 +637,7 @@ def test_strip_chart_shows_what_was_measured():
         assert dm.result.updates == 31  # in one window
 
 
-def test_full_strip_chart_goes_on():
+def test_full_strip_chart_scrolls():
     chart = Chart(2, 5)
     for i in range(8):
         chart.add([i, -i])
@@ -806,7 +806,7 @@ def test_early_use_of_a_result_is_refused():
         script(program("f(frame[0])", **default))
 
 
-def test_cell_stands_as_written():
+def test_cell_text_is_unchanged():
     above, below = script(program(RADIAL_PROFILE, "radial_profile", **defined(RINGS))).split(BELOW)
     assert above.startswith('"""radial_profile: processes every frame of the live view')
     assert "n_bins = 32  # 16 to 256 in steps of 16: points of the profile\n" in above
@@ -1132,7 +1132,7 @@ def test_script_with_marks_ends():
 # Arrays of the notebook, and the version of GMS
 
 
-def test_arrays_are_in_the_text_or_beside(tmp_path):
+def test_arrays_are_in_the_script_or_beside_it(tmp_path):
     random = np.random.default_rng(2)
     for n, beside in ((40, False), (800, True)):  # the larger one takes 5 MB
         weights = random.random((n, n))

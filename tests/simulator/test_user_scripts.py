@@ -85,7 +85,7 @@ def test_tag_browser_walks_the_tree(dm):
     assert run(dm, "tag_browser").output[-1] == "Run 2"
 
 
-def test_batch_goes_over_open_images(dm):
+def test_batch_processes_open_images(dm):
     text = "import numpy as np\nfor n in range(3):\n    i = DM.CreateImage(np.full((4, 5), n + 1.0))\n"
     dm.run_script(text + "    i.SetName('open %d' % n); i.ShowImage()").join()
     assert run(dm, "batch_open_images").output == ["Processed 4 images"]

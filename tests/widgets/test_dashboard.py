@@ -75,7 +75,7 @@ def test_link_panel_hides_the_token(microscope):
         assert not link.closed
 
 
-def test_link_panel_says_why_no_frames_come(microscope, monkeypatch):
+def test_link_panel_says_why_no_frames_arrive(microscope, monkeypatch):
     monkeypatch.setattr(link_panel, "PATIENCE_SECONDS", 1.0)
     with dmlink.connect(microscope.endpoint) as link:
         panel = link_panel.LinkPanel(link)

@@ -75,7 +75,7 @@ def test_problem_is_shown_in_the_panel(shell):
     assert panel.cell.running  # the file may still come
 
 
-def test_unseen_panel_goes_on(shell):
+def test_unseen_panel_keeps_running(shell):
     panel = panel_of(shell, "cell --file set")
     panel._stop_unseen()
     assert panel.cell.running

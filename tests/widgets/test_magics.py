@@ -376,7 +376,7 @@ def test_options_in_the_cells_first_comment(shell, link):
         shell.run_cell_magic("live", "cell", "# live: --colour red\nframe\n")
 
 
-def test_help_and_list_say_what_there_is(shell, capsys):
+def test_help_and_list_are_complete(shell, capsys):
     shell.run_line_magic("live", "help")
     said = capsys.readouterr().out
     for word in ("--roi", "--waterfall", "%live load", "--every"):
