@@ -66,7 +66,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def stream(pipe: Connection, endpoint: str) -> None:
-    """Take frames as fast as they come; answer ("held", 0) and ("received", 0)."""
+    """Take frames as fast as they arrive; answer ("held", 0) and ("received", 0)."""
     with dmlink.connect(endpoint) as link:
         while True:
             link.next(10.0)

@@ -83,7 +83,7 @@ def radial(runs: int) -> list[dict[str, Any]]:
 
 
 def colour(runs: int) -> dict[str, Any]:
-    """Return the colour map beside its algorithm, and beside the package if it is installed."""
+    """Return the colour map compared with its algorithm, and with the package if it is installed."""
     found = {"algorithm": beside("fft_colour_map", 870, peers.colour_map, runs)}
     if package := peers.benmillerscripts():
         found["BenMillerScripts"] = beside("fft_colour_map", 870, package, runs)

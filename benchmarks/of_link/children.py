@@ -44,7 +44,7 @@ def answer(pipe: Connection, timeout: float = 60.0) -> Any:
         If it sends nothing.
     """
     if not pipe.poll(timeout):
-        raise TimeoutError(f"A process of the benchmark said nothing for {timeout:g} s.")
+        raise TimeoutError(f"A process of the benchmark sent nothing for {timeout:g} s.")
     try:
         value = pipe.recv()
     except EOFError:

@@ -1,4 +1,4 @@
-# The frame with less noise and sharp edges; repeating structures come out clearly. It invents no detail, but
+# The frame with less noise but sharp edges; repeating structures come out clearly. It invents no detail, but
 # removes faint detail that occurs only once: measure in the original frames.
 #
 # Method. Every pixel is replaced by the mean of nearby pixels whose surroundings look similar (non-local

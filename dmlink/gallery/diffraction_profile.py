@@ -10,8 +10,8 @@ import numpy as np
 from scipy import fft, ndimage, signal
 
 ellipse: bool = True  # correct the elliptical distortion
-hide: (0, 50) = None  # % of the curve, hidden at its left end; auto: the direct beam
-weakest: (2.0, 50.0, 0.5) = 6.0  # standard errors of the curve, least prominence of a peak
+hide: (0, 50) = None  # %, part of the curve hidden at its left end; auto: the direct beam
+weakest: (2.0, 50.0, 0.5) = 6.0  # least prominence of a peak, in standard errors of the curve
 polar: bool = False  # also show the pattern in polar coordinates, where rings are straight lines
 
 SMALLEST = 16  # px; a smaller ROI has no usable rings

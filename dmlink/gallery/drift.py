@@ -5,13 +5,13 @@
 # to plain correlation, gives the shift from the first frame to a fraction of a pixel. After a drift of a
 # quarter of the field, or a few frames that have nothing in common with the reference, the newest frame
 # becomes the reference. The sum shifts frames by whole pixels, and divides each pixel by the number of
-# frames that contain it. Nothing is interpolated or sharpened, so noise falls as the root of that number.
+# frames that contain it. Nothing is interpolated or sharpened, so the noise falls as its square root.
 import numpy as np
 from scipy import fft, ndimage
 
 sigma: (1.0, 10.0, 0.5) = 3.0  # px, finest detail that is compared; raise it for noisy frames
-frames: (1, 200) = 20  # frames, length N of the running average; it keeps p = (N - 1) / (N + 1)
-limit: (1, 100) = 25  # % of the field; an event each time the drift grows by this much
+frames: (1, 200) = 20  # frames, length N of the running average, which keeps p = (N - 1) / (N + 1)
+limit: (1, 100) = 25  # %, an event each time the drift grows by this part of the field
 
 CERTAIN = 7  # standard deviations of the correlation by which a true peak stands out
 PATIENCE = 5  # frames with nothing in common with the reference before it is replaced

@@ -12,7 +12,7 @@ import scipy.fft
 hue: ["direction", "spacing"] = "direction"  # what the colour shows
 size: [16, 32, 64, 128, 256] = 128  # px, window size
 spacing: (8, 128, 8) = 32  # px, distance between windows
-mask: (2, 50) = 10  # % of the Nyquist frequency, masked around the centre of the FFT
+mask: (2, 50) = 10  # %, masked radius around the centre, relative to the Nyquist frequency
 weakest: (0.0, 8.0, 0.25) = 2.0  # ln(power of the spot / rest) shown as black; noise alone reaches 2
 
 GAUSSIAN = 0.0545, 0.2442, 0.4026  # weights two pixels away, one pixel away, and at the centre

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import median_filter
 
-width: (1.0, 8.0, 0.5) = 1.0  # px of the Fourier transform, ring width
-hide: (0, 50) = 2  # % of the curve, hidden at its left end (uneven illumination)
+width: (1.0, 8.0, 0.5) = 1.0  # px, ring width in the Fourier transform
+hide: (0, 50) = 2  # %, part of the curve hidden at its left end (uneven illumination)
 hann: bool = True  # taper the ROI towards its edges: no cross in the FFT, slightly less resolution
 
 image = frame.astype(np.float32)

@@ -8,11 +8,11 @@
 import numpy as np
 from skimage.measure import profile_line
 
-from_x: (0.0, 100.0, 0.5) = 10.0  # % of the width, start of the line if none is drawn
-from_y: (0.0, 100.0, 0.5) = 50.0  # % of the height, start of the line
-to_x: (0.0, 100.0, 0.5) = 90.0  # % of the width, end of the line
-to_y: (0.0, 100.0, 0.5) = 50.0  # % of the height, end of the line
-width: (1, 99) = 5  # px, width of the line, averaged across
+from_x: (0.0, 100.0, 0.5) = 10.0  # %, start of the line along the width, if none is drawn
+from_y: (0.0, 100.0, 0.5) = 50.0  # %, start of the line along the height
+to_x: (0.0, 100.0, 0.5) = 90.0  # %, end of the line along the width
+to_y: (0.0, 100.0, 0.5) = 50.0  # %, end of the line along the height
+width: (1, 99) = 5  # px, width over which the line is averaged
 
 LEAST = 0.01  # of the width, that must lie on known pixels
 

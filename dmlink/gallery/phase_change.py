@@ -9,11 +9,11 @@ import numpy as np
 import scipy.fft
 
 spacing: (0.05, 10.0, 0.005) = None  # lattice spacing to watch, in the unit of the image; auto: all
-width: (1, 30) = 6  # % of the radius, width of the ring
+width: (1, 30) = 6  # %, width of the ring, relative to its radius
 direction: (0, 180) = 0  # degrees, direction of the spot, anticlockwise from horizontal
 opening: (5, 90, 5) = 90  # degrees, to either side of that; 90: the whole ring
 reference: (5, 200) = 20  # frames, length of the reference
-certain: (4.0, 40.0, 1.0) = 12.0  # standard deviations, in sum, that are a change; more: fewer false alarms
+certain: (4.0, 40.0, 1.0) = 12.0  # summed standard deviations that make a change; more: fewer false alarms
 
 SLACK = 1.0  # standard deviations subtracted per frame, so that noise alone sums up to nothing
 MOST = 5  # standard deviations that one frame can add, so that no single frame is a change

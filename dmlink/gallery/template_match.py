@@ -9,8 +9,8 @@
 import numpy as np
 from skimage.feature import match_template, peak_local_max
 
-x: (0.0, 100.0, 0.5) = None  # % of the width, centre of the square used without such an ROI; auto: 50
-y: (0.0, 100.0, 0.5) = None  # % of the height, centre of the square; auto: 50
+x: (0.0, 100.0, 0.5) = None  # %, centre of the square along the width, without such an ROI; auto: 50
+y: (0.0, 100.0, 0.5) = None  # %, centre of the square along the height; auto: 50
 size: (5, 255, 2) = 33  # px, side of the square
 likeness: (0.05, 1.0, 0.05) = None  # least likeness to be marked; auto: whatever stands out
 
