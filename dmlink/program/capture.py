@@ -314,7 +314,16 @@ def free_names(source: str) -> set[str]:
         s.get_name() for s in module.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()
     }
     symbols = (symbol for table in scopes(module) for symbol in table.get_symbols())
-    return {s.get_name() for s in symbols if s.is_global() and s.is_referenced()} - own
+    return {s.get_name() for s in symbols if _is_global(s) and s.is_referenced()} - own
+
+
+def _is_global(symbol: symtable.Symbol) -> bool:
+    """Return whether a symbol is global, also in a function called "top".
+
+    At least up to Python 3.13, `symtable` takes every scope of that name for the module, and its local symbols for
+    global ones.
+    """
+    return symbol.is_global() and (symbol.is_declared_global() or not symbol.is_local())
 
 
 _CREATE_IT = "create it inside the cell, and keep it in state from frame to frame."

@@ -511,6 +511,25 @@ def test_functions_bring_dependencies(notebook):
     assert source.index("def logged") < source.index("@logged") < source.index("def process")
 
 
+def test_function_called_top_has_its_own_names(notebook):
+    """In Python's symbol tables, the module is called "top", too."""
+    functions = """
+    def top(x):
+        global n
+        n += 1
+        half = x / 2
+        return half + n
+    class Outer:
+        class top:
+            size = 3
+            twice = 2 * size
+    """
+    namespace = notebook("n = 0", functions)
+    program = Program.from_cell("top(frame.mean()) + Outer.top.twice", "cell", namespace)
+    assert program.load().process(FRAME, INFO, {}) is not None
+    assert "n = 0" in program.source
+
+
 def test_redefined_function_is_captured(notebook):
     first, second = "def f():\n    return 1", "def f():\n    return 2"
     namespace = notebook(first, second)
