@@ -320,8 +320,8 @@ def free_names(source: str) -> set[str]:
 def _is_global(symbol: symtable.Symbol) -> bool:
     """Return whether a symbol is global, also in a function called "top".
 
-    At least up to Python 3.13, `symtable` takes every scope of that name for the module, and its local symbols for
-    global ones.
+    At least up to Python 3.13, `symtable` takes every scope of that name for the module, and its local
+    symbols for global ones.
     """
     return symbol.is_global() and (symbol.is_declared_global() or not symbol.is_local())
 
