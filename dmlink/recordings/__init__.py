@@ -92,16 +92,16 @@ def open(  # noqa: A001 - read as dmlink.open
         raise PermissionError(
             f"You have no permission to read {error.filename or path}; ask its owner."
         ) from error
+    except UNEXPECTED as error:  # first, because a UnicodeError is a ValueError
+        raise ValueError(
+            f"{path} cannot be read: dmlink did not expect something in it "
+            f"({type(error).__name__}: {error}). If another program can open it, please report this."
+        ) from error
     except ValueError as error:
         text = " ".join(str(error).split())
         if text == str(error) and len(text) <= LONGEST:
             raise
         raise ValueError(text[:LONGEST]) from error  # a damaged header may contain any text
-    except UNEXPECTED as error:
-        raise ValueError(
-            f"{path} cannot be read: dmlink did not expect something in it "
-            f"({type(error).__name__}: {error}). If another program can open it, please report this."
-        ) from error
     except MemoryError as error:
         raise ValueError(
             f"{path}, {_bytes(path)} bytes, needs more memory than this computer has "
