@@ -34,6 +34,11 @@ view""",
     "<img src=x onerror=boom()>\\"'": Profile([1.0, np.nan, 3.0], unit="<b>nm</b>"),
     "wide": frame[:1].repeat(2, 0),
 }""",
+    """%%live between
+a: (0.5, 50.0, 0.5) = None
+b: (0.0, 1.0, 0.3) = 0.5
+c: (3, 99, 2) = 50
+Text(f"a {a}, b {b}, c {c}")""",
     "%%live hollow\nframe[:0]",
     "%%live voltage\nframe * 1j",
 ]
@@ -292,6 +297,18 @@ def test_text_is_readable_in_both_themes(lab, theme):
         assert said
         assert [words for words in said if words[1] < 11] == []
         assert [words for words in said if words[2] < 3] == []
+
+
+def test_theme_moves_no_slider(lab, link):
+    """The page moves a slider between two steps to one of them when the theme changes."""
+    _, page, _, _, _ = lab
+    for theme in ("Dark", "Light"):
+        browser.choose_theme(page, theme)
+    test_error_clears_with_the_slider(lab)  # so the kernel has had all that the page sent before
+    between = panel(page, "between")
+    current(between, link)
+    between.get_by_text("a None, b 0.5, c 50").wait_for()
+    assert between.get_by_text("a: auto").count() == 1
 
 
 def test_every_control_has_a_name(lab):

@@ -290,6 +290,25 @@ def test_each_parameter_has_its_control(line, widget, value):
         assert format(value, made.readout_format) == str(value)
 
 
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("p: (0.0, 1.0, 0.25) = 0.5", 0.25),
+        ("p: (0.0, 1.0, 0.3) = 0.5", 0.1),
+        ("p: (0.0, 1.0, 0.1) = 0.123", 0.001),
+        ("p: (0.5, 50.0, 0.5) = None", 0.5),
+        ("p: (3, 99, 2) = 50", 1),
+        ("p: (3, 99, 2) = None", 2),
+    ],
+)
+def test_each_slider_is_on_a_step(line, step):
+    made = parameter_control(Program.from_cell(f"{line}\nframe.mean()").parameters["p"], lambda *_: None)
+    slider = getattr(made, "slider", made)
+    assert slider.step == pytest.approx(step)
+    steps = (slider.value - slider.min) / slider.step
+    assert steps == pytest.approx(round(steps))
+
+
 @pytest.mark.parametrize("value", ["1.0", "None"])
 def test_unit_follows_number_and_tooltip_has_help(value):
     text = f"p: (0.0, 5.0) = {value}  # nm, width of the <b>Gaussian</b>\nframe.mean()"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LAYOUT = {"width": "460px"}
 STYLE = {"description_width": "120px"}
 FLOAT_STEPS = 100  # steps of a slider that does not specify its own
+STEP_ERROR = 1e-6  # of a step, by which a value on it may be off because of rounding
 
 
 def parameter_control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywidgets.Widget:
@@ -54,20 +56,54 @@ def _control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywi
     elif p.kind == "text":
         widget = ipywidgets.Text(continuous_update=False, **common)
     elif p.kind == "integer" and bounded:
-        widget = ipywidgets.IntSlider(min=p.minimum, max=p.maximum, step=int(p.step or 1), **common)
+        widget = ipywidgets.IntSlider(min=p.minimum, max=p.maximum, step=_step(p, p.value), **common)
     elif p.kind == "integer":
         widget = ipywidgets.IntText(**common)
     elif bounded and p.minimum is not None and p.maximum is not None:
-        step = p.step or (p.maximum - p.minimum) / FLOAT_STEPS
-        decimals_of_step = len(f"{step:.6f}".rstrip("0").partition(".")[2]) if p.step else 0
-        decimals = max(0, decimals_of_step, math.ceil(-math.log10(step)))
+        declared = _declared_step(p)
+        decimals_of_step = len(f"{declared:.6f}".rstrip("0").partition(".")[2]) if p.step else 0
+        decimals = max(0, decimals_of_step, math.ceil(-math.log10(declared)))
         widget = ipywidgets.FloatSlider(
-            min=p.minimum, max=p.maximum, step=step, readout_format=f".{decimals}f", **common
+            min=p.minimum, max=p.maximum, step=_step(p, p.value), readout_format=f".{decimals}f", **common
         )
     else:
         widget = ipywidgets.FloatText(**common)
-    widget.observe(lambda change: changed(p.name, change["new"]), "value")
+
+    def moved(change: dict[str, Any]) -> None:
+        if bounded:
+            widget.step = _step(p, change["new"])
+        changed(p.name, change["new"])
+
+    widget.observe(moved, "value")
     return widget
+
+
+def _declared_step(parameter: Parameter) -> float:
+    """Return the step of a slider as it was declared, or what it is without one."""
+    p = parameter
+    if p.kind == "integer":
+        return int(p.step or 1)
+    return p.step or ((p.maximum or 0.0) - (p.minimum or 0.0)) / FLOAT_STEPS
+
+
+def _step(parameter: Parameter, value: Any) -> float:
+    """Return the declared step, or a finer one on which `value` lies.
+
+    The page moves a value between two steps to one of them, unasked, for instance when the theme changes.
+    """
+    step, above = _declared_step(parameter), value - (parameter.minimum or 0)
+    if abs(above / step - round(above / step)) < STEP_ERROR:
+        return step
+    if parameter.kind == "integer":
+        return 1
+    digits = Decimal(str(value)) - Decimal(str(parameter.minimum or 0))
+    return max(10.0 ** int(digits.as_tuple().exponent), step * STEP_ERROR)
+
+
+def _on_a_step(parameter: Parameter, value: float) -> float:
+    """Return the slider's position that is nearest to a value."""
+    low, step = parameter.minimum or 0, _declared_step(parameter)
+    return low + step * round((value - low) / step)
 
 
 def _tooltip(parameter: Parameter) -> str:
@@ -121,9 +157,7 @@ class AutomaticControl(ipywidgets.HBox):  # type: ignore[misc]
         low, high = parameter.minimum, parameter.maximum
         assert low is not None and high is not None  # noqa: PT018, S101 - it has bounds
         middle = low + (high - low) / 2
-        start = replace(
-            parameter, automatic=False, value=round(middle) if parameter.kind == "integer" else middle
-        )
+        start = replace(parameter, automatic=False, value=_on_a_step(parameter, middle))
         self.slider = _control(start, self._moved)
         self.button = ipywidgets.Button(
             description="auto", tooltip=f"{parameter.name}: {FOUND}", layout={"width": "64px"}
