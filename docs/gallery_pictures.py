@@ -41,7 +41,7 @@ def main() -> None:
         folder = Path(temporary)
         for name in names:
             browser.write_notebook(folder / f"{name}.ipynb", [NOTEBOOK.format(name=name)])
-        with browser.jupyterlab(folder, {}) as address, browser.chromium(width=1400, height=1500) as page:
+        with browser.jupyterlab(folder, {}) as address, browser.chromium(width=1400, height=2600) as page:
             for name in names:
                 print(name, flush=True)  # noqa: T201
                 browser.open_notebook(page, address, f"{name}.ipynb")

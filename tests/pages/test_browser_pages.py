@@ -36,9 +36,10 @@ view""",
 }""",
     """%%live between
 a: (0.5, 50.0, 0.5) = None
+d: (0.05, 10.0, 0.005) = None
 b: (0.0, 1.0, 0.3) = 0.5
 c: (3, 99, 2) = 50
-Text(f"a {a}, b {b}, c {c}")""",
+Text(f"a {a}, b {b}, c {c}, d {d}")""",
     "%%live hollow\nframe[:0]",
     "%%live voltage\nframe * 1j",
 ]
@@ -307,8 +308,8 @@ def test_theme_moves_no_slider(lab, link):
     test_error_clears_with_the_slider(lab)  # so the kernel has had all that the page sent before
     between = panel(page, "between")
     current(between, link)
-    between.get_by_text("a None, b 0.5, c 50").wait_for()
-    assert between.get_by_text("a: auto").count() == 1
+    between.get_by_text("a None, b 0.5, c 50, d None").wait_for()
+    assert between.get_by_text(": auto").count() == 2
 
 
 def test_every_control_has_a_name(lab):

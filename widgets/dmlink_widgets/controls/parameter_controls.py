@@ -71,6 +71,8 @@ def _control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywi
 
     def moved(change: dict[str, Any]) -> None:
         if bounded:
+            if abs(change["new"] - change["old"]) < STEP_ERROR * _declared_step(p):
+                return  # the page has rounded it
             widget.step = _step(p, change["new"])
         changed(p.name, change["new"])
 
@@ -103,7 +105,10 @@ def _step(parameter: Parameter, value: Any) -> float:
 def _on_a_step(parameter: Parameter, value: float) -> float:
     """Return the slider's position that is nearest to a value."""
     low, step = parameter.minimum or 0, _declared_step(parameter)
-    return low + step * round((value - low) / step)
+    steps = round((value - low) / step)
+    if parameter.kind == "integer":
+        return low + step * steps
+    return float(Decimal(str(low)) + Decimal(str(step)) * steps)  # the page's number, to the last digit
 
 
 def _tooltip(parameter: Parameter) -> str:
