@@ -52,8 +52,8 @@ class Clip:
         End of the clip: its last frame is taken at this time or earlier, in seconds.
     last : int or None
         Number of its newest frame.
-    newest : float
-        When that frame was taken, in seconds.
+    oldest, newest : float
+        When its first and its newest frame were taken, in seconds.
     events : list of Happening
         The events in it.
     view : str
@@ -76,7 +76,7 @@ class Clip:
         self.path = writer.path
         self.begin, self.end = begin, -math.inf
         self.last: int | None = None
-        self.newest = -math.inf
+        self.oldest, self.newest = math.inf, -math.inf
         self.events: list[Happening] = []
         self.view = ""
         self._reference_end = -math.inf
@@ -117,6 +117,7 @@ class Clip:
         before = self._writer.bytes
         self._writer.write(frame)
         self.last, self.newest = frame.index, frame.time
+        self.oldest = min(self.oldest, frame.time)
         return self._writer.bytes - before
 
     def write_result(self, name: str, result: FrameResult) -> int:

@@ -12,6 +12,7 @@ from dmlink.cell.clip import Clip, FrameResult, bytes_of, view_of
 from dmlink.cell.clip_budget import ClipBudget, budget_of
 from dmlink.cell.happening import Happening
 from dmlink.recordings.writing.ome_zarr_writer import why_not
+from dmlink.session.session import SavedClip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ class Clips:
     ----------
     budget : ClipBudget
         What the folder may take in all; the clip that reaches it ends, and no other begins.
-    finished : tuple of Path
+    saved : tuple of SavedClip
         The clips that are finished, in order.
     reason : str
         Why less is saved than was asked for; empty if all is well.
@@ -84,7 +85,7 @@ class Clips:
         recorder: Callable[[], RunningRecording | None] = lambda: None,
     ) -> None:
         self.budget: ClipBudget = budget_of(folder)
-        self.finished: tuple[Path, ...] = ()
+        self.saved: tuple[SavedClip, ...] = ()
         self._lookback = lookback
         self._folder = folder
         self._name = name
@@ -103,6 +104,11 @@ class Clips:
     @property
     def reason(self) -> str:  # noqa: D102 - among the attributes
         return self._why or self._lookback.reason
+
+    @property
+    def finished(self) -> tuple[Path, ...]:
+        """The paths of the clips that are finished."""
+        return tuple(clip.path for clip in self.saved)
 
     @property
     def writing(self) -> tuple[Path, int] | None:
@@ -241,7 +247,7 @@ class Clips:
             try:
                 clip.close()
             finally:
-                self.finished = (*self.finished, clip.path)
+                self.saved = (*self.saved, SavedClip(clip.path, clip.oldest, clip.newest))
 
     def _fail(self, error: OSError | ValueError) -> None:
         """Say why nothing more is saved, and finish the clip with what it has."""

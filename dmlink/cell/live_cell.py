@@ -394,12 +394,19 @@ class LiveCell:
             if self._clips:
                 self._clips.close()
             if self._entry:
+                self._note_clips()
                 self._entry[0].leave(self._entry[1])
 
     def _describe(self, moved: str = "") -> None:
         """Report the program that runs now to the session."""
         if self._entry:
             self._entry[0].describe(self._entry[1], self.program, moved=moved)
+
+    def _note_clips(self) -> None:
+        """Report the clips that are finished to the session."""
+        if self._entry and self._clips:
+            session, number = self._entry
+            session.keep_clips(number, self._clips.saved)
 
     def _new_clips(self, link: Link | FollowedLink) -> Clips | None:
         before, after = self.options.keep, self.options.keep_after
@@ -417,8 +424,7 @@ class LiveCell:
         if self._entry:
             session, number = self._entry
             session.add(number, frame, result, events)
-            if self._clips:
-                session.clip(number, self.clips)
+            self._note_clips()
         if self._clips:
             self._clips.add(frame, result, self.program.source, events)
 

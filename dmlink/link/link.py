@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -226,10 +227,12 @@ class Link:
         Raises
         ------
         ValueError
-            If the value is not a finite number, or the log has another unit.
+            If the value or the time is not a finite number, or the log has another unit. A value may be NaN.
         """
         found = number(value, name)
         when = self._now() if time is None else number(time, f"{name}, time")
+        if math.isnan(when):
+            raise ValueError(f"time={time!r} is not a number; the log {name!r} needs one.")
         self.logs.log(name, unit).add(when, found)
 
     # Other links to the same view

@@ -79,8 +79,9 @@ class LogFile:
         self.close()
 
     def __repr__(self) -> str:
+        offset = f", clock {self._offset:+g} s" if self._offset else ""
         reason = f"; {self.reason}" if self.reason else ""
-        return f"<LogFile {self._path.name!r}: {self.rows} rows, {self.skipped} skipped{reason}>"
+        return f"<LogFile {self._path.name!r}: {self.rows} rows, {self.skipped} skipped{offset}{reason}>"
 
     # The thread
 
@@ -152,6 +153,8 @@ class LogFile:
         there = ", ".join(repr(cell) for cell in cells)
         self.reason = f"There is no column {missing[0]!r}; there are: {there}." if missing else ""
         self._logs = {cells.index(name): self._add(name) for name in wanted if name in cells}
+        for log in self._logs.values():
+            log.offset = self._offset
 
     def _take_row(
         self, cells: list[str], pairs: dict[int, list[tuple[float, float]]], *, decimal_comma: bool

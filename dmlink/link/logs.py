@@ -23,10 +23,13 @@ class Log:
     ----------
     name, unit : str
         The quantity and its unit.
+    offset : float
+        Seconds that were added to the instrument's own times.
     """
 
     def __init__(self, name: str, unit: str = "") -> None:
         self.name, self.unit = name, unit
+        self.offset = 0.0
         self._times, self._values = array("d"), array("d")
         self._lock = threading.Lock()
 
@@ -36,17 +39,16 @@ class Log:
 
     def extend(self, pairs: Iterable[tuple[float, float]]) -> None:
         """Add (time, value) pairs."""
+        new = np.array(list(pairs), float).reshape(-1, 2)
+        if not len(new):
+            return
         with self._lock:
-            newest, in_order = self._times[-1] if self._times else -math.inf, True
-            for time, value in pairs:
-                in_order = in_order and time >= newest
-                newest = max(newest, time)
-                self._times.append(time)
-                self._values.append(value)
-            if not in_order:  # a clock was set back
-                order = np.argsort(self._times, kind="stable")
-                self._times = array("d", np.array(self._times)[order].tobytes())
-                self._values = array("d", np.array(self._values)[order].tobytes())
+            place = bisect.bisect_right(self._times, float(new[:, 0].min()))
+            new = np.concatenate([np.array([self._times[place:], self._values[place:]]).T, new])
+            new = new[np.argsort(new[:, 0], kind="stable")]  # a clock may have been set back
+            for numbers, column in ((self._times, new[:, 0]), (self._values, new[:, 1])):
+                del numbers[place:]
+                numbers.frombytes(column.tobytes())
             if len(self._times) > MAX_VALUES:
                 half = len(self._times) // 2
                 del self._times[:half], self._values[:half]

@@ -63,8 +63,8 @@ HEAD = """<!DOCTYPE html>
 """
 KEY = (
     '<p class="key"><i style="background:#e6a100"></i>event <i style="background:#7b1fa2"></i>cell changed '
-    '<i style="background:#00838f"></i>parameter moved <i style="background:#9e9e9e"></i>no frames '
-    '<i style="background:#e57373"></i>no link</p>'
+    '<i style="background:#00838f"></i>parameter moved <i style="background:#43a047"></i>clip '
+    '<i style="background:#9e9e9e"></i>no frames <i style="background:#e57373"></i>no link</p>'
 )
 
 

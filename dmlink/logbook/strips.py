@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dmlink.session.session import CELL, EVENT, NO_FRAMES, NO_LINK, PARAMETER, Mark
+from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER, Mark
 from dmlink.session.track import extremes_of
 
 if TYPE_CHECKING:
@@ -15,20 +15,13 @@ if TYPE_CHECKING:
 
 MOST_STRIPS = 24
 GAPS = {NO_FRAMES, NO_LINK}
-ORDER = {
-    NO_LINK: 0,
-    NO_FRAMES: 1,
-    EVENT: 2,
-    CELL: 3,
-    PARAMETER: 4,
-}  # order of importance, where there is room for only one mark
+ORDER = [NO_LINK, NO_FRAMES, CLIP, EVENT, CELL, PARAMETER]  # in which they are drawn, one over the other
 
 
 class Strip(NamedTuple):
-    """A curve: its name and unit, times (s) and values of shape (n,), and the limits of its axis."""
+    """A curve: what it says about itself, times (s) and values of shape (n,), and the limits of its axis."""
 
-    name: str
-    unit: str
+    label: str
     times: np.ndarray
     values: np.ndarray
     low: float
@@ -48,7 +41,7 @@ def strips(session: Session, logs: Logs, begin: float, end: float, points: int) 
     gaps = [mark for mark in marks(session, begin, end, points // 2) if mark.kind in GAPS]
     middles = np.array(sorted((gap.begin + gap.end) / 2 for gap in gaps))
     found = [
-        _strip(track.name, track.unit, *_broken(*track.envelope(begin, end, points), middles))
+        _strip(_label(track.name, track.unit), *_broken(*track.envelope(begin, end, points), middles))
         for track in session.tracks
     ]
     for log in logs.all().values():
@@ -60,7 +53,8 @@ def strips(session: Session, logs: Logs, begin: float, end: float, points: int) 
         if len(times) and times[-1] < now:
             times, values = np.append(times, now), np.append(values, values[-1])
         places = extremes_of(values, points)
-        found.append(_strip(log.name, log.unit, times[places], values[places]))
+        label = _label(log.name, log.unit) + (f", clock {log.offset:+g} s" if log.offset else "")
+        found.append(_strip(label, times[places], values[places]))
     return found[:MOST_STRIPS]
 
 
@@ -74,7 +68,7 @@ def marks(session: Session, begin: float, end: float, columns: int) -> list[Mark
             there = found.get(place)
             if there is None or mark.end - mark.begin > there.end - there.begin:
                 found[place] = mark
-    return sorted(found.values(), key=lambda mark: (ORDER[mark.kind], mark.begin))
+    return sorted(found.values(), key=lambda mark: (ORDER.index(mark.kind), mark.begin))
 
 
 def _broken(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,10 +77,14 @@ def _broken(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> tuple[np.n
     return np.insert(times, places, at), np.insert(values, places, np.nan)
 
 
-def _strip(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> Strip:
+def _label(name: str, unit: str) -> str:
+    return f"{name} ({unit})" if unit else name
+
+
+def _strip(label: str, times: np.ndarray, values: np.ndarray) -> Strip:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return Strip(name, unit, times, values, low, high)
+    return Strip(label, times, values, low, high)
 
 
 def time_unit(seconds: float) -> tuple[float, str]:

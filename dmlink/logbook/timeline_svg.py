@@ -6,8 +6,8 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from dmlink.logbook.strips import GAPS, marks, strips, time_unit
-from dmlink.session.session import CELL, EVENT, NO_LINK, PARAMETER
+from dmlink.logbook.strips import marks, strips, time_unit
+from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 WIDTH, LEFT, RIGHT, STRIP, BOTTOM = 1000, 84, 12, 56, 34  # px
 POINTS = 2 * (WIDTH - LEFT - RIGHT)
 COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22")
-MARK_COLOURS = {EVENT: "#e6a100", CELL: "#7b1fa2", PARAMETER: "#00838f"}
+BANDS = {NO_LINK: "#e57373", NO_FRAMES: "#9e9e9e", CLIP: "#43a047"}  # colours of what has a length
+LINES = {EVENT: "#e6a100", CELL: "#7b1fa2", PARAMETER: "#00838f"}  # of moments
+CLIP_PX = 5  # height of a clip's band, above the curves
 
 
 def timeline_svg(session: Session, logs: Logs, begin: float, end: float) -> str:
@@ -30,24 +32,21 @@ def timeline_svg(session: Session, logs: Logs, begin: float, end: float) -> str:
     for mark in marks(session, begin, end, width):
         x, w = (LEFT + (mark.begin - begin) / span * width, (mark.end - mark.begin) / span * width)
         title = f"<title>{escape(f'{mark.cell} {mark.text}'.strip())}</title>"
-        if mark.kind in GAPS:
-            colour = "#e57373" if mark.kind == NO_LINK else "#9e9e9e"
-            place = f'x="{x:.1f}" y="0" width="{max(w, 1):.1f}" height="{height}"'
-            parts.append(f'<rect {place} fill="{colour}" opacity="0.4">{title}</rect>')
+        if mark.kind in BANDS:
+            tall, opacity = (CLIP_PX, 1) if mark.kind == CLIP else (height, 0.4)
+            place = f'x="{x:.1f}" y="0" width="{max(w, 2):.1f}" height="{tall}"'
+            parts.append(f'<rect {place} fill="{BANDS[mark.kind]}" opacity="{opacity}">{title}</rect>')
         else:
             place = f'x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"'
-            parts.append(
-                f'<line {place} stroke="{MARK_COLOURS[mark.kind]}" stroke-width="1.5">{title}</line>'
-            )
+            parts.append(f'<line {place} stroke="{LINES[mark.kind]}" stroke-width="1.5">{title}</line>')
     for i, strip in enumerate(shown):
         base = STRIP * (i + 1)
         places = LEFT + (strip.times - begin) / span * width
         y = base - 4 - strip.levels * (STRIP - 22)
-        name = f"{strip.name} ({strip.unit})" if strip.unit else strip.name
         parts += [
             f'<line x1="{LEFT}" x2="{LEFT + width}" y1="{base}" y2="{base}" class="row"/>',
             f'<path d="{_path(places, y)}" fill="none" stroke="{COLOURS[i % 8]}" stroke-width="1.3"/>',
-            f'<text x="{LEFT + 4}" y="{base - STRIP + 13}">{escape(name)}</text>',
+            f'<text x="{LEFT + 4}" y="{base - STRIP + 13}">{escape(strip.label)}</text>',
             f'<text x="{LEFT - 5}" y="{base - STRIP + 26}" text-anchor="end">{strip.high:.5g}</text>',
             f'<text x="{LEFT - 5}" y="{base - 4}" text-anchor="end">{strip.low:.5g}</text>',
         ]

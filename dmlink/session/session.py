@@ -13,6 +13,7 @@ from dmlink.session.track import Moment, Track
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from dmlink.frame import Frame
 
@@ -23,11 +24,12 @@ LONG = 10  # multiples of the usual interval without a frame
 LONG_SECONDS = 2.0  # minimum
 USUAL = 0.1  # weight of the newest frame in the usual interval
 CHECK = 1000  # numbers after which the memory is checked
-NO_FRAMES, NO_LINK, EVENT, CELL, PARAMETER = KINDS = "no frames", "no link", "event", "cell", "parameter"
+NO_FRAMES, NO_LINK = "no frames", "no link"
+EVENT, CELL, PARAMETER, CLIP = "event", "cell", "parameter", "clip"
 
 
 class Mark(NamedTuple):
-    """A mark on the timeline: kind (one of KINDS), start and end (s), frame, cell, description."""
+    """A mark on the timeline: kind (as above), start and end (s), frame, cell, description."""
 
     kind: str
     begin: float
@@ -44,6 +46,14 @@ class Program(NamedTuple):
     source: str
     parameters: dict[str, Any]
     program: Any
+
+
+class SavedClip(NamedTuple):
+    """A clip that is finished: its path, and when its first and its last frame were taken (s)."""
+
+    path: Path
+    begin: float
+    end: float
 
 
 class Session:
@@ -67,7 +77,7 @@ class Session:
         self._tracks: dict[tuple[str, str], Track] = {}
         self._marks: collections.deque[Mark] = collections.deque(maxlen=MOST_MARKS)
         self._programs: dict[str, list[Program]] = {}
-        self._clips: dict[str, list[Any]] = {}
+        self._clips: dict[int, Sequence[SavedClip]] = {}  # by cell
         self._recordings: list[Any] = []
         self._names: dict[int, str] = {}  # cells, by the number returned by `enter`
         self._running: set[int] = set()
@@ -152,10 +162,10 @@ class Session:
             if events:
                 self.pictures.keep_frame(frame)
 
-    def clip(self, cell: int, paths: Sequence[Any]) -> None:
-        """Record the clips that a cell has saved so far."""
+    def keep_clips(self, cell: int, clips: Sequence[SavedClip]) -> None:
+        """Record the clips that a cell has saved since its start."""
         with self._lock:
-            self._clips[self._names[cell]] = list(paths)
+            self._clips[cell] = clips
 
     def note_recording(self, path: Any) -> None:
         """Record that a recording of the link's frames was made."""
@@ -203,12 +213,16 @@ class Session:
 
     @property
     def marks(self) -> list[Mark]:
-        """Everything that has happened, in the order in which it was noticed, ongoing gaps last."""
+        """What has happened, in the order in which it was noticed; then an ongoing gap, and all clips."""
         with self._lock:
             found = list(self._marks)
             if self._lost and self.newest is not None:
                 began, why = self._lost
                 found.append(Mark(NO_LINK, began, max(began, self.newest), -1, "", why))
+            for cell, clips in self._clips.items():
+                found += [
+                    Mark(CLIP, clip.begin, clip.end, -1, self._names[cell], clip.path.name) for clip in clips
+                ]
             return found
 
     @property
@@ -218,10 +232,10 @@ class Session:
             return {name: list(programs) for name, programs in self._programs.items()}
 
     @property
-    def clips(self) -> list[Any]:
+    def clips(self) -> list[Path]:
         """The paths of all clips."""
         with self._lock:
-            return [path for paths in self._clips.values() for path in paths]
+            return [clip.path for clips in self._clips.values() for clip in clips]
 
     @property
     def recordings(self) -> list[Any]:

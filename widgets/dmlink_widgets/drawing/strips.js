@@ -1,6 +1,8 @@
 // Paints the strips and marks of a timeline, and reports where the user points. Times are fractions of the visible
 // span, from 0 to 1.
 const SVG = "http://www.w3.org/2000/svg";
+const BANDS = { "no link": "dmlink-strips-lost", "no frames": "dmlink-strips-gap", clip: "dmlink-strips-clip" };
+const CLIP = { above: 7, height: 5 }; // px of a clip's band, in the margin above the strips
 const STEP = 0.005; // fraction of the visible span for each press of an arrow key
 
 export default {
@@ -24,16 +26,19 @@ export default {
       if (text !== undefined) node.textContent = text;
       return node;
     };
+    let painted = []; // what the drawing is of
     const paint = () => {
       const { top, left, height, width } = area();
+      const wanted = [width, ...["area", "points", "rows", "bands", "marks"].map((name) => model.get(name))];
+      if (wanted.every((part, i) => part === painted[i])) return point(); // only the cursor has moved
+      painted = wanted;
       svg.setAttribute("width", el.clientWidth);
       svg.setAttribute("height", top + height);
       svg.replaceChildren();
-      for (const [kind, begin, end, text] of model.get("gaps")) {
-        const x = left + begin * width;
-        const band = made("rect", { class: kind === "no link" ? "dmlink-strips-lost" : "dmlink-strips-gap" });
-        for (const [key, value] of Object.entries({ x, y: top, width: Math.max(1, (end - begin) * width), height }))
-          band.setAttribute(key, value);
+      for (const [kind, begin, end, text] of model.get("bands")) {
+        const place = kind === "clip" ? { y: top - CLIP.above, height: CLIP.height } : { y: top, height };
+        const long = { x: left + begin * width, width: Math.max(2, (end - begin) * width) };
+        const band = made("rect", { class: BANDS[kind], ...place, ...long });
         band.appendChild(document.createElementNS(SVG, "title")).textContent = text;
       }
       for (const [at, colour, text] of model.get("marks")) {

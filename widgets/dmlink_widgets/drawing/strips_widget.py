@@ -16,7 +16,7 @@ class StripsWidget(RoundWidget):
     """Paints in its `area`: top, left, height in px; as wide as the page allows.
 
     `points` are the x and y of all curves, float32, from 0 to 1; each of `rows` is (name, lowest value,
-    highest value, colour, number of points), of `gaps` (kind, begin, end, text), of `marks` (place, colour,
+    highest value, colour, number of points), of `bands` (kind, begin, end, text), of `marks` (place, colour,
     text). `cursor` is the chosen time, negative for none, and `said` the same in words.
     """
 
@@ -28,7 +28,7 @@ class StripsWidget(RoundWidget):
     right = traitlets.Int(0).tag(sync=True)
     points = traitlets.Bytes(b"").tag(sync=True)
     rows: Any = traitlets.List([]).tag(sync=True)
-    gaps: Any = traitlets.List([]).tag(sync=True)
+    bands: Any = traitlets.List([]).tag(sync=True)
     marks: Any = traitlets.List([]).tag(sync=True)
     cursor = traitlets.Float(-1.0).tag(sync=True)
     said = traitlets.Unicode("").tag(sync=True)

@@ -15,7 +15,7 @@ from dmlink.link.logs import Logs
 from dmlink.logbook import report, strips
 from dmlink.logbook.strips import GAPS, long_ago, time_unit
 from dmlink.recordings.writing.file_names import FileNames
-from dmlink.session.session import CELL, EVENT, PARAMETER
+from dmlink.session.session import CELL, CLIP, EVENT, PARAMETER
 from dmlink_widgets import widget_tree
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import button, live_button, toolbar
@@ -43,9 +43,10 @@ STRIP_PX = 56
 LEAST_SECONDS = 1.0  # shortest time shown
 LEAST_STRIPS = 2
 NEAR_SECONDS = 1.0  # s between the chosen time and the frame shown, beyond which the panel says so
+BANDS = GAPS | {CLIP}  # marks that have a length
 MARK_COLOURS = {EVENT: "#e6a100", CELL: "#7b1fa2", PARAMETER: "#00838f"}
 LEGEND = [("#e6a100", "event"), ("#7b1fa2", "cell changed"), ("#00838f", "parameter moved")]
-LEGEND += [("#bdbdbd", "no frames"), ("#e57373", "no link")]
+LEGEND += [("#43a047", "clip"), ("#bdbdbd", "no frames"), ("#e57373", "no link")]
 MOST_IMAGES = 4
 IMAGE_PX = 160
 SPANS = {"All": None, "1 h": 3600.0, "10 min": 600.0, "1 min": 60.0}
@@ -162,7 +163,7 @@ class TimelinePanel(Panel):
         with self._strips.hold_sync():
             self._strips.rows = [
                 [
-                    f"{s.name} ({s.unit})" if s.unit else s.name,
+                    s.label,
                     f"{s.low:.5g}",
                     f"{s.high:.5g}",
                     colour,
@@ -171,10 +172,10 @@ class TimelinePanel(Panel):
                 for s, c, colour in zip(shown, curves, COLOURS * 4, strict=False)
             ]
             self._strips.points = np.concatenate([np.empty((0, 2)), *curves]).astype("<f4").tobytes()
-            self._strips.gaps = [
+            self._strips.bands = [
                 [m.kind, *(max(0.0, min(1.0, (t - begin) / (end - begin))) for t in (m.begin, m.end)), m.text]
                 for m in marks
-                if m.kind in GAPS
+                if m.kind in BANDS
             ]
             self._strips.marks = [
                 [
@@ -183,7 +184,7 @@ class TimelinePanel(Panel):
                     f"{_clock(m.begin)} {m.cell}: {m.text}",
                 ]
                 for m in marks
-                if m.kind not in GAPS
+                if m.kind not in BANDS
             ]
             pointed = self._pointed
             self._strips.cursor = -1.0 if pointed is None else (pointed - begin) / (end - begin)
@@ -254,16 +255,19 @@ class TimelinePanel(Panel):
         moments = self.session.at(when) if when is not None else {}
         units = {track.name: track.unit for track in self.session.tracks}
         values = [(name, moment.value, units[name]) for name, moment in moments.items()]
-        values += [(name, value, "") for name, value in self._logs_at(when).items()]
+        values += self._logs_at(when)
         body = "".join(
             f"<span>{html.escape(name)} <b>{value:.6g}</b> {html.escape(unit)}</span>"
             for name, value, unit in values
         )
         self._numbers.value = f'<div class="dmlink-numbers">{body}</div>'
 
-    def _logs_at(self, when: float | None) -> dict[str, float]:
+    def _logs_at(self, when: float | None) -> list[tuple[str, float, str]]:
         logs = getattr(self.link, "logs", None)
-        return logs.at(when) if logs and when is not None else {}
+        if logs is None or when is None:
+            return []
+        units = {name: log.unit for name, log in logs.all().items()}
+        return [(name, value, units.get(name, "")) for name, value in logs.at(when).items()]
 
     def _show_images(self, when: float | None) -> None:
         found = self.session.pictures.images_at(when)[:MOST_IMAGES] if when is not None else []
