@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import math
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from dmlink.link.logs import Log
 
 LOOK_SECONDS = 0.5  # how often to check the file
-READ_BYTES = 4 << 20  # per read
-SNIFFED_BYTES = 65536  # of the beginning, to find the delimiter
+READ_BYTES = 1 << 20  # per read
+SNIFFED_LINES = 1000  # at the beginning, to find the delimiter
 BEGIN = 64  # bytes: if the first ones change, the file was replaced
 FORMATS = "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M:%S.%f"
 SINCE_1970 = 1e8  # seconds (1973); a smaller time counts from the instrument's own start
@@ -35,6 +36,8 @@ class LogFile:
         Rows read into the logs.
     skipped : int
         Rows in which the time, or every value, could not be read.
+    bytes_read : int
+        Bytes read so far; each row is read once, unless the file is replaced or the offset set.
     offset : float
         Seconds to add to the file's times; setting it also shifts the rows already read.
     reason : str
@@ -48,8 +51,11 @@ class LogFile:
         self._add = add
         self._time, self._columns = time, list(columns)
         self._offset = number(offset, "offset")
-        self.rows = self.skipped = 0
+        self.rows = self.skipped = self.bytes_read = 0
         self.reason = ""
+        self._logs: dict[int, Log] = {}  # by column
+        self._formats = list(FORMATS)  # the one that was read last comes first
+        self._anew = False  # the file has to be read again from the start
         self._forget()
         self._closing = threading.Event()
         self._again = threading.Event()
@@ -63,7 +69,7 @@ class LogFile:
     @offset.setter
     def offset(self, offset: float) -> None:
         self._offset = number(offset, "offset")
-        self._begin = b"another"  # matches no file, so that it is read again from the start
+        self._anew = True
         self._again.set()
 
     def close(self) -> None:
@@ -102,15 +108,19 @@ class LogFile:
         with self._path.open("rb") as file:
             begin = file.read(BEGIN)
             size = file.seek(0, 2)
-            if size < self._done or not begin.startswith(self._begin):
+            anew, self._anew = self._anew, False
+            if anew or size < self._done or not begin.startswith(self._begin):
                 self._forget()  # the file was replaced or truncated
             self._begin = begin
             file.seek(self._done)
             data = file.read(READ_BYTES)
         whole = data[: data.rfind(b"\n") + 1]
         self._done += len(whole)
+        self.bytes_read += len(whole)
         if whole:
-            self._take(whole.decode("utf-8-sig" if self._head is None else "utf-8", "replace"))
+            self._take(_decoded(whole).splitlines())
+        elif len(data) == READ_BYTES:
+            self.reason = f"{self._path} is no table: a line has more than {READ_BYTES / 1e6:.0f} MB."
         return len(data) == READ_BYTES and bool(whole)
 
     def _forget(self) -> None:
@@ -118,20 +128,20 @@ class LogFile:
         self._head: list[str] | None = None
         self._dialect: tuple[str, bool] = (",", False)
         self.rows = self.skipped = 0
-        for log in getattr(self, "_logs", {}).values():
+        for log in self._logs.values():
             log.clear()
-        self._logs: dict[int, Log] = {}
+        self._logs = {}
 
-    def _take(self, text: str) -> None:
+    def _take(self, lines: list[str]) -> None:
         """Parse whole lines."""
         if self._head is None:
-            delimiter = _delimiter(text[:SNIFFED_BYTES])
+            delimiter = _delimiter(lines)
             self._dialect = delimiter, delimiter != ","
         delimiter, decimal_comma = self._dialect
         pairs: dict[int, list[tuple[float, float]]] = {}
         rows = skipped = 0
-        for row in csv.reader(text.splitlines(), delimiter=delimiter):
-            cells = [cell.strip() for cell in row]
+        for line in lines:
+            cells = _cells(line, delimiter)
             if self._head is None:
                 if self._time in cells:
                     self._take_head(cells)
@@ -162,7 +172,7 @@ class LogFile:
         """Add a row's numbers to `pairs`; return whether it has any."""
         assert self._head is not None  # noqa: S101 - as called
         place = self._head.index(self._time)
-        time = _time(cells[place], decimal_comma=decimal_comma) if place < len(cells) else None
+        time = self._seconds(cells[place], decimal_comma=decimal_comma) if place < len(cells) else None
         if time is not None and time + self._offset < SINCE_1970:
             self.reason = (
                 f"The times in {self._path.name} do not count from 1970 ({cells[place]}); set offset= to the "
@@ -177,6 +187,23 @@ class LogFile:
                     pairs.setdefault(column, []).append((time + self._offset, value))
                     found = True
         return found
+
+    def _seconds(self, text: str, *, decimal_comma: bool) -> float | None:
+        """Return seconds since 1970, or a plain number as it is; None if the text is not a time."""
+        plain = _number(text, decimal_comma=decimal_comma)
+        if plain is not None:
+            return None if math.isnan(plain) else plain
+        text = text.replace(",", ".")
+        with contextlib.suppress(ValueError, OverflowError):
+            return dt.datetime.fromisoformat(text).timestamp()
+        for form in self._formats:
+            with contextlib.suppress(ValueError, OverflowError):
+                seconds = dt.datetime.strptime(text, form).astimezone().timestamp()
+                if form is not self._formats[0]:
+                    self._formats.remove(form)
+                    self._formats.insert(0, form)
+                return seconds
+        return None
 
 
 def log_file(
@@ -209,9 +236,17 @@ def log_file(
     return LogFile(Path(path).expanduser(), link.logs.log, time, columns, offset)
 
 
-def _delimiter(text: str) -> str:
+def _decoded(data: bytes) -> str:
+    """Return the text, in UTF-8 or else in the Western European encoding of older programs."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _delimiter(lines: list[str]) -> str:
     """Return the column delimiter: the most frequent candidate in the first line that has one."""
-    for line in text.splitlines():
+    for line in lines[:SNIFFED_LINES]:
         counts = {delimiter: line.count(delimiter) for delimiter in (";", "\t", ",")}
         best = max(counts, key=lambda delimiter: counts[delimiter])
         if counts[best]:
@@ -219,25 +254,16 @@ def _delimiter(text: str) -> str:
     return ","
 
 
+def _cells(line: str, delimiter: str) -> list[str]:
+    """Return the cells of one line; a quote that is not closed affects no other line."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:  # no table has such a line
+        return ["?"]
+
+
 def _number(text: str, *, decimal_comma: bool) -> float | None:
     try:
         return number(text.replace(",", ".") if decimal_comma else text, "")
     except ValueError:
         return None
-
-
-def _time(text: str, *, decimal_comma: bool) -> float | None:
-    """Return seconds since 1970, or a plain number as it is; None if the text is not a time."""
-    plain = _number(text, decimal_comma=decimal_comma)
-    if plain is not None:
-        return None if math.isnan(plain) else plain
-    try:
-        return dt.datetime.fromisoformat(text.replace(",", ".")).timestamp()
-    except ValueError:
-        pass
-    for form in FORMATS:
-        try:
-            return dt.datetime.strptime(text.replace(",", "."), form).astimezone().timestamp()
-        except ValueError:
-            continue
-    return None

@@ -8,19 +8,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import nbformat
 import numpy as np
 import pytest
+import scipy.fft
 from disks import small_disk
 from growing_writer import until as wait_for
-from microscopes import PATIENCE, Noise, leaving_no_blocks, linked, until
+from jupyter_client.manager import start_new_kernel
+from microscopes import PATIENCE, Noise, leaving_no_blocks, linked, microscope, run_companion, until
+from project import ROOT
 
 import dmlink
+from dmlink import data, gallery
 from dmlink.cell import clips as clipping
 from dmlink.cell.clip_budget import ClipBudget, budget_of
 from dmlink.cell.clips import Clips
-from dmlink.frame import Frame
-from dmlink.indm.results import Scalar
+from dmlink.frame import Frame, Roi
+from dmlink.indm.results import Scalar, events_in
 from dmlink.link.delivery import Delivery
 from dmlink.link.endpoint import Endpoint
 from dmlink.link.lookback import Lookback
@@ -376,3 +382,107 @@ def test_killed_kernel_keeps_written_frames(tmp_path):
         assert len(clip) >= written
         for frame in clip:
             assert (recording.stack == frame.data).all(axis=(1, 2)).any()
+
+
+AT_EVENT = """
+import time, dmlink
+link = dmlink.connect({endpoint!r}, mode="lossless")
+around = dict(keep=1000, keep_after=1000, clips={folder!r})
+text = "Event('it', when=info.index == 40)"
+cell = dmlink.LiveCell(text, "mean", mode="lossless", **around).start(link)
+"""
+WRITING = """
+while not cell.clip_writing or cell.clip_writing[1] < 30:
+    time.sleep(0.01)
+print(cell.clip_writing[1])
+"""
+
+
+def said(client, text):
+    """Run a cell in a kernel, and return what it prints."""
+    printed = []
+    reply = client.execute_interactive(text, timeout=PATIENCE, output_hook=printed.append)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return "".join(one["content"]["text"] for one in printed if one["msg_type"] == "stream")
+
+
+def test_restarted_kernel_goes_on_beside_its_clip(tmp_path):
+    recording, folder = Noise(), tmp_path / "clips"
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        with microscope(recording, companion=False, patient=True) as dm:
+            written = []
+            for start in range(2):
+                dm.camera.pause()
+                dm.endpoint = run_companion(dm)  # numbers its frames from 0, as after a restart of GMS
+                said(client, AT_EVENT.format(endpoint=dm.endpoint, folder=str(folder)))
+                dm.camera.resume()
+                written.append(int(said(client, WRITING)))
+                if start == 0:
+                    manager.restart_kernel()
+                    client.wait_for_ready(PATIENCE)
+                    dm.companion.stop()
+                    dm.companion.join()
+            said(client, "cell.stop()")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    paths = [folder / name for name in ("mean 40.ome.zarr", "mean 40'.ome.zarr")]
+    assert sorted(folder.iterdir()) == sorted(paths)
+    for path, least in zip(paths, written, strict=True):
+        assert len((path / "events.jsonl").read_text().splitlines()) == 1
+        with dmlink.open(path) as clip:
+            assert len(clip) >= least >= 30
+            first = clip[0].tags["source_index"]
+            assert indices(path) == list(range(first, first + len(clip)))
+            numbers = [recording.number(frame) for frame in clip]
+        assert numbers == [(numbers[0] + i) % len(recording) for i in range(len(numbers))]
+
+
+def lesson_cell():
+    """Return the cell of the lesson about clips."""
+    notebook = nbformat.read(ROOT / "notebooks" / "08-catch-the-moment.ipynb", as_version=4)
+    texts = [cell.source for cell in notebook.cells if cell.source.startswith("%%live nucleation")]
+    return texts[0].partition("\n")[2]
+
+
+TRUE_ONSETS = {
+    "nanoparticles": (lesson_cell, Roi(328, 64, 456, 192), lambda truth: truth["particles"][3]["onset"]),
+    "crystallisation": (lambda: gallery.text("phase_change"), None, lambda truth: truth["onset"]),
+}
+
+
+@pytest.mark.parametrize("name", TRUE_ONSETS)
+def test_clip_has_the_true_onset(tmp_path, name):
+    text, roi, onset_in = TRUE_ONSETS[name]
+    names, around = {"np": np, "scipy": scipy}, {"keep": 0.4, "keep_after": 0.2, "clips": tmp_path / "clips"}
+    with dmlink.open(getattr(data, name)()) as recording:
+        onset = onset_in(recording.tags["truth"])
+        rows, columns = (slice(roi[0], roi[2]), slice(roi[1], roi[3])) if roi else (slice(None), slice(None))
+        source = [replace(frame, data=frame.data[rows, columns]) for frame in recording]
+        expected = dmlink.LiveCell(text(), "found", names)
+        event_at = next(i for i, frame in enumerate(source) if events_in(expected.run(frame)))
+        assert onset <= event_at <= onset + 12
+        with microscope(recording, fps=50, companion=False, patient=True, loop=False) as dm:
+            dm.camera.pause()
+            dm.camera.seek(0)
+            dm.endpoint = run_companion(dm)
+            with dmlink.connect(dm.endpoint, mode="lossless") as link:
+                if roi:
+                    link.set_roi("particle", roi)
+                    until(link, lambda: "particle" in link.rois())
+                part = link.part("particle" if roi else None)
+                reader, frames = part.reader(every=True), []
+                cell = dmlink.LiveCell(text(), "found", names, mode="lossless", **around)
+                cell.start(link, "particle" if roi else None)
+                dm.camera.resume()
+                while not cell.events or frames[-1].time <= cell.events[0].time + 0.2:
+                    frames.append(reader.next(PATIENCE))
+                cell.stop()
+                (event,), (path,) = cell.events, cell.clips
+    assert indices(path) == between(frames, event.time - 0.4, event.time + 0.2)
+    with dmlink.open(path) as clip:
+        numbers = [next(i for i, s in enumerate(source) if np.array_equal(s.data, f.data)) for f in clip]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert numbers[indices(path).index(event.frame)] == event_at
+        assert numbers[0] < onset

@@ -77,6 +77,9 @@ def test_stopped_cell_finishes_its_clip(tmp_path):
         (path,) = cell.clips
         with dmlink.open(path) as clip:
             assert len(clip) > 0
+            (mark,) = [mark for mark in link.session.marks if mark.kind == "clip"]
+            assert (mark.begin, mark.end, mark.text) == (clip.times[0], clip.times[-1], path.name)
+        assert link.session.clips == [path]
 
 
 @pytest.mark.parametrize("wrong", [{"keep": -1}, {"keep": float("nan")}, {"keep": 1, "keep_after": -1}])

@@ -1,11 +1,15 @@
 """Logs give another instrument's latest number at a frame's time, wherever the frame goes."""
 
+import csv
 import datetime as dt
 import os
+import threading
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
-from microscopes import Noise, linked, until
+from microscopes import Noise, linked, microscope, run_companion, until
 
 import dmlink
 from dmlink.link.logs import Log
@@ -65,7 +69,15 @@ def test_cells_and_recordings_have_logs(link, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"value": "hot"}, {"value": None}, {"value": float("inf")}, {"name": ""}, {"time": "now"}]
+    "wrong",
+    [
+        {"value": "hot"},
+        {"value": None},
+        {"value": float("inf")},
+        {"name": ""},
+        {"time": "now"},
+        {"time": float("nan")},
+    ],
 )
 def test_non_numbers_are_refused(link, wrong):
     with pytest.raises(ValueError, match=r"not a number; the log|not finite; the log|needs a name"):
@@ -107,6 +119,7 @@ def test_semicolons_commas_and_dates(link, tmp_path):
     with dmlink.log_file(path, link, time="Zeit") as followed_file:
         followed(link, lambda: followed_file.rows == 2)
         logs = link.logs.all()
+        assert list(logs) == ["T [\u00b0C]", "p"]
         assert [log.arrays()[1].tolist() for log in logs.values()] == [[20.5, 21.5], [1]]
         first = logs["p"].arrays()[0][0]
         assert first == pytest.approx(START + 0.5)
@@ -115,10 +128,11 @@ def test_semicolons_commas_and_dates(link, tmp_path):
 def test_bad_rows_are_counted(link, tmp_path):
     path = tmp_path / "log.csv"
     rows = ["1700000000,1", "", "yesterday,2", "1700000001,off", "1700000002", "nan,3", "1700000003,4"]
+    rows += ['"1700000004,5', "x" * 200_000, "0001-01-01,6", "1700000005,1e999", "\0,\0"]
     path.write_text("time,T\n" + "\n".join(rows) + "\n")
     with dmlink.log_file(path, link) as followed_file:
         followed(link, lambda: followed_file.rows == 2)
-        assert followed_file.skipped == 4
+        assert followed_file.skipped == 9
         assert link.logs.all()["T"].arrays()[1].tolist() == [1, 4]
 
 
@@ -156,10 +170,91 @@ def test_missing_column_is_named(link, tmp_path):
         followed(link, lambda: followed_file.reason == "There is no column 'p'; there are: 'time', 'T'.")
 
 
-@pytest.mark.exhaustive
-def test_million_rows_are_read(link, tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text("time,T\n" + "".join(f"{START + i / 10},{i}\n" for i in range(10**6)))
-    with dmlink.log_file(path, link) as followed_file:
-        followed(link, lambda: followed_file.rows == 10**6)
+def test_million_rows_are_read_as_they_come(link, tmp_path):
+    path, part = tmp_path / "log.csv", 10**6 // 4
+    with path.open("w") as file, dmlink.log_file(path, link) as followed_file:
+        file.write("time,T\n")
+        tracemalloc.start()
+        for begin in range(0, 10**6, part):
+            file.writelines(f"{START + i / 10},{i}\n" for i in range(begin, begin + part))
+            file.flush()
+            followed(link, lambda end=begin + part: followed_file.rows == end)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert followed_file.bytes_read <= 1.1 * path.stat().st_size
+        assert most < 16e6 + 60e6  # the numbers, and one piece of the file
         assert link.logs.at(START + 99_999.9) == {"T": 999_999.0}
+
+
+def test_clock_of_the_instrument_is_set(link, tmp_path):
+    path = tmp_path / "log.csv"
+    seconds = [0, 1, 2, 3, 2.5, 3.5, 9e6, 4, 5]  # set back, and ahead by months for a moment
+    path.write_text("time,T\n" + "".join(f"{START + s},{i}\n" for i, s in enumerate(seconds)))
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: followed_file.rows == len(seconds))
+        log = link.logs.all()["T"]
+        assert (log.arrays()[0] - START).tolist() == sorted(seconds)
+        assert [log.at(START + t) for t in (2.2, 2.6, 3.2, 4.5, 8e6)] == [2, 4, 3, 7, 8]
+
+
+def test_gap_keeps_the_last_number(link, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(f"time,T,p\n{START},1,7\n{START + 1},,8\n{START + 2},NaN,9\n{START + 3600},2,\n")
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: followed_file.rows == 4)
+        found = [link.logs.at(START + t) for t in (1, 3599, 3600)]
+        assert found[0] == {"T": 1.0, "p": 8.0}
+        assert np.isnan(found[1]["T"]), "nothing was measured"
+        assert found[2] == {"T": 2.0, "p": 9.0}
+
+
+class SteppedClock:
+    """A clock that advances by one period with each of the camera's frames, and a little in between."""
+
+    def __init__(self, period):
+        self.period, self.camera = period, None
+        self._written, self._since, self._lock = 0, time.monotonic(), threading.Lock()
+
+    def __call__(self):
+        with self._lock:
+            written = self.camera.written if self.camera else 0
+            if written != self._written:
+                self._written, self._since = written, time.monotonic()
+            little = min(time.monotonic() - self._since, self.period / 4)
+            return START + written * self.period + little
+
+
+def test_log_is_joined_within_half_a_frame(tmp_path):
+    """Row n counts from half a frame before frame n was taken, until half a frame before the next one."""
+    recording, period, off = Noise(2000, (8, 8)), 0.05, 3.2
+    path, clock = tmp_path / "furnace.csv", SteppedClock(period)
+    rows = (f"{START + (n - 0.5) * period - off:.3f};{n},0\n" for n in range(2001))
+    path.write_text("time;n\n" + "".join(rows))
+    with microscope(recording, 1 / period, companion=False, patient=True, loop=False, clock=clock) as dm:
+        dm.camera.pause()
+        clock.camera = dm.camera
+        dm.endpoint = run_companion(dm)
+        with (
+            dmlink.connect(dm.endpoint, mode="lossless") as link,
+            dmlink.log_file(path, link, offset=off) as followed_file,
+        ):
+            followed(link, lambda: followed_file.rows == 2001)
+            assert "clock +3.2 s" in repr(followed_file)
+            cell = dmlink.LiveCell("info.log.get('n', -1.0)", "n", mode="lossless").start(link)
+            recorder = link.record(tmp_path / "frames")
+            dm.camera.resume()
+            until(link, lambda: recorder.frames > 40 and cell.stats.processed > 40)
+            recorder.stop()
+            live = {time: result.value for time, result in cell.history}
+            cell.stop()
+    with dmlink.open(recorder.path) as recorded:
+        true = [recording.number(frame) + 1 for frame in recorded]  # how many frames the camera had taken
+        assert np.abs(recorded.times - START - np.multiply(true, period)).max() <= period / 2
+        assert [frame.log["n"] for frame in recorded] == recorded.logs["n"].tolist() == true
+        known = [(live[frame.time], n) for frame, n in zip(recorded, true, strict=True) if frame.time in live]
+        assert len(known) > 20
+        assert [found for found, _ in known] == [n for _, n in known]
+        mean = dmlink.LiveCell("frame.mean()", "mean")
+        out = dmlink.process(recorded, mean, tmp_path / "out", progress=False)
+    with next(out.rglob("*.csv")).open(newline="") as file:
+        assert [float(row["n"]) for row in csv.DictReader(file)] == true

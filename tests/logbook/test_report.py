@@ -12,6 +12,7 @@ from microscopes import linked, until
 import dmlink
 from dmlink import Frame
 from dmlink.indm.results import Scalar
+from dmlink.link.logs import Logs
 from dmlink.logbook import report_page
 from dmlink.session import Session
 
@@ -44,7 +45,7 @@ class FakeLink:
     """The parts of a link that a report needs, without a microscope."""
 
     def __init__(self, session, newest=None):
-        self.session, self.newest, self.source, self.logs = session, newest, None, None
+        self.session, self.newest, self.source, self.logs = session, newest, None, Logs()
         self.stats = dmlink.link.stats.LinkStats(10, 2, 0, 1.0, None, 3, 0)
 
 
@@ -103,9 +104,30 @@ def test_everything_is_escaped():
     session.add(cell, frame, Scalar({EVIL: 1.0}, EVIL), [EVIL])
     session.lose(EVIL)
     session.note_recording(EVIL)
-    page = Page(report_page.page(FakeLink(session, frame), EVIL))
+    link = FakeLink(session, frame)
+    link.logs.log(EVIL, EVIL).add(0.5, 1.0)
+    page = Page(report_page.page(link, EVIL))
     assert "script" not in page.tags
-    assert " ".join(page.said).count(EVIL) >= 8
+    assert " ".join(page.said).count(EVIL) >= 9
+    assert any(f"{EVIL} ({EVIL})" in said for said in page.said), "the log's curve"
+
+
+def test_cells_of_one_name_and_a_lost_hour_are_told():
+    session = Session()
+    program = dmlink.LiveCell("frame.mean()", "mean").program
+    cells = [session.enter("mean") for _ in range(3)]
+    for cell in cells:
+        session.describe(cell, program)
+    session.see(Frame(np.ones((8, 9)), 0, 100.0))
+    session.lose("the companion has gone")
+    session.see(Frame(np.ones((8, 9)), 1, 3700.0))
+    for number, cell in enumerate(cells):
+        session.add(cell, Frame(np.ones((8, 9)), 1, 3700.0), Scalar(float(number)), [])
+    page = Page(report_page.page(FakeLink(session)))
+    assert page.tags.count("h3") == 3
+    said = " ".join(page.said)
+    for expected in ("mean'", "mean''", "No link", "the companion has gone", "60 min"):
+        assert expected in said
 
 
 def test_large_session_stays_below_20_mb():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from microscopes import PATIENCE, being_lost, linked, run_companion, until
@@ -10,7 +12,17 @@ import dmlink
 from dmlink import Frame
 from dmlink.indm.results import Event, Image, Scalar, Several
 from dmlink.session.pictures import MOST_FRAMES, Pictures
-from dmlink.session.session import CELL, EVENT, MOST_TRACKS, NO_FRAMES, NO_LINK, PARAMETER, Session
+from dmlink.session.session import (
+    CELL,
+    CLIP,
+    EVENT,
+    MOST_TRACKS,
+    NO_FRAMES,
+    NO_LINK,
+    PARAMETER,
+    SavedClip,
+    Session,
+)
 
 CELL_TEXT = (
     "factor: (1, 9) = 2\n{'mean': frame.mean() * factor, 'happened': Event('bright', frame.mean() > 0)}"
@@ -139,6 +151,20 @@ def test_changed_program_is_marked():
         session.describe(cell, one)
     assert kinds(session) == [CELL]
     assert len(session.programs["a"]) == 3
+
+
+def test_clips_of_every_start_are_there():
+    session = Session()
+    cell = session.enter("a")
+    one, two = (SavedClip(Path(f"{i}.ome.zarr"), 10.0 * i, 10.0 * i + 3) for i in (1, 2))
+    session.keep_clips(cell, [one])
+    session.leave(cell)
+    again = session.enter("a")
+    session.keep_clips(again, [])
+    session.keep_clips(again, [two])
+    assert session.clips == [one.path, two.path]
+    marks = [(mark.begin, mark.end, mark.cell, mark.text) for mark in session.marks if mark.kind == CLIP]
+    assert marks == [(10, 13, "a", "1.ome.zarr"), (20, 23, "a", "2.ome.zarr")]
 
 
 def test_images_are_kept_within_their_memory():
