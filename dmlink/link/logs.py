@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dmlink.session.track import extremes_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_VALUES = 2_000_000  # per log; a full log loses its oldest half
+BLOCK = 64  # values of which only the lowest and the highest are looked at to draw many
+DETAIL = 32  # times as many values as points that are looked at one by one
 
 
 class Log:
@@ -31,6 +35,7 @@ class Log:
         self.name, self.unit = name, unit
         self.offset = 0.0
         self._times, self._values = array("d"), array("d")
+        self._extremes = array("q")  # places of the lowest and the highest value of each full block so far
         self._lock = threading.Lock()
 
     def add(self, time: float, value: float) -> None:
@@ -49,9 +54,10 @@ class Log:
             for numbers, column in ((self._times, new[:, 0]), (self._values, new[:, 1])):
                 del numbers[place:]
                 numbers.frombytes(column.tobytes())
+            del self._extremes[2 * (place // BLOCK) :]
             if len(self._times) > MAX_VALUES:
                 half = len(self._times) // 2
-                del self._times[:half], self._values[:half]
+                del self._times[:half], self._values[:half], self._extremes[:]
 
     def at(self, time: float) -> float | None:
         """Return the newest value at that time, or None before the first."""
@@ -64,10 +70,34 @@ class Log:
         with self._lock:
             return np.array(self._times), np.array(self._values)
 
+    def envelope(self, begin: float, end: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (times, values) of at most `n` points that keep every peak from `begin` to `end` (s).
+
+        The first one may be older: it is the value at `begin`.
+        """
+        with self._lock:
+            first = max(0, bisect.bisect_right(self._times, begin) - 1)
+            last = bisect.bisect_right(self._times, end)
+            places = np.arange(first, last)
+            if last - first > DETAIL * n:
+                i, j = -(-first // BLOCK), last // BLOCK  # the full blocks
+                inside = self._extremes_of_blocks()[2 * i : 2 * j]
+                places = np.concatenate([places[: i * BLOCK - first], inside, places[j * BLOCK - first :]])
+            times, values = (np.frombuffer(numbers)[places] for numbers in (self._times, self._values))
+        places = extremes_of(values, n)
+        return times[places], values[places]
+
+    def _extremes_of_blocks(self) -> np.ndarray:
+        done, end = len(self._extremes) // 2 * BLOCK, len(self._values) // BLOCK * BLOCK
+        if end > done:
+            new = extremes_of(np.array(self._values[done:end]), 2 * (end - done) // BLOCK) + done
+            self._extremes.frombytes(new.astype(np.int64).tobytes())
+        return np.array(self._extremes)
+
     def clear(self) -> None:
         """Forget all values."""
         with self._lock:
-            del self._times[:], self._values[:]
+            del self._times[:], self._values[:], self._extremes[:]
 
     def __len__(self) -> int:
         return len(self._times)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER, Mark
-from dmlink.session.track import extremes_of
 
 if TYPE_CHECKING:
     from dmlink.link.logs import Logs
@@ -45,16 +44,13 @@ def strips(session: Session, logs: Logs, begin: float, end: float, points: int) 
         for track in session.tracks
     ]
     for log in logs.all().values():
-        times, values = log.arrays()
-        last = int(np.searchsorted(times, end, "right"))
-        first = max(0, int(np.searchsorted(times, begin, "right")) - 1)  # valid until the next one
-        times, values = np.maximum(times[first:last], begin), values[first:last]
+        times, values = log.envelope(begin, end, points)
+        times = np.maximum(times, begin)  # an older number is valid until the next one
         now = min(end, session.newest if session.newest is not None else end)
         if len(times) and times[-1] < now:
             times, values = np.append(times, now), np.append(values, values[-1])
-        places = extremes_of(values, points)
         label = _label(log.name, log.unit) + (f", clock {log.offset:+g} s" if log.offset else "")
-        found.append(_strip(label, times[places], values[places]))
+        found.append(_strip(label, times, values))
     return found[:MOST_STRIPS]
 
 

@@ -40,6 +40,21 @@ def test_newest_value_counts():
     assert [array.tolist() for array in log.arrays()] == [[1, 2, 3], [10, 20, 30]]
 
 
+@pytest.mark.parametrize("peak", [0, 70, 64 * 1000, 64 * 1563 + 40])
+def test_no_peak_of_many_numbers_is_lost(peak):
+    n, log = 64 * 1563 + 50, Log("T")  # more than are looked at one by one, and no full block at the end
+    log.extend((float(i), 1e6 if i == peak else float(i % 7)) for i in range(1, n, 2))
+    assert len(log.envelope(0, n, 100)[0]) <= 100
+    log.extend((float(i), 1e6 if i == peak else float(i % 7)) for i in range(0, n, 2))  # set back
+    for begin, end in ((-1.0, n), (max(0, peak - 5000), peak + 5000)):
+        times, values = log.envelope(begin, end, 100)
+        assert len(times) <= 100
+        assert (values.max(), times[values.argmax()]) == (1e6, peak)
+        assert values.min() == 0
+    times, values = log.envelope(peak + 0.5, peak + 3.5, 100)
+    assert times.tolist() == [t for t in range(peak, peak + 4) if t < n]
+
+
 def test_frames_carry_logged_numbers(link):
     assert link.next(60).info.log == {}
     link.log("temperature", 300, "C", time=START)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import dmlink
 from dmlink import Frame
 from dmlink.indm.results import Image, Scalar
 from dmlink.session import Session
+from dmlink.session.session import SavedClip
 
 
 @pytest.fixture
@@ -144,6 +146,20 @@ def test_names_and_units_are_escaped(link, timeline):
     for widget in (timeline._numbers, timeline._about, timeline._message):
         assert "<img" not in widget.value
     assert evil in timeline._strips.rows[0][0], "the page sets it as text"
+
+
+def test_clips_and_the_clock_of_a_log_are_shown(link, timeline):
+    link.session = Session()
+    link.session.see = lambda _: None
+    link.session.began, link.session.newest = 0.0, 100.0
+    clip = SavedClip(Path("mean 7.ome.zarr"), 20.0, 30.0)
+    link.session.keep_clips(link.session.enter("mean"), [clip])
+    link.log("T", 20.0, "C", time=10.0)
+    link.logs.log("T").offset = -3.2
+    timeline.draw(small=False)
+    assert timeline._strips.bands == [["clip", 0.2, 0.3, "mean 7.ome.zarr"]]
+    assert timeline._strips.rows[0][0] == "T (C), clock -3.2 s"
+    assert "T <b>20</b> C" in timeline._numbers.value
 
 
 def test_cell_images_come_back(link, timeline):
