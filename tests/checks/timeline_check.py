@@ -182,21 +182,18 @@ def main() -> int:
     found = []
     for figures in Played(options.hours).each() if options.no_page else in_page(options.hours):
         found.append(figures)
-        hours, n, mb, kb = figures["hours"], figures["numbers"], figures["bytes"] / 1e6, figures["sent"] / 1e3
-        print(
-            f"after {hours:.2f} h: {n} numbers, {mb:.0f} MB; a drawing takes {figures['ms']:.1f} ms, {kb:.0f} kB"
-        )
+        size, sent = figures["bytes"] / 1e6, figures["sent"] / 1e3
+        print(f"after {figures['hours']:.2f} h: {figures['numbers']} numbers, {size:.0f} MB")
+        print(f"  a drawing takes {figures['ms']:.1f} ms and sends {sent:.0f} kB")
         if not options.no_page:
             taken = ", ".join(f"{figures[name]:.0f} {name}" for name in DRAG)
             print(f"  a drag of {STEPS * STEP_MS / 1e3:g} s: {taken}")
     soon, end = found
     checks = {f"numbers use {end['bytes'] / 1e6:.0f} MB of {LIMIT / 1e6:.0f}": end["bytes"] <= LIMIT}
     if not options.no_page:
-        for name, limit in (("script ms", SLOWER), ("heap MB", LARGER)):
+        for name, limit in LIMITS.items():
             ratio = end[name] / soon[name]
-            checks[f"a drag costs {ratio:.2f} of the {name} after ten minutes, at most {limit}"] = (
-                ratio <= limit
-            )
+            checks[f"a drag costs {ratio:.2f} times the {name}, at most {limit}"] = ratio <= limit
     for text, kept in checks.items():
         print("kept  " if kept else "MISSED", text)
     return not all(checks.values())
