@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dmlink.link.link import Link
     from dmlink.link.logs import Log
 
-LOOK_SECONDS = 0.5  # how often to check the file
+LOOK_SECONDS = 0.2  # how often to check the file
 READ_BYTES = 1 << 20  # per read
 SNIFFED_LINES = 1000  # at the beginning, to find the delimiter
 BEGIN = 64  # bytes: if the first ones change, the file was replaced

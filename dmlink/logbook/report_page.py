@@ -19,7 +19,7 @@ from dmlink.logbook.strips import long_ago
 from dmlink.logbook.timeline_svg import timeline_svg
 from dmlink.script.arrays import as_text
 from dmlink.script.exporter import script
-from dmlink.session.session import CELL, EVENT, NO_FRAMES, NO_LINK, PARAMETER
+from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -150,6 +150,7 @@ def _events(session: Session, begin: float) -> list[str]:
     if not events:
         return ["<h2>Events</h2>", "<p>No cell has noticed an event.</p>"]
     parts = ["<h2>Events</h2>"]
+    clips = [mark for mark in session.marks if mark.kind == CLIP]
     room = PICTURES_BYTES
     without = 0
     for mark in events[:MOST_EVENTS]:
@@ -157,7 +158,8 @@ def _events(session: Session, begin: float) -> list[str]:
         image = _image(picture) if picture and room > 0 else ""
         room -= len(image)
         without += not image
-        parts.append(_event(session, mark, begin, image))
+        saved = next((clip.text for clip in clips if _includes(clip, mark)), "")
+        parts.append(_event(session, mark, begin, image, saved))
     if len(events) > MOST_EVENTS:
         parts.append(f"<p>{len(events) - MOST_EVENTS} more events are not listed.</p>")
     if without:
@@ -165,12 +167,17 @@ def _events(session: Session, begin: float) -> list[str]:
     return parts
 
 
-def _event(session: Session, mark: Mark, begin: float, image: str) -> str:
+def _includes(clip: Mark, event: Mark) -> bool:
+    return clip.cell == event.cell and clip.begin <= event.begin <= clip.end
+
+
+def _event(session: Session, mark: Mark, begin: float, image: str, clip: str) -> str:
     moments = {name: m for name, m in session.at(mark.begin).items() if m.frame == mark.frame}
     numbers = ", ".join(f"{escape(name)} = {moment.value:.6g}" for name, moment in moments.items())
     said = f"<b>{escape(mark.text or 'event')}</b> ({escape(mark.cell)}), frame {mark.frame}, "
     said += f"{_clock(mark.begin)}, after {long_ago(mark.begin - begin)}"
-    return f"<figure>{image}<figcaption>{said}{'<br>' if numbers else ''}{numbers}</figcaption></figure>"
+    lines = [said, numbers, f"clip {escape(clip)}" if clip else ""]
+    return f"<figure>{image}<figcaption>{'<br>'.join(filter(None, lines))}</figcaption></figure>"
 
 
 def _gaps(session: Session, begin: float) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from dmlink.indm.results import Scalar
 from dmlink.link.logs import Logs
 from dmlink.logbook import report_page
 from dmlink.session import Session
+from dmlink.session.session import SavedClip
 
 CELL = """
 limit: (0, 99) = 3
@@ -104,11 +106,13 @@ def test_everything_is_escaped():
     session.add(cell, frame, Scalar({EVIL: 1.0}, EVIL), [EVIL])
     session.lose(EVIL)
     session.note_recording(EVIL)
+    session.keep_clips(cell, [SavedClip(Path(EVIL), 0.5, 1.5)])
     link = FakeLink(session, frame)
     link.logs.log(EVIL, EVIL).add(0.5, 1.0)
     page = Page(report_page.page(link, EVIL))
     assert "script" not in page.tags
-    assert " ".join(page.said).count(EVIL) >= 9
+    assert " ".join(page.said).count(EVIL) >= 11
+    assert f"clip {EVIL}" in page.said
     assert any(f"{EVIL} ({EVIL})" in said for said in page.said), "the log's curve"
 
 

@@ -5,13 +5,17 @@ import json
 import numpy as np
 import pytest
 from dmlink_widgets.controls import lookback_button
+from dmlink_widgets.controls.event_list import MOST_ROWS
 from dmlink_widgets.panels.cell_panel import CellPanel
 from dmlink_widgets.panels.live_view import LiveView
+from dmlink_widgets.panels.timeline_panel import COLUMNS
 from dmlink_widgets.plots.profile import ProfilePlot
 from microscopes import Noise, linked, until
 
 import dmlink
+from dmlink.cell.outcomes import MAX_EVENTS
 from dmlink.indm.results import Profile
+from dmlink.session.session import MOST_MARKS
 
 HTML = 'Event("<b onclick=alert(1)>it</b>", when=info.index % 10 == 0)'
 
@@ -62,6 +66,24 @@ def test_click_shows_the_frame_from_memory():
         assert "no longer available" in panel._events._about.value
         panel.close()
         view.close()
+
+
+def test_ten_thousand_events_a_second():
+    with linked(Noise(), fps=50, mode="lossless") as (_, link):
+        cell = dmlink.LiveCell("{f'n{i}': Event(f'{i}') for i in range(200)}", "many", mode="lossless")
+        cell.start(link)
+        panel, timeline = CellPanel(cell), dmlink.timeline(link)
+        until(link, lambda: len(cell.events) == MAX_EVENTS)
+        panel.draw_status()
+        assert len(panel._events._lines.rows) == MOST_ROWS
+        assert panel._events._lines.caption == f"{MAX_EVENTS} events"
+        timeline.draw(small=False)
+        assert 0 < len(timeline._strips.marks) <= COLUMNS
+        cell.stop()
+        assert (cell.error, cell.stats.dropped) == ("", 0)
+        assert len(link.session.marks) <= MOST_MARKS
+        panel.close()
+        timeline.close()
 
 
 def dmlink_frame(cell, event):
