@@ -32,7 +32,7 @@ def budget_of(folder: Path) -> ClipBudget:
 
 
 class ClipBudget:
-    """How many bytes a folder of clips may use, and how many it does.
+    """The disk space that the clips in a folder may use, and how much they use.
 
     Attributes
     ----------

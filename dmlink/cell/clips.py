@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dmlink.cell.clip import Clip, FrameResult, bytes_of, view_of
 from dmlink.cell.clip_budget import ClipBudget, budget_of
 from dmlink.cell.happening import Happening
+from dmlink.recordings.writing.frame_writer import check_disk
 from dmlink.recordings.writing.ome_zarr_writer import why_not
 from dmlink.session.session import SavedClip
 
@@ -21,58 +22,58 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.recordings.writing.reference_writer import RunningRecording
 
-LOOK_SECONDS = 0.1  # how often new frames are written while a clip goes on
-LATE_SECONDS = 10.0  # by which the disk may be behind without losing a frame
-SMALL_RESULT = 65536  # bytes of a result that is kept until an event comes, perhaps
+LOOK_SECONDS = 0.1  # how often new frames are written to an open clip
+LATE_SECONDS = 10.0  # by which the disk may lag behind without losing a frame
+SMALL_RESULT = 65536  # bytes; larger results are not kept in case an event follows
 
 
 class Kept(Protocol):
-    """The last frames of a link, as `dmlink.link.lookback.Lookback` keeps them."""
+    """The part of `dmlink.link.lookback.Lookback` that clips use."""
 
     @property
     def reason(self) -> str:
-        """Why less is kept than was asked for."""
+        """Why less is kept than was requested."""
 
     @property
     def newest(self) -> Frame | None:
         """The newest frame that is kept."""
 
     def after(self, index: int | None, since: float) -> tuple[Frame, ...]:
-        """Return the frames that are newer than number `index`, and not older than `since`."""
+        """Return the frames after number `index` that were taken at `since` or later."""
 
     def close(self) -> None:
-        """Let go of the frames."""
+        """Free the frames."""
 
 
 class Clips:
     """Saves the frames from `before` seconds before an event of a cell until `after` seconds after it.
 
-    A clip is a recording, with the cell's results, its program and the events (`events.jsonl`) beside the
-    frames; each frame is whole on disk before the next one is written. Where a recorder has the frames
-    already, the clip refers to that recording. Events whose clips would overlap have one together. It works
-    in a thread of its own, from a look-back that is closed with it.
+    A clip is a recording that also contains the cell's results, its program and the events (`events.jsonl`);
+    each frame is complete on disk before the next one is written. If the frames are being recorded anyway,
+    the clip refers to that recording. Events whose clips would overlap share one. Clips are written in a
+    separate thread, from a look-back that is closed with it.
 
     Parameters
     ----------
     lookback : Lookback
-        Of the cell's link; it goes back by `seconds(before, after)`.
+        A look-back on the cell's link, over `seconds(before, after)`.
     folder : Path
-        Where the clips go; made with the first one.
+        Folder of the clips; it is created for the first one.
     name : str
-        Of the cell; a clip is called after it and the frame of its first event.
+        Name of the cell; a clip is named after it and the frame of its first event.
     before, after : float
         Seconds.
     recorder : callable, optional
-        Returns a recorder of the same frames that is running, or None.
+        Returns a running recorder of the same frames, or None.
 
     Attributes
     ----------
     budget : ClipBudget
-        What the folder may take in all; the clip that reaches it ends, and no other begins.
+        Disk space for all clips in the folder; when it is used up, the clip ends and no other begins.
     saved : tuple of SavedClip
-        The clips that are finished, in order.
+        The finished clips, in order.
     reason : str
-        Why less is saved than was asked for; empty if all is well.
+        Why less is saved than was requested; empty if nothing is missing.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Clips:
         self._clip: Clip | None = None
         self._results: collections.deque[FrameResult] = collections.deque()
         self._events: list[Happening] = []
-        self._processed = -math.inf  # when the newest frame was taken of which the result has come
+        self._processed = -math.inf  # time of the newest frame that has a result
         self._closing = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="dmlink-clips", daemon=True)
@@ -112,14 +113,14 @@ class Clips:
 
     @property
     def writing(self) -> tuple[Path, int] | None:
-        """The clip that goes on and its frames, or None."""
+        """The open clip and its number of frames, or None."""
         clip = self._clip
         return (clip.path, clip.frames) if clip else None
 
     def add(self, frame: Frame, result: Any, program: str, events: Sequence[str] = ()) -> None:
-        """Take a result of the cell, the source of its program, and what has happened in the frame.
+        """Add a result of the cell, the source of its program, and the events in the frame.
 
-        Called in the cell's thread; returns at once.
+        Called in the cell's thread; returns immediately.
         """
         with self._changed:
             self._processed = max(self._processed, frame.time)
@@ -133,7 +134,7 @@ class Clips:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Finish the clip that goes on, with the frames that are there, and end."""
+        """Finish the open clip with the frames available now, and end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -184,24 +185,26 @@ class Clips:
         if self.budget.left <= 0:
             raise ValueError("The clips have used up their space on disk;")
         self._folder.mkdir(parents=True, exist_ok=True)
+        if newest := self._lookback.newest:
+            check_disk(self._folder, newest)  # or each event would leave an empty clip
         self._clip = Clip(self._folder, f"{self._name} {index}", begin, self._recorder_from(begin))
         return self._clip
 
     def _recorder_from(self, begin: float) -> RunningRecording | None:
-        """Return a recorder that has all frames from `begin` on that the look-back has."""
+        """Return a recorder that has every frame that the look-back has from `begin` on."""
         recorder, frames = self._recorder(), self._lookback.after(None, begin)
         covers = recorder and recorder.times and recorder.times[0] <= (frames[0].time if frames else begin)
         return recorder if covers else None
 
     def _is_over(self, clip: Clip, processed: float, newest: float) -> bool:
-        """Tell whether no event can belong to the clip any more, or no frame will come that does."""
+        """Return whether no further event can extend the clip, or no further frame can belong to it."""
         if newest < clip.newest:
             return True  # numbers and times have restarted
         last = clip.end + self._before
         return clip.reached >= clip.newest and (processed > last or newest > last + LATE_SECONDS)
 
     def _write(self, clip: Clip | None, results: Sequence[FrameResult]) -> float:
-        """Write what has come for the clip; return when the newest frame that is kept was taken."""
+        """Write new frames and results to the clip; return the time of the look-back's newest frame."""
         if clip and clip.cut:
             clip = self._go_on(clip, [e for e in clip.events if e.time + self._after > clip.reached])
         frames: Sequence[Frame] = ()
@@ -223,9 +226,9 @@ class Clips:
         return newest.time if newest else -math.inf
 
     def _go_on(self, clip: Clip, events: Sequence[Happening], begin: float | None = None) -> Clip | None:
-        """Finish a clip that cannot have all that it should; begin another with the rest for these events.
+        """Finish a clip that has to end early; begin another one for the rest of these events.
 
-        It begins at `begin`, or after what is on disk.
+        It begins at `begin`, or after the last frame on disk.
         """
         self._finish()
         if not events:
@@ -250,7 +253,7 @@ class Clips:
                 self.saved = (*self.saved, SavedClip(clip.path, clip.oldest, clip.newest))
 
     def _fail(self, error: OSError | ValueError) -> None:
-        """Say why nothing more is saved, and finish the clip with what it has."""
+        """Note why nothing more is saved, and finish the clip with the frames that it has."""
         kept = _content(self._clip) if self._clip else "no clip was begun"
         with contextlib.suppress(OSError, ValueError):
             self._finish()
@@ -262,5 +265,5 @@ def _content(clip: Clip) -> str:
 
 
 def seconds(before: float, after: float) -> float:
-    """Return how far a look-back has to go back for clips, also if the disk is late."""
+    """Return how far back a look-back for clips must reach, even if the disk lags behind."""
     return before + after + LATE_SECONDS

@@ -1,4 +1,4 @@
-"""Happening: when an Event of a live cell has happened, and what it was."""
+"""Happening: an Event of a live cell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Happening(NamedTuple):
-    """Number of the frame in which it has happened, when that was taken (s), and what it was."""
+    """The number of its frame, when that was taken (s), and its text."""
 
     frame: int
     time: float

@@ -26,39 +26,39 @@ LONGEST_REST = 0.1  # s between two frames that are saved
 class Lookback:
     """The frames of the last seconds; made by `link.lookback()`. A context manager, which closes it.
 
-    It keeps the frames that arrive anyway, in the memory in which they have arrived. If nobody else reads
-    from the link, it asks for frames itself. A frame of another shape, data type or source, or of a companion
-    that was restarted, empties it first.
+    It keeps the frames that arrive anyway, in the memory into which they were received. If nobody else reads
+    from the link, it requests frames itself. A frame with another shape, data type or source, or from a
+    restarted companion, empties it first.
 
     Parameters
     ----------
     delivery : Delivery
-        Of the link.
+        The link's delivery.
     seconds : float
-        How far it goes back.
+        How far back it reaches.
     memory : int
-        Bytes that it may take; the oldest frames go first.
+        Bytes that it may use; the oldest frames are dropped first.
     compress : bool
-        Whether frames are packed (Blosc, LZ4), a moment after they have come: more of them fit, and each has
-        to be unpacked when it is looked at.
+        Whether frames are compressed (Blosc, LZ4) shortly after they arrive: more of them fit, but each must
+        be decompressed when it is used.
     on_close : callable
         Called when it is closed.
 
     Attributes
     ----------
     first, last : int or None
-        Numbers of the oldest and of the newest frame that are kept; None where there is none.
+        Numbers of the oldest and the newest frame; None if there is none.
     seconds : float
         Time between these two.
     bytes : int
         Memory that the frames take.
     reason : str
-        Why less is kept than was asked for; empty if all is well.
+        Why less is kept than was requested; empty if nothing is missing.
 
     Raises
     ------
     ValueError
-        If `seconds` or `memory` is no positive number.
+        If `seconds` or `memory` is not a positive number.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Lookback:
 
     @property
     def newest(self) -> Frame | None:
-        """The newest frame that is kept."""
+        """The newest frame."""
         with self._changed:
             return self._newest
 
@@ -119,7 +119,7 @@ class Lookback:
 
     @property
     def missing(self) -> int:
-        """Frames of the source between `first` and `last` that the link was not given."""
+        """Frames of the source between `first` and `last` that the link did not get."""
         with self._changed:
             return self._kept[-1].index - self._kept[0].index + 1 - len(self._kept) if self._kept else 0
 
@@ -142,12 +142,12 @@ class Lookback:
 
     @property
     def frames(self) -> Recording:
-        """The frames that are kept now, as a recording; they stay in memory as long as somebody has it.
+        """The frames kept at this moment, as a recording; they stay in memory as long as it is in use.
 
         Raises
         ------
         ValueError
-            If there is none yet.
+            If there are none yet.
         """
         with self._changed:
             kept = tuple(self._kept)
@@ -156,23 +156,20 @@ class Lookback:
         return FramesInMemory(kept)
 
     def frame(self, index: int, when: float) -> Frame | None:
-        """Return the frame of this number that was taken at `when` (s), if it is still kept."""
+        """Return the frame with this number that was taken at `when` (s), if it is still kept."""
         with self._changed:
             found = (one for one in reversed(self._kept) if one.index == index and one.time == when)
             kept = next(found, None)
         return kept.frame if kept else None
 
     def nearest(self, time: float) -> Frame | None:
-        """Return the frame that was taken nearest to that time (s); None if nothing is kept."""
+        """Return the frame taken nearest to that time (s); None if nothing is kept."""
         with self._changed:
             kept = min(self._kept, key=lambda one: abs(one.time - time), default=None)
         return kept.frame if kept else None
 
     def after(self, index: int | None, since: float) -> tuple[Frame, ...]:
-        """Return the frames that are kept now, newer than number `index`, oldest first.
-
-        Only those that were taken at `since` (in seconds, as `frame.time`) or later.
-        """
+        """Return the frames after number `index` that were taken at `since` (s) or later, oldest first."""
         with self._changed:
             newer = itertools.takewhile(
                 lambda frame: frame.time >= since and (index is None or frame.index > index),
@@ -191,9 +188,9 @@ class Lookback:
         ValueError
             If nothing is kept, or the disk is nearly full.
         FileExistsError
-            If there is something at `path`, unless it is a recording of dmlink's and `overwrite` is set.
+            If there is something at `path`, unless it is a dmlink recording and `overwrite` is set.
         OSError
-            If it cannot be written; the frames that were are a whole recording.
+            If it cannot be written; the frames written until then are a complete recording.
         """
         from dmlink.recordings.writing.frame_writer import FrameWriter  # noqa: PLC0415 - zarr takes 0.2 s
 
@@ -283,7 +280,7 @@ class Lookback:
     # The packer's thread
 
     def _next_to_pack(self) -> KeptFrame | None:
-        """Return the oldest frame that is not packed, but not the newest one: cells still look at that."""
+        """Return the oldest frame that is not packed, but not the newest one, which cells still use."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._to_pack) > 1)
             return None if self._closed else self._to_pack.popleft()

@@ -1,4 +1,4 @@
-"""Packed frames: a look-back's older frames in fewer bytes, packed in a thread of their own."""
+"""Packed frames: a look-back's older frames, compressed in a separate thread."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Frame
 
-COST = 4096  # bytes that the objects of a frame take beside its pixels
+COST = 4096  # bytes of a frame's objects in addition to its pixels
 NOTHING = np.empty((0, 0), np.uint8)
 
 
 class KeptFrame:
-    """A frame that is kept, as it came or packed.
+    """A frame that is kept, as it was received or packed.
 
     Attributes
     ----------
     index : int
+        Its number.
     time : float
-        As the frame's.
+        When it was taken, in seconds.
     size : int
-        Bytes that it takes now.
+        Bytes that it uses now.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -40,7 +41,7 @@ class KeptFrame:
 
     @property
     def frame(self) -> Frame:
-        """The frame, with its pixels; one that is packed is unpacked for whoever asks."""
+        """The frame with its pixels, which are unpacked each time if it is packed."""
         if self._packed is None:
             return self._frame
         shape, dtype = self._layout
@@ -57,7 +58,7 @@ class KeptFrame:
         return self._frame
 
     def pack(self, packed: Any) -> int:
-        """Keep these bytes in place of the pixels; return by how many bytes less it takes now."""
+        """Keep these bytes instead of the pixels; return how many bytes that saves."""
         before = self.size
         self._packed, self.size = packed, len(packed) + COST
         self._frame = replace(self._frame, data=NOTHING, block="")
@@ -65,7 +66,7 @@ class KeptFrame:
 
 
 class Packer:
-    """Packs frames one after the other, in a thread that has nothing else to do.
+    """Packs frames one after another in its own thread.
 
     Parameters
     ----------

@@ -211,7 +211,13 @@ def test_full_disk_keeps_written_frames(tmp_path):
         written = indices(path)
         watched.take_until(lambda: watched.frames[-1].index >= written[-1])
         assert written == [frame.index for frame in watched.frames if frame.index in written]
+        (disk / "filler").write_bytes(bytes(100_000))
+        for _ in range(5):
+            watched.take(1, "another")
         watched.clips.close()
+        assert "no clip was begun" in watched.clips.reason
+        assert watched.clips.finished == (path,)
+        assert list((disk / "clips").iterdir()) == [path]
 
 
 def test_memory_below_one_frame_is_reported(tmp_path):

@@ -19,6 +19,13 @@ RESERVE = 4 << 20  # bytes kept free on the disk, to finish the recording proper
 SUFFIX = ".ome.zarr"
 
 
+def check_disk(folder: Path, frame: Frame) -> None:
+    """Raise ValueError if there is no room in the folder for the frame."""
+    free = shutil.disk_usage(folder).free
+    if free < RESERVE + frame.data.nbytes:
+        raise ValueError(f"The disk is nearly full ({free / 1e6:.0f} MB are free);")
+
+
 class FrameWriter:
     """Writes frames of one shape and data type, and counts each once it is on disk.
 
@@ -88,8 +95,7 @@ class FrameWriter:
         """
         if self._last and frame.index == self._last.index:
             return False
-        if self.disk_left < RESERVE + frame.data.nbytes:
-            raise ValueError(f"The disk is nearly full ({self.disk_left / 1e6:.0f} MB are free);")
+        check_disk(self.path, frame)
         if self._image is None:
             self._image = self._begin(frame)
         elif self._last and kind(frame) != kind(self._last):
