@@ -141,7 +141,7 @@ def check(
             result = _processed(cell, frame, info, script, printed)
             if result:
                 windows = {window.name: window for window in microscope.windows()}
-                comparisons += expected.compare(frame.index, index, result, windows, printed)
+                comparisons += expected.compare(frame.index, index, result, windows, printed, frame.time)
         if picture:
             from dmlink.simulator.picture import draw  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dmlink.indm.info import ascii_text
-from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several
+from dmlink.indm.results import Boxes, Event, Image, Overlay, Points, Profile, Scalar, Several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BOX = 5  # DM's number for this kind of annotation
 MAX_MARKS = 200  # of each kind that a script draws
+EVENT_SECONDS = 5.0  # for which a script marks an event
 INF = float("inf")  # difference reported for values that cannot be compared
 
 
@@ -47,17 +48,28 @@ class ExpectedWindows:
         self._name, self._source = name, source
         self._columns: dict[str, tuple[int, int]] = {}  # number of values and newest column, by window
         self._known = {source}
+        self._events: dict[str, tuple[float, str]] = {}  # time and text of those that are still marked
 
     def compare(
-        self, frame: int, index: int, result: Any, windows: dict[str, OpenWindow], printed: list[str]
+        self,
+        frame: int,
+        index: int,
+        result: Any,
+        windows: dict[str, OpenWindow],
+        printed: list[str],
+        time: float = 0.0,
     ) -> Iterator[WindowComparison]:
-        """Yield a comparison for each window of the result, and for each window without a result."""
+        """Yield a comparison for each window of the result, and for each window without a result.
+
+        `time` (s) is the script's, which marks events for a while.
+        """
         parts = list(_parts(self._name, result))
         marks = [part for _, part in parts if isinstance(part, (Points, Boxes))]  # all on the live view
+        marks += self._marked_events(parts, windows.get(self._source), time)
         comparisons = [
             c for name, part in parts for c in self._shown(frame, index, name, part, windows, printed)
         ]
-        if marks:
+        if marks or any(isinstance(part, Event) for _, part in parts):
             comparisons.append(_marked(frame, self._source, marks, windows.get(self._source)))
         self._known.update(comparison.window for comparison in comparisons)
         yield from comparisons
@@ -88,6 +100,13 @@ class ExpectedWindows:
             yield _compared(frame, title, window and window.data, values, axes, window)
             if isinstance(part, Overlay):
                 yield _marked(frame, title, part.marks, window)
+        elif isinstance(part, Event):
+            start = f"{name}, frame {index}, "
+            found = [line.partition(" s: ")[2] for line in printed if line.startswith(start)]
+            same = found == ([ascii_text(part.text).split("\n")[0]] if part.happened else [])
+            yield WindowComparison(
+                frame, "Results", (len(found),), 0.0 if same else INF, "" if same else "the event differs"
+            )
         elif f"{name}, frame {index}:" in printed:
             start = printed.index(f"{name}, frame {index}:") + 1
             lines = ascii_text(part.text).split("\n")
@@ -95,6 +114,20 @@ class ExpectedWindows:
             yield WindowComparison(
                 frame, "Results", (len(lines),), 0.0 if same else INF, "" if same else "the text differs"
             )
+
+    def _marked_events(
+        self, parts: list[tuple[str, Any]], view: OpenWindow | None, time: float
+    ) -> list[Boxes]:
+        """Return the boxes around the frame that mark the last event of each result for a while."""
+        for name, part in parts:
+            if isinstance(part, Event) and part.happened:
+                self._events[name] = time, part.text
+            elif isinstance(part, Event) and time - self._events.get(name, (time, ""))[0] > EVENT_SECONDS:
+                del self._events[name]
+        if not any(isinstance(part, Event) for _, part in parts):
+            return []
+        height, width = view.data.shape[:2] if view else (0, 0)
+        return [Boxes([(0, 0, height, width)], labels=[text]) for _, text in self._events.values()]
 
     def _title(self, name: str) -> str:
         return ascii_text(f"{name} of {self._source}")

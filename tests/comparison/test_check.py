@@ -76,6 +76,28 @@ def test_wrong_shape_is_found(exported):
     assert "frame 0: shape (5, 20) instead of (4, 20)" in repr(comparison)
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "wrong"),
+    [
+        ("", "", ""),
+        ('Event("bright', 'Event("dark', "frame 9: the event differs"),
+        ("> 250", "> 251", "frame 9: the event differs"),
+        ("SECONDS = 5.0", "SECONDS = 50.0", "frame 15: the marks differ"),
+    ],
+    ids=["right", "text", "condition", "mark"],
+)
+def test_events_are_compared(exported, was, now, wrong):
+    seen = frames()
+    for i, frame in enumerate(seen):
+        frame.data[0, 0] = 251 if i == 3 else 3
+    cell, path = exported('Event("bright", when=frame[0, 0] > 250)')
+    path.write_text(path.read_text().replace(was, now))
+    comparison = check(path, seen, cell)
+    assert comparison.equal == (not wrong)
+    assert wrong in repr(comparison)
+    assert {c.window for c in comparison} == {"Results", "Gold"}
+
+
 def test_script_error_is_shown(exported):
     cell, path = exported("frame.mean()")
     text = path.read_text()

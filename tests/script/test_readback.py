@@ -45,6 +45,7 @@ CELLS = {
     "imports": "import scipy.ndimage as ndi\nfrom math import pi  # a number\nndi.gaussian_filter(frame, pi)",
     "text": 'words = """a\n    b\n  c"""\n\nif frame.any():\n    words += "d"\nText(words)  # said',
     "two lines": "Profile(\n    frame.mean(axis=0),\n    unit=info.unit,\n)\n# the end",
+    "event": 'mean = frame.mean()\nmean, Event("it\'s <b>", when=mean > 3)  # said',
     "no result": "import math\nn: float = 1.0",
     "unicode": "# Gr\u00f6\u00dfe in \u00b5m\ngr\u00f6\u00dfe = 'ä'; frame.mean()",
     "function": "def inner(x):\n    return x\n\ninner(frame)",

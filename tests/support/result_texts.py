@@ -14,6 +14,8 @@ RESULTS = {
     "tuple": "frame.mean(), frame[0] * 2",
     "nothing now and then": "frame[0] if info.index % 2 else None",
     "overlay": "Overlay(Image(frame[::2]), Points([[1, 2]], labels=['a']), Boxes([[1, 2, 5, 6]]))",
+    "events": "Event('bright', frame[0, 0] > 200), Event('\u00b5', info.index == 3), Event('no', False)",
+    "marks and events": "Points([[1, info.index]]), Event(f'n {info.index}', info.index % 3 == 0)",
     "memory": "average = state.setdefault('average', RunningAverage(4))\nImage(average.add(frame))",
     "list": "[1.5, 2, frame[0, 0]]",
     "with nan": "row = frame[0] * 1.0\nrow[3] = float('nan')\nrow",

@@ -69,8 +69,8 @@ def test_click_shows_the_frame_from_memory():
 
 
 def test_ten_thousand_events_a_second():
-    with linked(Noise(), fps=50, mode="lossless") as (_, link):
-        cell = dmlink.LiveCell("{f'n{i}': Event(f'{i}') for i in range(200)}", "many", mode="lossless")
+    with linked(Noise(), fps=1000, mode="lossless") as (_, link):
+        cell = dmlink.LiveCell("{f'n{i}': Event(f'{i}') for i in range(16)}", "many", mode="lossless")
         cell.start(link)
         panel, timeline = CellPanel(cell), dmlink.timeline(link)
         until(link, lambda: len(cell.events) == MAX_EVENTS)
