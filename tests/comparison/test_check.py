@@ -82,7 +82,7 @@ def test_wrong_shape_is_found(exported):
         ("", "", ""),
         ('Event("bright', 'Event("dark', "frame 9: the event differs"),
         ("> 250", "> 251", "frame 9: the event differs"),
-        ("SECONDS = 5.0", "SECONDS = 50.0", "frame 15: the marks differ"),
+        ("SECONDS = 5.0", "SECONDS = 50.0", "frame 12: the marks differ"),
     ],
     ids=["right", "text", "condition", "mark"],
 )
