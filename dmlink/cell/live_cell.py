@@ -191,6 +191,11 @@ class LiveCell:
         return self._outcomes.events
 
     @property
+    def event_count(self) -> int:
+        """Number of Events since the start."""
+        return self._outcomes.happened
+
+    @property
     def clips(self) -> tuple[Path, ...]:
         """The clips finished since the start."""
         return self._clips.finished if self._clips else ()

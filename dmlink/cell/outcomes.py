@@ -66,6 +66,8 @@ class Outcomes:
         The last frame that failed, and the cell's state then, each (key, value) pickled.
     numbered : int
         Number of results so far.
+    happened : int
+        Number of events so far.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ class Outcomes:
         self.log: list[str] = []
         self._printed: frozenset[str] = frozenset()  # on the previous frame
         self.failed: tuple[Frame, tuple[bytes, ...]] | None = None
-        self.numbered = 0
+        self.numbered = self.happened = 0
         self._events: collections.deque[Happening] = collections.deque(maxlen=MAX_EVENTS)
         self._take = take
         self._keep = keep
@@ -118,6 +120,7 @@ class Outcomes:
                     self.failed = frame, outcome.state
                 texts = events_in(outcome.result)
                 self._events.extend(Happening(frame.index, frame.time, text) for text in texts)
+                self.happened += len(texts)
                 if self._take:
                     self._take(frame, outcome.result, texts)
                 if outcome.result is not None:

@@ -9,12 +9,13 @@ from dmlink_widgets.controls.event_list import MOST_ROWS
 from dmlink_widgets.panels.cell_panel import CellPanel
 from dmlink_widgets.panels.live_view import LiveView
 from dmlink_widgets.panels.timeline_panel import COLUMNS
+from dmlink_widgets.plots.event import MOST_EVENTS, EventPlot
 from dmlink_widgets.plots.profile import ProfilePlot
 from microscopes import Noise, linked, until
 
 import dmlink
 from dmlink.cell.outcomes import MAX_EVENTS
-from dmlink.indm.results import Profile
+from dmlink.indm.results import Event, Profile
 from dmlink.session.session import MOST_MARKS
 
 HTML = 'Event("<b onclick=alert(1)>it</b>", when=info.index % 10 == 0)'
@@ -76,7 +77,8 @@ def test_ten_thousand_events_a_second():
         until(link, lambda: len(cell.events) == MAX_EVENTS)
         panel.draw_status()
         assert len(panel._events._lines.rows) == MOST_ROWS
-        assert panel._events._lines.caption == f"{MAX_EVENTS} events"
+        assert panel._events._lines.caption == f"{panel._events._lines.count} events"
+        assert panel._events._lines.count >= MAX_EVENTS
         timeline.draw(small=False)
         assert 0 < len(timeline._strips.marks) <= COLUMNS
         cell.stop()
@@ -143,6 +145,15 @@ def test_lookback_memory_is_a_share_of_the_limit(monkeypatch, tmp_path):
     assert lookback_button.memory() == 10_000_000
     (tmp_path / "memory.max").write_text("max\n")
     assert lookback_button.memory() > 10_000_000
+
+
+def test_plot_of_an_event_keeps_the_last_ones():
+    plot = EventPlot()
+    for i in range(MOST_EVENTS + 5):
+        plot.remember(float(i), Event(f"{i}", when=i > 2))
+    lines = plot.files()[".csv"]().decode().splitlines()
+    assert (len(lines), lines[1]) == (MOST_EVENTS + 1, "5.0,5")
+    plot.close()
 
 
 def test_waterfall_marks_the_rows_of_events():

@@ -61,13 +61,12 @@ class EventList:
         self._image.layout.object_fit = "contain"
         self.widget = ipywidgets.VBox([self._lines, self._about, self._image])
 
-    def draw(self, events: Sequence[Happening], more: int = 0) -> None:
-        """Show these events, newest first; there were `more` earlier ones."""
+    def draw(self, events: Sequence[Happening], n: int) -> None:
+        """Show the newest of these events, the last of `n`."""
         if len(events) == len(self._events) and events[-1:] == self._events[-1:]:
             return
         self._events = events
         newest = events[: -MOST_ROWS - 1 : -1]
-        n = len(events) + more
         with self._lines.hold_sync():
             self._lines.rows = [[e.frame, e.time, _clock(e.time), e.text] for e in newest]
             self._lines.caption = "1 event" if n == 1 else f"{n} events"

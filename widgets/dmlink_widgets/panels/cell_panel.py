@@ -225,7 +225,7 @@ class CellPanel(Panel):
         self._error.value = self._error_html()
         self._notes.value = html_text.log(list(cell.program.notes))
         self._log.value = html_text.log(cell.log[-LOG_LINES:])
-        self._events.draw(cell.events)
+        self._events.draw(cell.events, cell.event_count)
         self._clips.draw()
         self._file.draw()
         if cell.clips_reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from dmlink.indm.results import Event
 
+MOST_EVENTS = 10_000
 NOTHING = "nothing has happened yet"
 
 
@@ -24,8 +26,8 @@ class EventPlot(Plot):
     """The last event; it stays until the next one."""
 
     def __init__(self) -> None:
-        self._times: list[float] = []
-        self._texts: list[str] = []
+        self._times: collections.deque[float] = collections.deque(maxlen=MOST_EVENTS)
+        self._texts: collections.deque[str] = collections.deque(maxlen=MOST_EVENTS)
         self.widget = ipywidgets.HTML(html_text.preformatted(NOTHING))
 
     def remember(self, time: float, result: Event) -> None:
