@@ -68,7 +68,8 @@ def check(
 ) -> Comparison:
     """Run an exported script on frames in the simulated DigitalMicrograph and compare it with the cell.
 
-    Every window is compared after every frame; printed results whenever the script prints them.
+    Every window and every event is compared after every frame; other printed results whenever the script
+    prints them.
 
     Parameters
     ----------
