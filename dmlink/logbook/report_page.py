@@ -196,13 +196,15 @@ def _gaps(session: Session, begin: float) -> list[str]:
 
 def _cells(session: Session, begin: float) -> list[str]:
     parts = ["<h2>Cells</h2>"]
+    scripts: dict[tuple[str, str], tuple[str, str]] = {}  # each takes 0.1 s, and versions come back
     for name, programs in session.programs.items():
         parts.append(f"<h3>{escape(name)}</h3>")
         for i, program in enumerate(programs):
             if len(programs) > 1:
                 parts.append(f"<p>Version {i + 1}, from {long_ago(max(0.0, program.time - begin))} on:</p>")
             parts.append(_table({key: repr(value) for key, value in program.parameters.items()}))
-            text, about = _script(program)
+            same = program.program.name, program.source
+            text, about = scripts[same] = scripts.get(same) or _script(program)
             parts.append(f"<details><summary>{about}</summary><pre>{escape(text)}</pre></details>")
     return parts if len(parts) > 1 else [*parts, "<p>No cell has run.</p>"]
 

@@ -260,15 +260,16 @@ def test_log_is_joined_within_half_a_frame(tmp_path):
             dm.camera.resume()
             until(link, lambda: recorder.frames > 40 and cell.stats.processed > 40)
             recorder.stop()
-            live = {time: result.value for time, result in cell.history}
             cell.stop()
+            live = {index: result.value for index, result in cell.results()}
     with dmlink.open(recorder.path) as recorded:
         true = [recording.number(frame) + 1 for frame in recorded]  # how many frames the camera had taken
         assert np.abs(recorded.times - START - np.multiply(true, period)).max() <= period / 2
         assert [frame.log["n"] for frame in recorded] == recorded.logs["n"].tolist() == true
-        known = [(live[frame.time], n) for frame, n in zip(recorded, true, strict=True) if frame.time in live]
+        numbers = [frame.tags["source_index"] for frame in recorded]
+        known = {index: n for index, n in zip(numbers, true, strict=True) if index in live}
         assert len(known) > 20
-        assert [found for found, _ in known] == [n for _, n in known]
+        assert {index: live[index] for index in known} == known
         mean = dmlink.LiveCell("frame.mean()", "mean")
         out = dmlink.process(recorded, mean, tmp_path / "out", progress=False)
     with next(out.rglob("*.csv")).open(newline="") as file:

@@ -24,6 +24,7 @@ mean = frame.mean()
 {'mean': Scalar(mean, 'e'), 'x': Event('bright <b>', mean > limit)}
 """
 EVIL = "<script>alert(1)</script>"
+HTML_NAME = "<script src=x>"  # no path contains a /
 
 
 class Page(html.parser.HTMLParser):
@@ -106,13 +107,13 @@ def test_everything_is_escaped():
     session.add(cell, frame, Scalar({EVIL: 1.0}, EVIL), [EVIL])
     session.lose(EVIL)
     session.note_recording(EVIL)
-    session.keep_clips(cell, [SavedClip(Path(EVIL), 0.5, 1.5)])
+    session.keep_clips(cell, [SavedClip(Path(HTML_NAME), 0.5, 1.5)])
     link = FakeLink(session, frame)
     link.logs.log(EVIL, EVIL).add(0.5, 1.0)
     page = Page(report_page.page(link, EVIL))
     assert "script" not in page.tags
-    assert " ".join(page.said).count(EVIL) >= 11
-    assert f"clip {EVIL}" in page.said
+    assert " ".join(page.said).count(EVIL) >= 9
+    assert f"clip {HTML_NAME}" in page.said
     assert any(f"{EVIL} ({EVIL})" in said for said in page.said), "the log's curve"
 
 
