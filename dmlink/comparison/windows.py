@@ -69,7 +69,7 @@ class ExpectedWindows:
         comparisons = [
             c for name, part in parts for c in self._shown(frame, index, name, part, windows, printed)
         ]
-        if marks or any(isinstance(part, Event) for _, part in parts):
+        if marks or any(isinstance(part, (Points, Boxes, Event)) for _, part in parts):
             comparisons.append(_marked(frame, self._source, marks, windows.get(self._source)))
         self._known.update(comparison.window for comparison in comparisons)
         yield from comparisons
@@ -118,16 +118,14 @@ class ExpectedWindows:
     def _marked_events(
         self, parts: list[tuple[str, Any]], view: OpenWindow | None, time: float
     ) -> list[Boxes]:
-        """Return the boxes around the frame that mark the last event of each result for a while."""
-        for name, part in parts:
-            if isinstance(part, Event) and part.happened:
-                self._events[name] = time, part.text
-            elif isinstance(part, Event) and time - self._events.get(name, (time, ""))[0] > EVENT_SECONDS:
-                del self._events[name]
-        if not any(isinstance(part, Event) for _, part in parts):
-            return []
+        """Return the box around the frame with the texts of the recent events, if there are any."""
+        self._events = {n: e for n, e in self._events.items() if time - e[0] <= EVENT_SECONDS}
+        self._events.update(
+            {name: (time, part.text) for name, part in parts if isinstance(part, Event) and part.happened}
+        )
         height, width = view.data.shape[:2] if view else (0, 0)
-        return [Boxes([(0, 0, height, width)], labels=[text]) for _, text in self._events.values()]
+        label = "; ".join(text for _, text in self._events.values())
+        return [Boxes([(0, 0, height, width)], labels=[label])] if label else []
 
     def _title(self, name: str) -> str:
         return ascii_text(f"{name} of {self._source}")

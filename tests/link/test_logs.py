@@ -185,6 +185,7 @@ def test_missing_column_is_named(link, tmp_path):
         followed(link, lambda: followed_file.reason == "There is no column 'p'; there are: 'time', 'T'.")
 
 
+@pytest.mark.exhaustive
 def test_million_rows_are_read_as_they_come(link, tmp_path):
     path, part = tmp_path / "log.csv", 10**6 // 4
     with path.open("w") as file, dmlink.log_file(path, link) as followed_file:

@@ -11,20 +11,20 @@ SECONDS = 5.0  # s for which an event stays marked
 
 
 def show_event(cell, name, event, info):
-    """Print an event, and draw a box with its text around the frame."""
+    """Print an event, and draw a box around the frame with the texts of all recent ones."""
     if event.happened:
         print(f"{name}, frame {cell.index}, {info.time:.3f} s: {ascii_text(event.text)}")
     if cell.frames:  # a recording has no live view
         return
-    when, marks = cell.marked.get(name, (None, None))
+    before, now = cell.marked, time.monotonic()
+    cell.marked = {key: value for key, value in before.items() if now - value[0] <= SECONDS}
     if event.happened:
-        marks = marks or cell.windows.setdefault(f"{name} event", Marks(name))
-        top, left, bottom, right = info.roi or (0, 0, *cell.shape[:2])
-        marks.draw(cell.image, [Boxes([(top, left, bottom, right)], labels=[event.text])])
-        cell.marked[name] = time.monotonic(), marks
-    elif when is not None and time.monotonic() - when > SECONDS:
-        marks.draw(cell.image, [])
-        cell.marked[name] = None, marks
+        cell.marked[name] = now, event.text
+    if event.happened or cell.marked.keys() != before.keys():
+        marks = cell.windows.setdefault(f"{cell.name}: events", Marks(cell.name))
+        place = info.roi or (0, 0, *cell.shape[:2])
+        label = "; ".join(text for _, text in cell.marked.values())
+        marks.draw(cell.image, [Boxes([place], labels=[label])] if label else [])
 
 
 SHOW["event"] = show_event
