@@ -100,6 +100,7 @@ def compare(switches, background):
             rest(dm)
             assert any("seen" in text for text in dm.window("Gold").texts)
         dm.close_view()
+        dm.settle()
 
 
 def rest(dm):
@@ -130,3 +131,4 @@ def test_event_stays_marked_for_a_while(monkeypatch):
             dm.settle()
             assert dm.window("Gold").texts == texts
         dm.close_view()
+        dm.settle()
