@@ -482,7 +482,8 @@ def test_clip_has_the_true_onset(tmp_path, name):
                 cell = dmlink.LiveCell(text(), "found", names, mode="lossless", **around)
                 cell.start(link, "particle" if roi else None)
                 dm.camera.resume()
-                while not cell.events or frames[-1].time <= cell.events[0].time + 0.2:
+                until(link, lambda: cell.events)
+                while not frames or frames[-1].time <= cell.events[0].time + 0.2:
                     frames.append(reader.next(PATIENCE))
                 cell.stop()
                 (event,), (path,) = cell.events, cell.clips
