@@ -16,7 +16,7 @@ import PIL.Image
 from dmlink import __version__
 from dmlink.link.logs import Logs
 from dmlink.logbook.strips import long_ago
-from dmlink.logbook.timeline_svg import timeline_svg
+from dmlink.logbook.timeline_svg import BANDS, LINES, timeline_svg
 from dmlink.script.arrays import as_text
 from dmlink.script.exporter import script
 from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER
@@ -52,7 +52,9 @@ figure { margin: 12px 0; display: inline-block; vertical-align: top; width: 320p
 figure img { width: 100%; height: auto; } figcaption { font-size: 13px; overflow-wrap: anywhere; }
 pre { font: 12px/1.4 ui-monospace, monospace; overflow: auto; max-height: 28em; padding: 8px; }
 pre { border: 1px solid #8886; }
-.key i { display: inline-block; width: 12px; height: 12px; margin: 0 4px 0 12px; vertical-align: -1px; }
+.key span { display: inline-block; margin-right: 12px; white-space: nowrap; }
+.key i { display: inline-block; width: 12px; height: 12px; margin-right: 4px; vertical-align: -1px; }
+.gaps td:nth-child(-n+3) { white-space: nowrap; }
 """
 HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -61,11 +63,8 @@ HEAD = """<!DOCTYPE html>
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title><style>{style}</style></head><body>
 """
-KEY = (
-    '<p class="key"><i style="background:#e6a100"></i>event <i style="background:#7b1fa2"></i>cell changed '
-    '<i style="background:#00838f"></i>parameter moved <i style="background:#43a047"></i>clip '
-    '<i style="background:#9e9e9e"></i>no frames <i style="background:#e57373"></i>no link</p>'
-)
+KEY = {EVENT: "event", CELL: "cell changed", PARAMETER: "parameter moved"}
+KEY |= {CLIP: "clip", NO_FRAMES: "no frames", NO_LINK: "no link"}
 
 
 def report(
@@ -113,14 +112,22 @@ def page(link: Link | FollowedLink, title: str = "") -> str:
         f"<h1>{escape(title)}</h1>",
         _table(_facts(link, session, begin, end)),
         "<h2>Timeline</h2>",
-        f'<div class="wide">{timeline_svg(session, logs, begin, end)}</div>{KEY}',
+        f'<div class="wide">{timeline_svg(session, logs, begin, end)}</div>{_key()}',
         *_events(session, begin),
         *_gaps(session, begin),
         *_cells(session, begin),
         "<h2>Files</h2>",
-        _table({"recordings": _lines(session.recordings), "clips": _lines(session.clips)}),
+        _table({"recordings": _lines(session.recordings), "clips": _lines(session.clips)})
+        or "<p>Nothing was recorded, and no clip was saved.</p>",
     ]
     return _within("\n".join(parts)) + "\n</body></html>\n"
+
+
+def _key() -> str:
+    """Return the key to the colours of the timeline."""
+    colours = LINES | BANDS
+    entries = (f'<span><i style="background:{colours[kind]}"></i>{text}</span>' for kind, text in KEY.items())
+    return f'<p class="key">{"".join(entries)}</p>'
 
 
 def _facts(link: Link | FollowedLink, session: Session, begin: float, end: float) -> dict[str, str]:
@@ -186,12 +193,15 @@ def _gaps(session: Session, begin: float) -> list[str]:
         return []
     rows = "".join(
         f"<tr><td>{_clock(mark.begin)}</td><td>{long_ago(max(0.0, mark.begin - begin))}</td>"
-        f"<td>{KINDS[mark.kind]}</td><td>{escape(f'{mark.cell} {mark.text}'.strip())}</td></tr>"
+        f"<td>{KINDS[mark.kind]}</td><td>{escape(': '.join(filter(None, (mark.cell, mark.text))))}</td></tr>"
         for mark in marks[:MOST_EVENTS]
     )
     more = f"<p>{len(marks) - MOST_EVENTS} more are not listed.</p>" if len(marks) > MOST_EVENTS else ""
     head = "<tr><th>at</th><th>after</th><th></th><th></th></tr>"
-    return ["<h2>Gaps and changes</h2>", f'<div class="wide"><table>{head}{rows}</table></div>{more}']
+    return [
+        "<h2>Gaps and changes</h2>",
+        f'<div class="wide"><table class="gaps">{head}{rows}</table></div>{more}',
+    ]
 
 
 def _cells(session: Session, begin: float) -> list[str]:
@@ -201,7 +211,8 @@ def _cells(session: Session, begin: float) -> list[str]:
         parts.append(f"<h3>{escape(name)}</h3>")
         for i, program in enumerate(programs):
             if len(programs) > 1:
-                parts.append(f"<p>Version {i + 1}, from {long_ago(max(0.0, program.time - begin))} on:</p>")
+                since = f"after {long_ago(max(0.0, program.time - begin))}" if i else "from the start"
+                parts.append(f"<p>Version {i + 1}, {since}:</p>")
             parts.append(_table({key: repr(value) for key, value in program.parameters.items()}))
             same = program.program.name, program.source
             text, about = scripts[same] = scripts.get(same) or _script(program)

@@ -31,7 +31,7 @@ def timeline_svg(session: Session, logs: Logs, begin: float, end: float) -> str:
     parts = []
     for mark in marks(session, begin, end, width):
         x, w = (LEFT + (mark.begin - begin) / span * width, (mark.end - mark.begin) / span * width)
-        title = f"<title>{escape(f'{mark.cell} {mark.text}'.strip())}</title>"
+        title = f"<title>{escape(': '.join(filter(None, (mark.cell, mark.text))))}</title>"
         if mark.kind in BANDS:
             tall, opacity = (CLIP_PX, 1) if mark.kind == CLIP else (height, 0.4)
             place = f'x="{x:.1f}" y="0" width="{max(w, 2):.1f}" height="{tall}"'

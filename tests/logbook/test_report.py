@@ -96,6 +96,7 @@ def test_report_of_an_empty_session():
     said = " ".join(Page(report_page.page(FakeLink(Session()))).said)
     assert "No cell has noticed an event." in said
     assert "No cell has run." in said
+    assert "Nothing was recorded" in said
 
 
 def test_everything_is_escaped():

@@ -53,7 +53,7 @@ class ClipsRow:
         finished, writing = len(self._cell.clips), self._cell.clip_writing
         n = f"{finished} clip{'' if finished == 1 else 's'}"
         going = f"saving {writing[0].name}, {writing[1]} frames" if writing else ""
-        self._text.value = html_text.message(n, going, f"{budget.folder}: {size(budget.used)} of")
+        self._text.value = html_text.message(n, going, f"folder {budget.folder}: {size(budget.used)} of")
 
     def _set(self, change: dict[str, Any]) -> None:
         budget, total = self._cell.clips_budget, int(change["new"] * GB)

@@ -104,7 +104,7 @@ class LookbackButton:
             taken = FileNames(path.name for path in Path.cwd().iterdir())
             name = taken.take(time.strftime("moment-%Y%m%d-%H%M%S"), [SUFFIX])
             path = lookback.save(name)
-            missing = f", {lookback.missing} in between did not come" if lookback.missing else ""
+            missing = f", {lookback.missing} in between are missing" if lookback.missing else ""
             saved = f"Saved {len(frames)} frames, {seconds:.1f} s{missing}: {path.absolute()}"
             self._report(f"{saved} {lookback.reason}".strip())
         except (OSError, ValueError) as error:

@@ -65,7 +65,7 @@ export default {
         }
         made("path", { d, stroke: colour });
         made("text", { x: left + 4, y: base - tall + 12 }, name);
-        made("text", { class: "dmlink-strips-limit", x: left - 4, y: base - tall + 22 }, high);
+        if (high !== low) made("text", { class: "dmlink-strips-limit", x: left - 4, y: base - tall + 22 }, high);
         made("text", { class: "dmlink-strips-limit", x: left - 4, y: base - 3 }, low);
       });
       svg.appendChild(cursor);
