@@ -9,6 +9,8 @@ import numpy as np
 from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER, Mark
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dmlink.link.logs import Logs
     from dmlink.session.session import Session
 
@@ -37,7 +39,7 @@ def strips(session: Session, logs: Logs, begin: float, end: float, points: int) 
 
     A cell's curve is broken, by NaN, where no frames came; a log holds its last number until the next one.
     """
-    gaps = [mark for mark in marks(session, begin, end, points // 2) if mark.kind in GAPS]
+    gaps = marks(session, begin, end, points // 2, GAPS)
     middles = np.array(sorted((gap.begin + gap.end) / 2 for gap in gaps))
     found = [
         _strip(_label(track.name, track.unit), *_broken(*track.envelope(begin, end, points), middles))
@@ -54,12 +56,14 @@ def strips(session: Session, logs: Logs, begin: float, end: float, points: int) 
     return found[:MOST_STRIPS]
 
 
-def marks(session: Session, begin: float, end: float, columns: int) -> list[Mark]:
-    """Return the marks in between, at most one of each kind in each column."""
+def marks(
+    session: Session, begin: float, end: float, columns: int, kinds: Collection[str] = ORDER
+) -> list[Mark]:
+    """Return the marks of these kinds in between, at most one of each kind in each column."""
     width = max((end - begin) / columns, 1e-9)
     found: dict[tuple[str, int], Mark] = {}
     for mark in session.marks:
-        if mark.begin <= end and mark.end >= begin:
+        if mark.kind in kinds and mark.begin <= end and mark.end >= begin:
             place = mark.kind, int((mark.begin - begin) / width)
             there = found.get(place)
             if there is None or mark.end - mark.begin > there.end - there.begin:

@@ -40,7 +40,7 @@ sys.path.insert(0, str(HERE.parent / "support"))
 RATE, CELLS, LIMIT = 20, 5, 200_000_000
 SOON = 600.0  # s of the session after which everything is measured for the first time
 EVENT_EVERY, GAP_EVERY, GAP = 30, 600, 5  # s
-POINTS, COLUMNS, DRAWINGS = 1200, 600, 20
+POINTS, COLUMNS, DRAWINGS = 1200, 300, 20
 STEPS, STEP_MS = 80, 100  # of a drag
 DRAG = ("ms of scripts", "ms of all tasks", "MB of heap", "nodes")
 LIMITS = {"ms of scripts": 1.25, "MB of heap": 1.1}  # at the end, times as much as after ten minutes

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dmlink.session import Session
 
 POINTS = 1200  # points of a strip: the lowest and highest value in each of 600 columns
-COLUMNS = 600  # columns with at most one mark of each kind
+COLUMNS = 300  # columns with at most one mark of each kind: some 3 px each
 STRIP_PX = 56
 LEAST_SECONDS = 1.0  # shortest time shown
 LEAST_STRIPS = 2
