@@ -53,6 +53,7 @@ class LogFile:
         self._offset = number(offset, "offset")
         self.rows = self.skipped = self.bytes_read = 0
         self.reason = ""
+        self._begin, self._done = b"", 0  # the file's first bytes, and how many of them were read
         self._logs: dict[int, Log] = {}  # by column
         self._formats = list(FORMATS)  # the one that was read last comes first
         self._anew = False  # the file has to be read again from the start
