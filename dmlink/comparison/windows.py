@@ -101,8 +101,8 @@ class ExpectedWindows:
             if isinstance(part, Overlay):
                 yield _marked(frame, title, part.marks, window)
         elif isinstance(part, Event):
-            start = f"{name}, frame {index}, "
-            found = [line.partition(" s: ")[2] for line in printed if line.startswith(start)]
+            place = f"{name}, frame {index}, "
+            found = [line.partition(" s: ")[2] for line in printed if line.startswith(place)]
             same = found == ([ascii_text(part.text).split("\n")[0]] if part.happened else [])
             yield WindowComparison(
                 frame, "Results", (len(found),), 0.0 if same else INF, "" if same else "the event differs"
