@@ -101,6 +101,10 @@ class MaskedRoi(Roi):
         """Which of its pixels have their centres within the outline, shape (height, width), bool."""
         return self._outline.inside(self.shape)
 
+    def seen_from(self, other: Roi | None) -> Roi:
+        """Return this rectangle in pixels of `other`, with its outline."""
+        return MaskedRoi(*super().seen_from(other), outline=self._outline)
+
     def clamped(self, shape: tuple[int, int]) -> Roi:
         """Return the part inside an image of `shape` (h, w); the outline keeps its place."""
         part = super().clamped(shape)
@@ -146,6 +150,8 @@ class Frame:
         The newest number in each of the link's logs at `time`, by name.
     rois : dict
         The live view's ROIs by name, each a Roi in pixels of this frame; it can extend beyond the frame.
+    value_unit : str
+        Unit of the values, such as "e-"; empty if it is unknown.
     """
 
     data: np.ndarray
@@ -161,6 +167,7 @@ class Frame:
     line: Line | None = None
     log: dict[str, float] = field(default_factory=dict)
     rois: dict[str, Roi] = field(default_factory=dict)
+    value_unit: str = ""
 
     @property
     def info(self) -> Info:
@@ -168,8 +175,9 @@ class Frame:
         line = tuple(self.line) if self.line else None  # as in an exported script, which has no Line
         # Exported scripts spell units in ASCII; this way a cell sees the same unit wherever it runs.
         y, x = (axis._replace(unit=ascii_text(axis.unit)) for axis in (self.y, self.x))
-        rois = {name: (roi.top, roi.left, roi.bottom, roi.right) for name, roi in self.rois.items()}
-        return Info(self.index, self.time, x, y, self.roi, self.source, self.tags, line, self.log, rois)
+        return Info(
+            self.index, self.time, x, y, self.roi, self.source, self.tags, line, self.log, dict(self.rois)
+        )
 
     def to_hyperspy(self) -> Any:
         """Return the frame as a HyperSpy signal (h, w) with calibrated axes.

@@ -24,7 +24,7 @@ from dmlink.program.memory import keeps
 from dmlink.program.notebook_cell import NotebookCell
 from dmlink.recordings.writing.recorder import recorder_of
 from dmlink.script.exporter import export
-from dmlink.script.readback import read_program
+from dmlink.script.readback import read_program, roi_of
 from dmlink.summary import summary
 from dmlink.watchers import Watchers
 
@@ -135,6 +135,7 @@ class LiveCell:
         self._entry: tuple[Session, int] | None = None  # of the last start: where to log its numbers
         self._watchers = Watchers(self)
         self._here: Instance | None = None  # for `run`
+        self._drawn: tuple[Outline | None, tuple[int, ...] | None] = None, None  # where its script looked
         self._edited = self._notebook.edited()
         if self._edited:
             self._note(_reload(self._edited, "the cell uses the new version, the notebook the old one"))
@@ -249,8 +250,20 @@ class LiveCell:
     @property
     def outline(self) -> Outline | None:
         """The ellipse, ring or polygon in the ROI that it runs on; None for a rectangle or no ROI."""
-        roi = self.link.rois().get(self.link.roi) if self.link and self.link.roi else None
-        return roi.outline if roi else None
+        return self._drawn_at[0]
+
+    @property
+    def rectangle(self) -> tuple[int, ...] | None:
+        """The ROI that it runs on, (top, left, bottom, right) in pixels; None for the whole image."""
+        return self._drawn_at[1]
+
+    @property
+    def _drawn_at(self) -> tuple[Outline | None, tuple[int, ...] | None]:
+        """Outline and rectangle of the ROI that it runs on; if it was never started, of its script's."""
+        if self.link is None:
+            return self._drawn
+        roi = self.link.rois().get(self.link.roi) if self.link.roi else None
+        return (roi.outline, tuple(roi)) if roi else (None, None)
 
     def set(self, **values: Any) -> None:
         """Set parameters by name; the newest frame is processed again with them.
@@ -503,7 +516,7 @@ def read_script(path: str | Path) -> LiveCell:
 
     It consists of everything above the script's dividing line: parameters, definitions, process(). Nothing is
     executed until the cell runs. The cell of an unchanged script has the same program as the original cell,
-    so exporting it gives the same script again.
+    and knows which ROI the script has, so exporting it gives the same script again.
 
     Raises
     ------
@@ -512,4 +525,6 @@ def read_script(path: str | Path) -> LiveCell:
     SyntaxError
         If the edited script is not valid Python.
     """
-    return LiveCell(read_program(path))
+    cell = LiveCell(read_program(path))
+    cell._drawn = roi_of(path)  # noqa: SLF001 - a cell has no ROI before it is started
+    return cell

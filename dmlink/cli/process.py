@@ -11,6 +11,8 @@ from dmlink.cli.choice import add_choice
 if TYPE_CHECKING:
     import argparse
 
+    from dmlink.frame import Roi
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -32,6 +34,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="a Dask cluster; default: all cores of this computer"
     )
+    parser.add_argument(
+        "--roi",
+        metavar="ROI",
+        help="process only this ROI: the name of one that was recorded, or top,left,bottom,right in pixels",
+    )
     parser.add_argument("--follow", action="store_true", help="process the recording while it is written")
     parser.add_argument(
         "--idle",
@@ -50,8 +57,8 @@ def run(options: argparse.Namespace) -> int:
     from dmlink.batch import process, process_growing
 
     if options.follow:
-        if options.axis is not None or options.item is not None:
-            raise ValueError("--follow processes every frame in order; leave --axis and --item out.")
+        if any(option is not None for option in (options.axis, options.item, options.roi)):
+            raise ValueError("--follow processes whole frames in order; leave --axis, --item and --roi out.")
         out = process_growing(
             options.recording,
             options.cell,
@@ -63,11 +70,25 @@ def run(options: argparse.Namespace) -> int:
         print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
         return 0
     with recordings.open(options.recording, axis=options.axis, item=options.item) as recording:
+        frames = recording if options.roi is None else recording.part(_roi(options.roi))
         out = process(
-            recording, options.cell, options.output, options.scheduler, parameters=_values(options.set)
+            frames, options.cell, options.output, options.scheduler, parameters=_values(options.set)
         )
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     return 0
+
+
+def _roi(text: str) -> str | Roi:
+    """Return the ROI of --roi: four numbers are a rectangle, anything else is a name."""
+    from dmlink.frame import Roi
+
+    numbers = text.split(",")
+    if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
+        return text
+    top, left, bottom, right = map(int, numbers)
+    if top >= bottom or left >= right:
+        raise ValueError(f"--roi {text}: top must be above bottom, and left must be left of right.")
+    return Roi(top, left, bottom, right)
 
 
 def _values(settings: list[str]) -> dict[str, Any]:

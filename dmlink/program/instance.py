@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _READ_ONLY = (
     "frame is read-only: make a new array (frame = frame - 1), or copy it first (frame = frame.copy())."
 )
+_WHOLE = "The frames are whole here, so info.roi is None: choose an ROI (--roi), or test `if info.roi`."
 _EMPTY_STATE = "state is empty before the first frame: state.setdefault(name, value) sets a first value."
 
 
@@ -93,6 +94,8 @@ class Instance:
                 yield f"So are the notebook's arrays: {', '.join(self._program.arrays)}."
         elif isinstance(error, AttributeError) and error.obj is info:
             yield f"info has {', '.join(name for name in dir(info) if not name.startswith('_'))}."
+        elif isinstance(error, AttributeError) and error.obj is None and error.name == "mask":
+            yield from [_WHOLE] * (info.roi is None)
         elif isinstance(error, AttributeError) and error.name:
             close = difflib.get_close_matches(error.name, dir(error.obj), 1)
             yield from (f"Did you mean {name!r}?" for name in close)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from dmlink.recordings.family import family_of
 from dmlink.recordings.joined import Joined
 from dmlink.recordings.recording import Recording
+from dmlink.recordings.roi_part import RoiPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Dimensions", "Item", "Recording", "open"]
+__all__ = ["Dimensions", "Item", "Recording", "RoiPart", "open"]
 
 #: The dimensions of an array that count the frames, and one of several images in a file.
 Dimensions: TypeAlias = int | str | tuple[int | str, ...] | None

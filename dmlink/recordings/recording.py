@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from dmlink.frame import Axis, Frame
+from dmlink.frame import Axis, Frame, Roi
 from dmlink.recordings.steps import even_steps, sound
 from dmlink.summary import pixel_size, summary
 
@@ -261,6 +261,24 @@ class Recording(ABC):
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(self.shape[0]))
+
+    def part(self, roi: str | Roi) -> Recording:
+        """Return the recording cut to an ROI: a cell gets what it would have got live on that ROI.
+
+        Parameters
+        ----------
+        roi : str or Roi
+            The name of an ROI that was recorded with the frames, which may move but not change its size; or a
+            rectangle in pixels of the frames, with or without a mask (`Roi.around`).
+
+        Raises
+        ------
+        ValueError
+            If the first frame has no ROI of that name.
+        """
+        from dmlink.recordings import RoiPart  # noqa: PLC0415 - it imports us
+
+        return RoiPart(self, roi)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return all pixels, shape (n, h, w); if they do not fit into memory, use `to_dask()`."""

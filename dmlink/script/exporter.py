@@ -18,6 +18,8 @@ from dmlink.script.mechanics import LAST, asks_for_mask, free_word, given_names,
 from dmlink.script.result_kinds import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dmlink.indm.outline import Outline
     from dmlink.program.program import HasProgram
 
@@ -45,13 +47,21 @@ How to run it: open this file in a script window (File > Open, language Python),
 GMS before 3.6.1 leave "Execute on background thread" unticked. Close the windows of the results to stop it.
 """,
 }
-OF_MASK = """\
+OF_MASK = {
+    "live": """\
 It looks at the {} in the first rectangular ROI on the live view; move and resize that as you like.
-"""
+""",
+    "batch": """\
+It looks at the {} in ROI, below.
+""",
+}
 OF = {"live": "the live view", "batch": "an in-situ recording"}
 RECORDING = """\
 # The recording: its NAME.dm4 with NAME.raw beside it, or the folder that Hour_00 is in
 {} = r\"\""""
+ROI = """\
+# The part of each frame that is processed: (top, left, bottom, right) in pixels, or None for all of it
+{} = {}"""
 
 
 def export(
@@ -97,7 +107,8 @@ def export(
     if gms:
         _refuse_newer(program, gms)
     data = file_beside(path) if as_text(program.arrays) is None else None
-    text = script(program, target, str(data or ""), getattr(cell, "outline", None))
+    drawn = getattr(cell, "outline", None), getattr(cell, "rectangle", None)
+    text = script(program, target, str(data or ""), *drawn)
     _refuse_existing(path, data, overwrite=overwrite)
     if data:
         save(program.arrays, data)
@@ -106,11 +117,18 @@ def export(
     return path
 
 
-def script(program: Program, target: str = "live", data: str = "", outline: Outline | None = None) -> str:
+def script(
+    program: Program,
+    target: str = "live",
+    data: str = "",
+    outline: Outline | None = None,
+    rectangle: Sequence[int] | None = None,
+) -> str:
     """Return the text of the stand-alone script of a program.
 
     `data` is the path of the file with its arrays; without one they are part of the text. `outline` is what
-    is drawn in the cell's ROI; the script takes it to be in the first rectangle on its live view.
+    is drawn in the cell's ROI, and `rectangle` its (top, left, bottom, right). A live script takes the first
+    rectangle on its live view instead, with this outline in it; a recording has no ROIs of its own.
 
     Raises
     ------
@@ -128,10 +146,14 @@ def script(program: Program, target: str = "live", data: str = "", outline: Outl
     if target == "batch":
         settings["recording"] = free_word("RECORDING", program)
         lines.append(RECORDING.format(settings["recording"]))
+        if rectangle or asks_for_mask(program):
+            settings["roi"] = free_word("ROI", program)
+            place = tuple(int(v) for v in rectangle) if rectangle else None
+            lines.append(ROI.format(settings["roi"], place))
     if data:
         settings["arrays"] = free_word(DATA_FILE, program)
         lines.append(path_setting(settings["arrays"], data))
-    of_mask = OF_MASK.format(outline.kind) if outline and asks_for_mask(program, target) else ""
+    of_mask = OF_MASK[target].format(outline.kind) if outline and asks_for_mask(program) else ""
     header = HEADER.format(
         name=program.name,
         of=OF[target],

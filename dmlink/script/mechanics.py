@@ -92,7 +92,7 @@ def mechanics(
     Parameters
     ----------
     settings : mapping of str to str
-        The variables above the line by meaning: "before", "recording", "arrays".
+        The variables above the line by meaning: "before", "recording", "roi", "arrays".
     arrays : str
         The arrays as a literal if they are part of the text, otherwise empty.
     outline : Outline, optional
@@ -102,7 +102,7 @@ def mechanics(
     given = sorted(given_names(tree))
     values = dict(settings) | {what: arrays for what in ["arrays"] if arrays}
     files = _files(program, target, tree, with_arrays="arrays" in values)
-    if masks := asks_for_mask(program, target):
+    if masks := asks_for_mask(program):
         files[-1:-1] = ["outline", "script.masked"]
         values["outline"] = repr(outline and tuple(outline))
     parts = [bundle.part(name) for name in files]
@@ -112,7 +112,7 @@ def mechanics(
     arguments = [f'"{program.name}"', "sys._getframe()", "names"]
     arguments += ["recording"] * (target == "batch")
     arguments.append("reads=[{}]".format(", ".join(f'"{word}"' for word in reads)))
-    arguments += ["place_of=masked_by(outline)"] * masks
+    arguments += ["roi=roi"] * ("roi" in settings) + ["place_of=masked_by(outline)"] * masks
     run = [f"process_{'live_view' if target == 'live' else 'recording'}({', '.join(arguments)})"]
     if "arrays" in values:
         run.insert(0, "names.update(arrays_of(arrays))")
@@ -133,9 +133,9 @@ def mechanics(
     )
 
 
-def asks_for_mask(program: Program, target: str = "live") -> bool:
-    """Tell whether a script needs to know which pixels of its ROI count; a recording has no ROI."""
-    return target == "live" and re.search(r"\.mask\b", program.source) is not None
+def asks_for_mask(program: Program) -> bool:
+    """Tell whether a script needs to know which pixels of its ROI count."""
+    return re.search(r"\.mask\b", program.source) is not None
 
 
 def start_name(program: Program) -> str:

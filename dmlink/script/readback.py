@@ -10,6 +10,7 @@ import tokenize
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dmlink.indm.outline import checked_outline
 from dmlink.program.capture import RESULTS, free_names
 from dmlink.program.cell_text import inside_strings, split_lines
 from dmlink.program.parameter import ANY_NUMBER, ANY_TEXT, FOUND
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+
+    from dmlink.indm.outline import Outline
 
 _RANGE = re.compile(r"(\S+) to (\S+?)(?: in steps of (\S+?))?(, or None)?(?:: (.*))?")
 _ANY = re.compile(f"(?:{ANY_NUMBER}|{ANY_TEXT}): (.*)")
@@ -93,6 +96,25 @@ def read_program(path: str | Path) -> Program:
     )
 
 
+def roi_of(path: str | Path) -> tuple[Outline | None, tuple[int, ...] | None]:
+    """Return the outline and the rectangle (top, left, bottom, right) of an exported script's ROI, if any.
+
+    Raises
+    ------
+    ValueError
+        If it is not an exported script, or they are not what a script has there.
+    """
+    script = parts_of(path)
+    named = {option.arg: option.value for option in script.call.keywords}
+    assigned = _assignments(ast.parse(script.above, str(path)))
+    place = assigned.get(_settings(script).get("roi", ""))
+    fields = ast.literal_eval(named["outline"]) if "outline" in named else None
+    rectangle = ast.literal_eval(place.value) if place else None
+    if rectangle is not None and [type(v) for v in rectangle] != [int] * 4:
+        raise ValueError(f"{path}: the ROI is {rectangle!r}; write (top, left, bottom, right) or None.")
+    return checked_outline(*fields) if fields else None, rectangle
+
+
 def parts_of(path: str | Path) -> Script:
     """Return the parts of an exported script.
 
@@ -127,7 +149,7 @@ def _constants(nodes: list[ast.expr]) -> Iterator[ast.Constant]:
 
 
 def _settings(script: Script) -> dict[str, str]:
-    """Return the variables above the line by meaning: "before", "recording", "arrays"."""
+    """Return the variables above the line by meaning: "before", "recording", "roi", "arrays"."""
     options = script.call.keywords
     named = {str(option.arg): option.value.id for option in options if isinstance(option.value, ast.Name)}
     if not options:  # of an earlier release

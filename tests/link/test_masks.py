@@ -64,6 +64,24 @@ def test_cell_on_a_mask_sees_the_same_pixels_everywhere(kind, tmp_path):
     assert {float(line.split(",")[-1]) for line in table.read_text().splitlines()[1:]} == {expected.sum()}
 
 
+def test_masks_of_info_rois_are_live_and_recorded(tmp_path):
+    text = "int(info.rois['mine'].mask.sum()), int(info.rois['box'].mask.sum())"
+    expected = [int(Roi.around("ring", SHAPES["ring"]).mask.sum()), 4 * 5]
+    with linked(patient=True) as (_, link):
+        link.set_roi("mine", Roi.around("ring", SHAPES["ring"]))
+        link.set_roi("box", Roi(3, 4, 7, 9))
+        until(link, lambda: set(link.rois()) == {"mine", "box"})
+        cell = dmlink.LiveCell(text).start(link)
+        until(link, lambda: cell.latest is not None)
+        live = [cell.latest[1].results[key].value for key in "12"]
+        cell.stop()
+        with link.record(tmp_path / "whole") as recorder:
+            until(link, lambda: recorder.frames > 2)
+    assert live == expected
+    for recorded in dmlink.open(tmp_path / "whole.ome.zarr"):
+        assert [dmlink.LiveCell(text).run(recorded).results[key].value for key in "12"] == expected
+
+
 def test_mask_moves_along_in_dm():
     with microscope() as dm, dmlink.connect(dm.endpoint) as link, dmlink.connect(dm.endpoint) as other:
         link.set_roi("ring", Roi.around("ring", SHAPES["ring"]))

@@ -739,6 +739,7 @@ def test_error_has_frame_and_parameters(notebook):
         ("state['n'] += 1\nstate['n']", "state is empty before the first frame: state.setdefault("),
         ("info.pixel_size", "info has index, "),
         ("frame.mena()", "Did you mean 'mean'?"),
+        ("frame[info.roi.mask]", "info.roi is None: choose an ROI"),
     ],
 )
 def test_common_mistakes_come_with_advice(cell, advice):

@@ -9,9 +9,11 @@ import pytest
 from microscopes import Noise
 
 import dmlink
+from dmlink import Roi
 from dmlink.frame import Axis, Info
 from dmlink.program.instance import Instance
-from dmlink.script.exporter import export
+from dmlink.program.program import Program
+from dmlink.script.exporter import export, script
 from dmlink.simulator import Microscope
 from dmlink.simulator.dm.gatan_files import write_in_situ_raw, write_in_situ_tree
 
@@ -24,6 +26,7 @@ seconds = info.time - began
 {"mean": frame.mean() + seconds, "rows": rows, "sum": Image(frame * 2.0 + state["n"], scale=info.scale)}
 """
 AXES = [(0, 0.5, "nm")] * 2
+RING = Roi.around("ring", [(2, 3), (2, 5), (1, 3)])
 
 
 @pytest.fixture
@@ -72,6 +75,47 @@ def test_every_frame_is_in_the_results(tmp_path, frames, layout, background):
         assert image.tags["In-situ"]["Recorded"]["# Frames"] == 9
         assert not dm.escaped
     assert not dm.leaked_images
+
+
+@pytest.mark.parametrize("rectangle", [RING, Roi(1, 2, 4, 6), None])
+def test_script_processes_the_roi_of_its_cell(tmp_path, frames, rectangle):
+    write_in_situ_raw(tmp_path / "movie.dm4", frames, exposure=0.25, axes=AXES)
+    cell = Program.from_cell("float(frame[info.roi.mask].sum() + info.x.origin)", "test")
+    outline = getattr(rectangle, "outline", None)
+    text = script(cell, "batch", outline=outline, rectangle=rectangle)
+    assert f"ROI = {rectangle and tuple(rectangle)}\n" in text
+    assert ("It looks at the ring in ROI" in text) == (outline is not None)
+    ast.parse(text, feature_version=(3, 7))
+    (tmp_path / "test.py").write_text(text)
+    back = dmlink.read_script(tmp_path / "test.py")
+    assert script(back.program, "batch", outline=back.outline, rectangle=back.rectangle) == text
+    with Microscope(Noise()) as dm:
+        running = dm.run_script(
+            text.replace('RECORDING = r""', f'RECORDING = r"{tmp_path / "movie.dm4"}"'), background=False
+        )
+        running.join()
+        if rectangle is None:
+            assert any("has no attribute 'mask'" in line for line in running.output)
+            return
+        top, left, bottom, right = rectangle
+        expected = (frames[:, top:bottom, left:right] * rectangle.mask).sum((1, 2)) + left * 0.5
+        assert dm.window("test of movie").data[0].tolist() == expected.astype("f4").tolist(), running.output
+
+
+@pytest.mark.parametrize("roi", ["(1, 2)", "'ring'", "(1, 2, 3, None)"])
+def test_roi_that_is_no_rectangle_is_refused(tmp_path, frames, roi):
+    write_in_situ_raw(tmp_path / "movie.dm4", frames, exposure=0.25)
+    text = script(Program.from_cell("frame.mean()", "test"), "batch", rectangle=(1, 2, 4, 6))
+    text = text.replace("ROI = (1, 2, 4, 6)", f"ROI = {roi}")
+    with Microscope(Noise()) as dm:
+        text = text.replace('RECORDING = r""', f'RECORDING = r"{tmp_path / "movie.dm4"}"')
+        running = dm.run_script(text, background=False)
+        running.join()
+        assert "set the ROI on top to 4 numbers or None" in running.output[0]
+    assert not dm.leaked_images
+    (tmp_path / "test.py").write_text(text)
+    with pytest.raises(ValueError, match="write \\(top, left, bottom, right\\) or None"):
+        dmlink.read_script(tmp_path / "test.py")
 
 
 def test_times_are_those_of_the_folders(tmp_path):

@@ -237,6 +237,17 @@ def test_script_has_the_mask_of_its_roi(kind):
         assert dm.measured.tolist() == [[-1, roi.mask.sum() if kind else 12 * 12]], running.output
 
 
+def test_other_rectangles_of_a_script_have_full_masks():
+    cell = program("{k: info.rois[k].mask.sum() if k in info.rois else -1.0 for k in ('roi', 'roi 2')}")
+    roi = Roi.around("ring", [(9, 10), (9, 16), (12, 10)])
+    with Dm() as dm:
+        running = dm.execute(script(cell, outline=roi.outline))
+        dm.microscope.draw_roi(*roi)
+        dm.microscope.draw_roi(2, 3, 7, 9)
+        dm.step()
+        assert dm.measured.T.tolist() == [[-1, -1], [roi.mask.sum(), 5 * 6]], running.output
+
+
 def test_mask_is_in_scripts_that_use_it():
     assert "Outline" not in script(program("mask = frame > 3\nmask.sum()"))
 

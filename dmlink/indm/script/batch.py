@@ -7,10 +7,10 @@ import time
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import axis, delete_image
+from dmlink.indm.gms import axis, clamped, delete_image
 from dmlink.indm.info import Info, ascii_text, tags_of
 from dmlink.indm.recorded import tree_times
-from dmlink.indm.script.cell import Cell
+from dmlink.indm.script.cell import Cell, rectangle
 from dmlink.indm.windows import ImageWindow
 
 EXPOSURE = "Acquisition:Parameters:High Level:Exposure (s)"
@@ -102,21 +102,28 @@ def seconds_per_frame(header):
     return float(seconds) if found and seconds > 0 else 1.0
 
 
-def process_recording(name, mechanics, names, recording, reads):
-    """Run process() on every frame of a recording."""
+def process_recording(name, mechanics, names, recording, reads, roi=None, place_of=rectangle):
+    """Run process() on every frame of a recording, or on the rectangle `roi` of it."""
     try:
         header, times, frames = recording_at(recording)
     except Exception as error:
         return print(f"{name}: set RECORDING on top. {recording!r} cannot be read: {error}")
+    try:
+        place = roi and clamped(roi, *header.GetNumArray().shape[-2:])
+    except Exception as error:
+        delete_image(header)
+        return print(f"{name}: set the ROI on top to 4 numbers or None. {roi!r} cannot be used: {error}")
+    top, left, bottom, right = place or (0, 0, None, None)
     cell = Recorded(name, names, mechanics, header, len(times))
     main, told = DM.IsScriptOnMainThread(), time.monotonic()
     tags = tags_of(header) if "tags" in reads else {}
     try:
         for i, frame in zip(range(len(times)), frames):
             cell.index = i
-            info = Info(i, float(times[i]), axis(header, 0), axis(header, 1))
+            info = Info(i, float(times[i]), axis(header, 0).part(left), axis(header, 1).part(top))
             info.source, info.tags = str(header.GetName()), dict(tags)
-            cell.run(frame, info)
+            info.roi = place_of(place, True) if place else None
+            cell.run(np.array(frame[top:bottom, left:right]) if place else frame, info)
             if main:
                 DM.DoEvents()  # so that windows are drawn and can be closed
             if cell.unseen():

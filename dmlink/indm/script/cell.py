@@ -12,6 +12,11 @@ from dmlink.indm.windows import ImageWindow
 SHOW = {}  # functions that show each kind of result, added by the files below
 
 
+def rectangle(place, first=True):
+    """Return (top, left, bottom, right) as `info.roi`; see Masked, for cells that ask for its mask."""
+    return tuple(place)
+
+
 class Cell:
     """The script's process(), the state that it keeps from frame to frame, and its result windows."""
 

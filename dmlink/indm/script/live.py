@@ -24,7 +24,7 @@ from dmlink.indm.gms import (
     version,
 )
 from dmlink.indm.info import Info, ascii_text, tags_of
-from dmlink.indm.script.cell import Cell
+from dmlink.indm.script.cell import Cell, rectangle
 from dmlink.indm.script.names import RUNNING
 from dmlink.indm.whole_frames import WholeFrames
 
@@ -101,13 +101,12 @@ class LiveView(DM.Py_ScriptObject):
         display = self.image.GetImageDisplay(0)
         rois = (display.GetROI(i) for i in range(display.CountROIs()))
         rectangles = [roi.GetRectangle() for roi in rois if roi.IsRectangle()]
-        rectangle = rectangles[0] if rectangles else None
         height, width = array.shape[:2]
-        place = clamped(rectangle or (0, 0, height, width), height, width)
+        place = clamped(rectangles[0] if rectangles else (0, 0, height, width), height, width)
         top, left, bottom, right = place
         info = Info(self.cell.index, steady_time(), source=str(self.image.GetName()))
         info.x, info.y = axis(self.image, 0).part(left), axis(self.image, 1).part(top)
-        info.roi = self.place_of(place) if rectangle else None
+        info.roi = self.place_of(place, True) if rectangles else None
         if "tags" in self.reads:
             info.tags = tags_of(self.image)
         if "line" in self.reads:
@@ -115,7 +114,8 @@ class LiveView(DM.Py_ScriptObject):
         if "rois" in self.reads:
             places = (clamped(each, height, width) for each in rectangles)
             seen = [(a - top, b - left, c - top, d - left) for a, b, c, d in places]
-            info.rois = {f"roi {n}" if n > 1 else "roi": roi for n, roi in enumerate(seen, start=1)}
+            named = [(f"roi {n}" if n > 1 else "roi", roi) for n, roi in enumerate(seen, start=1)]
+            info.rois = {name: self.place_of(roi, name == "roi") for name, roi in named}
         return np.array(array[top:bottom, left:right]), info
 
     def run(self):
@@ -149,11 +149,11 @@ class LiveView(DM.Py_ScriptObject):
         unregister(self)
 
 
-def process_live_view(name, mechanics, names, reads, place_of=tuple):
+def process_live_view(name, mechanics, names, reads, place_of=rectangle):
     """Run process() on every frame of the live view; stop an earlier run of this script.
 
     `reads` says which information about the frame the cell uses: "tags", "line", "rois".
-    `place_of` makes `info.roi` of the rectangle that is processed.
+    `place_of` makes `info.roi` and `info.rois` of the rectangles; the first one is processed.
     """
     running = names[RUNNING]
     if refusal(version()):

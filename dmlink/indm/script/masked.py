@@ -1,4 +1,4 @@
-"""Masked: the rectangle that is processed, with the ellipse, ring or polygon that the cell had there."""
+"""Masked: rectangles with a mask, the first one with the ellipse, ring or polygon that the cell had there."""
 
 import numpy as np
 
@@ -6,8 +6,17 @@ from dmlink.indm.outline import Outline
 
 
 def masked_by(fields):
-    """Return the class of rectangles with this outline, (kind, points), in them; None for none."""
-    outline = fields and Outline(*fields)
+    """Return the function that makes such rectangles; the first one has the outline (kind, points)."""
+    with_outline, without = rectangles_with(fields and Outline(*fields)), rectangles_with(None)
+
+    def place_of(rectangle, first):
+        return with_outline(rectangle) if first else without(rectangle)
+
+    return place_of
+
+
+def rectangles_with(outline):
+    """Return the class of rectangles with this outline in them; None for none."""
 
     class Masked(tuple):
         """A rectangle (top, left, bottom, right), as `info.roi`."""

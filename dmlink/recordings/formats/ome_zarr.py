@@ -194,13 +194,16 @@ class _Recorded(ArrayStack):
         values = self._lines[i]
         frame = super()._frame(data, i)
         axes: dict[str, Any] = {k: self._calibrated(Axis(*values[k])) for k in ("y", "x") if values.get(k)}
-        roi = Roi(*values["roi"]) if values.get("roi") else None
-        if roi and values.get("outline"):
-            roi = MaskedRoi(*roi, outline=checked_outline(*values["outline"]))
+        roi = _roi(values["roi"], values.get("outline")) if values.get("roi") else None
         line = Line(*values["line"]) if values.get("line") else None
         tags = {**(values.get("tags") or {}), "source_index": values["index"]}
-        rois = {name: Roi(*place) for name, place in (values.get("rois") or {}).items()}
+        outlines = values.get("outlines") or {}
+        rois = {name: _roi(place, outlines.get(name)) for name, place in (values.get("rois") or {}).items()}
         return replace(frame, **axes, roi=roi, line=line, tags=tags, log=values.get("log") or {}, rois=rois)
+
+
+def _roi(place: list[int], outline: list[Any] | None) -> Roi:
+    return MaskedRoi(*place, outline=checked_outline(*outline)) if outline else Roi(*place)
 
 
 def _first_array(path: Path, group: Any, axis: Dimensions, item: Item) -> ArrayStack:

@@ -135,6 +135,7 @@ class FrameWriter:
             "outline": frame.roi.outline if frame.roi else None,
             "line": frame.line,
             "rois": frame.rois,
+            "outlines": {name: roi.outline for name, roi in frame.rois.items() if roi.outline},
             "y": frame.y,
             "x": frame.x,
             "tags": frame.tags,
