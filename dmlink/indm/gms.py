@@ -48,6 +48,14 @@ def axis(image: Any, dimension: int) -> Axis:
     return Axis(float(origin), float(scale), ascii_text(unit))
 
 
+def value_unit_of(image: Any) -> str:
+    """Return the unit of an image's values, such as "e-"; empty if it has none, or GMS does not say."""
+    try:
+        return ascii_text(image.GetIntensityUnitString())
+    except Exception:  # for whatever reason this GMS refuses it
+        return ""
+
+
 def pixels_of(image: Any) -> np.ndarray:
     """Return the memory of an image as frames: (h, w), spectra as (1, n), colours as (h, w, 3) uint8.
 

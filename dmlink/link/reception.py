@@ -90,6 +90,9 @@ def unpacked(header: dict[str, Any], data: np.ndarray, block: str, dropped: int)
         )
     if not isinstance(tags, dict) or not all(map(_is_number, tags.values())):
         raise ProtocolError(f"A frame's tags must be names with numbers, not {tags!r:.100}.")
+    value_unit = header.get("value_unit", "")
+    if not isinstance(value_unit, str):
+        raise ProtocolError(f"The unit of a frame's values must be a text, not {value_unit!r:.100}.")
     if roi is not None:
         roi = Roi(*_numbers(roi))
         if not all(type(side) is int for side in roi):
@@ -106,6 +109,7 @@ def unpacked(header: dict[str, Any], data: np.ndarray, block: str, dropped: int)
         dropped,
         block,
         Line(*map(float, _numbers(line))) if line else None,
+        value_unit=value_unit,
     )
 
 

@@ -325,6 +325,14 @@ def test_moved_line_resends_still_image():
 # Regions of interest
 
 
+def test_values_have_their_unit():
+    text = "import DigitalMicrograph as DM\nDM.GetFrontImage().SetIntensityUnitString('e-')\nprint('set')"
+    with linked() as (dm, link):
+        assert link.next(60).value_unit == ""
+        dm.run_script(text, background=False).join()
+        until(link, lambda: link.newest.value_unit == "e-")
+
+
 def test_roi_has_its_own_calibration():
     recording = Noise()
     with microscope(recording) as dm:

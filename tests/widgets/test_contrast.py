@@ -99,6 +99,14 @@ def test_bad_percentiles_keep_other_controls():
     assert controls.contrast.percentiles == (60.0, 99.5)
 
 
+def test_colour_bar_has_the_unit_of_the_values():
+    figure, controls = ImageFigure(64), ContrastControls(lambda: None)
+    controls.widget.reveal(opened=True)
+    figure.draw(RAMP, Axis(), Axis(), controls.contrast)
+    controls.draw(figure, "e-")
+    assert (controls.histogram.unit, len(controls.histogram.colours)) == ("e-", 33)
+
+
 def test_double_click_unlocks():
     controls = ContrastControls(lambda: None)
     controls._lock.value = True

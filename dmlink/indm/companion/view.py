@@ -15,7 +15,7 @@ from dmlink.indm.clock import steady_time
 from dmlink.indm.companion.region import LOSSLESS_BYTES, Picture, Region, copy_rectangle
 from dmlink.indm.companion.rois import Rois
 from dmlink.indm.companion.settings import EVENTS_OVERDUE, EVERY_EVENT
-from dmlink.indm.gms import axis, has_window, pixels_of, unregister
+from dmlink.indm.gms import axis, has_window, pixels_of, unregister, value_unit_of
 from dmlink.indm.info import tags_of
 from dmlink.indm.outline import Outline
 from dmlink.indm.protocol import MAX_NAME
@@ -288,6 +288,9 @@ class View:
         if not self._circumstances or self.shape != array.shape or now - self._read > CALIBRATION_SECONDS:
             self._read, self.shape = now, array.shape  # binning and magnification can change while we run
             self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_of(image)}
+            unit = value_unit_of(image)
+            if unit:
+                self._circumstances["value_unit"] = unit
         dtype = array.dtype.newbyteorder("<").str
         return dict(self._circumstances, index=self.index, time=now, source=self.name, dtype=dtype)
 

@@ -147,11 +147,11 @@ class ContrastControls:
         """Return the names of the settings that differ from the current contrast."""
         return [name for name, value in vars(contrast).items() if value != getattr(self._contrast, name)]
 
-    def draw(self, figure: ImageFigure) -> None:
-        """Show the histogram of the values in the figure, and its limits."""
+    def draw(self, figure: ImageFigure, unit: str = "") -> None:
+        """Show the histogram of the values in the figure, and its limits in `unit`."""
         self._drawn_limits = figure.limits
         if self.widget.opened and figure.shown_values is not None:
-            self.histogram.draw(figure.shown_values, figure.limits, self._contrast)
+            self.histogram.draw(figure.shown_values, figure.limits, self._contrast, unit)
             for end, limit in zip(self._ends, figure.limits, strict=True):
                 end.placeholder = _formatted(limit)
 

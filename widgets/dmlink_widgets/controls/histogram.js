@@ -62,7 +62,7 @@ export default {
       places.forEach((place, i) => {
         lines[i].setAttribute("x1", place);
         lines[i].setAttribute("x2", place);
-        labels[i].textContent = formatted(limits[i]);
+        labels[i].textContent = `${formatted(limits[i])} ${i ? model.get("unit") : ""}`.trim();
         labels[i].setAttribute("text-anchor", i ? "end" : "start");
         labels[i].setAttribute("x", i ? Math.max(place, 80) : Math.min(place, width - 80));
       });
@@ -105,7 +105,7 @@ export default {
       model.set("chosen", []);
       model.save_changes();
     });
-    const changes = "change:counts change:limits change:range change:colours";
+    const changes = "change:counts change:limits change:range change:colours change:unit";
     model.on(changes, draw);
     draw();
     return () => model.off(changes, draw);

@@ -31,15 +31,18 @@ class Histogram(PageWidget):
     limits = traitlets.List([0.0, 1.0]).tag(sync=True)  # drawn as the first and the last colour
     chosen: Any = traitlets.List([]).tag(sync=True)
     colours: Any = traitlets.List([]).tag(sync=True)  # "#rrggbb" in equal steps from one limit to the other
+    unit = traitlets.Unicode().tag(sync=True)  # of the values
     width = traitlets.Int(420).tag(sync=True)  # px; less if there is no room
     height = traitlets.Int(64).tag(sync=True)
 
-    def draw(self, values: np.ndarray, limits: tuple[float, float], contrast: Contrast) -> None:
-        """Count the finite values, shape (h, w)."""
+    def draw(
+        self, values: np.ndarray, limits: tuple[float, float], contrast: Contrast, unit: str = ""
+    ) -> None:
+        """Count the finite values, shape (h, w), in `unit`."""
         counts, ends = count_values(values, limits)
         with self.hold_sync():
             self.colours = contrast.steps(BAR_STEPS)
-            self.counts, self.range, self.limits = counts, ends, list(limits)
+            self.counts, self.range, self.limits, self.unit = counts, ends, list(limits), unit
 
 
 def count_values(values: Any, limits: tuple[float, float]) -> tuple[list[int], list[float]]:

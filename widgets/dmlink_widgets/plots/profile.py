@@ -86,7 +86,7 @@ class ProfilePlot(Plot):
 
     def draw_status(self) -> None:
         """Show the histogram of the waterfall."""
-        self.contrast.draw(self.image)
+        self.contrast.draw(self.image, self._newest.value_unit if self._newest else "")
 
     def picture(self) -> PIL.Image.Image:
         """Return the curves, or the waterfall."""
