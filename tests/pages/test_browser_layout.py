@@ -98,6 +98,7 @@ import dmlink
 link = dmlink.connect({endpoint!r})
 link.set_roi("a", dmlink.Roi(40, 40, 140, 240))
 dmlink.view(link)"""
+TWO = "%%live two\n{'rows': frame.mean(axis=1), 'columns': frame.mean(axis=0)}"
 ON_ROI = "%%live on_a --roi a\nlimit: bool = True\nframe.mean(axis=0) if limit else 1 / 0"
 
 
@@ -106,7 +107,7 @@ def side(jupyter):
     """Yield (page, live view, panel of a cell on its ROI)."""
     with Microscope(dmlink.open(nanoparticles()), fps=10) as dm, jupyter.window(1300, 1000) as page:
         browser.write_notebook(
-            jupyter.folder / "side.ipynb", [WORK.format(endpoint=dm.start_companion()), ON_ROI]
+            jupyter.folder / "side.ipynb", [WORK.format(endpoint=dm.start_companion()), ON_ROI, TWO]
         )
         browser.open_notebook(page, jupyter.address, "side.ipynb")
         browser.run_all(page)
@@ -141,6 +142,28 @@ def test_spectrum_and_histogram_are_beside_the_image(side, width, beside):
     assert edges(spectrum)[2] <= edges(view)[2]
     view.locator("button[title*=spectrum]").click()
     view.locator("button[title^=Contrast]").click()
+    page.set_viewport_size({"width": 1300, "height": 1000})
+
+
+# whether the second result is beside the first (otherwise below it), and whether both are wholly in the panel
+RESULTS = """([panel, beside]) => {
+    const plots = [...panel.querySelectorAll('.dmlink-plot')];
+    const [first, second] = plots.map((plot) => plot.getBoundingClientRect());
+    const end = panel.getBoundingClientRect().right + 1;
+    const there = beside
+        ? second.left >= first.right && Math.abs(second.top - first.top) < 2
+        : second.top >= first.bottom && Math.abs(second.left - first.left) < 2;
+    return there && first.right <= end && second.right <= end;
+}"""
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1700, True), (1300, False), (700, False)])
+def test_results_are_in_two_columns_if_there_is_room(side, width, beside):
+    page, _, _ = side
+    page.set_viewport_size({"width": width, "height": 1000})
+    two = panel(page, "two")
+    page.wait_for_function(RESULTS, arg=[two.element_handle(), beside])
+    assert two.locator("path.dmlink-curve[d^=M]").count() == 2
     page.set_viewport_size({"width": 1300, "height": 1000})
 
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.browser
 CELLS = [
     "%load_ext dmlink\nimport dmlink\nlink = dmlink.connect()\nview = dmlink.view(link, size=384)\nview",
     "%%live brightness\nlimit: (0, 9) = 7  # px, at most\nframe.mean(axis=0)",
+    "%%live aside\nframe[0]",
 ]
 WHITE = "stop:last-of-type[stop-color='#ffffff']"
 
@@ -40,10 +41,14 @@ def test_view_and_cell_are_as_they_were(jupyter):
         readout.fill("4")
         readout.press("Enter")
         assert cell.locator(".dmlink-unit").first.inner_text() == "px"
+        panel(page, "aside").locator(".dmlink-dock").click()
+        page.locator(".dmlink-pane path.dmlink-curve[d^=M]").wait_for()
         browser.save_notebook(page, path)
         kept = json.loads(path.read_text("utf-8"))["metadata"]["dmlink"]
         assert kept["cell brightness"]["parameters"] == {"limit": [7, 4]}
         assert kept["view nanoparticles"]["tools"]["contrast"] is True
+        assert [kept[f"cell {name}"]["docked"] for name in ("brightness", "aside")] == [False, True]
+        page.locator(".dmlink-pane").evaluate("pane => { pane.dataset.old = ''; }")
 
         browser.restart_kernel(page)
         link.set_roi("roi", dmlink.Roi(200, 300, 290, 420))  # in DigitalMicrograph, meanwhile
@@ -55,6 +60,7 @@ def test_view_and_cell_are_as_they_were(jupyter):
         histogram.locator(WHITE).wait_for(state="detached")
         cell.locator(".widget-readout", has_text="4").first.wait_for()
         assert link.rois()["roi"].top == 200
+        page.locator(".dmlink-pane:not([data-old]) path.dmlink-curve[d^=M]").wait_for()
         view.get_by_role("button", name="As it was").click()
         until(link, lambda: link.rois()["roi"] == (20, 30, 90, 120))
         view.get_by_role("button", name="As in DM").click()

@@ -100,6 +100,10 @@ def test_moved_line_is_moved_everywhere(lab):
     until(link, lambda: abs(line_in(link).y0 - before.y0 - 10) < 0.1)
     page.keyboard.press("Control+z")
     until(link, lambda: abs(line_in(link).y0 - before.y0) < 0.1)
+    end = before.y1 + 0.5, before.x1 + 0.5
+    drag(page, view, end, (end[0] + 60, end[1] - 20))  # turns it
+    until(link, lambda: line_in(link).y1 > before.y1 + 55)
+    assert line_in(link)[:2] == pytest.approx(before[:2], abs=0.1)
     page.keyboard.press("Delete")
     until(link, lambda: line_in(link) is None)
     view.locator(".dmlink-tool-line").wait_for(state="detached")
@@ -184,6 +188,37 @@ def test_contrast_by_preset_and_undone(lab):
     page.keyboard.press("Control+z")
     white.wait_for(state="attached")
     page.keyboard.press("c")
+
+
+def test_letters_in_a_list_choose_from_it(lab):
+    page, view, _ = lab
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("c")
+    cells = page.locator(".jp-Notebook .jp-CodeCell").count()
+    view.locator("select[title^='Contrast that suits']").first.focus()
+    page.keyboard.press("d")  # twice, it deletes a cell in JupyterLab
+    other = view.locator(".dmlink-histogram stop:last-of-type:not([stop-color='#ffffff'])").first
+    other.wait_for(state="attached")
+    page.keyboard.press("d")
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press("Control+z")
+    other.wait_for(state="detached")
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == cells
+    page.keyboard.press("c")
+
+
+def test_ruler_begins_inside_an_roi(lab):
+    page, view, link = lab
+    before = link.rois()["roi"]
+    take(page, view, "ruler")
+    drag(page, view, (350, 350), (350, 450))
+    take(page, view, "ruler", key="d")  # at once, whatever the kernel does
+    drag(page, view, (320, 320), (380, 320))
+    view.locator(".dmlink-tool-ruler").nth(1).wait_for()
+    assert link.rois()["roi"] == before
+    for _ in range(2):
+        page.keyboard.press("Control+z")
+    view.locator(".dmlink-tool-ruler").first.wait_for(state="detached")
 
 
 def test_keys_are_listed_and_ignored_in_fields(lab):

@@ -37,7 +37,7 @@ def test_view_is_as_it_was(view, link):  # noqa: F811
     again = LiveView(link)
     seen(again)
     again._restore(saved)
-    assert saved_view(again)["rois"] == {}  # until DigitalMicrograph has drawn them
+    assert saved_view(again)["rois"].keys() <= {"ring1", "roi"}  # as soon as DigitalMicrograph has drawn them
     until(link, lambda: set(link.rois()) == {"ring1", "roi"})
     assert saved_view(again) == saved
     assert link.rois()["ring1"].outline.kind == "ring"

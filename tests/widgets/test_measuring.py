@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -150,6 +151,22 @@ def test_statistics_ignore_nan_and_infinity():
     assert nothing.pixels == 3
     assert math.isnan(nothing.mean)
     assert math.isnan(nothing.per_second)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_statistics_of_a_large_image_need_little_memory(dtype):
+    large = np.zeros((8192, 8192), dtype)
+    large[4000, ::2] = 200
+    large[-1, -1] = 7
+    tracemalloc.start()
+    try:
+        found = statistics(large, NM, NM)
+        assert tracemalloc.get_traced_memory()[1] < 64e6
+    finally:
+        tracemalloc.stop()
+    assert found[:3] == (8192**2, pytest.approx((4096 * 200 + 7) / 8192**2), 4096 * 200 + 7)
+    assert found.std == pytest.approx(math.sqrt((4096 * 200**2 + 49) / 8192**2 - found.mean**2))
+    assert (found.minimum, found.maximum) == (0, 200)
 
 
 @pytest.mark.parametrize(

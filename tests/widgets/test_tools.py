@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import types
 import xml.etree.ElementTree as ET
@@ -86,6 +87,27 @@ def test_rulers_and_spacings_are_a_table(view, tmp_path):  # noqa: F811
     assert not view._measurements.section.opened
 
 
+def test_profile_along_the_line_is_saved(view, tmp_path):  # noqa: F811
+    draw(view, "line", (10.5, 10.5), (10.5, 40.5))
+    view._line._width.value = 3
+    wait_for(view, lambda: view._line._plot._newest is not None and view.shapes.line.width == 3)
+    view._line.save()
+    (file,) = tmp_path.glob("*-profile_001.csv")
+    rows = list(csv.reader(file.read_text("utf-8").splitlines()))
+    assert len(rows) == 1 + 31
+    assert [float(row[0]) for row in rows[1:3]] == [0.0, 0.5]  # nm
+
+
+def test_measurements_are_copied_for_a_spreadsheet(view):  # noqa: F811
+    sent = []
+    view._style.send = lambda *message: sent.append(message)
+    draw(view, "ruler", (10, 10), (10, 30))
+    wait_for(view, lambda: view._measurements._rows)
+    view._measurements.copy()
+    head, row = sent[0][0]["copy"].split("\n")
+    assert dict(zip(head.split("\t"), row.split("\t"), strict=True))["value"] == "10.0"
+
+
 def test_statistics_of_image_rois_and_masks(view, link, tmp_path):  # noqa: F811
     link.set_roi("one pixel", dmlink.Roi(5, 6, 6, 7))
     until(link, lambda: "one pixel" in link.rois())
@@ -163,6 +185,17 @@ def test_undo_reverts_changes_one_by_one(view, link):  # noqa: F811
     assert "nothing to undo" in view._message.value
 
 
+def test_closed_tool_is_opened_again(view):  # noqa: F811
+    for tool in (view._fft, view._settings._tools["statistics"], view._settings._tools["contrast"]):
+        tool.value = True
+        view._take_back()
+        assert "nothing to undo" in view._message.value  # opening is not a change
+        tool.value = False
+        view._take_back()
+        assert tool.value
+        assert "Undone: closed" in view._message.value
+
+
 def test_roi_can_be_dragged_back(view, link):  # noqa: F811
     for top in (8, 20):
         link.set_roi("roi", dmlink.Roi(top, 8, top + 8, 16))  # in DigitalMicrograph
@@ -204,7 +237,7 @@ def test_saved_picture_has_scale_bar_and_marks(view, link, tmp_path):  # noqa: F
     view._save_picture()
     (svg,) = tmp_path.glob("*.svg")
     texts = [node.text for node in ET.parse(svg).iter() if node.tag.endswith("text")]  # noqa: S314 - our own
-    assert {"10 nm", "1 10 nm"} <= set(texts)
+    assert {"10 nm", "1: 10 nm"} <= set(texts)
     (png,) = tmp_path.glob("*.png")
     assert "Saved" in view._message.value
     colours = {colour for _, colour in PIL.Image.open(png).getcolors(1 << 20)}
@@ -250,6 +283,61 @@ def test_tools_survive_a_new_image_shape(view):  # noqa: F811
     painter.draw_now(view)
     view._statistics._measure(small)
     assert "ring" in view._statistics._table.value
+
+
+def masks_of(view):  # noqa: F811
+    return {shape.name: shape.points for shape in view.shapes.of("ring", "ellipse")}
+
+
+def test_two_views_that_measure_at_once_agree(view, link):  # noqa: F811
+    other = LiveView(link)
+    seen(other)
+    wait_for(other, lambda: other._frame is not None)
+    views = [view, other]
+    for x in range(5, 9):
+        draw(view, "line", (10.5, x), (30.5, 62.5))
+        draw(other, "line", (20.5, x), (40.5, 62.5))
+        draw(view, "ruler", (1, 1), (9, 9))
+        views.reverse()
+        draw(views[0], "ring", (30, 30), (30, 50), (30, 40))
+        draw(views[1], "ellipse", (1, 1), (9, 9 + x))
+        until(link, lambda x=x: link.newest.line and link.newest.line[:2] == (20, x - 0.5))
+        for each in views:
+            wait_for(each, lambda each=each, x=x: each.shapes.line.points == ((20.5, x), (40.5, 62.5)))
+            wait_for(each, lambda each=each: masks_of(each).keys() == link.rois().keys())
+        assert masks_of(view) == masks_of(other)
+    assert (len(view.shapes.of("ruler")), len(other.shapes.of("ruler"))) == (4, 0)
+    assert view._error.value == other._error.value == ""
+    other.close()
+
+
+def test_measurements_follow_a_changed_scale(view):  # noqa: F811
+    draw(view, "ruler", (10, 10), (10, 30))
+    draw(view, "line", (10, 10), (10, 30))
+    wait_for(view, lambda: view._measurements._rows)
+    frame, nm = view._frame, view._frame.x
+    for x, value, unit, area in (
+        (nm._replace(scale=2.0), 40.0, "nm", "nm\u00b2"),
+        (nm._replace(unit="s"), 20.0, "px", "px"),  # rows and columns have different units
+    ):
+        changed = dataclasses.replace(frame, index=frame.index + 1000, x=x)
+        view._reader = types.SimpleNamespace(poll=lambda changed=changed: changed)
+        wait_for(view, lambda row=(value, unit): view._measurements._rows[0][2:4] == row)
+        assert view.shapes.line.label == f"{value:.4g} {unit}"
+        view._statistics._measure(changed)
+        assert f"area ({area})" in view._statistics._table.value
+    assert view._error.value == ""
+
+
+def test_roi_of_one_pixel_has_a_spectrum(view, link):  # noqa: F811
+    link.set_roi("dot", dmlink.Roi(5, 6, 6, 7))
+    until(link, lambda: "dot" in link.rois())
+    view._overlay.selected = "dot"
+    view._fft.value = True
+    wait_for(view, lambda: view._spectrum._power is not None and view._spectrum._power.shape == (1, 1))
+    view._spectrum.shapes._take_action({"drawn": {"kind": "spot", "points": [[0.5, 0.5]]}})
+    wait_for(view, lambda: view._measurements._rows)
+    assert view._error.value == ""
 
 
 def test_closed_view_leaves_no_widget(link):  # noqa: F811

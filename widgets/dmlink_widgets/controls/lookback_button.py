@@ -58,7 +58,7 @@ class LookbackButton:
         self._saving: threading.Thread | None = None
         self.widget = button(
             "history",
-            f"Save the last {SECONDS:.0f} s, which are in memory, beside this notebook",
+            f"Save the last {SECONDS:.0f} s, which are in memory, beside this notebook (b)",
             self._press,
         )
         self.widget.add_class("dmlink-lookback")

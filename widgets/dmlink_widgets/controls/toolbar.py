@@ -47,7 +47,7 @@ def more(section: Section) -> ipywidgets.ToggleButton:
 
 def dock_button() -> ipywidgets.Button:
     """Return the button that docks a panel beside the notebook; the page hides it if it cannot do that."""
-    return button("columns", "Dock: show it beside the notebook", lambda: None, "dmlink-dock")
+    return button("columns", "Dock: show it beside the notebook (v)", lambda: None, "dmlink-dock")
 
 
 def toolbar(*buttons: ipywidgets.DOMWidget) -> ipywidgets.HBox:

@@ -298,7 +298,7 @@ def _print_shape(axes: Any, shape: dict[str, Any], on_axes: Callable[[Any], np.n
     for outline in outlines(shape["kind"], points):
         axes.shape(on_axes(outline), shape["colour"], closed=len(outline) > 2)
     x, y = on_axes(points[-1:])[0]
-    axes.write(x + 9, y - 7, f"{shape['name']} {shape['label']}".strip(), shape["colour"])
+    axes.write(x + 9, y - 7, ": ".join(filter(None, (shape["name"], shape["label"]))), shape["colour"])
 
 
 def outlines(kind: str, points: Any) -> list[np.ndarray]:

@@ -358,7 +358,7 @@ export default {
 
     const grab = (node, name, grip) => {
       node.addEventListener("pointerdown", (down) => {
-        if (down.button !== 0 || model.get("drawing")) return;
+        if (down.button !== 0 || svg.classList.contains("dmlink-drawing")) return; // a tool is in use
         const from = rois()[name];
         const s = seen();
         select(name);
@@ -489,8 +489,16 @@ export default {
       event.stopPropagation();
     });
 
-    el.dmlinkHost = { guests, layer: layers.tools, make, seen, pixelAt, follow, select };
-    const drawingChanged = () => svg.classList.toggle("dmlink-drawing", model.get("drawing"));
+    const stopDrawing = () => {
+      if (!model.get("drawing")) return;
+      model.set("drawing", false);
+      model.save_changes();
+    };
+    el.dmlinkHost = { guests, layer: layers.tools, make, seen, pixelAt, follow, select, stopDrawing };
+    const drawingChanged = () => {
+      if (model.get("drawing")) for (const guest of guests) guest.leave(); // one tool at a time
+      svg.classList.toggle("dmlink-drawing", model.get("drawing"));
+    };
     const geometry = () => {
       placeAxes();
       drawAll();

@@ -36,6 +36,7 @@ class ToolOverlay(RoundWidget):
     moved = traitlets.Dict().tag(sync=True)  # {"id": int, "points": [...]}, last moved; set only by the page
     selected = traitlets.Int(-1).tag(sync=True)  # id of a shape
     tool = traitlets.Unicode("").tag(sync=True)  # kind of shape that the next press draws
+    buttons: Any = traitlets.Dict().tag(sync=True)  # model ids of the toggles, by kind; linked in the page
 
     def __init__(self, on_action: Callable[[dict[str, Any]], None], **traits: Any) -> None:
         super().__init__(**traits)

@@ -60,7 +60,7 @@ export default {
         if (kind === "body") grab(node, shape, null);
       }
       const [x, y] = at(shape.points.at(-1));
-      const words = [shape.name, shape.label].filter(Boolean).join(" ");
+      const words = [shape.name, shape.label].filter(Boolean).join(": "); // "1 5 nm" would be read as 1.5 nm
       const right = (s.right - s.left) * s.x - x < 7 * words.length + 9; // no room there
       const place = right ? { x: x - 9, y: y - 7, "text-anchor": "end" } : { x: x + 9, y: y - 7 };
       host.make("text", group, place, words);
@@ -196,13 +196,41 @@ export default {
       return true;
     };
 
+    // Buttons
+
+    const buttons = new Map(); // models of the toggles, by kind
+    const forget = []; // stops following them
+    const followTool = () => {
+      for (const [kind, button] of buttons) {
+        const down = model.get("tool") === kind;
+        if (button.get("value") === down) continue;
+        button.set("value", down);
+        button.save_changes();
+      }
+    };
+    const findButtons = async () => {
+      for (const [kind, id] of Object.entries(model.get("buttons"))) {
+        const button = await model.widget_manager.get_model(id);
+        if (gone) return;
+        const pressed = () => {
+          if (button.get("value") !== (model.get("tool") === kind)) save("tool", button.get("value") ? kind : "");
+        };
+        buttons.set(kind, button);
+        button.on("change:value", pressed);
+        forget.push(() => button.off("change:value", pressed));
+      }
+    };
+
     const toolChanged = () => {
       begun = null;
+      followTool();
       const drawing = Boolean(model.get("tool"));
+      if (drawing) host?.stopDrawing();
       host?.layer.ownerSVGElement.classList.toggle("dmlink-drawing", drawing);
       draw();
     };
-    const guest = { draw, press, key };
+    const leave = () => model.get("tool") && model.get("tool") !== "spot" && save("tool", "");
+    const guest = { draw, press, key, leave };
     const find = () => {
       host = el.closest(".dmlink-stack")?.querySelector(".dmlink-overlay")?.dmlinkHost; // once both are in the page
       if (!host) return gone || requestAnimationFrame(find);
@@ -211,11 +239,13 @@ export default {
       toolChanged();
     };
     find();
+    findButtons();
     const heard = { "change:shapes": shapesChanged, "change:selected": draw, "change:tool": toolChanged };
     for (const [name, call] of Object.entries(heard)) model.on(name, call);
     return () => {
       gone = true;
       host?.guests.delete(guest);
+      for (const call of forget) call();
       for (const [name, call] of Object.entries(heard)) model.off(name, call);
     };
   },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,8 @@ class LiveView(Panel):
                 "dmlink-statistics",
             ),
         }
+        for name, tool in tools.items():
+            tool.observe(functools.partial(self._closed_tool, name), "value")
         self._settings = ViewSettings(self._overlay, self._contrast, self.shapes, self._choice, tools)
         return toolbar(
             self._pause,
@@ -180,7 +183,12 @@ class LiveView(Panel):
             self._tools.line,
             self._tools.ruler,
             *tools.values(),
-            button("camera", "Save this frame as a TIFF beside this notebook", self._save),
+            button(
+                "camera",
+                "Save this frame as a TIFF beside this notebook (t)",
+                self._save,
+                "dmlink-save-frame",
+            ),
             self._lookback.widget,
             self._record.widget,
             dock_button(),
@@ -273,7 +281,7 @@ class LiveView(Panel):
         self._light.value = self._light_html()
         if frame is None:
             return
-        self._contrast.draw(self._figure)
+        self._contrast.draw(self._figure, frame.value_unit)
         self._line.draw_status()
         self._statistics.draw_status(frame)
         self._title.value = html_text.title(frame.source)
@@ -371,9 +379,14 @@ class LiveView(Panel):
             self._masks.send(self._frame)
         self.changed()
 
+    def _closed_tool(self, name: str, change: dict[str, Any]) -> None:
+        """Let a tool that was closed be opened again by undo."""
+        if not change["new"]:
+            self._undo.add(f"closed {name}", lambda: setattr(change["owner"], "value", True))
+
     def _open_contrast(self, opened: bool) -> None:
         self._contrast.widget.reveal(opened)
-        self._contrast.draw(self._figure)
+        self._contrast.draw(self._figure, self._frame.value_unit if self._frame else "")
 
     def _show_spectrum(self, shown: bool) -> None:
         self._spectrum.section.reveal(shown)
@@ -390,7 +403,11 @@ class LiveView(Panel):
                 button("undo", "Undo the last change (Ctrl+Z)", self._take_back, "dmlink-undo", words="Undo"),
                 button("copy", "Copy the picture as it is (k)", self._copy, "dmlink-copy", words="Copy"),
                 button(
-                    "picture-o", "Save the picture as PNG and SVG", self._save_picture, words="Save picture"
+                    "picture-o",
+                    "Save the picture as PNG and SVG (w)",
+                    self._save_picture,
+                    "dmlink-save-picture",
+                    words="Save picture",
                 ),
                 toggle("list", "Edit ROIs by number", self._rois.controls.widget.reveal),
                 button("keyboard-o", "Show the keys (?)", lambda: None, "dmlink-keys", words="Keys"),

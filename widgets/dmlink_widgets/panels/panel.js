@@ -1,5 +1,6 @@
 // Keys of the focused panel and the list of keys; docking beside the notebook; selecting its ROI; the clipboard.
 const TAKES_KEYS = "input, textarea, select, button, [role=slider], [contenteditable], .cm-editor";
+const CHOOSES = "select, [role=slider]"; // JupyterLab leaves keys to text fields alone
 const DOCKS = Symbol.for("dmlink.docks"); // set by the JupyterLab extension (widgets/labextensions)
 
 export default {
@@ -13,7 +14,11 @@ export default {
     };
     // On the window, so that it is called before the notebook, which uses r itself.
     const pressed = (event) => {
-      if (!panel?.contains(event.target) || event.altKey) return;
+      if (!panel?.contains(event.target)) return;
+      // In a list or on a slider, letters and arrows are the control's: JupyterLab would delete cells at "d d".
+      const own = !event.ctrlKey && !event.metaKey && !event.altKey;
+      if (event.target.matches(CHOOSES)) event.target.toggleAttribute("data-lm-suppress-shortcuts", own);
+      if (event.altKey) return;
       const target = keys.get(named(event));
       const button = target && panel.querySelector(`.${target}`);
       if (!target || event.target.closest(TAKES_KEYS)) return;

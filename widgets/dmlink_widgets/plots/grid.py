@@ -12,7 +12,7 @@ from dmlink_widgets import widget_tree
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.drawing import prints
 from dmlink_widgets.drawing.image_figure import on_screen
-from dmlink_widgets.drawing.ranges import MARGIN, PLOT_SIZE
+from dmlink_widgets.drawing.ranges import MARGIN
 from dmlink_widgets.plots.image import SIZE
 from dmlink_widgets.plots.plot import Plot
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import PIL.Image
 
     from dmlink.indm.results import Several
+
+
+NARROWEST_CURVE = 500  # px; curves shrink to that so that two fit beside each other
 
 
 class PlotGrid(Plot):
@@ -122,8 +125,8 @@ class PlotGrid(Plot):
 
 
 def _width(result: Any) -> int:
-    """Return how wide a result is on the screen, in px."""
+    """Return the width that a result needs on the screen, in px."""
     image = getattr(result, "image", result)
     if image.kind != "image":
-        return PLOT_SIZE[0]
+        return NARROWEST_CURVE
     return on_screen(SIZE, *image.values.shape[:2])[1] + MARGIN["left"] + MARGIN["right"]

@@ -63,6 +63,7 @@ class LinePanel:
         self._link, self._shapes, self._changed, self._report = link, shapes, changed, report
         self._plot = ProfilePlot(changed, "#b8860b")
         self._sent: list[Line | None] = []  # to DigitalMicrograph, oldest first
+        self._last: Line | None = None  # as it was sent or shown last
         self._seen: Line | None = None  # line of the last frame
         self._source = ""
         self._width = ipywidgets.BoundedIntText(
@@ -90,6 +91,7 @@ class LinePanel:
             (y0, x0), (y1, x1) = shape.points
             line = Line(y0 - 0.5 + top, x0 - 0.5 + left, y1 - 0.5 + top, x1 - 0.5 + left)
         self._sent = [*self._sent[-MOST_SENT:], line]
+        self._last = line
         self.section.reveal(shape is not None)
         self._changed()
         try:
@@ -150,7 +152,10 @@ class LinePanel:
         for i, sent in enumerate(self._sent):
             if _same(sent, whole):  # this is our own line coming back
                 del self._sent[: i + 1]
-                return
+                if self._sent or _same(self._last, whole):  # else another's line was shown meanwhile
+                    return
+                break
+        self._last = whole
         y0, x0, y1, x1 = (v + 0.5 for v in line or (0, 0, 0, 0))
         self._shapes.show_line(((y0, x0), (y1, x1)) if line else None)
         self.section.reveal(line is not None)

@@ -90,7 +90,7 @@ class MaskRois:
         if place not in sent:
             return False
         del sent[: sent.index(place) + 1]
-        return True
+        return bool(sent) or self._here.get(name) == place  # else another's was shown meanwhile
 
 
 def _place(roi: Roi) -> Place:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
 
@@ -33,22 +32,12 @@ class ToolButtons:
     """
 
     def __init__(self, shapes: ShapeEditor) -> None:
-        self._shapes = shapes
         self._buttons = {
-            kind: toggle(icon, tip, functools.partial(self._press, kind), f"dmlink-draw-{kind}")
+            kind: toggle(icon, tip, lambda _: None, f"dmlink-draw-{kind}")
             for kind, (icon, tip) in ICONS.items()
         }
+        # linked inside the page, so that a key pressed while the kernel is busy does what it should
+        shapes.overlay.buttons = {kind: made.model_id for kind, made in self._buttons.items()}
         self.line, self.ruler = self._buttons["line"], self._buttons["ruler"]
         masks = [self._buttons[kind] for kind in ("ellipse", "ring", "polygon")]
         self.masks = ipywidgets.HBox([ipywidgets.Label("masks"), *masks])
-        shapes.overlay.observe(self._follow, "tool")
-
-    def _press(self, kind: str, down: bool) -> None:
-        if down:
-            self._shapes.draw(kind)
-        elif self._shapes.overlay.tool == kind:
-            self._shapes.draw("")
-
-    def _follow(self, change: dict[str, Any]) -> None:
-        for kind, made in self._buttons.items():
-            made.value = kind == change["new"]
