@@ -287,7 +287,7 @@ def test_error_clears_with_the_slider(lab):
     pixels.locator(".dmlink-error").wait_for(state="detached")
 
 
-@pytest.mark.parametrize("theme", ["Dark", "Light"])
+@pytest.mark.parametrize("theme", ["Dark", "Dark High Contrast", "Light"])
 def test_text_is_readable_in_both_themes(lab, theme):
     _, page, _, _, _ = lab
     browser.choose_theme(page, theme)

@@ -10,8 +10,10 @@ import numpy as np
 import PIL.Image
 import pytest
 from browser import choose_theme, panel, titled
+from hand import Desk
 from project import ROOT
 
+import dmlink
 from dmlink.data import nanoparticles
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.browser]
@@ -80,3 +82,54 @@ def test_each_panel_is_pictured(lab, theme):
         assert (brightness > 128) == (theme == "Dark")
     lab.locator(".dmlink-dashboard .dmlink-title").first.scroll_into_view_if_needed()
     lab.screenshot(path=ARTEFACTS / f"dashboard-{theme.lower()}.png")
+
+
+# what protrudes from the panel on the right, unless it can be scrolled to
+CUT = """view => {
+    const end = view.getBoundingClientRect().right + 1;
+    const scrolls = (node) => {
+        for (let n = node.parentElement; n !== view; n = n.parentElement)
+            if (/auto|scroll/.test(getComputedStyle(n).overflowX) && n.scrollWidth > n.clientWidth)
+                return true;
+        return false;
+    };
+    const parts = "button, input, select, table, label, canvas, .bqplot, .dmlink-histogram";
+    return [...view.querySelectorAll(parts)]
+        .filter((node) => node.offsetParent || node instanceof SVGElement)
+        .filter((node) => node.getBoundingClientRect().right > end && !scrolls(node))
+        .map((node) => node.outerHTML.slice(0, 200));
+}"""
+
+
+@pytest.fixture(scope="module")
+def tools(jupyter):
+    """Give a desk on which everything is open."""
+    cells = ["import dmlink\nlink = dmlink.connect()\nview = dmlink.view(link)\nview"]
+    browser.write_notebook(jupyter.folder / "all-tools.ipynb", cells)
+    with (
+        jupyter.microscope() as endpoint,
+        jupyter.window(1600, 2400) as page,
+        dmlink.connect(endpoint) as link,
+    ):
+        browser.open_notebook(page, jupyter.address, "all-tools.ipynb")
+        page.click(".jp-SideBar [data-id=filebrowser]")  # without the list of files
+        browser.run_all(page)
+        desk = Desk(page, link, jupyter.folder)
+        desk.open_tools()
+        desk.view.locator("button[title^='More:']").click()
+        yield desk
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("width", [1600, 900, 560])
+def test_open_tools_fit_in_the_page(tools, width, theme):
+    ARTEFACTS.mkdir(exist_ok=True)
+    choose_theme(tools.page, theme)
+    tools.page.set_viewport_size({"width": width, "height": 2400})
+    view = tools.view
+    tools.page.wait_for_function(f"view => ({CUT})(view).length === 0", arg=view.element_handle())
+    before = browser.painted(view)
+    tools.wait(lambda: browser.painted(view) > before + 40)  # the figures have been drawn at their new size
+    view.screenshot(path=ARTEFACTS / f"tools-{width}-{theme.lower()}.png")
+    assert view.evaluate(CUT) == []
+    tools.page.set_viewport_size({"width": 1600, "height": 2400})

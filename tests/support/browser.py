@@ -185,13 +185,11 @@ def restart_kernel(page: Page) -> None:
 
 
 def choose_theme(page: Page, theme: str) -> None:
-    """Set JupyterLab's theme to "Light" or "Dark"."""
+    """Set JupyterLab's theme to "Light", "Dark" or "Dark High Contrast"."""
     page.click(".lm-MenuBar-itemLabel:text-is('Settings')")
     page.hover(".lm-Menu-itemLabel:text-is('Theme')")
     page.click(f".lm-Menu-itemLabel:text-is('JupyterLab {theme}')")
-    page.wait_for_function(
-        "theme => document.body.dataset.jpThemeLight === theme", arg=str(theme == "Light").lower()
-    )
+    page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=f"JupyterLab {theme}")
 
 
 def titled(page: Page, title: str) -> Locator:
