@@ -50,7 +50,7 @@ def main() -> None:
             pane.locator("button.dmlink-spectrum").click()
             page.locator(".jp-Notebook .dmlink-on-roi").click()  # selects its ROI and shows its spectrum
             for place in (".dmlink-pane", ".jp-Notebook"):
-                page.locator(f"{place} .dmlink-light").locator(f"text=/{WORKS}/").first.wait_for()
+                page.locator(f"{place} .dmlink-light:visible").locator(f"text=/{WORKS}/").first.wait_for()
             page.locator(".jp-Notebook").evaluate("node => { node.scrollTop = 0; }")
             (HERE / "images").mkdir(exist_ok=True)
             page.screenshot(path=HERE / "images" / "notebook.png")
