@@ -37,6 +37,8 @@ def switches_of(report: str | PathLike[str] | GmsReport) -> dict[str, Any]:
         switches["partial_frames"] = found["live_parts"]
     if "create_image" in found:
         switches.update(_creation(found["create_image"]))
+    if "colour_pixels" in found:
+        switches["colour_pixels"] = _colours(found["colour_pixels"])
     if "timer" in found:
         steps = max(found["timer"].get(name, 0.0) for name in ("time", "monotonic", "sleep"))
         switches["timer"] = steps / 1000 if steps > _FINE_MS else 0.0
@@ -77,6 +79,10 @@ _MEANING: list[tuple[str, str, dict[Any, Any]]] = [
     ("python_strings", "python_strings", {"shared": "shared", "own": "own"}),
 ]
 """Question, switch, and the switch's value for each answer."""
+
+
+def _colours(answer: str) -> str:
+    return "refused" if answer == "refused" else "planes" if answer == "uint8 [4, 4, 3]" else "packed"
 
 
 def _creation(made: dict[str, str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ CHOICES = {
     "after_exception": ("goes on", "ends"),
     "roi_removal": ("script", "python", "no"),
     "python_strings": ("shared", "own"),
+    "colour_pixels": ("refused", "planes", "packed"),
 }
 
 
@@ -82,6 +83,8 @@ class Switches:
         How a rectangle can be removed: by DM-script, also by `Py_ImageDisplay.DeleteROI`, or not at all.
     python_strings : {"shared", "own"}
         Whether Python started by DM-script shares the global names of script windows.
+    colour_pixels : {"refused", "planes", "packed"}
+        What `GetNumArray` does with a colour image: an error, (h, w, 3) uint8, or (h, w) uint32.
     refused : tuple of str
         Arrays that `CreateImage` refuses although DM has such images: names of data types, "1-D", "row"
         (1, n), "3-D".
@@ -123,6 +126,7 @@ class Switches:
     after_exception: str = "goes on"
     roi_removal: str = "script"
     python_strings: str = "shared"
+    colour_pixels: str = "refused"
     refused: tuple[str, ...] = ()
     timer: float = 0.0
     absent: tuple[str, ...] = ()

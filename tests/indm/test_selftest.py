@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import getpass
 import json
+import os
 import platform
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from microscopes import PATIENCE, Noise
+from microscopes import Noise
 from project import ROOT
+from selftests import LATER, PATIENT, SHORT, asked
 
 from dmlink import bundle
 from dmlink.cli import main
 from dmlink.gms_report import read_report
 from dmlink.indm.questions import NOT_ASKED, QUESTIONS
 from dmlink.indm.selftest.calls import FUNCTIONS, METHODS
-from dmlink.simulator import Microscope
 from dmlink.simulator.in_situ import InSitu
-from dmlink.simulator.report import switches_of
-from dmlink.simulator.switches import Switches
 
 DM_API = runpy.run_path(str(ROOT / "docs" / "dm_api.py"))
 CALLS = [f"DM.{n}" for n in FUNCTIONS] + [f"{kind}.{n}" for kind, names in METHODS.items() for n in names]
-SHORT = {"LISTEN_SECONDS": 0.5, "SLOW_SECONDS": 0.1, "EVENT_SECONDS": 2.0, "EXPOSURE": 0.05}
-PATIENT = {"LISTEN_SECONDS": 2.0, "EVENT_SECONDS": 6.0}  # where it counts which events have come
-ON_PURPOSE = "This error is part of the self-test"
-LATER = {"threads", "recording"}  # a second run, or a recording, answers these
-
-
-def asked(folder, background=True, constants=None, recording=None, fps=50, **switches):
-    """Run the self-test; return what it wrote, and the microscope when it is over."""
-    text = bundle.selftest(FOLDER=str(folder), **{**SHORT, **(constants or {})})
-    with Microscope(recording or Noise(), fps=fps, **switches) as dm:
-        script = dm.run_script(text, background=background)
-        script.join(5 * PATIENCE)
-        assert script.output[-1] == "dmlink self-test ends"
-        assert all(ON_PURPOSE in str(error) for error in dm.escaped)
-        assert dm.leaked_images == {}
-        assert [window.name for window in dm.windows()] == ["Gold"] or switches.get("failing")
-    return folder / "gms-report.json", dm
+SEEDS = range(3)
 
 
 @pytest.mark.parametrize("background", [True, False], ids=["background", "main thread"])
@@ -56,12 +41,51 @@ def test_asks_everything_and_cleans_up(tmp_path, background):
     assert len(dm.dialogs) == 2, "it asks before it opens windows, and before it takes the camera"
 
 
-def test_report_has_nothing_personal(tmp_path):
+def test_it_shows_what_it_has_written(tmp_path):
     path, dm = asked(tmp_path)
-    text = path.read_text()
-    assert "\n".join(dm.results_window).count(text.strip()) == 1, "it shows what it has written"
-    for personal in (str(tmp_path), str(Path.home()), getpass.getuser(), platform.node(), "Gold"):
-        assert personal not in text
+    assert "\n".join(dm.results_window).count(path.read_text().strip()) == 1
+
+
+ANNA = {"name": "Anna Mueller", "user": "amueller", "computer": "ARM300-LAB7", "serial": "4711-0815"}
+BERT = {"name": "Bert Yilmaz", "user": "byilmaz", "computer": "titan.example", "serial": "SN 0099X"}
+
+
+@pytest.mark.parametrize("how", [{}, {"failing": tuple(CALLS[::3])}], ids=["whole", "a third fails"])
+def test_reports_of_two_people_are_equal(tmp_path, monkeypatch, how):
+    """Whatever is personal changes nothing in a report: then nothing of it can be in there."""
+    first, second = (
+        report_of(person, tmp_path / str(number), monkeypatch, how)
+        for number, person in enumerate((ANNA, BERT))
+    )
+    assert first == second
+    for personal in {*ANNA.values(), *BERT.values(), str(tmp_path), getpass.getuser(), platform.node()}:
+        assert personal not in json.dumps(first)
+
+
+def report_of(person, folder, monkeypatch, how):
+    """Run the self-test for a person, whose name is all over the computer and DigitalMicrograph."""
+    home = folder / person["user"]
+    (home / person["name"]).mkdir(parents=True)
+    recording = Noise(name=f"{person['name']} {person['serial']}")
+    recording.tags = {
+        "Microscope Info:Operator": person["name"],
+        "Acquisition:Device:Serial": person["serial"],
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "home", lambda: home)
+        patch.setattr(platform, "node", lambda: person["computer"])
+        patch.setattr(sys, "argv", [str(home / "DigitalMicrograph.exe")])
+        for variable in ("USER", "USERNAME", "LOGNAME", "COMPUTERNAME"):
+            patch.setenv(variable, person["computer" if "COMPUTER" in variable else "user"])
+        patch.setenv("TMPDIR", str(home))
+        patch.setattr("tempfile.tempdir", None)
+        patch.chdir(home / person["name"])
+        constants = {"RECORDING": str(home / person["name"]), "RECORDING_SECONDS": 2.0, **PATIENT}
+        with InSitu(recording, home / person["name"], 50.0, name=person["serial"], loop=True):
+            path, _ = asked(home, constants=constants, recording=recording, fps=10, writable_cwd=True, **how)
+    report = json.loads(path.read_text())
+    report["answers"].pop("timer")  # it is measured
+    return report
 
 
 def test_cancel_leaves_out_what_opens_windows(tmp_path):
@@ -88,88 +112,25 @@ def test_continues_after_any_failure(tmp_path, call, how):
         assert call in report.answers.get("missing", [call])
 
 
-@pytest.mark.parametrize("half", [CALLS[::2], CALLS[1::2]], ids=["even", "odd"])
-def test_continues_with_half_of_the_calls(tmp_path, half):
-    path, _ = asked(tmp_path, missing=tuple(half))
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_goes_on_without_half_of_the_calls(tmp_path, seed, how):
+    half = np.random.default_rng(seed).permutation(CALLS)[::2].tolist()
+    path, _ = asked(tmp_path, **{how: tuple(half)})
     assert {"packages", "timer", "argv"} <= set(read_report(path).answers)
 
 
-SEVERAL = [  # every switch with a question, a few at a time
-    {
-        "handlers": "own",
-        "references": "strong",
-        "annotations": "refused",
-        "continuous": "exposure",
-        "argv": "empty",
-    },
-    {"events": "queue", "twice_per_frame": True, "roi_removal": "python", "absent": ("scipy", "matplotlib")},
-    {
-        "events": "none",
-        "annotations": "kept",
-        "writable_cwd": True,
-        "python_strings": "own",
-        "loopback": False,
-    },
-    {"partial_frames": 4, "unregister_all": False, "create_image": "none", "stale_persistent": True},
-    {"nested_listeners": False, "after_exception": "ends", "roi_removal": "no", "timer": 0.0156},
-    {"deleted_usable": False, "refused": ("float64", "1-D"), "image_arrays": False, "argv": "missing"},
-    {"failing": ("Py_ScriptObject.UnregisterAllListeners", "DM.DeleteImage"), "version": (3, 43, 3213)},
-    {"missing": ("DM.CountImageDocuments", "Py_Image.FindNextImage"), "python": (3, 11)},
-]
-
-
-@pytest.mark.parametrize("switches", SEVERAL, ids=str)
-def test_answers_are_the_switches(tmp_path, monkeypatch, switches):
-    monkeypatch.chdir(tmp_path)
-    path, _ = asked(tmp_path, constants=PATIENT, fps=10, **switches)
-    found = switches_of(path)
-    for name, value in switches.items():
-        if name == "timer":
-            assert 0.01 < found[name] < 1
-        elif name in {"absent", "failing", "missing"}:
-            assert set(value) <= set(found[name])
-        else:
-            assert found[name] == value, name
-
-
-def test_each_question_about_a_switch_is_tried():
-    tried = {name for switches in SEVERAL for name in switches}
-    not_asked = {
-        "do_events",
-        "scipy_in_background",
-        "confirm",
-        "strict_del",
-        "in_situ",
-        "unit_bytes",
-        "threads",
-    }
-    assert {field.name for field in dataclasses.fields(Switches)} - not_asked == tried
-
-
-@pytest.mark.parametrize("threads", ["run", "frozen"])
-def test_second_run_knows_of_threads(tmp_path, threads):
-    text = bundle.selftest(FOLDER=str(tmp_path), ASK=False, THREAD_SECONDS=PATIENCE, **SHORT)
-    with Microscope(Noise(), fps=50, threads=threads) as dm:
-        dm.run_script(text).join(PATIENCE)
-        ticks = dm._scripts.value("dmlink_selftest_ticks")
-        if threads == "run":
-            dm.run_script(
-                "import time\nwhile dmlink_selftest_ticks['ticks'] == dmlink_selftest_ticks['at_end']:\n"
-                "    time.sleep(0.01)"
-            ).join(PATIENCE)
-            assert ticks["ticks"] > ticks["at_end"]
-        dm.run_script(text).join(PATIENCE)
-    assert read_report(tmp_path / "gms-report-2.json").answers["threads"] == threads
-
-
+@pytest.mark.exhaustive(cover=2)
 @pytest.mark.parametrize("layout", ["raw", "tree"])
 @pytest.mark.parametrize("header", ["first", "last"])
-def test_existing_recording_is_examined(tmp_path, layout, header):
+@pytest.mark.parametrize("preallocate", [False, True])
+def test_recording_is_looked_at(tmp_path, layout, header, preallocate):
     folder = tmp_path / "recording"
-    with InSitu(Noise(), folder, 50.0, layout=layout, header=header, loop=True):
+    with InSitu(Noise(), folder, 50.0, layout=layout, header=header, preallocate=preallocate, loop=True):
         path, _ = asked(tmp_path, constants={"RECORDING": str(folder), "RECORDING_SECONDS": 2.0})
     found = read_report(path).answers["recording"]
     assert (found["layout"], found["header"]) == (layout, header)
+    assert found["preallocate"] is (preallocate and layout == "raw")
     assert found["is_written"]
     assert found["readable"]
 
@@ -189,7 +150,32 @@ def test_files_are_never_overwritten(tmp_path):
     assert read_report(tmp_path / "gms-report-2.json").answers
 
 
-def test_every_call_of_dmlink_is_looked_for():
+def test_two_gms_of_one_user_write_two_reports(tmp_path):
+    text = bundle.selftest(FOLDER=str(tmp_path), ASK=False, **SHORT)
+    run = (
+        "import sys\nfrom microscopes import Noise\nfrom dmlink.simulator import Microscope\n"
+        "with Microscope(Noise(), 50, version=(3, int(sys.argv[1]), 1)) as dm:\n"
+        "    dm.run_script(sys.stdin.read()).join(600)\n"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", run, number],
+            stdin=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        for number in ("43", "61")
+    ]
+    for gms in running:
+        gms.stdin.write(text)
+        gms.stdin.close()
+    assert [gms.wait() for gms in running] == [0, 0]
+    reports = [read_report(path) for path in tmp_path.glob("gms-report*.json")]
+    assert {report.gms for report in reports} == {(3, 43, 1), (3, 61, 1)}
+    assert not [report.doubts for report in reports if report.doubts]
+
+
+def test_it_looks_for_the_calls_that_dmlink_makes():
     used = DM_API["used"]()
     wanted = {
         call.name

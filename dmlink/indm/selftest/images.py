@@ -150,12 +150,13 @@ def colours(answers: Answers) -> str:
         )
 
 
-def colour_pixels(image: Any) -> Any:
-    """Return the shape of a colour image's array; "refused" if Python gets none."""
+def colour_pixels(image: Any) -> str:
+    """Return type and shape of a colour image's array; "refused" if Python gets none."""
     try:
-        return list(image.GetNumArray().shape)
+        array = image.GetNumArray()
     except Exception:  # noqa: BLE001
         return "refused"
+    return f"{array.dtype} {list(array.shape)}"
 
 
 def deleted_usable() -> bool:

@@ -38,8 +38,8 @@ class Calls:
             if other is not function:
                 changed[name] = other
             elif call in self._missing:
-                changed[name] = property(functools.partial(_missing, name))
-        return type(kind.__name__, (kind,), {"__slots__": (), **changed}) if changed else kind
+                changed[name] = _Missing(name)
+        return _Changed(kind.__name__, (kind,), {"__slots__": (), **changed}) if changed else kind
 
     def has(self, call: str) -> bool:
         """Tell whether there is a call of that name."""
@@ -58,6 +58,20 @@ class Calls:
         unknown = sorted((self._missing | self._failing) - script - self.names)
         if unknown:
             raise ValueError(f"There is no call {', '.join(unknown)} in the simulated DigitalMicrograph.")
+
+
+class _Changed(type):
+    """A class of which `dir` does not show the calls that are missing."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if not isinstance(getattr(cls, name, None), _Missing)]
+
+
+class _Missing(property):
+    """A call that a class has in other versions of GMS."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(functools.partial(_missing, name))
 
 
 def _missing(name: str, handle: Any) -> Any:

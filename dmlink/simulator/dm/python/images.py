@@ -50,9 +50,13 @@ class Py_Image(Handle, wraps=(Image,)):
         return self.simulated
 
     def GetNumArray(self) -> np.ndarray:
-        if self._image.rgb:
-            raise RuntimeError("GetNumArray: an RGB image cannot become an array.")
-        return self._image.memory[...]
+        memory = self._image.memory
+        if not self._image.rgb or self._workspace.switches.colour_pixels == "planes":
+            return memory[...]
+        if self._workspace.switches.colour_pixels == "packed":
+            red, green, blue = np.moveaxis(memory.astype(np.uint32), -1, 0)
+            return red << 16 | green << 8 | blue
+        raise RuntimeError("GetNumArray: an RGB image cannot become an array.")
 
     def UpdateImage(self) -> None:
         self._workspace.update(self._image)
