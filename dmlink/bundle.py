@@ -52,7 +52,7 @@ class Part(NamedTuple):
 COMPANION = (
     "companion.settings",
     "clock", "info", "outline", "protocol", "packing", "unmasked", "results", "gms", "whole_frames",
-    "windows", "chart", "companion.region", "companion.rois", "companion.view", "companion.views",
+    "windows", "chart", "renaming", "companion.region", "companion.rois", "companion.view", "companion.views",
     "companion.camera", "companion.client", "companion.window", "companion.showing", "companion.door",
     "companion.greeting", "companion.companion",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
@@ -32,6 +33,16 @@ def wait(dm, part, n=1):
         dm._results.wait_for("no such line", 0.05, lambda: False)
     assert len(lines(dm, part)) >= n, dm.results_window
     return lines(dm, part)
+
+
+@contextlib.contextmanager
+def busy(dm):
+    """Let a script occupy DM's main thread."""
+    dm.run_script("go = False").join(PATIENCE)
+    script = dm.run_script("import time\nwhile not go: time.sleep(0.01)", background=False)
+    yield
+    dm.run_script("go = True")
+    script.join(PATIENCE)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -68,17 +79,55 @@ def test_start_twice_leaves_one_companion(tmp_path, python_strings):
             dmlink.connect(first)
 
 
-def test_start_while_dm_is_busy_is_delayed(tmp_path):
+@pytest.mark.parametrize("python_strings", ["shared", "own"])
+def test_double_click_leaves_one_companion(tmp_path, python_strings):
+    """Both run at the same time, in the background."""
+    script = tmp_path / "dm_companion.py"
+    main(["companion", "--menu", "--port", "0", "-o", str(script)])
+    with microscope(companion=False, python_strings=python_strings) as dm:
+        add(dm, script.with_suffix(".s"))
+        for _ in range(5):
+            dm.choose("dmlink", "Start")
+        endpoints = wait(dm, "dmlink://", 5)
+        answering = 0
+        for endpoint in endpoints:
+            with contextlib.suppress(ConnectionError), dmlink.connect(endpoint) as link:
+                answering += Noise().has(link.next(PATIENCE))
+        assert answering == 1
+
+
+def test_menu_executed_twice_has_each_item_once(tmp_path):
     script = tmp_path / "dm_companion.py"
     main(["companion", "--menu", "--port", "0", "-o", str(script)])
     with microscope(companion=False) as dm:
         add(dm, script.with_suffix(".s"))
-        dm.run_script("go = False").join(PATIENCE)
-        busy = dm.run_script("import time\nwhile not go: time.sleep(0.01)", background=False)
+        add(dm, script.with_suffix(".s"))
+        assert dm.menu == [("dmlink", "Start"), ("dmlink", "Stop")]
+
+
+def test_stop_while_dm_is_busy_comes_afterwards(tmp_path):
+    script = tmp_path / "dm_companion.py"
+    main(["companion", "--menu", "--port", "0", "-o", str(script)])
+    with microscope(companion=False) as dm:
+        add(dm, script.with_suffix(".s"))
         dm.choose("dmlink", "Start")
-        assert not lines(dm, "dmlink://")
-        dm.run_script("go = True")
-        busy.join(PATIENCE)
+        wait(dm, "dmlink://")
+        companion = dm._scripts.value("dmlink_companion_running")
+        with busy(dm):
+            dm.choose("dmlink", "Stop")
+            dm.choose("dmlink", "Stop")
+        assert companion.stopped.wait(PATIENCE)
+        wait(dm, "the companion ends", 2)
+
+
+def test_start_while_dm_is_busy_comes_afterwards(tmp_path):
+    script = tmp_path / "dm_companion.py"
+    main(["companion", "--menu", "--port", "0", "-o", str(script)])
+    with microscope(companion=False) as dm:
+        add(dm, script.with_suffix(".s"))
+        with busy(dm):
+            dm.choose("dmlink", "Start")
+            assert not lines(dm, "dmlink://")
         assert wait(dm, "dmlink://")
 
 
@@ -91,17 +140,23 @@ def test_stop_without_a_companion_is_reported(tmp_path):
         assert wait(dm, "no companion is found here; press Ctrl+Shift+Q")
 
 
-def test_menu_runs_an_exported_script(tmp_path):
-    cell = tmp_path / "größe.py"
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_menu_runs_an_exported_script(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    cell = tmp_path / folder / "größe.py"
     cell.write_text("frame.mean()", encoding="utf-8")
-    script = tmp_path / "grösse dm.py"
+    script = tmp_path / folder / "grösse dm.py"
     assert main(["export", str(cell), "-o", str(script), "--menu"]) == 0
     with microscope(companion=False) as dm:
         add(dm, script.with_suffix(".s"))
         ((_, label),) = dm.menu
         assert label.isascii()
         dm.choose("dmlink", label)
-        dm.wait_until(lambda: [window for window in dm.windows() if window.updates > 2], PATIENCE)
+        wait(dm, "running on")
+        dm.choose("dmlink", label)
+        assert wait(dm, "running on", 2)
+        dm.wait_until(lambda: dm.window("größe").updates > 2, PATIENCE)
+        assert len(dm.windows()) == 2, "the second run has replaced the first one"
         dm.close_view()
 
 

@@ -7,10 +7,12 @@ import os
 
 import pytest
 from gms_reports import NEWER, OLDER, REPORTS
+from hypothesis import given
+from hypothesis import strategies as st
 from microscopes import Noise
 
 from dmlink.cli import main
-from dmlink.gms_report import MAX_BYTES, read_report
+from dmlink.gms_report import CALLS, MAX_BYTES, read_report
 from dmlink.indm.questions import QUESTIONS
 from dmlink.simulator import Microscope
 from dmlink.simulator.report import switches_of
@@ -63,12 +65,35 @@ def test_other_files_are_refused(tmp_path, text, reason, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_100_mb_are_not_read(tmp_path):
+@pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
+def test_report_cut_anywhere_is_said(tmp_path, path):
+    whole = path.read_text().strip()
+    cut = tmp_path / "gms-report.json"
+    for length in range(len(whole)):
+        cut.write_text(whole[:length])
+        with pytest.raises(ValueError, match="cut short"):
+            read_report(cut)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "ascii"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_report_copied_with_an_editor_is_read(tmp_path, encoding, newline):
+    path = tmp_path / "gms-report.json"
+    path.write_bytes((NEWER.read_text() + "\n").replace("\n", newline).encode(encoding))
+    assert read_report(path) == read_report(NEWER)
+
+
+def test_100_mb_are_not_read(tmp_path, capsys):
     path = tmp_path / "gms-report.json"
     path.touch()
     os.truncate(path, 100 * MAX_BYTES)
-    with pytest.raises(ValueError, match="100 MB; a report of the self-test is a few kilobytes"):
+    said = "100 MB; a report of the self-test is a few kilobytes"
+    with pytest.raises(ValueError, match=said):
         read_report(path)
+    with pytest.raises(ValueError, match=said):
+        Microscope(Noise(), report=path)
+    assert main(["doctor", str(path)]) == 1
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -92,6 +117,32 @@ def test_lies_are_reported_and_ignored(report, lie):
     found = read_report(report(lie))
     assert len(found.doubts) == 1
     Switches(**switches_of(found))
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.sampled_from(sorted(CALLS)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = ("gms", "python", "numpy", "system", "main_thread", "answers", "problems")
+
+
+@given(
+    answers=st.dictionaries(st.sampled_from(sorted(QUESTIONS)) | st.text(max_size=9), ANYTHING, max_size=9),
+    others=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=2),
+)
+def test_any_lie_is_survived(tmp_path_factory, answers, others):
+    path = tmp_path_factory.mktemp("lies") / "gms-report.json"
+    path.write_text(json.dumps({**WHOLE, "answers": {**WHOLE["answers"], **answers}, **others}))
+    found = read_report(path)
+    assert set(found.answers) <= set(QUESTIONS)
+    assert all(line.isprintable() and len(line) < 5000 for line in (*found.sentences(), *found.doubts))
+    Microscope(Noise(), report=path)
 
 
 def test_lies_about_versions_are_doubted(report):

@@ -12,10 +12,10 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dmlink.indm.renaming import give_name
 from dmlink.program.instance import Instance
 from dmlink.program.memory import keeps
 from dmlink.recordings.writing.results import ResultWriter
-from dmlink.renaming import give_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from dmlink.renaming import give_name
+from dmlink.indm.renaming import give_name
 
 if TYPE_CHECKING:
     from pathlib import Path

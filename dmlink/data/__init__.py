@@ -16,7 +16,7 @@ from dmlink.data.synthesis import moving_particles as _moving_particles
 from dmlink.data.synthesis import ring_pattern as _ring_pattern
 from dmlink.data.synthesis import thon_rings as _thon_rings
 from dmlink.data.synthesis.nanoparticles import VERSION, write
-from dmlink.renaming import give_name
+from dmlink.indm.renaming import give_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

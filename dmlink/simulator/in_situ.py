@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
-from dmlink.renaming import give_name
+from dmlink.indm.renaming import give_name
 from dmlink.simulator.dm.gatan_files import in_situ_tags, tree_place, write_dm4
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from microscopes import Noise, linked
 
+from dmlink.indm import renaming
 from dmlink.indm.companion import door
 from dmlink.link import connection, endpoint
 
@@ -34,6 +35,24 @@ def test_token_stays_in_the_profile(monkeypatch, windows):
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR, raising=False)
     door.write_endpoint("127.0.0.1", 1, "secret")
     assert endpoint.of_file().token == "secret"  # noqa: S105 - it is one
+
+
+def test_endpoint_is_written_while_a_link_reads_it(monkeypatch, windows):
+    monkeypatch.setenv("DMLINK_HOME", str(windows))
+    real, attempts = Path.replace, []
+
+    def held(path, to):
+        attempts.append(path)
+        if len(attempts) < 3:
+            raise PermissionError(13, "somebody has it open", str(to))
+        return real(path, to)
+
+    monkeypatch.setattr(Path, "replace", held)
+    monkeypatch.setattr(renaming, "HELD_SECONDS", 60.0)
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR, raising=False)
+    door.write_endpoint("127.0.0.1", 1, "secret")
+    assert endpoint.of_file().token == "secret"  # noqa: S105 - it is one
+    assert {path.name for path in windows.rglob("*.json*")} == {"1.json", "endpoint.json"}
 
 
 def test_token_elsewhere_is_refused(monkeypatch, windows, tmp_path):

@@ -113,13 +113,18 @@ class Companion:
         """Serve until `stop` is set, or Ctrl+Shift+Q."""
         try:
             self._find_views()
-            while not self.stop:
+            while not self.stop and not self._replaced():
                 try:
                     self._turn()
                 except Exception:  # noqa: BLE001, PERF203 - a bad moment of DM must not end ten hours
                     self._trouble()
         finally:
             self.close("The companion was stopped in DigitalMicrograph.")
+
+    def _replaced(self) -> bool:
+        """Return whether another run, started at the same moment, has taken over."""
+        running = shared_names().get("dmlink_companion_running")
+        return running is not self and hasattr(running, "stopped")  # otherwise another script's variable
 
     def close(self, why: str) -> None:
         """Send BYE and close everything, even if one part fails; a second call does nothing."""

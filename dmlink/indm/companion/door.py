@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import socket
 from pathlib import Path
 from typing import Any
+
+from dmlink.indm.renaming import give_name
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ON_WINDOWS = os.name == "nt"
@@ -146,8 +149,13 @@ def _remove(path: Path) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
+    """Write a file that only this user can read; whoever reads it gets the old text or the new one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        path.unlink()  # an existing file may be readable by others
-    with open(os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
+    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with open(os.open(str(made), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
         file.write(text)
+    try:
+        give_name(made, path, overwrite=True)
+    except OSError:
+        _remove(made)
+        raise

@@ -72,6 +72,8 @@ class Cell:
                 self.windows.pop(name).release(delete=True)
             window = self.windows[name] = kind(f"{name} of {self.image.GetName()}", values, line)
             new = slice(None)
+            if self.over:  # the script was executed again while the window opened
+                window.release(delete=True)
         if not window.closed:
             window.write(values, axes, unit, new)
         return window
@@ -105,5 +107,5 @@ class Cell:
             unsure = f" Events that may have been incomplete frames: {self.unsure}." if self.unsure else ""
             counts = f"{self.processed} frames processed, {self.dropped} dropped.{unsure}"
             print(f"{self.name}: stopped, {why}. {counts}")
-            for window in self.windows.values():
+            for window in list(self.windows.values()):  # a copy, because a frame may be in work
                 window.release(delete)

@@ -159,18 +159,25 @@ def process_live_view(name, mechanics, names, reads, place_of=rectangle):
     if refusal(version()):
         return print(f"{name}: {refusal(version())}")
     image = view_in_front(running)
-    if name in running:
-        running.pop(name).end("it was executed again", delete=True)
+    end_previous(running, name)
     if image is None:
         return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
     view = LiveView(image, Cell(name, names, mechanics, image), reads, place_of)
-    running[name] = view  # DM does not keep it alive, but this does
+    while running.setdefault(name, view) is not view:  # DM does not keep it alive, but this does
+        end_previous(running, name)  # it was executed twice at the same moment
     view.listen()
     if view.cell.over:
         return None
     print(f"{name}: running on {ascii_text(image.GetName())}. Close the live view or the result to stop it.")
     if view.background:
         view.loop()
+
+
+def end_previous(running, name):
+    """Stop an earlier run of this script and close its windows."""
+    previous = running.pop(name, None)
+    if previous is not None:
+        previous.end("it was executed again", delete=True)
 
 
 def view_in_front(running):

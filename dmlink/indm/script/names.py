@@ -19,7 +19,7 @@ def own_names(mechanics, before, given):
     """
     caller = mechanics.f_back
     names = caller.f_globals
-    home = [name for name in names if name.startswith("__")]
+    home = [name for name in list(names) if name.startswith("__")]  # others run beside it
     if SHARED not in names:
         own = dict({name: names[name] for name in home}, DM=DM)
         own.update({SHARED: names, BEFORE: before, RUNNING: names.setdefault(RUNNING, {})})

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmlink.indm.renaming import give_name
 from dmlink.recordings.axes_json import axes_to_json
 from dmlink.recordings.steps import even_steps
 from dmlink.recordings.units import METRES
 from dmlink.recordings.writing.ome_zarr_writer import why_not
-from dmlink.renaming import give_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

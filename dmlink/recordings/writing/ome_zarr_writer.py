@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmlink.indm.renaming import give_name
 from dmlink.recordings.steps import even_steps
-from dmlink.renaming import give_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlink.frame import Axis
+from dmlink.indm.renaming import give_name
 from dmlink.indm.results import free_name
 from dmlink.recordings.writing.file_names import FileNames, file_name
 from dmlink.recordings.writing.ome_zarr_writer import ROOM, ImageWriter
-from dmlink.renaming import give_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

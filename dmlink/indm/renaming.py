@@ -29,7 +29,7 @@ def give_name(made: Path, name: Path, *, overwrite: bool = False) -> None:
                 made.replace(name)
             else:
                 made.rename(name)
-        except PermissionError:
+        except PermissionError:  # noqa: PERF203 - each attempt for itself
             if time.perf_counter() >= end:
                 raise
             time.sleep(AGAIN_SECONDS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dmlink import renaming
+from dmlink.indm import renaming
 
 
 @pytest.fixture
