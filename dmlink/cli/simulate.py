@@ -26,6 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--scale", type=float, help="pixel size, if the recording has none")
     parser.add_argument("--unit", help="unit of --scale, such as nm")
+    parser.add_argument("--report", metavar="FILE", help="behave as a GMS, as its gms-report.json says")
     parser.add_argument("--record-to", metavar="FOLDER", help="also record to disk, like Gatan's In-Situ")
     parser.add_argument(
         "--record-fps",
@@ -71,7 +72,9 @@ def run(options: argparse.Namespace) -> int:
     shown = recording[:: max(1, round(disk / rate))] if options.record_to else recording
     with contextlib.ExitStack() as stack:
         stack.enter_context(recording)
-        microscope = stack.enter_context(Microscope(shown, fps, loop=options.loop, patient=fastest))
+        microscope = stack.enter_context(
+            Microscope(shown, fps, loop=options.loop, patient=fastest, report=options.report)
+        )
         microscope.camera.fps = fps * options.speed
         print(microscope.start_companion(port=options.port), flush=True)
         print(f"Playing {recording!r}. Ctrl+C ends it.", flush=True)

@@ -124,12 +124,11 @@ def twice(dm, folder, threads):
     dm.run_script(text).join(5 * PATIENCE)
     ticks = dm._scripts.value("dmlink_selftest_ticks")
     if threads == "run":
-        dm.run_script(
-            "import time\nwhile dmlink_selftest_ticks['ticks'] == dmlink_selftest_ticks['at_end']:\n"
-            "    time.sleep(0.01)"
-        ).join(PATIENCE)
-        assert ticks["ticks"] > ticks["at_end"]
+        wait = "import time\nwhile dmlink_selftest_ticks['ticks'] == dmlink_selftest_ticks['at_end']:\n"
+        dm.run_script(wait + "    time.sleep(0.01)").join(PATIENCE)
     dm.run_script(text).join(5 * PATIENCE)
+    assert ticks["stop"], "the thread ends with the second run"
+    assert dm._scripts.value("dmlink_selftest_ticks") is None
 
 
 @pytest.mark.parametrize("made_up", REPORTS, ids=lambda path: path.stem)

@@ -16,7 +16,7 @@ import numpy as np
 from dmlink.indm.questions import NOT_ASKED, QUESTIONS, REPORT_FORMAT, REPORT_VERSION
 
 DMLINK = ""  # version of dmlink that wrote this script
-FOLDER = ""  # folder for the report; your user folder if this is empty
+FOLDER = r""  # folder for the report; your user folder if this is empty
 ASK = True  # True: ask you before opening and closing windows, and before using the camera
 
 

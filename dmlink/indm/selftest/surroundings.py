@@ -20,14 +20,16 @@ from dmlink.indm.selftest.answers import Answers, allowed, wait_for
 from dmlink.indm.selftest.calls import FUNCTIONS, METHODS
 from dmlink.indm.selftest.events import Witness
 
-RECORDING = ""  # a recording that is being written during the test: its .dm4, or its folder
+RECORDING = r""  # the folder of a recording that is being written during the test
 RECORDING_SECONDS = 3.0
 EXPOSURE = 0.2  # s, exposure used for the camera question
-THREAD_SECONDS = 10.0  # after which a thread started for the question ends
+THREAD_SECONDS = 600.0  # after which the thread started for a question ends, without a second run
+TICK_SECONDS = 0.02
 
 
 def ask_about_python(answers: Answers, shared: dict[str, Any]) -> None:
     """Ask the questions that need no image; `shared` are the global names that all scripts share."""
+    answers.ask("threads", lambda: threads(shared))  # first: it compares with the time before this run
     answers.ask("packages", lambda: [name for name in PACKAGES if find_spec(name) is not None])
     answers.ask("argv", argv)
     answers.ask("folder", folder)
@@ -35,7 +37,6 @@ def ask_about_python(answers: Answers, shared: dict[str, Any]) -> None:
     answers.ask("loopback", loopback)
     answers.ask("stale_groups", stale_groups)
     answers.ask("event_names", event_names)
-    answers.ask("threads", lambda: threads(shared))
     answers.ask("python_strings", lambda: python_strings(shared))
     answers.ask("recording", recording)
 
@@ -115,22 +116,28 @@ def event_names() -> list[str]:
 
 
 def threads(shared: dict[str, Any]) -> str:
-    """Return whether the previous run's thread continued after it; start one for the next run."""
-    before = shared.get("dmlink_selftest_ticks")
-    answer = "run the self-test a second time"
-    if isinstance(before, dict) and before.get("at_end") is not None:
-        answer = "run" if before["ticks"] > before["at_end"] else "frozen"
-    ticks: dict[str, Any] = {"ticks": 0, "at_end": None}
+    """Return whether the previous run's thread continued after it; if there was none, start one.
+
+    It counts as running if it has made at least a tenth of the steps for which there was time: a frozen
+    thread may make some as soon as this script runs.
+    """
+    before = shared.pop("dmlink_selftest_ticks", None)
+    if isinstance(before, dict):
+        before["stop"] = True
+        if before.get("end") is not None:
+            ran = 10 * TICK_SECONDS * (before["ticks"] - before["at_end"])
+            return "run" if ran and ran >= time.perf_counter() - before["end"] else "frozen"
+    ticks: dict[str, Any] = {"ticks": 0, "at_end": 0, "end": None, "stop": False}
 
     def tick() -> None:
-        end = time.monotonic() + THREAD_SECONDS
-        while time.monotonic() < end:
-            time.sleep(0.02)
+        last = time.perf_counter() + THREAD_SECONDS
+        while not ticks["stop"] and time.perf_counter() < last:
+            time.sleep(TICK_SECONDS)
             ticks["ticks"] += 1
 
     shared["dmlink_selftest_ticks"] = ticks
     threading.Thread(target=tick, daemon=True).start()
-    return answer
+    return "run the self-test a second time"
 
 
 def python_strings(shared: dict[str, Any]) -> str:
