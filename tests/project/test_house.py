@@ -138,6 +138,48 @@ def test_files_are_renamed_in_one_place(path):
     assert not renaming or path.name == "renaming.py"
 
 
+POSIX_ONLY = {
+    *("crypt", "curses", "fcntl", "grp", "pexpect", "pty", "pwd", "readline", "resource", "termios", "tty"),
+    *("SIGALRM", "SIGCONT", "SIGHUP", "SIGKILL", "SIGSTOP", "SIGUSR1", "SIGUSR2", "AF_UNIX", "WNOHANG"),
+    *("fork", "geteuid", "getgid", "getpgid", "getuid", "killpg", "mkfifo", "setsid", "statvfs"),
+}
+
+
+@pytest.mark.parametrize("path", [*KERNEL, *WIDGETS, *sorted((ROOT / "tests").rglob("*.py"))], ids=name)
+def test_file_can_be_imported_on_windows(path):
+    """What POSIX alone has is used in functions, or under a condition."""
+    if path.parent.name == "checks" and not path.name.startswith("windows"):
+        return  # commands for a developer's computer
+    used = {word for node in run_at_import(ast.parse(path.read_text("utf-8"))) for word in words_of(node)}
+    assert not used & POSIX_ONLY
+
+
+def run_at_import(node):
+    """Yield the nodes that are executed when a module is imported, except those that ask for the system."""
+    asks = isinstance(node, (ast.If, ast.IfExp, ast.BoolOp)) and re.search(
+        r"os\.name|sys\.platform|hasattr", ast.unparse(node)
+    )
+    if asks:
+        return
+    yield node
+    parts = ast.iter_child_nodes(node)
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        parts = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+    elif isinstance(node, ast.Lambda):
+        parts = []
+    for part in parts:
+        yield from run_at_import(part)
+
+
+def words_of(node):
+    """Return modules that a node imports, and the name or attribute that it reads."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        return {node.module, *(alias.name for alias in node.names)}
+    return {getattr(node, "attr", None) or getattr(node, "id", None)}
+
+
 def test_scripts_import_what_there_is():
     """Checks, benchmarks and docs scripts seldom run, so a moved module would go unnoticed."""
     scripts = [path for folder in ("benchmarks", "docs", "tests") for path in (ROOT / folder).rglob("*.py")]

@@ -23,6 +23,7 @@ import dmlink
 from dmlink import gallery
 
 VERSION = dmlink.__version__
+FORMS = ("gms-report", "problem", "wish")
 
 
 def of_the_project():
@@ -128,8 +129,7 @@ def test_version_is_the_changelogs_newest():
     [
         ("citation-file-format", "CITATION.cff"),
         ("github-workflows", ".github/workflows/tests.yml"),
-        ("github-issue-forms", ".github/ISSUE_TEMPLATE/problem.yml"),
-        ("github-issue-forms", ".github/ISSUE_TEMPLATE/wish.yml"),
+        *(("github-issue-forms", f".github/ISSUE_TEMPLATE/{name}.yml") for name in FORMS),
         ("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
     ],
 )
@@ -138,6 +138,16 @@ def test_metadata_files_follow_their_schema(schema, path):
         check_jsonschema.main, ["--builtin-schema", f"vendor.{schema}", str(ROOT / path)]
     )
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("form", ["gms-report", "problem"])
+def test_issue_form_takes_a_gms_report(form):
+    form = YAML(typ="safe").load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text("utf-8"))
+    (field,) = [field for field in form["body"] if "gms-report.json" in field["attributes"]["label"]]
+    assert field["type"] == "textarea"
+    assert "render" not in field["attributes"], "files cannot be dragged into a rendered field"
+    if form["name"] != "Something does not work":
+        assert f"*{form['name']}*" in (ROOT / "docs" / "howto" / "send-your-gms.md").read_text("utf-8")
 
 
 def test_conda_recipe_matches_the_wheel():
