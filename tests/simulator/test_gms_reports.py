@@ -64,16 +64,58 @@ def test_script_of_the_cell_runs(film, report, cell):
         dm.close_view()
 
 
-@pytest.mark.parametrize("half", [0, 1], ids=["even", "odd"])
-def test_half_of_the_calls_may_be_missing(half):
-    """The companion says what is missing, or continues; nothing escapes into DigitalMicrograph."""
-    gone = tuple(sorted(ALL))[half::2]
-    with Microscope(Noise(), fps=20, missing=gone) as dm:
-        run = dm.run_script(bundle.companion(0))
-        run.join(PATIENCE)
-        assert len(run.output) == 1
-        assert run.output[0].startswith("dmlink: this GMS cannot be streamed from, it has no ")
+INDISPENSABLE = {f"DM.{name}" for name in bundle.NEEDED}
+HOW = ["missing", "failing"]
+SEEDS = range(3)
+
+
+def halves(seed, keep):
+    """Return a random half of the calls, without those to keep."""
+    calls = sorted(ALL - keep)
+    return tuple(np.random.default_rng(seed).permutation(calls)[::2].tolist())
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("keep", [set(), INDISPENSABLE], ids=["any", "others"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_companion_without_half_of_the_calls(seed, keep, how):
+    streams_or_says_why(**{how: halves(seed, keep)})
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("call", sorted(ALL))
+def test_companion_without_each_call(call, how):
+    streams_or_says_why(**{how: (call,)})
+
+
+def streams_or_says_why(**switches):
+    """Check that a companion streams or says in one sentence why not; nothing escapes into DM."""
+    with Microscope(Noise(), fps=30, **switches) as dm:
+        run = dm.run_script(bundle.companion(0, **CONSTANTS))
+        line = run.text.wait_for("dmlink", PATIENCE, run.done.is_set)
+        if not line.startswith("dmlink://"):
+            run.join(PATIENCE)
+            assert run.output == [line]
+            assert line.startswith("dmlink: ")
+        else:
+            with dmlink.connect(line) as link:
+                until(link, lambda: link.reason or link.stats.received)
         assert not dm.escaped
+        assert not [line for line in dm.results_window if "Traceback" in line], dm.results_window
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("background", [True, False], ids=["background", "main thread"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_script_without_half_of_the_calls(seed, background, how):
+    text = script(Program.from_cell(MARKS, "seen", {"np": np}))
+    with Microscope(Noise(), fps=30, **{how: halves(seed, INDISPENSABLE)}) as dm:
+        run = dm.run_script(text, background=background)
+        run.text.wait_for("seen: ", PATIENCE, run.done.is_set)
+        dm.wait_displayed(5)
+        assert not dm.escaped
+        assert not [line for line in dm.results_window if "Traceback" in line], dm.results_window
 
 
 @pytest.mark.parametrize("call", bundle.NEEDED)
