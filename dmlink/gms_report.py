@@ -62,7 +62,7 @@ def _steps(answer: Any) -> bool:
     )
 
 
-_FITS: dict[str, Callable[[Any], bool]] = {
+_POSSIBLE: dict[str, Callable[[Any], bool]] = {
     "handler_thread": _one_of("main", "script", "other", "no event"),
     "events": _one_of("queue", "coalesce", "no event"),
     "live_events": _one_of(1, 2, "none"),
@@ -144,7 +144,7 @@ class GmsReport:
                 self._doubt(name, f"This dmlink does not know the question {name!r:.60}.")
             elif answer == NOT_ASKED:
                 del self.answers[name]
-            elif not _FITS[name](answer):
+            elif not _POSSIBLE[name](answer):
                 self._doubt(name, f"{name}: {answer!r:.60} is no answer to it.")
 
     def _doubt_contradictions(self) -> None:
@@ -186,9 +186,8 @@ class GmsReport:
         for name, question in QUESTIONS.items():
             if name in self.answers:
                 answer = self.answers[name]
-                said = told(answer)
-                follows = CONSEQUENCES.get((name, answer)) if isinstance(answer, (str, int)) else None
-                yield f"{question} {said}" + (f". {follows}" if follows else "")
+                consequence = CONSEQUENCES.get((name, answer)) if isinstance(answer, (str, int)) else None
+                yield f"{question} {as_text(answer)}" + (f". {consequence}" if consequence else "")
             elif name in self.problems:
                 yield f"{question} The question failed: {self.problems[name]}"
         if self.unanswered:
@@ -243,14 +242,14 @@ def read_report(path: str | PathLike[str]) -> GmsReport:
     )
 
 
-def told(answer: Any) -> str:
+def as_text(answer: Any) -> str:
     """Return an answer as readable text."""
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     if isinstance(answer, dict):
-        return ", ".join(f"{name} {told(value)}" for name, value in sorted(answer.items()))
+        return ", ".join(f"{name} {as_text(value)}" for name, value in sorted(answer.items()))
     if isinstance(answer, list):
-        return ", ".join(map(told, answer)) or "none"
+        return ", ".join(map(as_text, answer)) or "none"
     return _text(str(answer))
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from dmlink.gms_report import read_report, told  # noqa: E402 - of this checkout
+from dmlink.gms_report import as_text, read_report  # noqa: E402 - of this checkout
 from dmlink.indm.questions import QUESTIONS  # noqa: E402
 
 IN_DM = HERE.parent / "dmlink" / "indm"
@@ -40,7 +40,8 @@ HEAD = """\
 There is no public reference for the `DigitalMicrograph` module. This page lists the calls made in 191 public
 scripts by 15 authors, and how reliably each is known; the calls that dmlink makes are bold. This project has
 not tried any of them in a real GMS yet; `dmlink companion --self-test` writes a script that
-[does](#what-only-a-real-gms-can-answer). The page is generated from `docs/dm-calls.tsv` by
+[does](#what-only-a-real-gms-can-answer). In which Pythons the companion, the self-test and exported scripts
+have run, on Linux and Windows, is [listed separately](platforms.md). The page is generated from `docs/dm-calls.tsv` by
 `python docs/dm_api.py`, and a test compares that table with the simulator, the companion and exported
 scripts.
 
@@ -232,7 +233,7 @@ def reports() -> str:
         f"|---|{'---|' * len(titles)}",
     ]
     lines += [
-        f"| {question} | {' | '.join(told(r.answers.get(name, 'not asked')) for _, r, _ in found)} |"
+        f"| {question} | {' | '.join(as_text(r.answers.get(name, 'not asked')) for _, r, _ in found)} |"
         for name, question in QUESTIONS.items()
     ]
     return "\n".join([*lines, ""])

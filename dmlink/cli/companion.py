@@ -56,13 +56,13 @@ def run(options: argparse.Namespace) -> int:
             if options.self_test
             else bundle.companion(options.port, **_set(options))
         )
-    told = (
+    then = (
         "send us the file that it writes" if options.self_test else "copy the dmlink:// line that it prints"
     )
     print(
         f"{path} is written. In DigitalMicrograph: start the live view, open {path.name} in a script window"
     )
-    print(f"(File > Open), tick 'Execute on background thread', execute, and {told}.")
+    print(f"(File > Open), tick 'Execute on background thread', execute, and {then}.")
     write_menu(options, menu, path, lambda place: _items(place, self_test=options.self_test))
     if options.host:
         print(f"Whoever reaches {options.host} and knows the token can see the live view and move its ROIs.")
