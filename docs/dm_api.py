@@ -41,9 +41,9 @@ There is no public reference for the `DigitalMicrograph` module. This page lists
 scripts by 15 authors, and how reliably each is known; the calls that dmlink makes are bold. This project has
 not tried any of them in a real GMS yet; `dmlink companion --self-test` writes a script that
 [does](#what-only-a-real-gms-can-answer). In which Pythons the companion, the self-test and exported scripts
-have run, on Linux and Windows, is [listed separately](platforms.md). The page is generated from `docs/dm-calls.tsv` by
-`python docs/dm_api.py`, and a test compares that table with the simulator, the companion and exported
-scripts.
+have run, on Linux and Windows, is [listed separately](platforms.md). The page is generated from
+`docs/dm-calls.tsv` by `python docs/dm_api.py`, and a test compares that table with the simulator, the
+companion and exported scripts.
 
 **Authors** are counted once, however many scripts they have written. Every call that dmlink makes has been
 used by two or more of them, or has a fallback, which is described with the call and tested in the simulator

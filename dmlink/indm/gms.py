@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.info import Axis, ascii_text
+from dmlink.indm.info import Axis, ascii_text, tags_of
 
 RESULT_TAG = "dmlink:result"  # tag on images created by dmlink, so that they are not used as a live view
 CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
 
 def version() -> tuple[int, ...]:
-    """Return (major, minor, build) of GMS, such as (3, 61, 4719); only DM-script knows it."""
-    DM.ExecuteScriptString(
-        "number a, b, c\n"
-        "GetApplicationVersion(a, b, c)\n"
-        'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:major", a)\n'
-        'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:minor", b)\n'
-        'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:build", c)\n'
-    )
+    """Return (major, minor, build) of GMS, such as (3, 61, 4719), which only DM-script knows; or ()."""
     numbers = []
-    for part in ("major", "minor", "build"):
-        found, value = DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version:" + part)
-        numbers.append(int(value) if found else 0)
-    return tuple(numbers)
+    with contextlib.suppress(Exception):
+        DM.ExecuteScriptString(
+            "number a, b, c\n"
+            "GetApplicationVersion(a, b, c)\n"
+            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:major", a)\n'
+            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:minor", b)\n'
+            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:build", c)\n'
+        )
+        for part in ("major", "minor", "build"):
+            found, value = DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version:" + part)
+            numbers.append(int(value) if found else 0)
+    return tuple(numbers) if len(numbers) == 3 else ()
 
 
 def refusal(gms: tuple[int, ...]) -> str:
@@ -40,9 +41,14 @@ def refusal(gms: tuple[int, ...]) -> str:
 
 def axis(image: Any, dimension: int) -> Axis:
     """Return the calibration of an image's dimension: 0 is x, 1 is y, which a spectrum does not have."""
-    if dimension >= image.GetNumDimensions():
+
+    def calibration() -> Any:
+        return image.GetDimensionCalibration(dimension, 0) if dimension < image.GetNumDimensions() else None
+
+    found = read_if_possible(image, calibration, None)
+    if found is None:
         return Axis()
-    origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
+    origin, scale, unit = found
     if not (math.isfinite(origin) and math.isfinite(scale)):
         return Axis()
     return Axis(float(origin), float(scale), ascii_text(unit))
@@ -54,6 +60,16 @@ def value_unit_of(image: Any) -> str:
         return ascii_text(image.GetIntensityUnitString())
     except Exception:  # for whatever reason this GMS refuses it
         return ""
+
+
+def read_if_possible(image: Any, read: Callable[[], Any], otherwise: Any) -> Any:
+    """Return what `read` returns, or `otherwise` if this GMS fails although the image's window is open."""
+    try:
+        return read()
+    except Exception:
+        if not has_window(image):
+            raise
+        return otherwise
 
 
 def pixels_of(image: Any) -> np.ndarray:
@@ -68,7 +84,7 @@ def pixels_of(image: Any) -> np.ndarray:
         array: np.ndarray = image.GetNumArray()
     except Exception as error:  # it is not known what DM raises for colour images
         raise ValueError(
-            f"DigitalMicrograph does not give the pixels of {str(image.GetName())!r} to Python: {error}"
+            f"DigitalMicrograph does not give the pixels of {title_of(image)!r} to Python: {error}"
         ) from None
     if array.ndim == 2:
         return array
@@ -77,9 +93,23 @@ def pixels_of(image: Any) -> np.ndarray:
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
         return array
     raise ValueError(
-        f"The image {str(image.GetName())!r} has the shape {array.shape}; only images (h, w), spectra and "
+        f"The image {title_of(image)!r} has the shape {array.shape}; only images (h, w), spectra and "
         "colour images can be streamed."
     )
+
+
+def title_of(image: Any) -> str:
+    """Return the image's name, or "?" if DM does not say it."""
+    try:
+        return str(image.GetName())
+    except Exception:
+        return "?"
+
+
+def tags_on(image: Any) -> dict[str, float]:
+    """Return the tags that `info.tags` has."""
+    found: dict[str, float] = read_if_possible(image, lambda: tags_of(image), {})
+    return found
 
 
 def shown_images() -> Iterator[Any]:
@@ -133,6 +163,21 @@ def live_view() -> Any:
     return None
 
 
+def fault_of_view() -> str:
+    """Return why the front image cannot be streamed; empty if there is no image in front."""
+    try:
+        image = DM.GetFrontImage()
+    except Exception as error:
+        return str(error) if isinstance(error, AttributeError) else ""
+    try:
+        DM.FindImageByID(image.GetID())
+        image.GetOrCreateImageDocument().GetWindow()
+        pixels_of(image)
+    except Exception as error:
+        return str(error)
+    return ""
+
+
 def _with_window(document: Any) -> Any:
     document.GetWindow()
     return document.GetImage(0)
@@ -182,14 +227,24 @@ def unregister(listener: Any) -> None:
 
 def line_on(image: Any) -> tuple[float, ...] | None:
     """Return the first line drawn on the image, (y0, x0, y1, x1) in pixels; None without one."""
-    display = display_of(image)
-    for i in range(display.CountROIs() if display is not None else 0):
+    for roi in rois_on(image):
         with contextlib.suppress(Exception):  # only trying shows whether it is a line
-            x0, y0, x1, y1 = display.GetROI(i).GetLine()
+            x0, y0, x1, y1 = roi.GetLine()
             line = float(y0), float(x0), float(y1), float(x1)
             if np.isfinite(line).all():
                 return line
     return None
+
+
+def rois_on(image: Any) -> list[Any]:
+    """Return the ROIs on the image; none if its window has just been closed, or if GMS does not tell them."""
+
+    def rois() -> list[Any]:
+        display = display_of(image)
+        return [] if display is None else [display.GetROI(i) for i in range(display.CountROIs())]
+
+    found: list[Any] = read_if_possible(image, rois, [])
+    return found
 
 
 def line_from(line: tuple[float, ...] | None, top: int, left: int) -> tuple[float, ...] | None:

@@ -1,59 +1,57 @@
-"""Runs companion, self-test and exported scripts in a real Python for Windows, with Wine.
+"""Runs dmlink in a real Python for Windows, with Wine: what runs in DM, and the kernel's side.
 
-    python tests/checks/windows_check.py [--python 3.7 3.10] [--transcript FILE]
+    python tests/checks/windows_check.py [--python 3.7 3.10] [--kernel 3.11] [--transcript FILE]
+
+In GMS's Pythons: companion, self-test and exported scripts, with a link from here. In Python 3.11: the tests
+of the kernel's side, except those that need SciPy or h5py, which Wine cannot load.
 
 Wine and a compiler for Windows must be installed (Debian: `apt-get install wine wine64
 gcc-mingw-w64-x86-64-win32`), and the same Pythons for this system, from pyenv. The rest is assembled in
-the user's cache: the interpreter is the DLL in the Panda3D wheel, the standard library's modules
-are those of this system's Python, and NumPy is the wheel for Windows.
+the user's cache, see windows_python.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
-from pathlib import Path, PurePosixPath
+import tomllib
+from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "support"), str(Path(__file__).parents[2])]
 
 import gms_pythons  # noqa: E402 - support is where tests find it
-from gms_pythons import CACHE, CELLS, check_companion, check_script, check_selftest  # noqa: E402
+import windows_python  # noqa: E402
+from gms_pythons import CELLS, check_companion, check_script, check_selftest  # noqa: E402
+from project import ROOT  # noqa: E402
+from windows_python import windows_path  # noqa: E402
 
-PANDA3D = "panda3d==1.10.16"  # the last one for Python 3.7; no other package contains a whole interpreter
-PIPED = 'wine "$@" 2> >(cat >&2)'  # Python for Windows does not accept files as its standard streams
-COMPILER = "x86_64-w64-mingw32-gcc"
-LAUNCHER = """
-#include <windows.h>
-int wmain(int count, wchar_t **words) {
-    HMODULE python = LoadLibraryW(L"python%s.dll");
-    if (!python) return 99;
-    return ((int (*)(int, wchar_t **))(void *)GetProcAddress(python, "Py_Main"))(count, words);
-}
-"""
-NEITHER_HERE_NOR_THERE = shutil.ignore_patterns(
-    "site-packages", "lib-dynload", "test", "config-*", "__pycache__"
-)
+NOT_UNDER_WINE = ("scipy", "h5py", "scikit-image")  # their DLLs need functions that Wine does not have
+TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "vermin", "import-linter")
+KERNEL_TESTS = ("tests/link", "tests/engine", "tests/cell", "tests/program", "tests/indm", "tests/script")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--python", nargs="*", default=["3.7", "3.10"], choices=list(gms_pythons.VERSIONS))
+    parser.add_argument("--kernel", default="3.11", help='Python of the kernel\'s side (3.11); "" for none')
     parser.add_argument("--transcript", type=Path, help="a file to write what is printed to as well")
     options = parser.parse_args()
-    missing = [program for program in ("wine", COMPILER) if not shutil.which(program)]
+    missing = [program for program in ("wine", windows_python.COMPILER) if not shutil.which(program)]
     if missing:
         print(f"Missing: {', '.join(missing)}. See --help.", file=sys.stderr)
         return 2
     transcript = Transcript(options.transcript)
-    environment = wine()
+    environment = windows_python.prefix()
     for version in options.python:
         check(version, environment, transcript)
+    if options.kernel:
+        check_kernel(options.kernel, environment, transcript)
     transcript.say("failed" if transcript.failed else "all passed")
     return int(transcript.failed)
 
@@ -61,7 +59,7 @@ def main() -> int:
 def check(version: str, environment: dict[str, str], transcript: Transcript) -> None:
     """Check everything that runs in DM in one Python."""
     numpy = gms_pythons.numpy_for(version, "win_amd64")
-    command = ["bash", "-c", PIPED, "wine", windows_python(version)]
+    command = windows_python.command(version)
     with (
         tempfile.TemporaryDirectory() as folder,
         gms_pythons.DM(command, numpy, windows_path, environment) as dm,
@@ -72,6 +70,27 @@ def check(version: str, environment: dict[str, str], transcript: Transcript) -> 
         for kind in CELLS:
             differ = "script of {}, largest difference".format
             transcript.ask(differ(kind), lambda kind=kind: f"{check_script(dm, Path(folder), kind):.1g}")
+
+
+def check_kernel(version: str, environment: dict[str, str], transcript: Transcript) -> None:
+    """Run the tests of the kernel's side in one Python."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needs = [need for need in project["dependencies"] if re.split(r"\W*[<>=]", need)[0] not in NOT_UNDER_WINE]
+    packages = windows_python.packages(version, [*needs, *TESTING], ROOT / "constraints.txt")
+    paths = [packages, ROOT, ROOT / "widgets", ROOT / "tests" / "checks"]
+    variables = {**os.environ, **environment, "PYTHONPATH": ";".join(map(windows_path, paths))}
+
+    def run(*arguments: str) -> str:
+        command = [*windows_python.command(version), *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=variables, input="", capture_output=True, text=True, check=False
+        )
+        return done.stdout + done.stderr
+
+    transcript.say(
+        run("-c", "import platform as p; print('Python', p.python_version(), 'on', p.system())").strip()
+    )
+    transcript.ask("tests of the kernel's side", lambda: run("-m", "pytest", "-n", "0", *KERNEL_TESTS))
 
 
 class Transcript:
@@ -102,68 +121,6 @@ class Transcript:
         self.say(f"  {question} ({seconds:.1f} s): {lines[0] if len(lines) == 1 else ''}".rstrip())
         for line in lines if len(lines) > 1 else []:
             self.say(f"    {line}")
-
-
-def windows_path(path: Path) -> str:
-    """Return the Windows name under Wine of a path on this system."""
-    return "Z:" + str(path.resolve()).replace("/", "\\")
-
-
-def wine() -> dict[str, str]:
-    """Return the environment variables of our own Wine prefix, which is created once."""
-    prefix = CACHE / "wine"
-    variables = {"WINEPREFIX": str(prefix), "WINEARCH": "win64", "WINEDEBUG": "-all"}
-    environment = {**os.environ, **variables}
-    if not (prefix / "system.reg").exists():
-        prefix.mkdir(parents=True, exist_ok=True)
-        for command in (["wineboot", "-u"], ["wine", "winecfg", "-v", "win10"]):
-            subprocess.run(command, env=environment, capture_output=True, check=True)
-    return {**variables, "DMLINK_HOME": ""}  # the endpoint is written to the user's folder in that prefix
-
-
-def windows_python(version: str) -> Path:
-    """Return python.exe of this version, assembled in the cache if necessary.
-
-    Raises
-    ------
-    OSError
-        If this system has no such Python, whose standard library is needed.
-    """
-    short = version.replace(".", "")
-    folder = CACHE / f"windows-python-{version}"
-    if (folder / "python.exe").exists():
-        return folder / "python.exe"
-    here = gms_pythons.python(version)
-    if here is None:
-        raise OSError(f"There is no Python {version} from pyenv, whose standard library is needed.")
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "DLLs").mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as downloads:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        wanted = ["--platform", "win_amd64", "--python-version", version, "--dest", downloads, PANDA3D]
-        subprocess.run([*pip, *wanted], check=True)
-        (wheel,) = Path(downloads).glob("*.whl")
-        _take_libraries(wheel, folder)
-        source = Path(downloads, "launcher.c")
-        source.write_text(LAUNCHER % short, "ascii")
-        library = here.resolve().parents[1] / "lib" / f"python{version}"
-        shutil.copytree(library, folder / "Lib", ignore=NEITHER_HERE_NOR_THERE)
-        compile_it = [COMPILER, "-O2", "-municode", "-static", "-o", folder / "python.exe", source]
-        subprocess.run(compile_it, check=True)  # last, so that if it exists, the rest does, too
-    return folder / "python.exe"
-
-
-def _take_libraries(wheel: Path, folder: Path) -> None:
-    """Extract the interpreter and its extension modules from the wheel."""
-    with zipfile.ZipFile(wheel) as archive:
-        for member in map(PurePosixPath, archive.namelist()):
-            name = member.name.lower()
-            if member.parts[0] != "deploy_libs" or member.suffix.lower() not in {".dll", ".pyd"}:
-                continue
-            if name.startswith("api-ms-"):
-                continue  # the system's
-            beside = name.startswith(("python", "vcruntime"))
-            (folder / ("" if beside else "DLLs") / member.name).write_bytes(archive.read(str(member)))
 
 
 if __name__ == "__main__":

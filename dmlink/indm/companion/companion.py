@@ -112,7 +112,8 @@ class Companion:
     def run(self) -> None:
         """Serve until `stop` is set, or Ctrl+Shift+Q."""
         try:
-            self._find_views()
+            with contextlib.suppress(Exception):  # the loop reports it
+                self._find_views()
             while not self.stop and not self._replaced():
                 try:
                     self._turn()
@@ -406,7 +407,7 @@ class Companion:
             self._showing.tidy()
             self._find_views()
             if self._greeting:
-                self._greeting.look(self._views.of(None), now)
+                self._greeting.look(self._views.of(None), now, self._views.fault)
             for client in list(self._clients):
                 self._attend(client, self._inform)
 
@@ -490,7 +491,12 @@ class Companion:
     def _state(self, client: Client, view: View | None) -> tuple[str, str]:
         region, name = client.region, client.source or self._views.default
         if view is None and name is None:
-            return "waiting", "No image is open in DigitalMicrograph; start the live view."
+            fault = self._views.fault
+            return "waiting", (
+                f"No image in DigitalMicrograph can be streamed ({fault})."
+                if fault
+                else "No image is open in DigitalMicrograph; start the live view."
+            )
         if view is None:
             return "waiting", f"The view {name!r} was closed in DigitalMicrograph; open it again."
         if region and region.roi is not None and region.roi not in view.rois.known:
@@ -563,6 +569,12 @@ def main() -> None:
         companion = Companion()
     except (OSError, ValueError) as error:
         print("dmlink:", error)
+        return
+    except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+        print(
+            f"dmlink: this GMS cannot be streamed from ({error}). Please send us what the self-test writes "
+            "(dmlink companion --self-test)."
+        )
         return
     companion.roi_names.update(roi_names)
     companion.outlines.update(outlines)

@@ -15,13 +15,13 @@ class Greeting:
 
     def __init__(self, gms: tuple[int, ...], now: float) -> None:
         numbers = ".".join(str(n) for n in gms)
-        self._versions = f"GMS {numbers}, Python {sys.version.split()[0]}"
+        self._versions = f"GMS {numbers or 'of unknown version'}, Python {sys.version.split()[0]}"
         self._start = now
         self._first: tuple[int, int, float] | None = None  # the view's ID, its frame number, time
         self._said = False
 
-    def look(self, view: View | None, now: float) -> None:
-        """Look at the default view; `now` is from `time.monotonic`."""
+    def look(self, view: View | None, now: float, fault: str = "") -> None:
+        """Look at the default view; `now` is from `time.monotonic`, `fault` why there is none."""
         if self._said:
             return
         if view is not None and (self._first is None or self._first[0] != view.id):
@@ -29,9 +29,11 @@ class Greeting:
         if now - self._start < GREET_SECONDS:
             return
         self._said = True
-        print(f"dmlink: {self._found(view, now)} {PASTE}", flush=True)
+        print(f"dmlink: {self._found(view, now, fault)} {PASTE}", flush=True)
 
-    def _found(self, view: View | None, now: float) -> str:
+    def _found(self, view: View | None, now: float, fault: str) -> str:
+        if fault:
+            return f"ready, with {self._versions}; but no image can be streamed ({fault})."
         if view is None or self._first is None:
             return f"ready, with {self._versions}; no image is open: start View, and it will be found."
         h, w = view.shape[:2]

@@ -7,7 +7,7 @@ from typing import Any, Sequence
 
 import DigitalMicrograph as DM
 
-from dmlink.indm.gms import clamped, display_of, line_from, line_on, pixels_of
+from dmlink.indm.gms import clamped, display_of, line_from, line_on, pixels_of, rois_on
 from dmlink.indm.outline import Outline
 
 
@@ -48,13 +48,11 @@ class Rois:
 
     def read(self, image: Any) -> dict[str, tuple[int, int, int, int]]:
         """Return the rectangles as they are now, without updating `known`."""
-        display = display_of(image)
-        if display is None:
+        if display_of(image) is None:
             return self.known  # a view opened in its place may get them again
         size = pixels_of(image).shape[:2]
         rectangles = {}
-        for i in range(display.CountROIs()):
-            roi = display.GetROI(i)
+        for roi in rois_on(image):
             if roi.IsRectangle() and roi.GetID() not in self._ignored:
                 rectangles[roi.GetID()] = clamped(roi.GetRectangle(), *size)
         for gone in set(self._here) - set(rectangles):
@@ -124,9 +122,7 @@ class Rois:
 
 def _line_id(image: Any) -> int | None:
     """Return the ID of the first line; None without one."""
-    display = display_of(image)
-    for i in range(display.CountROIs() if display is not None else 0):
-        roi = display.GetROI(i)
+    for roi in rois_on(image):
         with contextlib.suppress(Exception):  # only trying shows whether it is a line
             roi.GetLine()
             return int(roi.GetID())

@@ -15,8 +15,7 @@ from dmlink.indm.clock import steady_time
 from dmlink.indm.companion.region import LOSSLESS_BYTES, Picture, Region, copy_rectangle
 from dmlink.indm.companion.rois import Rois
 from dmlink.indm.companion.settings import EVENTS_OVERDUE, EVERY_EVENT
-from dmlink.indm.gms import axis, has_window, pixels_of, unregister, value_unit_of
-from dmlink.indm.info import tags_of
+from dmlink.indm.gms import axis, has_window, pixels_of, tags_on, title_of, unregister, value_unit_of
 from dmlink.indm.outline import Outline
 from dmlink.indm.protocol import MAX_NAME
 from dmlink.indm.whole_frames import Seen, WholeFrames, bytes_of
@@ -82,13 +81,15 @@ class View:
         names: dict[int, str] | None = None,
         outlines: dict[int, Outline] | None = None,
     ) -> None:
+        self.id, self.closed = image.GetID(), False
+        if self.image() is None:
+            raise ValueError("DigitalMicrograph does not find the image by its ID.")
         array = pixels_of(image)
         self._frames = WholeFrames()
         self._frames.unsure = counts[1]
         self._frames.see(array)
         self._sample = _sample(array)  # some bytes of the newest frame
         self._still: Any = array.copy()  # copy of the whole image, while no other frame arrives
-        self.id = image.GetID()
         self.name = name_of(image)
         self.regions: list[Region] = []
         self.rois = Rois({} if names is None else names, {} if outlines is None else outlines)
@@ -96,7 +97,6 @@ class View:
         self.last_event = time.monotonic()
         self.unannounced = 0  # new frames since the last event
         self.announced = False  # the image is a new frame, whatever its pixels
-        self.closed = False
         self.shape = array.shape
         self._wake = wake
         self._lock = threading.Lock()
@@ -287,7 +287,7 @@ class View:
         now = steady_time()
         if not self._circumstances or self.shape != array.shape or now - self._read > CALIBRATION_SECONDS:
             self._read, self.shape = now, array.shape  # binning and magnification can change while we run
-            self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_of(image)}
+            self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_on(image)}
             unit = value_unit_of(image)
             if unit:
                 self._circumstances["value_unit"] = unit
@@ -316,7 +316,7 @@ def _sample(array: Any) -> bytes:
 
 def name_of(image: Any) -> str:
     """Return the name by which links know an image: printable characters, whatever its name in DM."""
-    name = "".join(letter if letter.isprintable() else "?" for letter in str(image.GetName())[:MAX_NAME])
+    name = "".join(letter if letter.isprintable() else "?" for letter in title_of(image)[:MAX_NAME])
     return name or "?"
 
 

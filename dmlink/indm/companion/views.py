@@ -8,7 +8,7 @@ from typing import Any, Callable, Collection, Iterator
 
 from dmlink.indm.companion.settings import SEARCH_SECONDS
 from dmlink.indm.companion.view import View, described, name_of
-from dmlink.indm.gms import live_view, shown_images, unless_closed
+from dmlink.indm.gms import fault_of_view, live_view, shown_images, unless_closed
 from dmlink.indm.outline import Outline
 
 
@@ -21,12 +21,15 @@ class Views:
     ----------
     default : str or None
         Name of the view that links get by default: the first one found.
+    fault : str
+        Why the view last looked for cannot be streamed; empty if it can, or if there is no such image.
     """
 
     def __init__(
         self, wake: Callable[[], None], roi_names: dict[int, str], outlines: dict[int, Outline]
     ) -> None:
         self.default: str | None = None
+        self.fault = ""
         self._wake = wake
         self._rois = roi_names, outlines
         self._views: dict[str, View] = {}
@@ -69,17 +72,21 @@ class Views:
 
     def open(self, name: str | None) -> tuple[View, Any] | None:
         """Attach the view with that name (None: the front one); return it and its image if it exists."""
-        name = name or self.default
+        name, self.fault = name or self.default, ""
         if name is None:
             images = [image for image in [live_view()] if image is not None]
+            self.fault = "" if images else fault_of_view()
         else:
             images = list(images_called(name))
         for image in images:
-            with contextlib.suppress(ValueError), unless_closed(image):
+            try:
                 counts = self._counts.get(name_of(image), (-1, 0))
                 view = View(image, self._wake, counts, *self._rois)
                 self.default = self.default or view.name
                 self._views[view.name] = view
+            except Exception as error:  # noqa: BLE001, PERF203 - the next one may do
+                self.fault = str(error)
+            else:
                 return view, image
         return None
 

@@ -6,6 +6,7 @@ No exception may escape from here into DigitalMicrograph.
 import time
 import traceback
 
+from dmlink.indm.gms import title_of
 from dmlink.indm.results import Several, as_result
 from dmlink.indm.windows import ImageWindow
 
@@ -41,7 +42,8 @@ class Cell:
         try:
             result = self.process(frame, info, self.state)
             self.processed += 1
-            self.show(self.name, as_result(result, self.name), info)
+            if not self.over:  # it may have been stopped meanwhile
+                self.show(self.name, as_result(result, self.name), info)
         except (Exception, SystemExit) as error:
             self.tell(error)
 
@@ -70,7 +72,7 @@ class Cell:
         if window is None or (not window.closed and window.like != (values.shape, line)):
             if window is not None:
                 self.windows.pop(name).release(delete=True)
-            window = self.windows[name] = kind(f"{name} of {self.image.GetName()}", values, line)
+            window = self.windows[name] = kind(f"{name} of {title_of(self.image)}", values, line)
             new = slice(None)
             if self.over:  # the script was executed again while the window opened
                 window.release(delete=True)

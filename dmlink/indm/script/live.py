@@ -20,10 +20,13 @@ from dmlink.indm.gms import (
     line_on,
     pixels_of,
     refusal,
+    rois_on,
+    tags_on,
+    title_of,
     unregister,
     version,
 )
-from dmlink.indm.info import Info, ascii_text, tags_of
+from dmlink.indm.info import Info, ascii_text
 from dmlink.indm.script.cell import Cell, rectangle
 from dmlink.indm.script.names import RUNNING
 from dmlink.indm.whole_frames import WholeFrames
@@ -98,17 +101,15 @@ class LiveView(DM.Py_ScriptObject):
 
     def copied(self, array):
         """Return a copy of the first rectangle, or of the whole image, and its Info: the camera writes on."""
-        display = self.image.GetImageDisplay(0)
-        rois = (display.GetROI(i) for i in range(display.CountROIs()))
-        rectangles = [roi.GetRectangle() for roi in rois if roi.IsRectangle()]
+        rectangles = [roi.GetRectangle() for roi in rois_on(self.image) if roi.IsRectangle()]
         height, width = array.shape[:2]
         place = clamped(rectangles[0] if rectangles else (0, 0, height, width), height, width)
         top, left, bottom, right = place
-        info = Info(self.cell.index, steady_time(), source=str(self.image.GetName()))
+        info = Info(self.cell.index, steady_time(), source=title_of(self.image))
         info.x, info.y = axis(self.image, 0).part(left), axis(self.image, 1).part(top)
         info.roi = self.place_of(place, True) if rectangles else None
         if "tags" in self.reads:
-            info.tags = tags_of(self.image)
+            info.tags = tags_on(self.image)
         if "line" in self.reads:
             info.line = line_from(line_on(self.image), top, left)
         if "rois" in self.reads:
@@ -168,7 +169,7 @@ def process_live_view(name, mechanics, names, reads, place_of=rectangle):
     view.listen()
     if view.cell.over:
         return None
-    print(f"{name}: running on {ascii_text(image.GetName())}. Close the live view or the result to stop it.")
+    print(f"{name}: running on {ascii_text(title_of(image))}. Close the live view or the result to stop it.")
     if view.background:
         view.loop()
 
