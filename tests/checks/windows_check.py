@@ -33,7 +33,10 @@ from windows_python import windows_path  # noqa: E402
 
 NOT_UNDER_WINE = ("scipy", "h5py", "scikit-image", "jupyterlab")
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "vermin", "import-linter")
-KERNEL_TESTS = ("tests/link", "tests/engine", "tests/cell", "tests/program", "tests/indm", "tests/script")
+KERNEL_TESTS = (  # others need SciPy or h5py, or start so many processes that it takes hours
+    *("tests/link/test_delivery.py", "tests/link/test_coarse_clock.py", "tests/link/test_on_windows.py"),
+    *("tests/engine/test_process_group.py", "tests/indm/test_results.py", "tests/indm/test_renaming.py"),
+)
 
 
 def main() -> int:

@@ -68,9 +68,10 @@ def dmlink_live(before):
 
     # Python's own names, even if they are redefined above
     from builtins import (
-        Exception, NotImplementedError, RuntimeError, SystemExit, TypeError, ValueError, abs, all, any,
-        bool, bytearray, bytes, dict, enumerate, exec, float, getattr, hasattr, int, isinstance, len, list,
-        max, memoryview, min, next, object, print, property, range, set, slice, str, tuple, type, zip
+        AttributeError, Exception, NotImplementedError, RuntimeError, SystemExit, TypeError, ValueError,
+        abs, all, any, bool, bytearray, bytes, dict, enumerate, exec, float, getattr, hasattr, int,
+        isinstance, len, list, max, memoryview, min, next, object, print, property, range, set, slice, str,
+        tuple, type, zip
     )
 
     # ------------------------------------------------------------
@@ -146,8 +147,7 @@ def dmlink_live(before):
             Exposure, binning and the like, if the microscope reports them.
         rois : dict
             The rectangles drawn on the live view, by name, each (top, left, bottom, right) in pixels of
-            the frame, with a `mask` as that of `roi`; they may extend beyond it. DigitalMicrograph has no names
-            and no masks: there, "roi", "roi 2" ...
+            the frame; they may extend beyond it. DigitalMicrograph has no names: there, "roi", "roi 2" ...
         log : dict
             The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
         """
@@ -692,19 +692,20 @@ def dmlink_live(before):
 
 
     def version() -> tuple[int, ...]:
-        """Return (major, minor, build) of GMS, such as (3, 61, 4719); only DM-script knows it."""
-        DM.ExecuteScriptString(
-            "number a, b, c\n"
-            "GetApplicationVersion(a, b, c)\n"
-            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:major", a)\n'
-            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:minor", b)\n'
-            'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:build", c)\n'
-        )
+        """Return (major, minor, build) of GMS, such as (3, 61, 4719), which only DM-script knows; or ()."""
         numbers = []
-        for part in ("major", "minor", "build"):
-            found, value = DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version:" + part)
-            numbers.append(int(value) if found else 0)
-        return tuple(numbers)
+        with contextlib.suppress(Exception):
+            DM.ExecuteScriptString(
+                "number a, b, c\n"
+                "GetApplicationVersion(a, b, c)\n"
+                'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:major", a)\n'
+                'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:minor", b)\n'
+                'GetPersistentTagGroup().TagGroupSetTagAsLong("dmlink:version:build", c)\n'
+            )
+            for part in ("major", "minor", "build"):
+                found, value = DM.GetPersistentTagGroup().GetTagAsLong("dmlink:version:" + part)
+                numbers.append(int(value) if found else 0)
+        return tuple(numbers) if len(numbers) == 3 else ()
 
 
     def refusal(gms: tuple[int, ...]) -> str:
@@ -716,20 +717,27 @@ def dmlink_live(before):
 
     def axis(image: Any, dimension: int) -> Axis:
         """Return the calibration of an image's dimension: 0 is x, 1 is y, which a spectrum does not have."""
-        if dimension >= image.GetNumDimensions():
+
+        def calibration() -> Any:
+            return image.GetDimensionCalibration(dimension, 0) if dimension < image.GetNumDimensions() else None
+
+        found = read_if_possible(image, calibration, None)
+        if found is None:
             return Axis()
-        origin, scale, unit = image.GetDimensionCalibration(dimension, 0)
+        origin, scale, unit = found
         if not (math.isfinite(origin) and math.isfinite(scale)):
             return Axis()
         return Axis(float(origin), float(scale), ascii_text(unit))
 
 
-    def value_unit_of(image: Any) -> str:
-        """Return the unit of an image's values, such as "e-"; empty if it has none, or GMS does not say."""
+    def read_if_possible(image: Any, read: Callable[[], Any], otherwise: Any) -> Any:
+        """Return what `read` returns, or `otherwise` if this GMS fails although the image's window is open."""
         try:
-            return ascii_text(image.GetIntensityUnitString())
-        except Exception:  # for whatever reason this GMS refuses it
-            return ""
+            return read()
+        except Exception:
+            if not has_window(image):
+                raise
+            return otherwise
 
 
     def pixels_of(image: Any) -> np.ndarray:
@@ -744,7 +752,7 @@ def dmlink_live(before):
             array: np.ndarray = image.GetNumArray()
         except Exception as error:  # it is not known what DM raises for colour images
             raise ValueError(
-                f"DigitalMicrograph does not give the pixels of {str(image.GetName())!r} to Python: {error}"
+                f"DigitalMicrograph does not give the pixels of {title_of(image)!r} to Python: {error}"
             ) from None
         if array.ndim == 2:
             return array
@@ -753,9 +761,23 @@ def dmlink_live(before):
         if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
             return array
         raise ValueError(
-            f"The image {str(image.GetName())!r} has the shape {array.shape}; only images (h, w), spectra and "
+            f"The image {title_of(image)!r} has the shape {array.shape}; only images (h, w), spectra and "
             "colour images can be streamed."
         )
+
+
+    def title_of(image: Any) -> str:
+        """Return the image's name, or "?" if DM does not say it."""
+        try:
+            return str(image.GetName())
+        except Exception:
+            return "?"
+
+
+    def tags_on(image: Any) -> dict[str, float]:
+        """Return the tags that `info.tags` has."""
+        found: dict[str, float] = read_if_possible(image, lambda: tags_of(image), {})
+        return found
 
 
     def shown_images() -> Iterator[Any]:
@@ -809,6 +831,21 @@ def dmlink_live(before):
         return None
 
 
+    def fault_of_view() -> str:
+        """Return why the front image cannot be streamed; empty if there is no image in front."""
+        try:
+            image = DM.GetFrontImage()
+        except Exception as error:
+            return str(error) if isinstance(error, AttributeError) else ""
+        try:
+            DM.FindImageByID(image.GetID())
+            image.GetOrCreateImageDocument().GetWindow()
+            pixels_of(image)
+        except Exception as error:
+            return str(error)
+        return ""
+
+
     def _with_window(document: Any) -> Any:
         document.GetWindow()
         return document.GetImage(0)
@@ -858,14 +895,24 @@ def dmlink_live(before):
 
     def line_on(image: Any) -> tuple[float, ...] | None:
         """Return the first line drawn on the image, (y0, x0, y1, x1) in pixels; None without one."""
-        display = display_of(image)
-        for i in range(display.CountROIs() if display is not None else 0):
+        for roi in rois_on(image):
             with contextlib.suppress(Exception):  # only trying shows whether it is a line
-                x0, y0, x1, y1 = display.GetROI(i).GetLine()
+                x0, y0, x1, y1 = roi.GetLine()
                 line = float(y0), float(x0), float(y1), float(x1)
                 if np.isfinite(line).all():
                     return line
         return None
+
+
+    def rois_on(image: Any) -> list[Any]:
+        """Return the ROIs on the image; none if its window has just been closed, or if GMS does not tell them."""
+
+        def rois() -> list[Any]:
+            display = display_of(image)
+            return [] if display is None else [display.GetROI(i) for i in range(display.CountROIs())]
+
+        found: list[Any] = read_if_possible(image, rois, [])
+        return found
 
 
     def line_from(line: tuple[float, ...] | None, top: int, left: int) -> tuple[float, ...] | None:
@@ -1314,7 +1361,7 @@ def dmlink_live(before):
         """
         caller = mechanics.f_back
         names = caller.f_globals
-        home = [name for name in names if name.startswith("__")]
+        home = [name for name in list(names) if name.startswith("__")]  # others run beside it
         if SHARED not in names:
             own = dict({name: names[name] for name in home}, DM=DM)
             own.update({SHARED: names, BEFORE: before, RUNNING: names.setdefault(RUNNING, {})})
@@ -1341,11 +1388,6 @@ def dmlink_live(before):
     SHOW = {}  # functions that show each kind of result, added by the files below
 
 
-    def rectangle(place, first=True):
-        """Return (top, left, bottom, right) as `info.roi`; see Masked, for cells that ask for its mask."""
-        return tuple(place)
-
-
     class Cell:
         """The script's process(), the state that it keeps from frame to frame, and its result windows."""
 
@@ -1370,7 +1412,8 @@ def dmlink_live(before):
             try:
                 result = self.process(frame, info, self.state)
                 self.processed += 1
-                self.show(self.name, as_result(result, self.name), info)
+                if not self.over:  # it may have been stopped meanwhile
+                    self.show(self.name, as_result(result, self.name), info)
             except (Exception, SystemExit) as error:
                 self.tell(error)
 
@@ -1399,8 +1442,10 @@ def dmlink_live(before):
             if window is None or (not window.closed and window.like != (values.shape, line)):
                 if window is not None:
                     self.windows.pop(name).release(delete=True)
-                window = self.windows[name] = kind(f"{name} of {self.image.GetName()}", values, line)
+                window = self.windows[name] = kind(f"{name} of {title_of(self.image)}", values, line)
                 new = slice(None)
+                if self.over:  # the script was executed again while the window opened
+                    window.release(delete=True)
             if not window.closed:
                 window.write(values, axes, unit, new)
             return window
@@ -1434,7 +1479,7 @@ def dmlink_live(before):
                 unsure = f" Events that may have been incomplete frames: {self.unsure}." if self.unsure else ""
                 counts = f"{self.processed} frames processed, {self.dropped} dropped.{unsure}"
                 print(f"{self.name}: stopped, {why}. {counts}")
-                for window in self.windows.values():
+                for window in list(self.windows.values()):  # a copy, because a frame may be in work
                     window.release(delete)
 
 
@@ -1553,24 +1598,22 @@ def dmlink_live(before):
 
         def copied(self, array):
             """Return a copy of the first rectangle, or of the whole image, and its Info: the camera writes on."""
-            display = self.image.GetImageDisplay(0)
-            rois = (display.GetROI(i) for i in range(display.CountROIs()))
-            rectangles = [roi.GetRectangle() for roi in rois if roi.IsRectangle()]
+            rectangles = [roi.GetRectangle() for roi in rois_on(self.image) if roi.IsRectangle()]
+            rectangle = rectangles[0] if rectangles else None
             height, width = array.shape[:2]
-            place = clamped(rectangles[0] if rectangles else (0, 0, height, width), height, width)
+            place = clamped(rectangle or (0, 0, height, width), height, width)
             top, left, bottom, right = place
-            info = Info(self.cell.index, steady_time(), source=str(self.image.GetName()))
+            info = Info(self.cell.index, steady_time(), source=title_of(self.image))
             info.x, info.y = axis(self.image, 0).part(left), axis(self.image, 1).part(top)
-            info.roi = self.place_of(place, True) if rectangles else None
+            info.roi = self.place_of(place) if rectangle else None
             if "tags" in self.reads:
-                info.tags = tags_of(self.image)
+                info.tags = tags_on(self.image)
             if "line" in self.reads:
                 info.line = line_from(line_on(self.image), top, left)
             if "rois" in self.reads:
                 places = (clamped(each, height, width) for each in rectangles)
                 seen = [(a - top, b - left, c - top, d - left) for a, b, c, d in places]
-                named = [(f"roi {n}" if n > 1 else "roi", roi) for n, roi in enumerate(seen, start=1)]
-                info.rois = {name: self.place_of(roi, name == "roi") for name, roi in named}
+                info.rois = {f"roi {n}" if n > 1 else "roi": roi for n, roi in enumerate(seen, start=1)}
             return np.array(array[top:bottom, left:right]), info
 
         def run(self):
@@ -1604,28 +1647,35 @@ def dmlink_live(before):
             unregister(self)
 
 
-    def process_live_view(name, mechanics, names, reads, place_of=rectangle):
+    def process_live_view(name, mechanics, names, reads, place_of=tuple):
         """Run process() on every frame of the live view; stop an earlier run of this script.
 
         `reads` says which information about the frame the cell uses: "tags", "line", "rois".
-        `place_of` makes `info.roi` and `info.rois` of the rectangles; the first one is processed.
+        `place_of` makes `info.roi` of the rectangle that is processed.
         """
         running = names[RUNNING]
         if refusal(version()):
             return print(f"{name}: {refusal(version())}")
         image = view_in_front(running)
-        if name in running:
-            running.pop(name).end("it was executed again", delete=True)
+        end_previous(running, name)
         if image is None:
             return print(f"{name}: there is no live view. Start it, click it, and execute this script again.")
         view = LiveView(image, Cell(name, names, mechanics, image), reads, place_of)
-        running[name] = view  # DM does not keep it alive, but this does
+        while running.setdefault(name, view) is not view:  # DM does not keep it alive, but this does
+            end_previous(running, name)  # it was executed twice at the same moment
         view.listen()
         if view.cell.over:
             return None
-        print(f"{name}: running on {ascii_text(image.GetName())}. Close the live view or the result to stop it.")
+        print(f"{name}: running on {ascii_text(title_of(image))}. Close the live view or the result to stop it.")
         if view.background:
             view.loop()
+
+
+    def end_previous(running, name):
+        """Stop an earlier run of this script and close its windows."""
+        previous = running.pop(name, None)
+        if previous is not None:
+            previous.end("it was executed again", delete=True)
 
 
     def view_in_front(running):
