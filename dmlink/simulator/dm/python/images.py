@@ -54,8 +54,7 @@ class Py_Image(Handle, wraps=(Image,)):
         if not self._image.rgb or self._workspace.switches.colour_pixels == "planes":
             return memory[...]
         if self._workspace.switches.colour_pixels == "packed":
-            red, green, blue = np.moveaxis(memory.astype(np.uint32), -1, 0)
-            return red << 16 | green << 8 | blue
+            return memory.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
         raise RuntimeError("GetNumArray: an RGB image cannot become an array.")
 
     def UpdateImage(self) -> None:
