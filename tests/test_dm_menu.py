@@ -108,7 +108,7 @@ def test_menu_executed_twice_has_each_item_once(tmp_path):
         assert dm.menu == [("dmlink", "Start"), ("dmlink", "Stop")]
 
 
-def test_stop_while_dm_is_busy_comes_afterwards(tmp_path):
+def test_stop_while_dm_is_busy_is_delayed(tmp_path):
     script = tmp_path / "dm_companion.py"
     main(["companion", "--menu", "--port", "0", "-o", str(script)])
     with microscope(companion=False) as dm:
@@ -123,7 +123,7 @@ def test_stop_while_dm_is_busy_comes_afterwards(tmp_path):
         wait(dm, "the companion ends", 2)
 
 
-def test_start_while_dm_is_busy_comes_afterwards(tmp_path):
+def test_start_while_dm_is_busy_is_delayed(tmp_path):
     script = tmp_path / "dm_companion.py"
     main(["companion", "--menu", "--port", "0", "-o", str(script)])
     with microscope(companion=False) as dm:

@@ -114,7 +114,7 @@ def test_continues_after_any_failure(tmp_path, call, how):
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_goes_on_without_half_of_the_calls(tmp_path, seed, how):
+def test_continues_without_half_of_the_calls(tmp_path, seed, how):
     half = np.random.default_rng(seed).permutation(CALLS)[::2].tolist()
     path, _ = asked(tmp_path, **{how: tuple(half)})
     assert {"packages", "timer", "argv"} <= set(read_report(path).answers)
@@ -124,7 +124,7 @@ def test_goes_on_without_half_of_the_calls(tmp_path, seed, how):
 @pytest.mark.parametrize("layout", ["raw", "tree"])
 @pytest.mark.parametrize("header", ["first", "last"])
 @pytest.mark.parametrize("preallocate", [False, True])
-def test_recording_is_looked_at(tmp_path, layout, header, preallocate):
+def test_existing_recording_is_examined(tmp_path, layout, header, preallocate):
     folder = tmp_path / "recording"
     with InSitu(Noise(), folder, 50.0, layout=layout, header=header, preallocate=preallocate, loop=True):
         path, _ = asked(tmp_path, constants={"RECORDING": str(folder), "RECORDING_SECONDS": 2.0})
@@ -175,7 +175,7 @@ def test_two_gms_of_one_user_write_two_reports(tmp_path):
     assert not [report.doubts for report in reports if report.doubts]
 
 
-def test_it_looks_for_the_calls_that_dmlink_makes():
+def test_every_call_of_dmlink_is_looked_for():
     used = DM_API["used"]()
     wanted = {
         call.name
