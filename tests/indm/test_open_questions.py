@@ -145,5 +145,6 @@ def test_simulator_gives_a_report_back(tmp_path, monkeypatch, made_up):
     assert {name: found.answers.get(name) for name in asked_for} == {
         name: wanted.answers[name] for name in asked_for
     }
-    for name in ("timer", "writable_cwd", "version"):
-        assert switches_of(found)[name] == pytest.approx(switches_of(wanted)[name], rel=0.1)
+    there, here = switches_of(wanted), switches_of(found)
+    assert (here["writable_cwd"], here["version"]) == (there["writable_cwd"], there["version"])
+    assert 0.9 * there["timer"] < here["timer"] < 1  # a busy computer sleeps for longer
