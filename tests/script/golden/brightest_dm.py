@@ -137,7 +137,8 @@ def dmlink_live(before):
             Exposure, binning and the like, if the microscope reports them.
         rois : dict
             The rectangles drawn on the live view, by name, each (top, left, bottom, right) in pixels of
-            the frame; they may extend beyond it. DigitalMicrograph has no names: there, "roi", "roi 2" ...
+            the frame, with a `mask` as that of `roi`; they may extend beyond it. DigitalMicrograph has no names
+            and no masks: there, "roi", "roi 2" ...
         log : dict
             The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
         """
@@ -718,6 +719,14 @@ def dmlink_live(before):
         if not (math.isfinite(origin) and math.isfinite(scale)):
             return Axis()
         return Axis(float(origin), float(scale), ascii_text(unit))
+
+
+    def value_unit_of(image: Any) -> str:
+        """Return the unit of an image's values, such as "e-"; empty if it has none, or GMS does not say."""
+        try:
+            return ascii_text(image.GetIntensityUnitString())
+        except Exception:  # for whatever reason this GMS refuses it
+            return ""
 
 
     def read_if_possible(image: Any, read: Callable[[], Any], otherwise: Any) -> Any:
@@ -1378,6 +1387,11 @@ def dmlink_live(before):
     SHOW = {}  # functions that show each kind of result, added by the files below
 
 
+    def rectangle(place, first=True):
+        """Return (top, left, bottom, right) as `info.roi`; see Masked, for cells that ask for its mask."""
+        return tuple(place)
+
+
     class Cell:
         """The script's process(), the state that it keeps from frame to frame, and its result windows."""
 
@@ -1626,13 +1640,12 @@ def dmlink_live(before):
         def copied(self, array):
             """Return a copy of the first rectangle, or of the whole image, and its Info: the camera writes on."""
             rectangles = [roi.GetRectangle() for roi in rois_on(self.image) if roi.IsRectangle()]
-            rectangle = rectangles[0] if rectangles else None
             height, width = array.shape[:2]
-            place = clamped(rectangle or (0, 0, height, width), height, width)
+            place = clamped(rectangles[0] if rectangles else (0, 0, height, width), height, width)
             top, left, bottom, right = place
             info = Info(self.cell.index, steady_time(), source=title_of(self.image))
             info.x, info.y = axis(self.image, 0).part(left), axis(self.image, 1).part(top)
-            info.roi = self.place_of(place) if rectangle else None
+            info.roi = self.place_of(place, True) if rectangles else None
             if "tags" in self.reads:
                 info.tags = tags_on(self.image)
             if "line" in self.reads:
@@ -1640,7 +1653,8 @@ def dmlink_live(before):
             if "rois" in self.reads:
                 places = (clamped(each, height, width) for each in rectangles)
                 seen = [(a - top, b - left, c - top, d - left) for a, b, c, d in places]
-                info.rois = {f"roi {n}" if n > 1 else "roi": roi for n, roi in enumerate(seen, start=1)}
+                named = [(f"roi {n}" if n > 1 else "roi", roi) for n, roi in enumerate(seen, start=1)]
+                info.rois = {name: self.place_of(roi, name == "roi") for name, roi in named}
             return np.array(array[top:bottom, left:right]), info
 
         def run(self):
@@ -1674,11 +1688,11 @@ def dmlink_live(before):
             unregister(self)
 
 
-    def process_live_view(name, mechanics, names, reads, place_of=tuple):
+    def process_live_view(name, mechanics, names, reads, place_of=rectangle):
         """Run process() on every frame of the live view; stop an earlier run of this script.
 
         `reads` says which information about the frame the cell uses: "tags", "line", "rois".
-        `place_of` makes `info.roi` of the rectangle that is processed.
+        `place_of` makes `info.roi` and `info.rois` of the rectangles; the first one is processed.
         """
         running = names[RUNNING]
         if refusal(version()):
