@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from dmlink import recordings
 from dmlink.link.link import Link
 from dmlink.recordings.writing.file_names import FileNames
 from dmlink.recordings.writing.frame_writer import SUFFIX
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.growing.link import FollowedLink
     from dmlink.link.lookback import Lookback
+    from dmlink.recordings import Recording
 
 SECONDS = 30.0
 MOST_MEMORY = 1_000_000_000  # bytes
@@ -98,19 +100,22 @@ class LookbackButton:
     def _save(self, lookback: Lookback) -> None:
         """Save the kept frames while the view continues."""
         try:
-            frames = lookback.frames
-            seconds = float(frames.times[-1] - frames.times[0])
-            self._report(f"Saving {len(frames)} frames, {seconds:.1f} s ...")
+            self._report(f"Saving {_length(lookback.frames)} ...")
             taken = FileNames(path.name for path in Path.cwd().iterdir())
             name = taken.take(time.strftime("moment-%Y%m%d-%H%M%S"), [SUFFIX])
             path = lookback.save(name)
             missing = f", {lookback.missing} in between are missing" if lookback.missing else ""
-            saved = f"Saved {len(frames)} frames, {seconds:.1f} s{missing}: {path.absolute()}"
+            with recordings.open(path) as written:  # a frame may have come since the button was pressed
+                saved = f"Saved {_length(written)}{missing}: {path.absolute()}"
             self._report(f"{saved} {lookback.reason}".strip())
         except (OSError, ValueError) as error:
             self._report(str(error))
         finally:
             self.widget.disabled = False
+
+
+def _length(recording: Recording) -> str:
+    return f"{len(recording)} frames, {recording.times[-1] - recording.times[0]:.1f} s"
 
 
 def memory() -> int:
