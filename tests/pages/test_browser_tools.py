@@ -195,7 +195,9 @@ def test_letters_in_a_list_choose_from_it(lab):
     page.mouse.click(*at(view, 500, 8))
     page.keyboard.press("c")
     cells = page.locator(".jp-Notebook .jp-CodeCell").count()
-    view.locator("select[title^='Contrast that suits']").first.focus()
+    presets = view.locator("select[title^='Contrast that suits']").first
+    presets.wait_for()  # what is hidden takes no focus
+    presets.focus()
     page.keyboard.press("d")  # twice, it deletes a cell in JupyterLab
     other = view.locator(".dmlink-histogram stop:last-of-type:not([stop-color='#ffffff'])").first
     other.wait_for(state="attached")
