@@ -14,7 +14,7 @@ METHODS = {
     ),
     "Py_Image": (
         "FindNextImage", "GetDataType", "GetDimensionCalibration", "GetID", "GetImageDisplay",
-        "GetLabel", "GetName", "GetNumArray", "GetNumDimensions", "GetOrCreateImageDocument",
+        "GetIntensityUnitString", "GetLabel", "GetName", "GetNumArray", "GetNumDimensions", "GetOrCreateImageDocument",
         "GetTagGroup", "SetDimensionCalibration", "SetIntensityUnitString", "SetName", "ShowImage",
         "UpdateImage",
     ),
