@@ -14,9 +14,9 @@ METHODS = {
     ),
     "Py_Image": (
         "FindNextImage", "GetDataType", "GetDimensionCalibration", "GetID", "GetImageDisplay",
-        "GetIntensityUnitString", "GetLabel", "GetName", "GetNumArray", "GetNumDimensions", "GetOrCreateImageDocument",
-        "GetTagGroup", "SetDimensionCalibration", "SetIntensityUnitString", "SetName", "ShowImage",
-        "UpdateImage",
+        "GetIntensityUnitString", "GetLabel", "GetName", "GetNumArray", "GetNumDimensions",
+        "GetOrCreateImageDocument", "GetTagGroup", "SetDimensionCalibration", "SetIntensityUnitString",
+        "SetName", "ShowImage", "UpdateImage",
     ),
     "Py_ImageDocument": (
         "AddImageDisplay", "GetImage", "GetName", "GetWindow", "SetName", "Show",
