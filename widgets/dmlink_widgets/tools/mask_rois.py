@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from dmlink.frame import Roi
@@ -37,14 +38,20 @@ class MaskRois:
 
     def __init__(self, link: Link | FollowedLink, shapes: ShapeEditor, report: Callable[[str], None]) -> None:
         self._link, self._shapes, self._report = link, shapes, report
+        # Held by `send` and `follow`, which different threads call: a mask that `follow` is about to show
+        # would look to `send` like one that was removed here.
+        self._lock = threading.RLock()
         self._seen: dict[str, Place] = {}  # as the link has them
         self._here: dict[str, Place] = {}  # as they were sent or shown last
         self._sent: dict[str, list[Place | None]] = {}  # oldest first
 
     def send(self, frame: Frame | None) -> None:
         """Tell the link of the masks as they are here."""
-        if self._link.roi:
-            return
+        if not self._link.roi:
+            with self._lock:
+                self._send(frame)
+
+    def _send(self, frame: Frame | None) -> None:
         rois = {}
         for shape in self._shapes.of(*MASKS):
             roi: Roi = Roi.around(shape.kind, shape.points)
@@ -66,8 +73,11 @@ class MaskRois:
 
     def follow(self) -> None:
         """Show the masks where somebody has moved them in DigitalMicrograph, or in another view."""
-        if self._link.roi:
-            return
+        if not self._link.roi:
+            with self._lock:
+                self._follow()
+
+    def _follow(self) -> None:
         rois = {name: roi for name, roi in self._link.rois().items() if roi.outline}
         places = {name: _place(roi) for name, roi in rois.items()}
         for name in self._seen.keys() | places.keys():

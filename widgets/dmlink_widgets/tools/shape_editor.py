@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,9 @@ class ShapeEditor:
     def __init__(self, undo: Undo, changed: Callable[[str], None], tool: str = "") -> None:
         self._undo = undo
         self._changed = changed
+        self._lock = (
+            threading.Lock()
+        )  # guards the next two, which the painter's thread changes, too
         self._shapes: dict[int, Shape] = {}
         self._next = LINE + 1
         self._released: tuple[int, tuple[Point, ...]] | None = None  # where the last drag has ended
@@ -96,8 +100,8 @@ class ShapeEditor:
             return self.set_line(places)
         if len(self._shapes) >= MOST:
             raise ValueError(f"There are {MOST} shapes already; remove some first.")
-        number, self._next = self._next, self._next + 1
-        names = {shape.name for shape in self._shapes.values()}
+        number = self._number()
+        names = {shape.name for shape in list(self._shapes.values())}
         first = kind if kind in MASKS else ""  # a mask's name is typed after --roi
         name = next(f"{first}{i}" for i in range(1, MOST + 2) if f"{first}{i}" not in names)
         self._set(number, Shape(number, kind, places, name=name))
@@ -124,8 +128,7 @@ class ShapeEditor:
         before = next((shape for shape in self.of(*MASKS) if shape.name == name), None)
         if before is None and len(self._shapes) >= MOST:
             return
-        number = before.id if before else self._next
-        self._next += before is None
+        number = before.id if before else self._number()
         self._set(number, Shape(number, kind, _checked(kind, points), name=name), quiet=True)
 
     def hide_mask(self, name: str) -> None:
@@ -141,10 +144,11 @@ class ShapeEditor:
 
     def label(self, labels: dict[int, str]) -> None:
         """Show these texts next to the shapes with these ids."""
-        for number, text in labels.items():
-            shape = self._shapes.get(number)
-            if shape and shape.label != text:
-                self._shapes[number] = replace(shape, label=text)
+        with self._lock:
+            for number, text in labels.items():
+                shape = self._shapes.get(number)
+                if shape and shape.label != text:
+                    self._shapes[number] = replace(shape, label=text)
         self.show()
 
     def remove(self, *kinds: str) -> None:
@@ -164,10 +168,17 @@ class ShapeEditor:
         """Update the page."""
         self.overlay.shapes = [shape.state for shape in list(self._shapes.values())]
 
+    def _number(self) -> int:
+        """Return an id that no shape has had."""
+        with self._lock:
+            self._next += 1
+            return self._next - 1
+
     def _set(self, number: int, shape: Shape | None, *, quiet: bool = False) -> None:
-        before = self._shapes.pop(number, None) if shape is None else self._shapes.get(number)
-        if shape is not None:
-            self._shapes[number] = shape
+        with self._lock:
+            before = self._shapes.pop(number, None) if shape is None else self._shapes.get(number)
+            if shape is not None:
+                self._shapes[number] = shape
         self.show()
         if not quiet and (shape or before):
             self._changed((shape or before).kind)  # type: ignore[union-attr]
