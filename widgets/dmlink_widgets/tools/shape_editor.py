@@ -64,9 +64,7 @@ class ShapeEditor:
     def __init__(self, undo: Undo, changed: Callable[[str], None], tool: str = "") -> None:
         self._undo = undo
         self._changed = changed
-        self._lock = (
-            threading.Lock()
-        )  # guards the next two, which the painter's thread changes, too
+        self._lock = threading.Lock()  # guards the next two, which the painter's thread changes, too
         self._shapes: dict[int, Shape] = {}
         self._next = LINE + 1
         self._released: tuple[int, tuple[Point, ...]] | None = None  # where the last drag has ended
