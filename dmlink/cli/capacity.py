@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,9 +27,13 @@ CELLS, CELL_MS = 7, 10.0
 MEASURE_SECONDS, START_SECONDS = 3.0, 60.0
 MOST_TRIES = 3  # rates at which the cells are tried
 KEPT = 0.95  # of the camera's frames that each cell must process
-#: Takes as long as it is told to, whatever else runs: `n` times the same arithmetic.
-WORK = "values = np.arange(1, 20_000, dtype=np.float32)\nfor _ in range(n):\n    np.sqrt(values)\n"
-CELL = f"import numpy as np\n{WORK}float(frame[0, 0])"
+#: The same arithmetic `n` times, so that the work does not depend on what else runs.
+CELL = """import numpy as np
+values = np.arange(1, 20_000, dtype=np.float32)
+for _ in range(n):
+    np.sqrt(values)
+float(frame[0, 0])
+"""
 
 
 class Cells(NamedTuple):
@@ -51,7 +55,7 @@ def measure(folder: Path, tell: Callable[[str], None]) -> None:
     Raises
     ------
     OSError
-        If frames cannot be written there.
+        If frames cannot be written there, or none come for a minute.
     """
     stack = np.random.default_rng(0).poisson(200, (STACK, SIZE, SIZE)).astype(np.uint16)
     disk = _disk(folder, stack)
@@ -90,10 +94,11 @@ def _link(replay: Replay) -> tuple[float, float]:
 
 def _cells(replay: Replay, fastest: float) -> Cells:
     """Return how the cells keep up with the fastest camera that they can follow."""
+    n = _times()  # before they run
     with ExitStack() as running:
         cells = []
         for i in range(CELLS):
-            cell = LiveCell(CELL, f"cell {i + 1}", {"n": _times()}).start(replay.link)
+            cell = LiveCell(CELL, f"cell {i + 1}", {"n": n}).start(replay.link)
             running.callback(cell.stop)
             cells.append(cell)
         for cell in cells:
@@ -124,16 +129,18 @@ def _first_result(cell: LiveCell) -> None:
     while cell.latest is None and time.perf_counter() < until:
         time.sleep(0.02)
     if cell.latest is None:
-        raise RuntimeError(f"{cell.name} has had no result for {START_SECONDS:g} s: {cell.error}")
+        raise TimeoutError(
+            f"{cell.name} has had no result for {START_SECONDS:g} s. {cell.error} Close other programs, and "
+            "try again."
+        )
 
 
 def _times() -> int:
     """Return how often the cell has to do its work to take CELL_MS."""
-    names: dict[str, Any] = {"np": np, "n": 100}
-    seconds = []
+    cell, seconds = LiveCell(CELL, "cell", {"n": 100}), []
     for _ in range(5):
         begun = time.perf_counter()
-        exec(WORK, names)  # noqa: S102 - ours
+        cell.run(np.zeros((1, 1)))
         seconds.append(time.perf_counter() - begun)
     return max(1, round(100 * CELL_MS / 1e3 / min(seconds)))
 

@@ -56,7 +56,7 @@ class LogFile:
         self._begin, self._done = b"", 0  # the file's first bytes, and how many of them were read
         self._logs: dict[int, Log] = {}  # by column
         self._formats = list(FORMATS)  # the one that was read last comes first
-        self._anew = False  # the file has to be read again from the start
+        self._from_start = False  # the file has to be read again from the start
         self._forget()
         self._closing = threading.Event()
         self._again = threading.Event()
@@ -70,7 +70,7 @@ class LogFile:
     @offset.setter
     def offset(self, offset: float) -> None:
         self._offset = number(offset, "offset")
-        self._anew = True
+        self._from_start = True
         self._again.set()
 
     def close(self) -> None:
@@ -109,8 +109,8 @@ class LogFile:
         with self._path.open("rb") as file:
             begin = file.read(BEGIN)
             size = file.seek(0, 2)
-            anew, self._anew = self._anew, False
-            if anew or size < self._done or not begin.startswith(self._begin):
+            again, self._from_start = self._from_start, False
+            if again or size < self._done or not begin.startswith(self._begin):
                 self._forget()  # the file was replaced or truncated
             self._begin = begin
             file.seek(self._done)

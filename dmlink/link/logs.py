@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dmlink.session.track import extremes_of
+from dmlink.session.track import BLOCK, DETAIL, extremes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_VALUES = 2_000_000  # per log; a full log loses its oldest half
-BLOCK = 64  # values of which only the lowest and the highest are looked at to draw many
-DETAIL = 32  # times as many values as points that are looked at one by one
 
 
 class Log:

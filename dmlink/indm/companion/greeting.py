@@ -32,7 +32,7 @@ class Greeting:
         print(f"dmlink: {self._found(view, now, fault)} {PASTE}", flush=True)
 
     def _found(self, view: View | None, now: float, fault: str) -> str:
-        if fault:
+        if fault and view is None:
             return f"ready, with {self._versions}; but no image can be streamed ({fault})."
         if view is None or self._first is None:
             return f"ready, with {self._versions}; no image is open: start View, and it will be found."

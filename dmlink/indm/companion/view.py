@@ -42,12 +42,14 @@ class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
     def HandleDataChangedEvent(self, flags: Any, image: Any) -> None:  # noqa: ARG002, N802 - DM's names
         """Copy the requested pixels of the frame that has just arrived."""
         self.busy = True
-        if not self.stop:
-            self.view.last_event = time.monotonic()
-            self.view.unannounced = 0
-            self.view.announced = EVERY_EVENT
-            self.view.observe(image, event=True)
-        self.busy = False
+        try:
+            if not self.stop:
+                self.view.last_event = time.monotonic()
+                self.view.unannounced = 0
+                self.view.announced = EVERY_EVENT
+                self.view.observe(image, event=True)
+        finally:  # `View.end` waits for it
+            self.busy = False
 
     def HandleWindowClosedEvent(self, flags: Any, window: Any) -> None:  # noqa: ARG002, N802 - DM's names
         """Record that this view has ended."""
