@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from dmlink.link.delivery import Delivery
     from dmlink.recordings.recording import Recording
 
-LONGEST_REST = 0.1  # s between two frames that are saved
+REST = 2.0  # times as long as the last frame took to save
+LONGEST_REST = 0.1  # s
 
 
 class Lookback:
@@ -181,7 +182,7 @@ class Lookback:
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the frames kept now as a recording; return its path. The look-back keeps running.
 
-        It pauses as long as it works, so that cells and views stay nearly as fast.
+        It pauses twice as long as it works, so that cells and views stay nearly as fast.
 
         Raises
         ------
@@ -200,7 +201,7 @@ class Lookback:
             for frame in frames:
                 began = time.perf_counter()
                 writer.write(frame)
-                time.sleep(min(time.perf_counter() - began, LONGEST_REST))
+                time.sleep(min(REST * (time.perf_counter() - began), LONGEST_REST))
         except ValueError as error:
             raise ValueError(f"{error} {writer.frames} frames are kept in {writer.path}.") from None
         finally:
