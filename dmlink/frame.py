@@ -174,7 +174,7 @@ class Frame:
         """The frame's `info`, as cells get it."""
         line = tuple(self.line) if self.line else None  # as in an exported script, which has no Line
         # Exported scripts spell units in ASCII; this way a cell sees the same unit wherever it runs.
-        y, x = (axis._replace(unit=ascii_text(axis.unit)) for axis in (self.y, self.x))
+        y, x = (a if a.unit.isascii() else a._replace(unit=ascii_text(a.unit)) for a in (self.y, self.x))
         return Info(
             self.index, self.time, x, y, self.roi, self.source, self.tags, line, self.log, dict(self.rois)
         )

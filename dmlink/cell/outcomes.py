@@ -108,8 +108,8 @@ class Outcomes:
         with self.changed:
             self._add_error(outcome.error)
             printed = outcome.log.splitlines()
-            new = [line for line in printed if line not in self._printed]
-            self.log = [*self.log, *new][-MAX_LOG_LINES:]
+            if new := [line for line in printed if line not in self._printed]:
+                self.log = [*self.log, *new][-MAX_LOG_LINES:]
             self._printed = frozenset(printed)
             if outcome.seconds:
                 ms = outcome.seconds * 1e3

@@ -110,7 +110,7 @@ def unpack_header(data: Any) -> dict[str, Any]:
     """
     try:
         text = bytes(data).decode("utf-8")
-        header = _decode(text)
+        header = (_decode_checked if _LARGE_NUMBER.search(text) else _decode)(text)
         if "\\ud" in text.lower():  # escapes can contain lone surrogates, which are not valid text
             json.dumps(header, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
@@ -298,7 +298,10 @@ def _whole(text: str) -> int:
 
 # created once: json.dumps and json.loads would create them for each message, which doubles its cost
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-_decode = json.JSONDecoder(parse_constant=_not_json, parse_float=_number, parse_int=_whole).decode
+_decode = json.JSONDecoder(parse_constant=_not_json).decode
+_decode_checked = json.JSONDecoder(parse_constant=_not_json, parse_float=_number, parse_int=_whole).decode
+# Checking each number takes four times as long as decoding, so only for texts in which one may be too large.
+_LARGE_NUMBER = re.compile("[0-9]{20}|[0-9][eE][+]?[0-9]{3}")
 
 
 def _is_known(dtype: str) -> bool:
