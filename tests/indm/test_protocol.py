@@ -96,6 +96,21 @@ def test_10000_random_streams_do_no_harm():
     assert refused > 7000
 
 
+numbers = st.from_regex(r"\A-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][-+]?[0-9]{1,4})?\Z")
+
+
+@given(st.lists(numbers, min_size=1, max_size=3))
+def test_numbers_are_finite_or_refused(written):
+    found = [float(text) if set(text) & set(".eE") else int(text) for text in written]
+    large = any(abs(n) == float("inf") if type(n) is float else len(str(abs(n))) > 20 for n in found)
+    data = b'{"a":[%s]}' % ",".join(written).encode()
+    if large:
+        with pytest.raises(ProtocolError, match="too large"):
+            protocol.unpack_header(data)
+    else:
+        assert protocol.unpack_header(data) == {"a": found}
+
+
 @given(dtypes, shapes)
 def test_every_dm_type_is_understood(dtype, shape):
     size = int(np.prod(shape)) * dtype.itemsize
