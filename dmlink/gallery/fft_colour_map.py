@@ -15,27 +15,20 @@ spacing: (8, 128, 8) = 32  # px, distance between windows
 mask: (2, 50) = 10  # %, masked radius around the centre, relative to the Nyquist frequency
 weakest: (0.0, 8.0, 0.25) = 2.0  # ln(power of the spot / rest) shown as black; noise alone reaches 2
 
-GAUSSIAN = 0.0545, 0.2442, 0.4026  # weights two pixels away, one pixel away, and at the centre
+GAUSSIAN = np.float32([0.0545, 0.2442, 0.4026, 0.2442, 0.0545])  # weights of a value and two on either side
 CENTRE = 3  # px of the transform over which the window spreads the mean
 ROUNDING = 1e-11  # largest fraction of the power that an empty window has
 WHEEL = 64  # px, side of the image of the wheel
 
 
 def smoothed(wide):
-    """Return the Gaussian mean over (window, x, y), without two values at each end of x and y.
-
-    All windows form one long row: neighbours along x are a line of y apart, neighbours along y are adjacent.
-    """
-    row = wide.ravel()
-    far, near, middle = GAUSSIAN
-    for step in (wide.shape[2], 1):
-        n = len(row) - 4 * step
-        means = (row[:n] + row[4 * step :]) * far
-        means += (row[step : n + step] + row[3 * step : n + 3 * step]) * near
-        means += row[2 * step : n + 2 * step] * middle
-        row = means
-    row = np.pad(row, (0, wide.size - len(row)))
-    return row.reshape(wide.shape)[:, :-4, :-4]
+    """Return the Gaussian mean over (window, x, y), without two values at each end of x and y."""
+    far, near, middle, _, _ = GAUSSIAN
+    means = (wide[:, :-4] + wide[:, 4:]) * far
+    means += (wide[:, 1:-3] + wide[:, 3:-1]) * near
+    means += wide[:, 2:-2] * middle
+    row = np.convolve(means.ravel(), GAUSSIAN, "same")  # one long row of all lines, then without their ends
+    return row.reshape(means.shape)[:, :, 2:-2]
 
 
 def vertex(before, peak, after):
@@ -84,12 +77,13 @@ else:
         parts = np.lib.stride_tricks.as_strided(lines, (rows, len(fx), n), strides)
         parts = np.multiply(parts, fade, order="C")  # the following steps are faster in this order
         spectra = scipy.fft.fft(parts, overwrite_x=True)
-        power = np.square(spectra.real) + np.square(spectra.imag)
-        power = np.log(power + floor, out=power)
+        power = np.square(spectra.real)
+        power += np.square(spectra.imag)
+        power += floor
+        log_power = np.log(power, out=wide[:, 2:-2, 2:-2])
 
-        rest = power.reshape(rows, -1).mean(axis=1)
-        power[:, is_centre] = rest[:, None]
-        wide[:, 2:-2, 2:-2] = power
+        rest = log_power.mean(axis=(1, 2))
+        log_power[:, is_centre] = rest[:, None]
         wide[:, :, :2], wide[:, :, -2:] = wide[:, :, -4:-2], wide[:, :, 2:4]  # along y it repeats
         wide[:, :2], wide[:, -2:] = wide[:, 3:1:-1], wide[:, -3:-5:-1]  # along x it is mirrored
         spots = smoothed(wide)
