@@ -15,15 +15,17 @@ hide: (0, 50) = 2  # %, part of the curve hidden at its left end (uneven illumin
 hann: bool = True  # taper the ROI towards its edges: no cross in the FFT, slightly less resolution
 
 image = frame.astype(np.float32)
-is_number = np.isfinite(image)
+is_number = np.isfinite(frame)
 if not is_number.all():
     print("%d pixels are NaN or infinite and were replaced by the mean." % (~is_number).sum())
     image[~is_number] = image[is_number].mean() if is_number.any() else 0
 
 
-def window(n):
-    """Return the weight of each of n pixels in a row or column."""
-    return np.float32(np.hanning(n + 2)[1:-1] if hann else np.ones(n))
+def taper_of(shape):
+    """Return the weight of each pixel; their squares add up to 1, which keeps the noise level."""
+    rows, columns = [np.hanning(n + 2)[1:-1] if hann else np.ones(n) for n in shape]
+    taper = np.outer(rows, columns)
+    return np.float32(taper / np.sqrt(np.square(taper).sum()))
 
 
 def rings_of(shape, dy, dx):
@@ -41,17 +43,15 @@ result = None
 if np.ptp(image) == 0:
     print("No result: all pixels are equal.")
 else:
-    rows, columns = (window(n) for n in image.shape)
-    image -= image.mean()
-    image *= rows[:, None]
-    image *= columns / np.sqrt(np.square(rows).sum() * np.square(columns).sum())  # keeps the noise level
     shape = [scipy.fft.next_fast_len(n, real=True) for n in image.shape]  # padding with zeros is faster
-    magnitude = np.abs(scipy.fft.rfft2(image, shape, workers=2)).ravel()
-
-    settings = width, info.y.scale, info.x.scale
+    settings = width, hann, info.y.scale, info.x.scale
     if state.get("settings") != settings:
         rings = rings_of(shape, abs(info.y.scale or 1), abs(info.x.scale or 1))
-        state.update(settings=settings, rings=rings)
+        state.update(settings=settings, rings=rings, taper=taper_of(image.shape))
+    image -= image.mean()
+    image *= state["taper"]
+    magnitude = np.abs(scipy.fft.rfft2(image, shape, workers=2)).ravel()
+
     step, order, begins = state["rings"]
     ordered = magnitude[order]
     mean = np.add.reduceat(ordered, begins) / np.diff(begins, append=len(ordered))
