@@ -51,15 +51,15 @@ if state.get("settings") != settings:
     state.update(settings=settings, spacings=[spacings[k] for k in known], past=[], first=info.time)
     state.update(on=[on[k] for k in known], beside=[beside[k] for k in known])
     state.update(sums=np.zeros((2, len(known))), began={}, change=None)
+    state["fade"] = np.float32(np.outer(*[np.hanning(n) for n in frame.shape]))  # towards the edges
 
 result = None
 mean = frame.mean(dtype=float)
 if not 0 < mean < np.inf or not state["on"]:
     print("No result: no counts, or no such ring in the FFT of this ROI; check spacing and width.")
 else:
-    fade = np.float32(np.outer(*[np.hanning(n) for n in frame.shape]) / mean)
-    transform = scipy.fft.rfft2((frame - np.float32(mean)) * fade)
-    power = np.abs(transform).ravel() ** 2 / frame.size
+    transform = scipy.fft.rfft2((frame - np.float32(mean)) * state["fade"])
+    power = np.abs(transform).ravel() ** 2 / (frame.size * mean**2)
     noise = np.array([power[pixels].mean() for pixels in state["beside"]])
     now = np.array([power[pixels].mean() for pixels in state["on"]]) - noise
 
