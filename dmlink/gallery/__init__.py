@@ -49,7 +49,7 @@ _EXAMPLES: dict[str, tuple[Callable[[], Path], int, dict[str, float]]] = {
     "phase_change": (data.crystallisation, 80, {}),
     "roi_statistics": (data.nanoparticles, 30, {}),
     "running_difference": (data.nanoparticles, 30, {}),
-    "template_match": (data.moving_particles, 1, {"x": 68.0, "y": 51.0, "size": 17}),
+    "template_match": (data.moving_particles, 10, {"size": 17}),
     "virtual_detector": (data.ring_pattern, 8, {}),
 }
 

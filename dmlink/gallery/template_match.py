@@ -4,13 +4,15 @@
 # Method. Normalised cross-correlation (Lewis, Vision Interface, 120 (1995)), by
 # skimage.feature.match_template: how alike two images are, regardless of brightness and contrast. The
 # template is taken from the ROI named `template` (in DigitalMicrograph, where rectangles have no names, the
-# second one), or from a square if there is none, and taken again whenever it is moved. A parabola through
-# neighbouring pixels gives each position to a fraction of a pixel.
+# second one), or from a square if there is none, and taken again whenever it is moved. Without x and y, it is
+# the square whose middle stands out most from the rest. A parabola through neighbouring pixels gives each
+# position to a fraction of a pixel.
 import numpy as np
+from scipy.ndimage import uniform_filter
 from skimage.feature import match_template, peak_local_max
 
-x: (0.0, 100.0, 0.5) = None  # %, centre of the square along the width, without such an ROI; auto: 50
-y: (0.0, 100.0, 0.5) = None  # %, centre of the square along the height; auto: 50
+x: (0.0, 100.0, 0.5) = None  # %, centre of the square along the width, without an ROI; auto: what stands out
+y: (0.0, 100.0, 0.5) = None  # %, centre of the square along the height; auto unless both are set
 size: (5, 255, 2) = 33  # px, side of the square
 likeness: (0.05, 1.0, 0.05) = None  # least likeness to be marked; auto: whatever stands out
 
@@ -34,9 +36,14 @@ def odd(n):
 def square():
     """Return top, left, bottom and right of the square."""
     side = min(size, odd(height), odd(width))
-    middle = [50 if v is None else v for v in (y, x)]
-    centre = np.round(np.subtract(frame.shape, 1) * np.divide(middle, 100)).astype(int)
-    top, left = np.clip(centre - side // 2, 0, np.subtract(frame.shape, side))
+    highest = np.subtract(frame.shape, side)
+    if x is None or y is None:
+        differs = np.abs(uniform_filter(image, side // 2 or 1) - uniform_filter(image, side))
+        at_corner = differs[side // 2 :, side // 2 :][: highest[0] + 1, : highest[1] + 1]  # top left
+        top, left = np.unravel_index(at_corner.argmax(), at_corner.shape)
+    else:
+        centre = np.round(np.subtract(frame.shape, 1) * np.divide([y, x], 100)).astype(int)
+        top, left = np.clip(centre - side // 2, 0, highest)
     return top, left, top + side, left + side
 
 
@@ -48,12 +55,12 @@ def rectangle(roi):
 
 
 roi = info.rois.get("template") or info.rois.get("roi 2")
-place = tuple(int(side) for side in (rectangle(roi) if roi else square()))
-if not roi and x is None and y is None:
-    print("Matching the middle of the frame: draw an ROI named template around what you want, or set x, y.")
-if state.get("place") != place:
-    top, left, bottom, right = place
-    state.update(place=place, template=image[top:bottom, left:right].copy())
+chosen = roi or (size, x, y)
+if state.get("chosen") != chosen:
+    top, left, bottom, right = place = [int(side) for side in (rectangle(roi) if roi else square())]
+    state.update(chosen=chosen, place=place, template=image[top:bottom, left:right].copy())
+    if not roi and (x is None or y is None):
+        print("Matching what stands out: draw an ROI named template around what you want, or set x and y.")
 template = state["template"]
 
 
@@ -66,7 +73,7 @@ def neighbours(match, found, axis):
 result = None
 if min(template.shape) < 3 or np.ptp(template) == 0:
     print("The template is uniform or too small: move it.")
-    state.pop("place")
+    state.pop("chosen")
 else:
     match = match_template(image, template, pad_input=True)
     least = likeness
@@ -87,6 +94,7 @@ else:
     places = found - 1 + np.transpose(offset)
     result = {
         "matches": Points(places, labels=["%.2f" % value for value in top]),
+        "template": Boxes([state["place"]], labels=["template"]),
         "count": Scalar(len(top)),
         "best": Scalar(match.max()),
     }

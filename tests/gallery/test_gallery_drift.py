@@ -6,7 +6,7 @@ from gallery_cells import INFO, cell, poisson
 from scipy import ndimage
 
 import dmlink
-from dmlink import Axis, data
+from dmlink import Axis, data, gallery
 from dmlink.data.synthesis import drifting_film as film
 from dmlink.data.synthesis import moving_particles as particles
 from dmlink.frame import Info
@@ -165,6 +165,20 @@ def test_template_is_taken_from_its_roi(name):
     assert np.hypot(*(found[:, None] - true).T).min(axis=1).max() < 0.2
     nothing = match.run(frame, Info(rois={name: (180, 180, 197, 197)}))
     assert nothing is None
+
+
+@pytest.mark.parametrize("first", [0, 20, 50])
+def test_template_match_finds_particles_of_its_example(first):
+    example = gallery.example("template_match")
+    match = cell("template_match", **example.values)
+    with dmlink.open(example.recording) as recording:
+        particles = recording.tags["truth"]["particles"]
+        for i in range(first, first + 10, 3):
+            true = np.array([p["positions"][i] for p in particles if p["positions"][i]])
+            found = match.run(recording[i]).results["matches"].yx
+            distance = np.hypot(*(found[:, None] - true).T).min(axis=0)
+            assert np.mean(distance < 4) > 0.9
+            assert len(found) > 0.7 * len(true)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (61, 87), (1, 1), (2, 40)])
