@@ -94,7 +94,8 @@ else:
     scale = abs(info.scale or 1)
     q = ring_radius * scale
     aside = ring_radius * 0.7  # marks sit on the rings, at the upper right: 0.7 = cos 45 degrees
-    table = {"radius (px)": ring_radius, "q (%s)" % unit: q, "d = 1/q": 1 / q}
+    spacing = "d (%s)" % unit[2:] if unit.startswith("1/") else "d = 1/q"
+    table = {"radius (px)": ring_radius, "q (%s)" % unit: q, spacing: 1 / q}
     result = {
         "curve": Profile(curve, scale * STEP, first * scale * STEP, unit, "counts"),
         "rings": Table(table),

@@ -4,7 +4,8 @@
 # Method. The spectrum of the film, in 18 sectors, is noise + envelope x sin^2 chi, where chi = pi lambda df
 # q^2 - pi/2 Cs lambda^3 q^4 is the phase shift by the lens of each spatial frequency q at defocus df (Rohou,
 # Grigorieff, J. Struct. Biol. 192, 216 (2015)). Many defocus values are tried on the mean of all sectors;
-# the four that fit best are refined by least squares, together with astigmatism, noise and envelope.
+# the four that fit best are refined by least squares, together with astigmatism, noise and envelope. The
+# direction is that of the largest defocus, anticlockwise from horizontal.
 import numpy as np
 from scipy import fft, ndimage, optimize
 
@@ -98,9 +99,9 @@ else:
     result = {"match": Scalar(match)}
     if match > WELL and largest / 20 < abs(defocus) < largest:
         astigmatism = 2 * np.hypot(cosine, sine)  # from the smallest to the largest defocus
-        direction = np.degrees(np.arctan2(sine, cosine)) / 2 % 180  # of the largest
+        direction = np.degrees(np.arctan2(sine, cosine)) / 2 % 180
         result["defocus"] = Scalar({"defocus": defocus, "astigmatism": astigmatism}, "nm")
-        result["direction"] = Scalar(direction, "degrees anticlockwise")
+        result["direction"] = Scalar(direction, "degrees")  # anticlockwise from horizontal
     else:
         tried = largest / 20, largest
         print("No defocus of %g to %g nm fits the rings: change `largest`, or use an amorphous film." % tried)

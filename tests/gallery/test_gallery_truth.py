@@ -21,7 +21,7 @@ def test_diffraction_finds_rings_and_ellipse():
         results = profile.run(frame).results
         rings = results["rings"].columns
         np.testing.assert_allclose(rings["radius (px)"], truth["radii"], atol=0.3)
-        np.testing.assert_allclose(rings["d = 1/q"], truth["spacings"], rtol=0.005)
+        np.testing.assert_allclose(rings["d (nm)"], truth["spacings"], rtol=0.005)
         assert results["distortion"].value == pytest.approx(100 * truth["ellipse"], abs=0.3)
         marks = results["marks"]
         middle = marks.yx + np.outer(rings["radius (px)"] * 0.7, (1, -1))
