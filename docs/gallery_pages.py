@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from dmlink import LiveCell, data, gallery, recordings
+from dmlink.cli import bench
 from dmlink.script import requirements
 
 HERE = Path(__file__).parent
@@ -87,7 +88,7 @@ def section(name: str) -> str:
             "",
             f"**Method.** {method.removeprefix('Method. ')}",
             "",
-            "| parameter | at first | from, to | unit, meaning |",
+            "| parameter | default | range | unit, meaning |",
             "|---|---|---|---|",
             *rows,
             "",
@@ -99,8 +100,11 @@ def section(name: str) -> str:
 
 def pictures(name: str) -> list[str]:
     """Return the lines for the existing pictures of a cell."""
-    there = (HERE / "images" / "gallery").glob(f"{name}[.-]*png")
-    return [f"![{file.stem}](images/gallery/{file.name})" for file in sorted(there)]
+    there = (HERE / "images" / "gallery").glob(f"{name}-*.png")
+    return [
+        f"![Panel of {name}, {file.stem.rpartition('-')[2]} theme](images/gallery/{file.name})"
+        for file in sorted(there, reverse=True)
+    ]
 
 
 def matrix() -> list[str]:
@@ -134,8 +138,9 @@ def given(name: str, frames: Any) -> tuple[Any, str]:
 
 
 def cost() -> list[str]:
-    """Return a table of ms a frame, on frames of the cell's own kind, tiled to size."""
-    lines = ["| | 1024² | 4096² |", "|---|---|---|"]
+    """Return a table of ms a frame, on frames of the cell's own kind, mirrored at the edges up to size."""
+    when = f"{time.strftime('%Y-%m-%d')}; {bench.machine()}."
+    lines = [when, "", "| | 1024² | 4096² |", "|---|---|---|"]
     for name in gallery.names():
         example = gallery.example(name)
         row = [f"{milliseconds(name, example, side):.0f} ms" for side in SIDES]

@@ -41,7 +41,7 @@ def main() -> None:
         folder = Path(temporary)
         for name in names:
             browser.write_notebook(folder / f"{name}.ipynb", [NOTEBOOK.format(name=name)])
-        with browser.jupyterlab(folder, {}) as address, browser.chromium(width=1400, height=2600) as page:
+        with browser.jupyterlab(folder, {}) as address, browser.chromium(width=1400, height=3600) as page:
             for name in names:
                 print(name, flush=True)  # noqa: T201
                 browser.open_notebook(page, address, f"{name}.ipynb")
@@ -57,7 +57,6 @@ def main() -> None:
                         small = picture.convert("RGB").quantize(128)
                         small.save(IMAGES / f"{name}-{theme.lower()}.png", optimize=True)
                 browser.end_kernels(address)
-                (IMAGES / f"{name}.png").unlink(missing_ok=True)  # of DigitalMicrograph's windows, before
 
 
 if __name__ == "__main__":
