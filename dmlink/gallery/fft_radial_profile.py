@@ -15,7 +15,7 @@ hide: (0, 50) = 2  # %, part of the curve hidden at its left end (uneven illumin
 hann: bool = True  # taper the ROI towards its edges: no cross in the FFT, slightly less resolution
 
 image = frame.astype(np.float32)
-is_number = np.isfinite(frame)
+is_number = np.isfinite(image)
 if not is_number.all():
     print("%d pixels are NaN or infinite and were replaced by the mean." % (~is_number).sum())
     image[~is_number] = image[is_number].mean() if is_number.any() else 0

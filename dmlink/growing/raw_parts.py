@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 TAIL = 64
 
 #: Bytes of frames that are read in a row, because opening the file costs as much as reading a small frame. It
-#: is not kept open: on Windows, the program that writes it could then not rename or delete it. Of 64 kB to 4 MB,
-#: this is the fastest for frames of 256 x 256 and 512 x 512 uint16; from 1024 x 1024 on it hardly matters.
+#: is not kept open: on Windows, the program that writes it could then not rename or delete it. Of 64 kB to
+#: 4 MB, this is the fastest for frames of 256 x 256 and 512 x 512 uint16; for larger ones it hardly matters.
 AHEAD = 2 << 20
 
 #: Bytes searched at a time for the end of a run of zeros, and how many times per look.
