@@ -74,6 +74,7 @@ _MEANING: list[tuple[str, str, dict[Any, Any]]] = [
     ("roi_removal", "roi_removal", {"script": "script", "python": "python", "no": "no"}),
     ("unit", "unit_bytes", {"bytes": True, "str": False}),
     ("continuous", "continuous", {"any": "any", "exposure": "exposure"}),
+    ("loopback", "loopback", {True: True}),
     ("argv", "argv", {"host": "host", "empty": "empty", "missing": "missing"}),
     ("threads", "threads", {"run": "run", "frozen": "frozen"}),
     ("python_strings", "python_strings", {"shared": "shared", "own": "own"}),
