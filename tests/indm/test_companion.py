@@ -501,6 +501,34 @@ def test_still_image_of_a_scan_is_whole():
         del image
 
 
+def test_links_get_the_same_frame(monkeypatch):
+    """Even if the camera writes on after each copy."""
+    with microscope(companion=False) as dm:
+        dm.camera.pause()
+        dm.settle()
+        import DigitalMicrograph as DM  # noqa: N817 - it is there only now
+
+        from dmlink.indm.companion import view as views
+
+        def copy_and_write_on(array, place, out, copy=views.copy_rectangle):
+            copy(array, place, out)
+            array += 1
+
+        monkeypatch.setattr(views, "copy_rectangle", copy_and_write_on)
+        image = DM.GetFrontImage()
+        view = views.View(image, wake=lambda: None)
+        regions = [view.region(None, lossless) for lossless in (True, True, False)]
+        for region in regions:
+            region.wanted = True
+        image.GetNumArray()[:] = 7
+        view.observe(image, event=True)
+        pictures = [region.take() for region in regions]
+        assert [set(picture.pixels) for picture in pictures] == 3 * [{0, 7}]
+        assert len({picture.header["time"] for picture in pictures}) == 1
+        view.end()
+        del image
+
+
 def test_unreadable_frames_are_unsure():
     with microscope(companion=False) as dm:
         dm.camera.pause()

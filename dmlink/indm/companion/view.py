@@ -255,6 +255,8 @@ class View:
     def _copy(self, image: Any, array: Any, regions: Collection[Region], *, still: bool = False) -> None:
         if not regions:
             return
+        now = steady_time()
+        copies: dict[tuple[int, ...], bytearray] = {}
         rois = self.rois.read(image) if any(region.roi is not None for region in regions) else {}
         for region in regions:
             place = (0, 0, *array.shape[:2]) if region.roi is None else rois.get(region.roi)
@@ -270,8 +272,13 @@ class View:
                     region.missed += 1
                 continue
             memory = region.memory(size)
-            copy_rectangle(array, place, memory)
-            header = dict(self._header(image, array), shape=shape)
+            # The same frame for all: the camera may write on, and links compare times and pixels.
+            if place in copies:
+                memory[:] = copies[place]
+            else:
+                copy_rectangle(array, place, memory)
+                copies[place] = memory
+            header = dict(self._header(image, array, now), shape=shape)
             header["x"], header["y"] = header["x"].part(left), header["y"].part(top)
             header["roi"] = None if region.roi is None else place
             if self.rois.line:
@@ -285,8 +292,7 @@ class View:
         free = sum(waiting) + size <= LOSSLESS_BYTES
         return free or region.waiting_bytes + size <= LOSSLESS_BYTES // len(waiting)
 
-    def _header(self, image: Any, array: Any) -> dict[str, Any]:
-        now = steady_time()
+    def _header(self, image: Any, array: Any, now: float) -> dict[str, Any]:
         if not self._circumstances or self.shape != array.shape or now - self._read > CALIBRATION_SECONDS:
             self._read, self.shape = now, array.shape  # binning and magnification can change while we run
             self._circumstances = {"x": axis(image, 0), "y": axis(image, 1), "tags": tags_on(image)}
