@@ -92,6 +92,7 @@ class InSituRaw(Recording):
 
     def _close(self) -> None:
         self._parts = []  # unmapped as soon as no frame uses them
+        del self._touched
 
 
 class InSituTree(Recording):

@@ -131,6 +131,9 @@ class SerSeries(Recording):
         pixels = self._file.array(*self._layout, self._start(at))
         return pixels[::-1]  # TIA stores the bottom row first
 
+    def _close(self) -> None:
+        del self._file  # unmapped as soon as no frame uses it
+
 
 def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> Recording:
     """Return a series: for a .ser itself, for a .emi the first of NAME_1.ser, NAME_2.ser, ... or `item`."""
