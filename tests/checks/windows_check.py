@@ -2,8 +2,8 @@
 
     python tests/checks/windows_check.py [--python 3.7 3.10] [--kernel 3.11] [--transcript FILE]
 
-In GMS's Pythons: companion, self-test and exported scripts, with a link from here. In Python 3.11: the tests
-of the kernel's side, except those that need SciPy or h5py, which Wine cannot load.
+In GMS's Pythons: companion, self-test and exported scripts, with a link from here. In Python 3.11, with all
+packages: every test is collected, which imports every module, and some tests of the kernel's side are run.
 
 Wine and a compiler for Windows must be installed (Debian: `apt-get install wine wine64
 gcc-mingw-w64-x86-64-win32`), and the same Pythons for this system, from pyenv. The rest is assembled in
@@ -31,16 +31,14 @@ from gms_pythons import CELLS, check_companion, check_script, check_selftest  # 
 from project import ROOT  # noqa: E402
 from windows_python import windows_path  # noqa: E402
 
-LEFT_OUT = (  # Wine lacks functions that these need; the last one is not for the kernel
-    *("scipy", "h5py", "scikit-image", "jupyterlab"),
-)
-TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "vermin", "import-linter")
 ABOUT = (
     "import platform as p, numpy; print(p.python_version(), 'on', p.system() + ', NumPy', numpy.__version__)"
 )
-KERNEL_TESTS = (  # others need SciPy or h5py, or start so many processes that it takes hours
+KERNEL_TESTS = (  # others start so many processes that it takes hours
     *("tests/link/test_delivery.py", "tests/link/test_coarse_clock.py", "tests/link/test_on_windows.py"),
     *("tests/engine/test_process_group.py", "tests/indm/test_results.py", "tests/indm/test_renaming.py"),
+    *("tests/recordings/test_bad_recordings.py", "tests/recordings/test_gatan_files.py"),
+    *("tests/recordings/test_recordings.py", "tests/recordings/test_recorder.py"),
 )
 
 
@@ -81,17 +79,15 @@ def check(version: str, environment: dict[str, str], transcript: Transcript) -> 
 
 
 def check_kernel(version: str, environment: dict[str, str], transcript: Transcript) -> None:
-    """Run the tests of the kernel's side in one Python."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    needs = [need for need in project["dependencies"] if re.split(r"\W*[<>=]", need)[0] not in LEFT_OUT]
-    packages = windows_python.packages(version, [*needs, *TESTING], ROOT / "constraints.txt")
+    """Collect all tests, and run those of the kernel's side, in one Python."""
     command = windows_python.command(version)
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": windows_path(windows_python.COMPILED)}
 
-    def python(*arguments: str) -> str:
+    def python(*arguments: str, **variables: str) -> str:
         done = subprocess.run(
-            [*command, "-B", *arguments],
+            [*command, *arguments],
             cwd=ROOT,
-            env=variables,
+            env={**os.environ, **environment, **compiled, **variables},
             input="",
             capture_output=True,
             text=True,
@@ -99,23 +95,42 @@ def check_kernel(version: str, environment: dict[str, str], transcript: Transcri
         )
         return done.stdout + done.stderr
 
-    def tests() -> str:
-        printed = python("-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *KERNEL_TESTS)
-        lines = [
-            line for line in printed.splitlines() if re.match(r"(FAILED|ERROR) |\d+ (failed|passed)", line)
-        ]
-        if not lines or not re.match(r"\d+ passed", lines[-1]):
-            raise AssertionError("\n".join(lines or printed.splitlines()[-20:]))
-        return lines[-1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needs = [
+        *project["dependencies"],
+        *(need for need in extras["test"] if "dmlink" not in need),
+        *extras["docs"],
+    ]
+    full_version = python("-c", "import platform; print(platform.python_version())").split()[0]
+    packages = windows_python.packages(full_version, needs, ROOT / "constraints.txt")
 
     with tempfile.TemporaryDirectory() as folder:
         metadata = Path(folder, "dmlink-0.dist-info", "METADATA")  # as if it were installed
         metadata.parent.mkdir()
         metadata.write_text("Metadata-Version: 2.1\nName: dmlink\nVersion: 0\n", "ascii")
         paths = [packages, Path(folder), ROOT, ROOT / "widgets", ROOT / "tests" / "checks"]
-        variables = {**os.environ, **environment, "PYTHONPATH": ";".join(map(windows_path, paths))}
-        transcript.say(f"Python {python('-c', ABOUT).strip()}")
-        transcript.ask("tests of the kernel's side", tests)
+        where = ";".join(map(windows_path, paths))
+
+        def pytest(wanted: str, *arguments: str) -> str:
+            """Return pytest's last line if it is the wanted one."""
+            options = ("-n", "0", "-q", "-p", "no:cacheprovider")
+            printed = python("-m", "pytest", *options, *arguments, PYTHONPATH=where)
+            lines = [
+                line
+                for line in printed.splitlines()
+                if re.match(r"(FAILED|ERROR) |[\d/]+ (failed|passed|tests)", line)
+            ]
+            if not lines or not re.match(wanted, lines[-1]):
+                raise AssertionError("\n".join(lines or printed.splitlines()[-20:]))
+            return lines[-1]
+
+        transcript.say(f"Python {python('-c', ABOUT, PYTHONPATH=where).strip()}")
+        transcript.ask(
+            "all tests, collected", lambda: pytest(r"\S+ tests collected(?!.* error)", "--collect-only")
+        )
+        for file in KERNEL_TESTS:
+            transcript.ask(file, lambda file=file: pytest(r"\d+ passed", file))
 
 
 class Transcript:

@@ -1,7 +1,7 @@
 """A Python for Windows under Wine, assembled from Debian's, PyPI's and pyenv's packages in the user's cache.
 
 The interpreter is the DLL in the Panda3D wheel, the standard library's modules are those of this system's
-Python, and packages are the wheels for Windows, chosen by uv.
+Python, and packages are the wheels for Windows, chosen by uv. What Wine's C runtime lacks, wine_gaps.c adds.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ import tempfile
 import venv
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import gms_pythons
 from gms_pythons import CACHE
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PANDA3D = "panda3d==1.10.16"  # the last one for Python 3.7; no other package contains a whole interpreter
-NUMPY = "numpy==2.1.3"  # Wine 8 has no crealf, which later ones need
 PIPED = 'wine "$@" 2> >(cat >&2)'  # Python for Windows does not accept files as its standard streams
 COMPILER, DUMPER = "x86_64-w64-mingw32-gcc", "x86_64-w64-mingw32-objdump"
+GAPS = Path(__file__).with_name("wine_gaps.c")
+RUNTIME = "ucrtbase"  # the C runtime
+COMPILED = CACHE / "windows-bytecode"  # here, because Wine takes minutes to compile all modules
+NOT_WHEELS = ("trackpy",)  # pure Python, published as source only
 LAUNCHER = """
 #include <windows.h>
 int wmain(int count, wchar_t **words) {
@@ -51,7 +58,31 @@ def prefix() -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
         for command in (["wineboot", "-u"], ["wine", "winecfg", "-v", "win10"]):
             subprocess.run(command, env=environment, capture_output=True, check=True)
-    return {**variables, "DMLINK_HOME": ""}  # the endpoint is written to the user's folder in that prefix
+    _fill_gaps(folder / "drive_c" / "windows" / "system32")
+    # The endpoint is written to the user's folder in that prefix.
+    return {**variables, "WINEDLLOVERRIDES": f"{RUNTIME}=n,b", "DMLINK_HOME": ""}
+
+
+def _fill_gaps(system: Path) -> None:
+    """Replace Wine's C runtime by one that has all that is needed, and forwards the rest to Wine's."""
+    wines = system / f"wine-{RUNTIME}.dll"
+    if wines.exists():
+        return
+    runtime = system / f"{RUNTIME}.dll"
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder, "gaps.o")
+        subprocess.run([COMPILER, "-O2", "-c", "-o", compiled, GAPS], check=True)
+        gaps = re.findall(r"\bgap_(\w+)$", _dump("-t", compiled), re.MULTILINE)
+        names = {name: f"{wines.stem}.{name}" for name in _exports(runtime)}
+        names |= {name: f"gap_{name}" for name in gaps}
+        _link(Path(folder, runtime.name), names, "-static", compiled)
+        random = "ProcessPrng"
+        _link(system / "bcryptprimitives.dll", {random: names[random]}, "-static", compiled)
+        # Wine would look for a library with this mark among its own.
+        begun = Path(folder, wines.name)
+        begun.write_bytes(runtime.read_bytes().replace(b"Wine builtin DLL", b"Wine's, renamed "))
+        shutil.move(Path(folder, runtime.name), runtime)
+        shutil.move(begun, wines)  # last, so that if it exists, the rest does, too
 
 
 def command(version: str) -> list[str | Path]:
@@ -107,33 +138,44 @@ def _take_libraries(wheel: Path, folder: Path) -> None:
 
 def _forward_stable_names(folder: Path, short: str) -> None:
     """Make python3.dll, through which packages for any Python reach the real DLL; the wheel has none."""
-    dump = subprocess.run([DUMPER, "-p", folder / f"python{short}.dll"], capture_output=True, check=True)
-    table = dump.stdout.decode("ascii", "replace").partition("[Ordinal/Name Pointer] Table")[2]
-    names = re.findall(r"^\s*\[ *\d+\].*?(\w+)$", table.partition("\n\n")[0], re.MULTILINE)
-    definition = folder / "python3.def"
-    definition.write_text("EXPORTS\n" + "".join(f"{name}=python{short}.{name}\n" for name in names), "ascii")
-    link = [COMPILER, "-shared", "-nostdlib", "-Wl,--entry=0", "-o", folder / "python3.dll", definition]
-    subprocess.run(link, check=True)
+    names = {name: f"python{short}.{name}" for name in _exports(folder / f"python{short}.dll")}
+    _link(folder / "python3.dll", names, "-nostdlib", "-Wl,--entry=0")
+
+
+def _exports(library: Path) -> list[str]:
+    """Return the names that a DLL exports."""
+    table = _dump("-p", library).partition("[Ordinal/Name Pointer] Table")[2]
+    return re.findall(r"^\s*\[ *\d+\].*?(\S+)$", table.partition("\n\n")[0], re.MULTILINE)
+
+
+def _dump(what: str, file: Path) -> str:
+    dump = subprocess.run([DUMPER, what, file], capture_output=True, check=True)
+    return dump.stdout.decode("ascii", "replace")
+
+
+def _link(library: Path, names: Mapping[str, str], *arguments: str | Path) -> None:
+    """Make a DLL that exports each name, which is a function in it or in another DLL (file.function)."""
+    with tempfile.TemporaryDirectory() as folder:
+        definition = Path(folder, f"{library.stem}.def")
+        lines = (f'"{name}"="{function}"\n' for name, function in names.items())
+        definition.write_text("EXPORTS\n" + "".join(lines), "ascii")
+        subprocess.run([COMPILER, "-shared", "-o", library, definition, *arguments], check=True)
 
 
 def packages(version: str, needs: list[str], constraints: Path) -> Path:
     """Return a folder with these packages and all that they need, for Windows, from a package index.
 
-    NumPy is the newest one that Wine can load.
+    `version` has three parts, which some packages ask for.
     """
-    pins = [pin for pin in constraints.read_text("utf-8").splitlines() if not pin.startswith("numpy==")]
-    made_from = "\n".join([version, NUMPY, *needs, *pins]).encode()
+    made_from = "\n".join([version, *needs, constraints.read_text("utf-8")]).encode()
     folder = CACHE / f"windows-packages-{version}-{hashlib.sha256(made_from).hexdigest()[:8]}"
     if folder.exists():
         return folder
     begun = folder.with_name(f"{folder.name}.{os.getpid()}")
-    with tempfile.TemporaryDirectory() as temporary:
-        pinned, override = Path(temporary, "pinned.txt"), Path(temporary, "override.txt")
-        pinned.write_text("\n".join(pins), "utf-8")
-        override.write_text(NUMPY, "utf-8")
-        install: list[str | Path] = [_uv(), "pip", "install", "--no-config", "--quiet", "--target", begun]
-        install += ["--python-platform", "windows", "--python-version", version, "--only-binary", ":all:"]
-        subprocess.run([*install, "--constraint", pinned, "--override", override, *needs], check=True)
+    install: list[str | Path] = [_uv(), "pip", "install", "--no-config", "--quiet", "--target", begun]
+    install += ["--python-platform", "windows", "--python-version", version, "--constraint", constraints]
+    install += ["--only-binary", ":all:", *(word for name in NOT_WHEELS for word in ("--no-binary", name))]
+    subprocess.run([*install, *needs], check=True)
     begun.rename(folder)
     return folder
 
