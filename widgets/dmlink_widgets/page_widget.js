@@ -14,8 +14,26 @@ const load = (text) => {
   return modules.get(text);
 };
 
+// JupyterLab 4.6 keeps the comm of a closed widget for as long as its kernel, and with it all that the widget has drawn.
+const managers = (globalThis[Symbol.for("dmlink.managers")] ??= new WeakSet());
+const nothing = () => {};
+const letGo = (model) => model.once("comm:close", () => {
+  model.comm?.on_msg(nothing);
+  model.comm?.on_close(nothing);
+});
+const letGoIn = (manager) => {
+  if (managers.has(manager)) return;
+  managers.add(manager);
+  const register = manager.register_model;
+  manager.register_model = (id, loading) => {
+    register.call(manager, id, loading);
+    loading.then(letGo, nothing);
+  };
+};
+
 const hear = async (model) => {
   const whole = await model.widget_manager.get_model(model.get("id"));
+  letGoIn(whole.widget_manager);
   try {
     await whole._handle_comm_msg({ content: { data: { method: "" } } }); // waits until the widget is ready
   } catch {
