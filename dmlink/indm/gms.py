@@ -39,6 +39,14 @@ def refusal(gms: tuple[int, ...]) -> str:
     return ""
 
 
+def on_main_thread(unknown: bool) -> bool:
+    """Return whether the script runs on DM's main thread, or `unknown` if this GMS does not say."""
+    try:
+        return bool(DM.IsScriptOnMainThread())
+    except Exception:
+        return unknown
+
+
 def axis(image: Any, dimension: int) -> Axis:
     """Return the calibration of an image's dimension: 0 is x, 1 is y, which a spectrum does not have."""
 

@@ -87,6 +87,18 @@ def test_script_works_without(call, how, background):
         dm.close_view()
 
 
+@pytest.mark.parametrize("background", [True, False])
+@pytest.mark.parametrize("how", HOW)
+def test_script_need_not_know_its_thread(how, background):
+    text = script(Program.from_cell("frame.mean()", "seen", {}))
+    with microscope(companion=False, fps=20, **{how: ("DM.IsScriptOnMainThread",)}) as dm:
+        run = dm.run_script(text, background=background)
+        dm.wait_until(lambda: dm.window("seen").updates > 3, PATIENCE)
+        assert not [line for line in run.output if "Traceback" in line], run.output
+        dm.close_view()
+        run.wait_for("stopped")
+
+
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("call", sorted(NO_COLOURS))
 def test_colours_alone_are_lost_without(call, how):

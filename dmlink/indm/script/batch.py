@@ -7,7 +7,7 @@ import time
 import DigitalMicrograph as DM
 import numpy as np
 
-from dmlink.indm.gms import axis, clamped, delete_image
+from dmlink.indm.gms import axis, clamped, delete_image, on_main_thread
 from dmlink.indm.info import Info, ascii_text, tags_of
 from dmlink.indm.recorded import tree_times
 from dmlink.indm.script.cell import Cell, rectangle
@@ -115,7 +115,7 @@ def process_recording(name, mechanics, names, recording, reads, roi=None, place_
         return print(f"{name}: set the ROI on top to 4 numbers or None. {roi!r} cannot be used: {error}")
     top, left, bottom, right = place or (0, 0, None, None)
     cell = Recorded(name, names, mechanics, header, len(times))
-    main, told = DM.IsScriptOnMainThread(), time.monotonic()
+    main, told = on_main_thread(unknown=False), time.monotonic()  # DoEvents is for the main thread only
     tags = tags_of(header) if "tags" in reads else {}
     try:
         for i, frame in zip(range(len(times)), frames):

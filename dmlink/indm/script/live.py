@@ -18,6 +18,7 @@ from dmlink.indm.gms import (
     is_ours,
     line_from,
     line_on,
+    on_main_thread,
     pixels_of,
     refusal,
     rois_on,
@@ -40,7 +41,8 @@ class LiveView(DM.Py_ScriptObject):
     def __init__(self, image, cell, reads, place_of):
         DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
         self.image, self.cell, self.reads, self.place_of = image, cell, reads, place_of
-        self.background, self.listens = not DM.IsScriptOnMainThread(), True
+        # if unknown, events have to do: a loop on the main thread would stop DigitalMicrograph
+        self.background, self.listens = not on_main_thread(unknown=True), True
         self.waiting = collections.deque()  # frames to be processed, with their Info
         self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
 
