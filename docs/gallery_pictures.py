@@ -54,7 +54,7 @@ def main() -> None:
                     taken = folder / "panel.png"
                     panel.screenshot(path=taken)
                     with PIL.Image.open(taken) as picture:
-                        small = picture.convert("RGB").quantize(128)
+                        small = picture.convert("RGB").quantize(256)  # fewer would lose the lamp
                         small.save(IMAGES / f"{name}-{theme.lower()}.png", optimize=True)
                 browser.end_kernels(address)
 

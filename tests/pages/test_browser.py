@@ -89,6 +89,13 @@ def test_slider_changes_the_result(lab):
     wait_for_points(shown, 80)
 
 
+def test_bell_is_hidden_without_events(lab):
+    _, page, _ = lab
+    events = panel(page, "radial_profile").locator(".dmlink-events")
+    events.evaluate("node => { node.style.display = ''; }")  # as its layout does, sooner or later
+    assert events.locator(".dmlink-events-bell").is_hidden()
+
+
 def test_mouse_moves_roi_in_dm(lab):
     endpoint, page, _ = lab
     view = panel(page, "nanoparticles")

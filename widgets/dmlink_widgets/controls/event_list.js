@@ -52,7 +52,7 @@ export default {
 
     const draw = () => {
       const rows = model.get("rows");
-      el.style.display = rows.length ? "" : "none";
+      el.classList.toggle("dmlink-events-none", !rows.length); // its own style is the layout's
       caption.textContent = model.get("caption");
       const chosen = model.get("chosen");
       const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;

@@ -388,7 +388,7 @@ class CellPanel(Panel):
         export.observe(lambda change: self._export.widget.reveal(change["new"]), "value")
         save = _button("Save", "floppy-o", "Save the result to a new file", self._save)
         self._ending = ipywidgets.Dropdown(
-            options=[("", "")], tooltip="File type", layout={"width": "100px", "display": "none"}
+            options=[("", "")], tooltip="File type", layout={"width": "120px", "display": "none"}
         )
         self._stop = _button("Stop", "stop", "Stop the cell; its last result stays", self._start_or_stop)
         buttons = ipywidgets.HBox([self._stop, self._pause, reset, self._show, export, save, self._ending])
