@@ -39,9 +39,9 @@ def link(dm):
         yield link
 
 
-def opened(page, jupyter, dm, name, address=None):
-    """Run a notebook with a live view, and return the view."""
-    browser.write_notebook(jupyter.folder / name, [VIEW.format(endpoint=dm.endpoint)])
+def opened(page, jupyter, dm, name, address=None, cells=()):
+    """Run a notebook with a live view and other cells, and return the view."""
+    browser.write_notebook(jupyter.folder / name, [VIEW.format(endpoint=dm.endpoint), *cells])
     browser.open_notebook(page, address or jupyter.address, name)
     browser.run_all(page)
     view = panel(page, "nanoparticles")
@@ -74,7 +74,9 @@ def test_page_that_was_offline_goes_on(jupyter, dm, link, seconds):
     network = Network(int(re.search(r":(\d+)/", jupyter.address)[1]))
     address = re.sub(r":\d+/", f":{network.port}/", jupyter.address)
     with jupyter.window(1300, 1000) as page:
-        view = opened(page, jupyter, dm, "offline.ipynb", address)
+        cells = "%load_ext dmlink", "%%live mean\nframe.mean()", "%%live rows\nframe.mean(axis=1)"
+        view = opened(page, jupyter, dm, f"offline_{seconds}.ipynb", address, cells)
+        panels = [panel(page, name) for name in ("mean", "rows", "nanoparticles")]
         network.up.clear()
         page.wait_for_timeout(1000 * seconds)
         link.set_roi("roi", dmlink.Roi(50, 60, 150, 210))
@@ -82,7 +84,10 @@ def test_page_that_was_offline_goes_on(jupyter, dm, link, seconds):
         before = painted(view)
         network.up.set()
         until(link, lambda: painted(view) > before + 5)
-        current(view, link.reader())
+        for shown in panels:
+            shown.scroll_into_view_if_needed()
+            current(shown, link.reader())
+        assert page.locator(".dmlink-panel").count() == len(panels)
         until(link, lambda: drawn(view) == (50, 60, 150, 210))
         x, y = middle(view.locator(".dmlink-roi-body"))
         page.mouse.move(x, y)

@@ -31,6 +31,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+FRAME = re.compile(r"frame\s+(\d+)")
 PATIENCE_MS = 240_000  # ends a hang, also on a busy computer
 SETTINGS = {
     # no network requests, and nothing that covers the notebook
@@ -234,5 +235,6 @@ def current(view: Locator, reader: Any) -> int:
 
 
 def frame_shown(view: Locator) -> int:
-    """Return the number of the frame that a live view reports."""
-    return int(re.search(r"frame\s+(\d+)", view.locator(".dmlink-status-line").first.text_content())[1])
+    """Return the number of the frame that a live view or a cell's panel reports."""
+    line = view.locator(".dmlink-status-line", has_text=FRAME).first
+    return int(FRAME.search(line.text_content())[1])
