@@ -706,6 +706,14 @@ def dmlink_live(before):
         return ""
 
 
+    def on_main_thread(unknown: bool) -> bool:
+        """Return whether the script runs on DM's main thread, or `unknown` if this GMS does not say."""
+        try:
+            return bool(DM.IsScriptOnMainThread())
+        except Exception:
+            return unknown
+
+
     def axis(image: Any, dimension: int) -> Axis:
         """Return the calibration of an image's dimension: 0 is x, 1 is y, which a spectrum does not have."""
 
@@ -1578,7 +1586,8 @@ def dmlink_live(before):
         def __init__(self, image, cell, reads, place_of):
             DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
             self.image, self.cell, self.reads, self.place_of = image, cell, reads, place_of
-            self.background, self.listens = not DM.IsScriptOnMainThread(), True
+            # if unknown, events have to do: a loop on the main thread would stop DigitalMicrograph
+            self.background, self.listens = not on_main_thread(unknown=True), True
             self.waiting = collections.deque()  # frames to be processed, with their Info
             self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
 
