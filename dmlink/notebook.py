@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def view(link: Link | Replay | Following, *, size: int = 512, dock: bool = False) -> LiveView:
     """Return a link's live view as a notebook widget.
 
+    Once its cell has been run again, it is closed, unless a variable of the notebook still holds it.
+
     Parameters
     ----------
     link : Link, Replay or Following
@@ -31,16 +33,17 @@ def view(link: Link | Replay | Following, *, size: int = 512, dock: bool = False
         Show it in a pane next to the notebook (JupyterLab only; otherwise it stays under its cell).
     """
     from dmlink_widgets.panels.live_view import LiveView  # noqa: PLC0415 - scripts without a notebook lack it
+    from dmlink_widgets.panels.reruns import made  # noqa: PLC0415
 
     if isinstance(link, Link):
-        return LiveView(link, size, dock=dock)
+        return made(LiveView(link, size, dock=dock))
     if isinstance(link, Following):
         from dmlink_widgets.panels.follow_bar import FollowBar  # noqa: PLC0415
 
-        return LiveView(link.link, size, [FollowBar(link)], dock=dock)
+        return made(LiveView(link.link, size, [FollowBar(link)], dock=dock))
     from dmlink_widgets.panels.replay_bar import ReplayBar  # noqa: PLC0415
 
-    return LiveView(link.link, size, [ReplayBar(link)], dock=dock)
+    return made(LiveView(link.link, size, [ReplayBar(link)], dock=dock))
 
 
 def dashboard(link: Link | Replay | Following | None = None, *, size: int = 512) -> Dashboard:
@@ -56,11 +59,12 @@ def dashboard(link: Link | Replay | Following | None = None, *, size: int = 512)
         Length of the live image's longer side in screen pixels.
     """
     from dmlink_widgets.panels.dashboard import Dashboard  # noqa: PLC0415
+    from dmlink_widgets.panels.reruns import made  # noqa: PLC0415
 
     link = connect() if link is None else link
     if isinstance(link, Link):
-        return Dashboard(link, size)
-    return Dashboard(link.link, size, link)
+        return made(Dashboard(link, size))
+    return made(Dashboard(link.link, size, link))
 
 
 def timeline(link: Link | Replay | Following) -> TimelinePanel:
@@ -74,10 +78,11 @@ def timeline(link: Link | Replay | Following) -> TimelinePanel:
     link : Link, Replay or Following
         Where the frames come from.
     """
+    from dmlink_widgets.panels.reruns import made  # noqa: PLC0415
     from dmlink_widgets.panels.timeline_panel import TimelinePanel, writer  # noqa: PLC0415
 
     of = link if isinstance(link, Link) else link.link
-    return TimelinePanel(of, writer(of))
+    return made(TimelinePanel(of, writer(of)))
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -103,6 +103,11 @@ class Fence(PageWidget):
         """Whether somebody can see the panel."""
         return any(self._views.values()) and not self._lost
 
+    @property
+    def in_pages(self) -> bool:
+        """Whether a page shows the panel, be it out of sight."""
+        return bool(self._views)
+
     def allows(self, now: float) -> tuple[bool, bool]:
         """Return (whether a drawing may be sent now, whether it must be small)."""
         if not self.visible:
