@@ -52,9 +52,9 @@ class Part(NamedTuple):
 COMPANION = (
     "companion.settings",
     "clock", "info", "outline", "protocol", "packing", "unmasked", "results", "gms", "whole_frames",
-    "windows", "chart", "renaming", "companion.region", "companion.rois", "companion.view", "companion.views",
-    "companion.camera", "companion.client", "companion.window", "companion.showing", "companion.door",
-    "companion.greeting", "companion.companion",
+    "windows", "chart", "renaming", "companion.door", "companion.slots", "companion.region", "companion.rois",
+    "companion.view", "companion.views", "companion.camera", "companion.client", "companion.window",
+    "companion.showing", "companion.greeting", "companion.companion",
 )  # fmt: skip
 SELFTEST = (
     "info", "gms", "questions", "selftest.calls", "selftest.answers", "selftest.events", "selftest.images",

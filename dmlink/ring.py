@@ -77,17 +77,30 @@ class Ring:
 
     def take(self, size: int) -> tuple[Bytes, str]:
         """Return (writable array of `size` bytes, name of its slot: empty for ordinary memory)."""
+        lent = self.lend(size)
+        if lent is None:
+            return np.empty(size, np.uint8), ""
+        array, slot = lent
+        return array, str(slot)
+
+    def lend(self, size: int) -> tuple[Bytes, Slot] | None:
+        """Return (writable array of `size` bytes, its slot), or None if no shared memory is left."""
         with self._lock:
             self._take_back()
             if not size <= self._slot_size <= 2 * size + 65536:
                 self._change_size(size)
             slot = self._free_slot()
             if slot is None:
-                return np.empty(size, np.uint8), ""
+                return None
             array: Bytes = np.frombuffer(_buffer(slot.block), np.uint8, size, slot.offset)
             self._lent[slot] = weakref.ref(array, functools.partial(self._release, slot))
             self._shown[slot.block] += 1
-        return array, str(slot)
+        return array, slot
+
+    def renew(self) -> None:
+        """Use new blocks from now on, because another process may still write into lent slots of the old."""
+        with self._lock:
+            self._change_size(self._slot_size)
 
     def reserve(self, size: int) -> None:
         """Allow `size` more bytes for frames that are kept; a negative size undoes it."""

@@ -128,8 +128,8 @@ def check_payload(kind: int, header: dict[str, Any], size: int) -> None:
     ProtocolError
         If its size is wrong, or this kind of message has no payload.
     """
-    if kind == SHOW and "packing" in header:
-        raise ProtocolError("The pixels of a SHOW cannot be packed.")
+    if kind == SHOW and ("packing" in header or "slot" in header):
+        raise ProtocolError("The pixels of a SHOW cannot be packed or in shared memory.")
     if kind in WITH_PIXELS:
         pixels(header, size)
     elif size:
@@ -139,7 +139,7 @@ def check_payload(kind: int, header: dict[str, Any], size: int) -> None:
 def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...], np.dtype]:
     """Return (shape, dtype) announced by a FRAME or a SHOW, after checking them against the payload's length.
 
-    Packed pixels (`header["packing"]`) have fewer bytes.
+    Packed pixels (`header["packing"]`) have fewer bytes, those in shared memory (`header["slot"]`) none.
 
     Raises
     ------
@@ -160,7 +160,11 @@ def pixels(header: dict[str, Any], payload_length: int) -> tuple[tuple[int, ...]
     packing = header.get("packing")
     if packing not in (None, BLOSC):
         raise ProtocolError(f"Pixels are packed in an unknown format: {packing!r:.100}.")
-    if not (0 < payload_length < size <= MAX_PAYLOAD if packing else payload_length == size):
+    if "slot" in header:
+        fits = payload_length == 0 and not packing
+    else:
+        fits = 0 < payload_length < size <= MAX_PAYLOAD if packing else payload_length == size
+    if not fits:
         raise ProtocolError(f"Shape {shape} and dtype {dtype} were announced with {payload_length} bytes.")
     return tuple(shape or []), np.dtype(dtype)
 

@@ -449,7 +449,9 @@ class Link:
             if self.closed:
                 connection.close()
                 return
-            self._connection = connection
+            with self._status.changed:  # no credit goes to one companion with slots for another
+                self._frames.offers.restart(connection.welcome.get("slots"))
+                self._connection = connection
         self._delivery.connected(self._send_credit, another=self.endpoint != self._connected_to)
         self._connected_to = self.endpoint
         self._take_counts(subscribed)
@@ -458,7 +460,8 @@ class Link:
 
     def _send_credit(self, n: int) -> None:
         with contextlib.suppress(OSError):  # if the connection is lost, the receiving thread reconnects
-            self._connection.send(protocol.CREDIT, {"n": n})
+            slots = self._frames.offers.make(n)
+            self._connection.send(protocol.CREDIT, {"n": n, "slots": slots} if slots else {"n": n})
 
     def _run(self) -> None:
         with switch_interval.short():

@@ -11,6 +11,7 @@ import numpy as np
 from dmlink.frame import Axis, Frame, Line, MaskedRoi, Roi
 from dmlink.indm import packing, protocol
 from dmlink.indm.protocol import ProtocolError
+from dmlink.link.offers import Offers
 from dmlink.ring import Ring
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ class Reception:
     """Receives frames from a connection and adds their view's ROIs and the newest values of `logs`.
 
     `roi` names the ROI that the frames are of; None for the whole image.
+
+    Attributes
+    ----------
+    offers : Offers
+        The slots of its memory that the companion has.
     """
 
     def __init__(self, logs: Logs, requests: Requests, roi: str | None = None) -> None:
@@ -30,6 +36,7 @@ class Reception:
         self._requests = requests
         self._roi = roi
         self._ring = Ring()
+        self.offers = Offers(self._ring)
         self._packer: Any = None  # made for the first packed frame
 
     def receive(self, connection: Connection, header: dict[str, Any], size: int, dropped: int) -> Frame:
@@ -43,10 +50,13 @@ class Reception:
             If a field is missing or has the wrong type.
         """
         shape, dtype = protocol.pixels(header, size)
-        memory, block = self._ring.take(math.prod(shape) * dtype.itemsize)
+        length = math.prod(shape) * dtype.itemsize
+        shared = self.offers.take(header, length)
+        self.offers.expect(length)
+        memory, block = shared or self._ring.take(length)
         if "packing" in header:
             self._unpack(connection, size, memory)
-        else:
+        elif not shared:
             connection.fill(memory)
         data = memory.view(dtype).reshape(shape)
         data.flags.writeable = False
@@ -65,6 +75,7 @@ class Reception:
 
     def close(self) -> None:
         """Free the memory; frames that are still in use stay until they are not."""
+        self.offers.restart(None)
         self._ring.close()
 
     def _unpack(self, connection: Connection, size: int, memory: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from microscopes import Noise, Raw, being_lost, link_threads, linked, microscope
 import dmlink
 from dmlink import Roi, bundle
 from dmlink.indm.companion.client import Client
-from dmlink.indm.companion.region import Picture, Region
+from dmlink.indm.companion.region import Region
 from dmlink.indm.protocol import BYE, CREDIT, EVENT, FRAME, PING, PONG, SUBSCRIBE, Decoder
 from dmlink.link import endpoint as endpoints
 from dmlink.simulator import Microscope
@@ -219,9 +219,10 @@ def test_listener_never_tears_a_frame():
 
     def listen():
         for i in range(30000):
-            memory = region.memory(size)
-            memory[:] = bytes([i % 251]) * size
-            region.mailbox.append(Picture(region, {"index": i}, memory))
+            picture = region.picture(size)
+            picture.pixels[:] = bytes([i % 251]) * size
+            picture.header = {"index": i}
+            region.mailbox.append(picture)
         over.set()
 
     listener = threading.Thread(target=listen)
@@ -562,7 +563,9 @@ def test_interruption_leaves_messages_whole(already_read):
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 if not client.sending:
-                    client.put_picture(Picture(region, header, bytearray(400_000)))
+                    picture = region.picture(400_000)
+                    picture.header = header
+                    client.put_picture(picture)
                 client.send()
 
     with ours, theirs:

@@ -17,6 +17,7 @@ from microscopes import PATIENCE, SHM, Raw, microscope, staying
 
 import dmlink
 from dmlink.indm import protocol
+from dmlink.link import offers
 from dmlink.ring import Ring
 
 TOO_LARGE = "@1e400@"  # valid JSON that Python's json cannot write
@@ -28,16 +29,18 @@ SUBSCRIBE = {"source": None, "roi": None, "mode": "latest", "wait": True, "packi
 HEADERS = {
     protocol.HELLO: {"version": 1, "nonce": "a" * 64, "proof": "0" * 64},
     protocol.AUTH: {"proof": "0" * 64},
-    protocol.WELCOME: {"sources": [SOURCE], "rois": {"a": [0, 0, 4, 4]}, "clock": 1.7e9},
+    protocol.WELCOME: {"sources": [SOURCE], "rois": {"a": [0, 0, 4, 4]}, "clock": 1.7e9, "slots": 16},
     protocol.SOURCES: {"sources": [SOURCE], "more": False, "continued": False},
     protocol.SUBSCRIBE: {**SUBSCRIBE, "rois": {}, "state": "live", "reason": "", "more": False},
-    protocol.CREDIT: {"n": 1},
+    protocol.CREDIT: {"n": 1, "slots": [["psm_00000000", 4096, 64, 96, "a" * 32]]},
     protocol.FRAME: {
         **FRAME,
         "tags": {"exposure": 0.1},
         "line": [0, 0, 1, 1],
         "value_unit": "e-",
         "packing": None,
+        "returned": [],
+        "slot": ...,  # left out, unless it is changed
     },
     protocol.ROI: {"name": "a", "rectangle": [0, 0, 4, 4], "rois": {"a": [0, 0, 4, 4]}, "more": False},
     protocol.SHOW: {"name": "a", "kind": "image", "x": AXIS, "y": AXIS, "names": [], **PIXELS},
@@ -77,11 +80,8 @@ def _packed(kind, changes, size):
     header = dict(HEADERS[kind])
     for number, value in changes:
         if header:
-            name = list(header)[number % len(header)]
-            if value is ...:
-                del header[name]
-            else:
-                header[name] = value
+            header[list(header)[number % len(header)]] = value
+    header = {name: value for name, value in header.items() if value is not ...}
     if kind not in protocol.WITH_PIXELS:
         size = size if size % 8 == 0 else 0
     elif size % 4:
@@ -196,6 +196,8 @@ class LinkUnderFire:
         self._server.settimeout(PATIENCE)
         self._endpoint = f"dmlink://127.0.0.1:{self._server.getsockname()[1]}?token={self._token}"
         self._pool = ThreadPoolExecutor(1)
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(mock.patch.object(offers, "MIN_BYTES", 32))
         coming = self._pool.submit(dmlink.connect, self._endpoint)
         self._raw = self._let_in()
         self._link = coming.result(PATIENCE)
@@ -206,6 +208,7 @@ class LinkUnderFire:
         self._raw.close()
         self._server.close()
         self._pool.shutdown()
+        self._stack.close()
 
     def before_the_token(self, messages):
         """Answer a second link without the token: it must not accept the sender as a companion."""

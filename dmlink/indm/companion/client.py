@@ -8,6 +8,7 @@ import time
 from typing import Any, Iterator, NamedTuple, Sequence
 
 from dmlink.indm.companion.region import Picture, Region
+from dmlink.indm.companion.slots import Slots
 from dmlink.indm.protocol import (
     AUTH,
     BYE,
@@ -70,6 +71,7 @@ class Client:
         self.source: str | None = None  # name of the view that it wants; None for the default view
         self.region: Region | None = None
         self.packer: Any = None  # set if this link can unpack
+        self.slots = Slots()
         self.credit = 0
         self.seen: tuple[Any, ...] | None = None  # `moment` of the last picture sent
         self.told: tuple[str, str] | None = None  # state and reason last sent
@@ -159,9 +161,15 @@ class Client:
         self.seen = picture.moment
         self.announced = picture.header["index"], self.announced[1] if self.announced else 0
         self.announced_at = time.monotonic()
+        slot = picture.slot_among(self.slots)
+        if slot:
+            header, pixels = picture.header, b""
+        elif self.packer:
+            header, pixels = picture.packed(self.packer)
+        else:
+            header, pixels = picture.header, picture.pixels
         picture.readers += 1
-        header, pixels = picture.packed(self.packer) if self.packer else (picture.header, picture.pixels)
-        self._line_up(pack(FRAME, header, pixels), picture)
+        self._line_up(pack(FRAME, dict(header, **self.slots.named(slot)), pixels), picture)
 
     def refuse(self, why: str) -> None:
         """Send what was wrong; after that, nothing more is read from this client or sent to it."""
@@ -237,6 +245,7 @@ class Client:
     def close(self) -> None:
         """Close the connection and discard everything queued."""
         self.socket.close()
+        self.slots.close()
         while self._outbox:
             done(self._outbox.popleft().picture)
 

@@ -47,6 +47,7 @@ from dmlink.indm.companion.settings import (
     STILL_SECONDS,
 )
 from dmlink.indm.companion.showing import Showing
+from dmlink.indm.companion.slots import MAX_SLOTS
 from dmlink.indm.companion.view import View
 from dmlink.indm.companion.views import Views, images_called
 from dmlink.indm.gms import pixels_of, refusal, unless_closed, version
@@ -277,13 +278,15 @@ class Companion:
         view = self._views.of(client.source)
         rois = with_outlines(view.rois.known, view.rois.outlines) if view else []
         first, _ = next(in_parts(rois, MAX_HEADER // 4))
-        client.put_sources(WELCOME, self._views.sources(), **named(first), clock=steady_time())
+        about = {"clock": steady_time(), "slots": MAX_SLOTS}
+        client.put_sources(WELCOME, self._views.sources(), **named(first), **about)
 
     def _answer(self, client: Client, kind: int, header: dict[str, Any], payload: Any) -> None:
         if kind == CREDIT:
             n = header.get("n", 1)
             if type(n) is not int or not 0 < n <= 1000:
                 raise RefusedError(f"A CREDIT is for 1 to 1000 frames, not {n!r:.50}.")
+            client.slots.offer(header.get("slots", []))
             client.credit = min(client.credit + n, 1000)
         elif kind == SUBSCRIBE:
             self._subscribe(client, header)
@@ -519,9 +522,13 @@ class Companion:
             users = [client.region for client in self._clients if client.region]
             view.regions = [region for region in view.regions if region in users]
         for region in {client.region for client in self._clients if client.region}:
-            ready = [c for c in self._clients if c.region is region and c.ready]
+            mine = [client for client in self._clients if client.region is region]
+            region.slots = mine[0].slots if len(mine) == 1 else None
+            ready = [client for client in mine if client.ready]
             picture = region.take() if ready else None
             if picture:
+                if len(mine) > 1 or (picture.slot and picture.slot.home is not region.slots):
+                    picture.own()
                 for client in ready:
                     client.put_picture(picture)
                 ready = [client for client in ready if client.credit > 0]

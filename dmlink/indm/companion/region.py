@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from dmlink.indm.companion.slots import Slot, Slots
 from dmlink.indm.packing import packed
 from dmlink.indm.protocol import BLOSC
 
@@ -15,14 +16,40 @@ MAX_SPARE = 4  # buffers kept for the next pictures
 
 
 class Picture:
-    """A copy of a region at one moment, with everything that a FRAME message needs."""
+    """A copy of a region at one moment, with everything that a FRAME message needs.
 
-    def __init__(self, region: Region, header: dict[str, Any], pixels: bytearray) -> None:
+    If it is in a slot and is not sent, the slot is kept for another one, whoever drops this.
+    """
+
+    def __init__(self, region: Region, pixels: Any, slot: Slot | None = None) -> None:
         self.region = region
-        self.header = header
-        self.pixels = pixels
+        self.header: dict[str, Any] = {}
+        self.pixels = pixels  # a bytearray, or the memory of `slot`
+        self.slot = slot
         self.readers = 0  # clients that still need it
         self._packed: Any = None
+
+    def __del__(self) -> None:
+        """Put the slot back."""
+        if self.slot:
+            self.slot.home.put_back(self.slot)
+
+    def slot_among(self, slots: Slots) -> Slot | None:
+        """Return the slot among these that holds the pixels, copied if necessary; None if there is none."""
+        if self.slot and self.slot.home is slots:
+            mine, self.slot = self.slot, None
+            return mine
+        slot = slots.take(len(self.pixels))
+        if slot:  # NumPy's copy does not keep the interpreter lock: this is not the listener
+            np.frombuffer(slot.memory, np.uint8)[: len(self.pixels)] = np.frombuffer(self.pixels, np.uint8)
+        return slot
+
+    def own(self) -> None:
+        """Move the pixels out of the slot, if they are in one, because not only its client needs them."""
+        if self.slot:
+            self.pixels = bytearray(self.pixels)
+            self.slot.home.put_back(self.slot)
+            self.slot = None
 
     def packed(self, packer: Any) -> tuple[dict[str, Any], Any]:
         """Return header and payload, packed once for all clients if that saves bytes."""
@@ -51,6 +78,7 @@ class Region:
         self.wanted = False  # a client has credit; only the loop changes this
         self.missed = 0  # frames for which a lossless region had no room
         self.mailbox: collections.deque[Picture] = collections.deque(maxlen=None if lossless else 1)
+        self.slots: Slots | None = None  # of the client, if it is the only one; only the loop changes this
         self._spare: list[bytearray] = []
 
     def take(self) -> Picture | None:
@@ -60,20 +88,26 @@ class Region:
         except IndexError:
             return None
 
-    def memory(self, size: int) -> bytearray:
-        """Return memory for a picture of `size` bytes, reused from another picture if it fits."""
-        for take in (self._take_unsent, self._spare.pop):
-            try:
-                memory = take()
-            except IndexError:
-                continue
-            if len(memory) == size:
-                return memory
-        return bytearray(size)
+    def picture(self, size: int) -> Picture:
+        """Return a picture with memory for `size` bytes.
 
-    def give_back(self, memory: bytearray) -> None:
-        """Reclaim the memory of a picture that all clients have been sent."""
-        if len(self._spare) < (MAX_SPARE if self.lossless else 1):
+        It is one that was not sent yet, or it is in a slot, or in the memory of an earlier picture, if one of
+        them fits.
+        """
+        unsent = None if self.lossless else self.take()
+        if unsent and len(unsent.pixels) == size:
+            return unsent
+        del unsent  # its slot may still fit
+        slots = self.slots
+        slot = slots.take(size) if slots else None
+        if slot:
+            return Picture(self, slot.memory[:size], slot)
+        spare = self._spare.pop() if self._spare else bytearray()
+        return Picture(self, spare if len(spare) == size else bytearray(size))
+
+    def give_back(self, memory: Any) -> None:
+        """Reclaim the memory of a picture that all clients have been sent, unless it was in a slot."""
+        if isinstance(memory, bytearray) and len(self._spare) < (MAX_SPARE if self.lossless else 1):
             self._spare.append(memory)
 
     @property
@@ -81,13 +115,8 @@ class Region:
         """Bytes of waiting pictures."""
         return sum(len(picture.pixels) for picture in list(self.mailbox))
 
-    def _take_unsent(self) -> bytearray:
-        if self.lossless:
-            raise IndexError
-        return self.mailbox.pop().pixels
 
-
-def copy_rectangle(array: Any, place: Sequence[int], out: bytearray) -> None:
+def copy_rectangle(array: Any, place: Sequence[int], out: Any) -> None:
     """Copy the pixels at (top, left, bottom, right) of an array (h, w) or (h, w, 3) into `out`.
 
     Memoryviews, row by row, keep the interpreter lock. NumPy's own copy releases it and then

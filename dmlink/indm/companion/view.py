@@ -256,7 +256,8 @@ class View:
         if not regions:
             return
         now = steady_time()
-        copies: dict[tuple[int, ...], bytearray] = {}
+        copies: dict[tuple[int, ...], Any] = {}
+        pictures: list[Picture] = []
         rois = self.rois.read(image) if any(region.roi is not None for region in regions) else {}
         for region in regions:
             place = (0, 0, *array.shape[:2]) if region.roi is None else rois.get(region.roi)
@@ -271,19 +272,22 @@ class View:
                 if not still:
                     region.missed += 1
                 continue
-            memory = region.memory(size)
+            picture = region.picture(size)
             # The same frame for all: the camera may write on, and links compare times and pixels.
             if place in copies:
-                memory[:] = copies[place]
+                picture.pixels[:] = copies[place]
             else:
-                copy_rectangle(array, place, memory)
-                copies[place] = memory
+                copy_rectangle(array, place, picture.pixels)
+                copies[place] = picture.pixels
             header = dict(self._header(image, array, now), shape=shape)
             header["x"], header["y"] = header["x"].part(left), header["y"].part(top)
             header["roi"] = None if region.roi is None else place
             if self.rois.line:
                 header["line"] = self.rois.line_in(place)
-            region.mailbox.append(Picture(region, header, memory))
+            picture.header = header
+            pictures.append(picture)
+        for picture in pictures:  # after all copies: once sent, a slot may be written to by the link
+            picture.region.mailbox.append(picture)
         self._wake()
 
     def _has_room(self, region: Region, size: int) -> bool:
