@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .of_link import connections, handler, kernel, subscribers, transport, ways
+from .of_link import connections, handler, kernel, memory, subscribers, transport, ways
 from .of_link.tables import table, verdict
 
 SIZES = [1024, 2048, 4096]  # uint16
 VIEWS = [(1024, 30.0), (2048, 20.0)]  # size and frames/s of the live view
 THROUGHPUT, AGE, COPY, NO_CREDIT_MS, DISPLAY, ROUND_TRIP = 0.9, 1.5, 1.3, 0.05, 0.98, 1.6  # the limits
+MEMORY, MEMORY_CPU, MEMORY_CAMERA = 2.5, 0.4, 1.8  # those of frames through shared memory
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def run(quick: bool) -> dict[str, Any]:
         "peers": ways.versions(),
         "runs": runs,
         "throughput": transport.throughput(sizes, runs, 0.45 if quick else 0.6, note),
+        "memory": memory.rates(runs, 0.6 if quick else 1.0, note),
         "age": transport.ages(sizes, runs, 25 if quick else 30, note),
         "handler": handler.handling(runs, 20 if quick else 60, note),
         "display": subscribers.display_rates(VIEWS[:1] if quick else VIEWS, runs, 1.2, note),
@@ -41,6 +43,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f"Medians of {result['runs']} runs; ratios within each run. Peers: {peers}.",
         "",
         *_throughput(result["throughput"]),
+        *_memory(result["memory"]),
         *_age(result["age"]),
         *_handler(result["handler"]),
         *_display(result["display"]),
@@ -71,6 +74,21 @@ def _limits(size: str, found: dict[str, Any]) -> str:
     return f"  Link at {size}²: {enough}; {ahead}{behind}"
 
 
+def _memory(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, t in found.items():
+        limits = []
+        if name == memory.MEMORY:
+            limits.append(verdict(t["of bare"] >= MEMORY, f">= {MEMORY}"))
+            limits.append(verdict(t["CPU of bare"] <= MEMORY_CPU, f"CPU <= {MEMORY_CPU}"))
+        elif name == memory.MEMORY_CAMERA:
+            limits.append(verdict(t["of bare"] >= MEMORY_CAMERA, f">= {MEMORY_CAMERA}"))
+        measured = [f"{t['frames/s']:.1f}", *(f"{t[what]:.2f}" for what in list(t)[1:])]
+        rows.append([name, *measured, "; ".join(limits)])
+    title = f"Frames of {memory.SIZE}² uint16 through shared memory, at full speed"
+    return table(title, ["", *next(iter(found.values())), "limit"], rows)
+
+
 def _age(sizes: dict[str, Any]) -> list[str]:
     rows = []
     for size, found in sizes.items():
@@ -86,7 +104,7 @@ def _handler(states: dict[str, Any]) -> list[str]:
     for state, found in states.items():
         for way, t in found.items():
             limit = ""
-            if way == "with credit":
+            if way in ("with credit", "into memory"):
                 limit = verdict(t["ratio"] <= COPY, f"<= {COPY} x copy")
             elif way == "without credit" and state == "quiet":
                 limit = verdict(t["p50"] <= NO_CREDIT_MS, f"<= {NO_CREDIT_MS * 1e3:g} us")

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmlink.indm.companion.slots import MAX_SLOTS, Slots
+from dmlink.link.offers import Offers
+from dmlink.ring import Ring
 from dmlink.simulator import Microscope
 
 from .children import answer, child
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 SIZE = 4096
 TOP, LEFT, SIDE = 1500, 1200, 1024  # the ROI
-WAYS = ("copy", "with credit", "without credit")
+WAYS = ("copy", "with credit", "into memory", "without credit")
 STATES = ("quiet", "busy")
 
 
@@ -49,7 +52,7 @@ def handling(runs: int, frames: int, note: Callable[[str], None]) -> dict[str, A
 def handle(pipe: Connection, frames: int) -> None:
     """Measure in this process: (p50, p95) in ms by state and way."""
     recording = Noise(SIZE)
-    with Microscope(recording, fps=50.0) as dm:
+    with contextlib.ExitStack() as stack, Microscope(recording, fps=50.0) as dm:
         dm.camera.pause()
         dm.settle()
         dm.draw_roi(TOP, LEFT, TOP + SIDE, LEFT + SIDE)
@@ -67,6 +70,9 @@ def handle(pipe: Connection, frames: int) -> None:
         view.look_for_rois(image)
         region = view.region("roi", lossless=False)
         array, spare = image.GetNumArray(), bytearray(2 * SIDE * SIDE)
+        slots, offers = Slots(), Offers(stack.enter_context(contextlib.closing(Ring())))
+        offers.restart(MAX_SLOTS)
+        offers.expect(len(spare))
 
         def observe(*, wanted: bool) -> None:
             region.wanted = wanted
@@ -75,6 +81,7 @@ def handle(pipe: Connection, frames: int) -> None:
         ways = {
             "copy": lambda: copy(array, spare),
             "with credit": lambda: observe(wanted=True),
+            "into memory": lambda: observe(wanted=True),
             "without credit": lambda: observe(wanted=False),
         }
         result = {}
@@ -84,9 +91,18 @@ def handle(pipe: Connection, frames: int) -> None:
                 for _ in range(frames + 2):
                     for number, (way, do) in enumerate(ways.items()):
                         np.copyto(array, recording.stack[number])  # one for each way: always new
+                        if way == "into memory":
+                            slots.offer(offers.make(1))
+                            region.mailbox.clear()
+                            region.slots = slots
                         begun = time.perf_counter()
                         do()
                         times[way].append(time.perf_counter() - begun)
+                        if way == "into memory":
+                            region.slots, picture = None, region.take()
+                            slot = picture.slot_among(slots) if picture else None
+                            assert slot
+                            assert offers.take(slots.named(slot), len(spare))
             # the first two calls allocate the buffers that are reused
             result[state] = {way: _percentiles(seconds[2:]) for way, seconds in times.items()}
         view.end()

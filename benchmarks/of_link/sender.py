@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dmlink.indm import protocol
+from dmlink.indm.companion.slots import MAX_SLOTS, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,10 @@ TAGS = {"exposure": 0.04, "binning": 1.0, "magnification": 80000.0, "high_tensio
 class Client:
     """A connected link: let in, and sent frames."""
 
-    def __init__(self, sock: socket.socket, token: str, array: np.ndarray) -> None:
+    def __init__(self, sock: socket.socket, token: str, array: np.ndarray, slots: Slots | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket, self._token, self._array = sock, token, array
+        self._slots = slots
         self._decoder = protocol.Decoder()
         self._nonces = ("", protocol.nonce())
         self._credit = self._index = 0
@@ -43,7 +45,12 @@ class Client:
             self._credit -= 1
             self._index += 1
             header = {**self._header, "index": self._index, "time": time.time()}
-            self._say(protocol.FRAME, header, pixels)
+            slot = self._slots.take(len(pixels)) if self._slots else None
+            if self._slots and slot:
+                slot.memory[: len(pixels)] = pixels
+                self._say(protocol.FRAME, {**header, **self._slots.named(slot)})
+            else:
+                self._say(protocol.FRAME, header, pixels)
 
     def _listen(self) -> None:
         data = self._socket.recv(65536)
@@ -60,11 +67,14 @@ class Client:
             self._say(protocol.HELLO, {"version": protocol.VERSION, "nonce": ours, "proof": proof})
         elif kind == protocol.AUTH:
             source = {"name": NAME, "id": 1, **self._shape}
-            self._say(protocol.WELCOME, {"sources": [source], "rois": {}, "clock": time.time()})
+            slots = {"slots": MAX_SLOTS} if self._slots else {}
+            self._say(protocol.WELCOME, {"sources": [source], "rois": {}, "clock": time.time(), **slots})
         elif kind == protocol.SUBSCRIBE:
             self._say(protocol.SUBSCRIBE, {"source": NAME, "roi": None, "rois": {}, "state": "live"})
         elif kind == protocol.CREDIT:
             self._credit += header["n"]
+            if self._slots:
+                self._slots.offer(header.get("slots", []))
         elif kind == protocol.PING:
             self._say(protocol.PONG, {})
 
@@ -79,12 +89,14 @@ def send_whole(sock: socket.socket, head: bytes, payload: Any = b"") -> None:
         sock.sendall(memoryview(payload)[max(sent, 0) :])
 
 
-def send(tell: Callable[[Any], None], array: np.ndarray, pace: Callable[[], None]) -> None:
-    """Send the endpoint, then serve one link after another, forever."""
+def send(
+    tell: Callable[[Any], None], array: np.ndarray, pace: Callable[[], None], *, slots: bool = False
+) -> None:
+    """Send the endpoint, then serve one link after another, forever; with `slots`, by shared memory."""
     token = secrets.token_urlsafe(24)
     with socket.create_server(("127.0.0.1", 0)) as server:
         tell(f"dmlink://127.0.0.1:{server.getsockname()[1]}?token={token}")
         while True:
             sock, _address = server.accept()
             with sock, contextlib.suppress(OSError):
-                Client(sock, token, array).serve(pace)
+                Client(sock, token, array, Slots() if slots else None).serve(pace)
