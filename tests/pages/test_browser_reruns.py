@@ -1,4 +1,4 @@
-"""Running a cell again and again: what it showed before leaves the kernel and the page."""
+"""Running a cell again and again: what it showed before leaves the kernel; for the page see page_speed.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ipywidgets.widgets.widget import _instances
 gc.collect()
 print(len(_instances), "widgets")"""
 RUNS = 3
-TRIES = 60  # until the page has said that the last panel is gone, and collected its garbage
+TRIES = 60  # until the page has said that the last panel is gone
 
 
 @pytest.mark.parametrize("title", CELLS)
@@ -32,12 +32,9 @@ def test_rerun_leaves_nothing_behind(jupyter, title):
         for _ in range(2):  # until everything that a page loads once is there
             run_again(page, title)
         widgets = [widgets_in_kernel(page) for _ in range(3)][-1]
-        nodes = nodes_in(page)
         for _ in range(RUNS):
             run_again(page, title)
         assert any(widgets_in_kernel(page) <= widgets for _ in range(TRIES))
-        one = panel(page, title).evaluate("node => node.querySelectorAll('*').length")
-        assert any(nodes_in(page) < nodes + one for _ in range(TRIES))
 
 
 def test_view_in_a_variable_outlives_reruns(jupyter):
@@ -75,14 +72,3 @@ def widgets_in_kernel(page):
     printed = cell.locator(".jp-OutputArea-output", has_text="widgets")
     printed.wait_for()
     return int(printed.inner_text().split()[0])
-
-
-def nodes_in(page):
-    """Return how many nodes the page has, detached ones included, after collecting its garbage."""
-    session = page.context.new_cdp_session(page)
-    for _ in range(3):
-        session.send("HeapProfiler.collectGarbage")
-        page.wait_for_timeout(300)
-    count = session.send("Memory.getDOMCounters")["nodes"]
-    session.detach()
-    return count
