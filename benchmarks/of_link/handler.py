@@ -93,7 +93,8 @@ def handle(pipe: Connection, frames: int) -> None:
                         np.copyto(array, recording.stack[number])  # one for each way: always new
                         if way == "into memory":
                             slots.offer(offers.make(1))
-                            region.mailbox.clear()
+                            if unsent := region.take():
+                                region.give_back(unsent.pixels)  # for the next one with credit
                             region.slots = slots
                         begun = time.perf_counter()
                         do()
