@@ -80,3 +80,12 @@ def new_shell():
     main = sys.modules["__main__"]
     yield lambda: InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     sys.modules["__main__"] = main
+
+
+@pytest.fixture
+def restless():
+    """Let threads switch all the time."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)

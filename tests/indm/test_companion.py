@@ -221,14 +221,6 @@ def test_failing_cleanup_continues(tmp_path, monkeypatch):
         assert dm.companion.output[-1] == "RuntimeError: DM does not want to"  # of the camera
 
 
-@pytest.fixture
-def restless():
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # threads switch all the time
-    yield
-    sys.setswitchinterval(interval)
-
-
 @pytest.mark.usefixtures("restless")
 def test_listener_never_tears_a_frame():
     region, size, sent = Region(None), 256, 0

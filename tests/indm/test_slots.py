@@ -159,14 +159,6 @@ def test_unused_blocks_are_unmapped(offers):
     assert first not in slots._blocks
 
 
-@pytest.fixture
-def restless():
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # threads switch all the time
-    yield
-    sys.setswitchinterval(interval)
-
-
 @pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("lossless", [False, True])
 def test_listener_never_tears_a_slot(offers, lossless):

@@ -44,7 +44,7 @@ class ImageWriter:
 
     A frame is written to another file and then renamed, so it is either complete or missing. Several
     processes can write different frames if the array is made long enough for all of them. Zarr describes the
-    array, but the chunks are written here: through Zarr a frame of 1024² takes three times as long.
+    array, but the chunks are written here: through Zarr, a frame of 1024² takes 2.5 times as long.
 
     Parameters
     ----------
