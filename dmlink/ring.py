@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import contextlib
 import functools
@@ -74,6 +75,8 @@ class Ring:
         self._returned: collections.deque[Slot] = collections.deque()  # by arrays that are gone
         self._closed = False
         self._lock = threading.Lock()
+        self._process = os.getpid()
+        _rings.add(self)
 
     def take(self, size: int) -> tuple[Bytes, str]:
         """Return (writable array of `size` bytes, name of its slot: empty for ordinary memory)."""
@@ -114,6 +117,8 @@ class Ring:
 
     def close(self) -> None:
         """Give the memory back to the system; what arrays still use stays mapped until they are gone."""
+        if self._process != os.getpid():  # a forked process must not remove its parent's blocks
+            return
         with self._lock:
             self._closed = True
             for block in {*self._free, *self._shown}:
@@ -169,6 +174,16 @@ class Ring:
         # wait for a lock. The array releases the memory just after this.
         if not self._closed:
             self._returned.append(slot)
+
+
+_rings: weakref.WeakSet[Ring] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Give back what a program that ends has not closed; otherwise Python would warn of leaked memory."""
+    for ring in list(_rings):
+        ring.close()
 
 
 def _buffer(block: Block) -> memoryview[int]:

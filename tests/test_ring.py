@@ -165,3 +165,25 @@ def test_reader_needs_few_blocks(monkeypatch):
         for _ in range(60):
             link.next(60)
         assert len(names) <= 5
+
+
+LEAVES_WITHOUT_CLOSING = """
+import os, sys
+from dmlink.ring import Ring
+ring = Ring()
+array, name = ring.take(100_000)
+if sys.argv[1] == "fork" and not os.fork():
+    sys.exit()
+if sys.argv[1] == "fork":
+    os.wait()
+    assert os.path.exists("/dev/shm/" + name.partition("+")[0])
+print(name)
+"""
+
+
+@pytest.mark.parametrize("how", ["end", "fork"])
+def test_program_that_ends_leaves_no_memory(how):
+    command = [sys.executable, "-c", LEAVES_WITHOUT_CLOSING, how]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not exists(done.stdout.strip())
+    assert done.stderr == ""  # Python would warn of leaked memory
