@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -55,6 +56,16 @@ def test_replay_is_a_calibrated_live_view(path):
         assert replay.playing
         assert (len(replay), replay.speed, replay.loop) == (N, 1.0, True)
         assert (frame.x, frame.source, frame.data.shape) == (Axis(0, 0.05, "nm"), "gold particles", (24, 32))
+
+
+def test_replay_has_the_microscope_of_the_recording(tmp_path):
+    """Otherwise a cell that computes with it gives other numbers than on the recording."""
+    np.save(tmp_path / "film.npy", np.zeros((3, 24, 32), np.uint16))
+    about = {"high_tension": 80e3, "camera_length": 230.0, "magnification": 4e5, "exposure": 0.25}
+    (tmp_path / "film.json").write_text(json.dumps(about), "utf-8")
+    with dmlink.replay(tmp_path / "film.npy", fps=4) as replay:
+        tags = replay.link.next(60).tags
+    assert tags == {**about, "binning": 1.0}
 
 
 def test_options_of_open_hold_for_replay(path):

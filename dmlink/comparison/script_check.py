@@ -12,7 +12,7 @@ import numpy as np
 from dmlink.comparison.windows import INF, ExpectedWindows, WindowComparison
 from dmlink.frame import Axis, Info
 from dmlink.gms_versions import OLDEST
-from dmlink.indm.info import TAGS, ascii_text
+from dmlink.indm.info import ascii_text
 from dmlink.program.instance import Instance
 from dmlink.program.program import Program, program_of
 from dmlink.script.readback import parts_of, read_program
@@ -180,7 +180,7 @@ class InMemoryRecording:
         self.name, self.dtype = first.source, first.data.dtype
         self.shape = (len(frames), *first.data.shape)
         self.x, self.y = first.x, first.y
-        self.tags = {TAGS[name]: value for name, value in first.tags.items() if name in TAGS}
+        self.tags = first.tags
 
     def __len__(self) -> int:
         return len(self._frames)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
+from dmlink.indm.info import TAGS
 from dmlink.indm.renaming import give_name
 from dmlink.simulator.dm.gatan_files import in_situ_tags, tree_place, write_dm4
 
@@ -157,8 +158,7 @@ class InSitu:
             self.reason = f"{error.strerror}: {self.written} frames are written."
 
     def _write_header(self, path: Path, n: int) -> None:
-        tags = in_situ_tags(n, self._period)
-        write_dm4(path, self._recording[0].data, axes=self._axes, tags=tags)
+        write_dm4(path, self._recording[0].data, axes=self._axes, tags=self._tags(n))
 
     def _write_raw(self, data: bytes) -> None:
         while data:
@@ -182,4 +182,9 @@ class InSitu:
     def _write_file(self, pixels: np.ndarray) -> None:
         path = tree_place(self._header, self.written, self._period)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_dm4(path, pixels, axes=self._axes, tags=in_situ_tags(0, self._period))
+        write_dm4(path, pixels, axes=self._axes, tags=self._tags(0))
+
+    def _tags(self, n: int) -> dict[str, Any]:
+        known = getattr(self._recording, "tags", None) or {}
+        of_microscope = {TAGS[name]: value for name, value in known.items() if name in TAGS}
+        return {**of_microscope, **in_situ_tags(n, self._period)}

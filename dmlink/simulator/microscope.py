@@ -14,7 +14,7 @@ from dmlink.simulator.camera import Camera
 from dmlink.simulator.dm.data_types import DATA_TYPES
 from dmlink.simulator.dm.dmscript import DMScript
 from dmlink.simulator.dm.python import Calls, digitalmicrograph
-from dmlink.simulator.dm.tags import plain_tags, set_tag
+from dmlink.simulator.dm.tags import plain_tags, recorded_tags, set_tag
 from dmlink.simulator.dm.windows import snapshot
 from dmlink.simulator.dm.workspace import Workspace
 from dmlink.simulator.frames import Frames
@@ -91,7 +91,7 @@ class Microscope:
         self._patient = patient
         self._switches = Switches(**switches)
         self._frames = Frames(recording, DATA_TYPES)
-        self._tags = plain_tags(getattr(recording, "tags", None) or {})
+        self._tags = recorded_tags(getattr(recording, "tags", None) or {})
         self._results = Output()
         self._main_thread = self._handler_thread = MainThread(self._results)
         if self._switches.handlers == "own":

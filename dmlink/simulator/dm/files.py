@@ -12,7 +12,7 @@ from dmlink import recordings
 from dmlink.frame import Axis
 from dmlink.simulator.dm.data_types import DATA_TYPES
 from dmlink.simulator.dm.gatan_files import write_dm4
-from dmlink.simulator.dm.tags import plain_tags
+from dmlink.simulator.dm.tags import recorded_tags
 
 if TYPE_CHECKING:
     from dmlink.simulator.dm.images import Image
@@ -34,7 +34,7 @@ def open_image(workspace: Workspace, path: str, call: str) -> Image:
             first = workspace.switches.in_situ == "frame" and Path(path).with_suffix(".raw").exists()
             frames = np.stack([recording[i].data for i in range(1 if first else len(recording))])
             axes = [Axis(*recording.x), Axis(*recording.y), Axis()][: 2 + (len(frames) > 1)]
-            tags = plain_tags(recording.tags)
+            tags = recorded_tags(recording.tags)
     except (OSError, ValueError, ImportError) as error:
         raise RuntimeError(f"{call}({path!r}): {error}") from None
     if frames.dtype.name not in DATA_TYPES:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dmlink.indm.info import TAGS
 from dmlink.simulator.dm.text import ascii_only
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ def plain_tags(tags: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, (bool, int, float, str, tuple)):
             group[label] = value
     return root
+
+
+def recorded_tags(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recording's tags as in DM: those that dmlink knows by a name are where DM has them."""
+    return plain_tags({TAGS.get(name, name): value for name, value in tags.items()})
 
 
 def find_tag(root: Any, path: str) -> tuple[bool, Any]:
