@@ -12,6 +12,7 @@ import numpy as np
 from dmlink.indm.info import Axis, ascii_text, tags_of
 
 RESULT_TAG = "dmlink:result"  # tag on images created by dmlink, so that they are not used as a live view
+RGB = 23  # data type of a colour image
 CRASHING = {(3, 50), (3, 51)}  # GMS 3.5.0 and 3.5.1 crash with scripts that listen to a live view
 
 
@@ -86,7 +87,7 @@ def pixels_of(image: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        If it is none of these; the message is for the user.
+        If it is none of these, or its colours are packed into numbers; the message is for the user.
     """
     try:
         array: np.ndarray = image.GetNumArray()
@@ -94,8 +95,13 @@ def pixels_of(image: Any) -> np.ndarray:
         raise ValueError(
             f"DigitalMicrograph does not give the pixels of {title_of(image)!r} to Python: {error}"
         ) from None
-    if array.ndim == 2:
+    if array.ndim == 2 and not (array.dtype in (np.int32, np.uint32) and _is_colour(image)):
         return array
+    if array.ndim == 2:
+        raise ValueError(
+            f"DigitalMicrograph packs each colour of {title_of(image)!r} into one number. "
+            "Stream the images that it was made from."
+        )
     if array.ndim == 1:
         return array.reshape(1, -1)
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
@@ -146,6 +152,14 @@ def _open_images() -> Iterator[Any]:
     for i in range(n):
         with contextlib.suppress(Exception):  # without a window or an image, or just closed
             yield _with_window(DM.GetImageDocument(i))
+
+
+def _is_colour(image: Any) -> bool:
+    """Return whether GMS calls the image a colour image; one without `GetDataType` does not say."""
+    try:
+        return bool(image.GetDataType() == RGB)
+    except Exception:
+        return False
 
 
 def _images_behind() -> Iterator[Any]:

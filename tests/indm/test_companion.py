@@ -180,6 +180,26 @@ def test_waits_for_an_image():
             assert link.next(60).source == "Gold"
 
 
+COLOURS = """
+planes = [DM.CreateImage(np.full((4, 4), value, np.uint8)) for value in (1, 2, 3)]
+DM.ExecuteScriptString("rgb(" + ", ".join(plane.GetLabel() for plane in planes) + ").ShowImage()")
+DM.GetFrontImage().SetName("Map")
+"""
+
+
+@pytest.mark.parametrize(
+    ("colour_pixels", "why"),
+    [("packed", "packs each colour of 'Map'"), ("refused", "does not give the pixels of 'Map'")],
+)
+def test_colours_that_python_cannot_read_are_said(colour_pixels, why):
+    with microscope(companion=False, colour_pixels=colour_pixels) as dm:
+        dm.close_view()
+        dm.run_script("import numpy as np\nimport DigitalMicrograph as DM\n" + COLOURS).join()
+        with dmlink.connect(run_companion(dm)) as link:
+            until(link, lambda: why in link.reason)
+            assert link.state == "waiting"
+
+
 def test_camera_feeds_without_a_view():
     recording = Noise()
     constants = {"FEED": "camera", "CAMERA_EXPOSURE": 0.02}
