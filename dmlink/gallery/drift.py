@@ -1,11 +1,12 @@
 # Drift since the first frame, and the aligned frames: their running average and the sum of all. It misleads
 # if the object itself moves, or is fainter than the camera's fixed pattern.
 #
-# Method. Phase correlation (Kuglin, Hines, Proc. Int. Conf. Cybernetics and Society, 163 (1975)), half way
-# to plain correlation, gives the shift from the first frame to a fraction of a pixel. After a drift of a
-# quarter of the field, or a few frames that have nothing in common with the reference, the newest frame
-# becomes the reference. The sum shifts frames by whole pixels, and divides each pixel by the number of
-# frames that contain it. Nothing is interpolated or sharpened, so the noise falls as its square root.
+# Method. A correlation halfway between phase correlation (Kuglin, Hines, Proc. Int. Conf. Cybernetics and
+# Society, 163 (1975)) and plain correlation gives the shift from the first frame to a fraction of a pixel.
+# After a drift of a quarter of the field, or a few frames that have nothing in common with the reference,
+# the newest frame becomes the reference. The sum shifts frames by whole pixels, and divides each pixel by
+# the number of frames that contain it. Nothing is interpolated or sharpened, so the noise falls with the
+# square root of that number.
 import numpy as np
 from scipy import fft, ndimage
 

@@ -1,5 +1,5 @@
 # Spacings in the ROI, as the radial profile of its Fourier transform: "mean" is the average around each ring
-# (amorphous material, Thon rings), "spots" how far its strongest point exceeds that (crystals). A fixed
+# (amorphous material, Thon rings), "spots" how far the ring's strongest point exceeds it (crystals). A fixed
 # pattern of the camera looks like a crystal, uneven illumination like a very large spacing.
 #
 # Method. The ROI is tapered towards its edges and Fourier transformed; mean and maximum of the magnitude

@@ -2,7 +2,7 @@
 # when the change is certain. Drift and dose do not affect it; tilt and focus do.
 #
 # Method. The mean power on the ring, minus that beside it, is divided by the square of the dose. The first
-# frames are the reference; each later frame's deviation, in their standard deviations, is added to a sum.
+# frames are the reference; each later frame's deviation, in standard deviations of these, is added to a sum.
 # When the sum is large enough, the change is dated to the frame at which it was last zero (Page, Biometrika
 # 41, 100 (1954)). If no spacing is given, all rings are watched, and the first to change is shown.
 import numpy as np

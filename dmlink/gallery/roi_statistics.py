@@ -3,8 +3,8 @@
 # coincident electrons as one, the dose rate is too low.
 #
 # Method. Plain statistics of all finite pixels. The dose rate is the mean divided by counts per electron,
-# exposure time and pixel area (Egerton, Li, Malac, Micron 35, 399 (2004)). An event reports when the mean
-# leaves the limits around that of the first frames, and when it returns.
+# exposure time and pixel area (Egerton, Li, Malac, Micron 35, 399 (2004)). An event is reported when the
+# mean leaves the limits around that of the first frames, and when it returns.
 import numpy as np
 
 gain: float = 0.0  # counts per electron, from the camera's calibration; 0: unknown
