@@ -257,7 +257,7 @@ TASKS = (
         lambda desk: desk.view.locator(".dmlink-zoom").first.wait_for(state="hidden"),
     ),
     Task(
-        "Read place and value of a pixel",
+        "Read position and value of a pixel",
         point,
         lambda desk: desk.view.locator(".dmlink-reading", has_text=re.compile(r"nm.*value \d")).wait_for(),
     ),
@@ -332,7 +332,7 @@ TASKS = (
     ),
     Task("Save what happened in the last 30 s", use("lookback"), lambda desk: desk.said("Saved .* frames")),
     Task(
-        "Take back a wrong move of an ROI",
+        "Undo a wrong move of an ROI",
         use("undo"),
         lambda desk: desk.wait(lambda: abs(desk.link.rois()["roi"].top - 100) < 4),
         move_roi,
