@@ -44,7 +44,7 @@
         seen.push([titleOf(element), number]);
       }
     }
-    for (const line of document.querySelectorAll(".dmlink-panel path.line")) {
+    for (const line of document.querySelectorAll(".dmlink-panel path.dmlink-curve")) {
       const drawn = line.getAttribute("d");
       if (drawn && bench.last.get(line) !== drawn) {
         bench.last.set(line, drawn);

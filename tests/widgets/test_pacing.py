@@ -14,7 +14,7 @@ from dmlink_widgets.pacing import fence as fence_module
 from dmlink_widgets.pacing import painter as painter_module
 from dmlink_widgets.pacing.fence import LOST_SECONDS, MAX_IN_FLIGHT, Fence
 from dmlink_widgets.pacing.painter import painter
-from dmlink_widgets.pacing.round import Round
+from dmlink_widgets.pacing.round import Html, Round
 
 
 @pytest.fixture
@@ -338,6 +338,37 @@ def test_round_is_one_message(widgets):
     assert buffers[found[0]["buffers"]["picture"]] == b"new"
     points = np.frombuffer(buffers[found[1]["buffers"]["points"]], "<f4")
     assert points.tolist() == [0, 100, 100, 0]
+
+
+@pytest.mark.parametrize("status", [False, True])
+def test_texts_of_all_panels_are_one_message(fence, monkeypatch, status):
+    """Each message makes JupyterLab and the page work; seven panels have some fifty texts."""
+    texts, alone, sent = [Html() for _ in range(5)], [], []
+    for text in texts:
+        monkeypatch.setattr(text.comm, "send", lambda data, **_: alone.append(data))
+    fence.send = lambda message, _: sent.append(message)
+
+    class Panel:
+        def draw(self, **_):
+            for text in texts:
+                text.value = "new"
+
+        draw_status = draw
+
+    if status:
+        painter._draw_status([(Panel(), fence)], 0.0)
+    else:
+        painter._draw([(Panel(), fence, False)])
+    assert not alone
+    (message,) = sent
+    assert [widget["id"] for widget in message["widgets"]] == [text.model_id for text in texts]
+    assert all(widget["state"] == {"value": "new"} for widget in message["widgets"])
+    assert list(message["drawn"]) == ([] if status else [fence.name])  # a status needs no answer
+
+
+def test_status_without_news_sends_nothing(fence):
+    fence.send = pytest.fail
+    painter._draw_status([(SimpleNamespace(draw_status=lambda: None), fence)], 0.0)
 
 
 def test_late_change_is_sent_at_once(widgets):

@@ -213,7 +213,7 @@ def test_automatic_slider_goes_back(link):
     panel.close()
 
 
-def test_panel_shows_one_frame(link):
+def test_numbers_of_a_panel_are_of_one_frame(link):
     live = dmlink.LiveCell("Scalar(info.index, name='n'), f'text {info.index}', Scalar(info.index)", "cell")
     panel = CellPanel(live.start(link))
     seen(panel)
@@ -235,12 +235,15 @@ def test_panel_shows_one_frame(link):
         return frame
 
     panel.draw = look
-    wait_for(panel, lambda: len(texts) > 5)
+    wait_for(panel, lambda: len({which for _, _, which, _ in texts}) > 5)
+    live.paused = True
+    wait_for(panel, lambda: len(texts) > 5 and texts[-1][3] == live.frame.index)
     panel.close()
-    for legends, text, which, index in texts:
-        assert legends == [index, index]
-        assert f"text {index}<" in text
-        assert f"{index}</span>" in which
+    for (number, other), text, which, index in texts:
+        assert number == other <= index
+        assert f"text {number:.0f}<" in text
+        assert f"{number:.0f}</span>" in which
+    assert number == index  # once it is paused
 
 
 def test_error_has_its_line_and_clears(link):

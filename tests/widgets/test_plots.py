@@ -31,6 +31,7 @@ def drawn(result, times=2, **options):
         plot.draw(result, small=False)
     plot.draw(result, small=True)
     plot.draw(result, small=False, lossless=True)
+    plot.write()
     plot.draw_status()
     return plot
 
@@ -163,6 +164,9 @@ def test_shorter_table_keeps_its_height():
     plot = drawn(Table({"n": [1, 2, 3, 4]}))
     height = plot.widget.value.partition("min-height: ")[2].partition("px")[0]
     plot.draw(Table({"n": [1]}), small=False)
+    plot.write()
+    assert "<td>1</td>" in plot.widget.value
+    assert "<td>4</td>" not in plot.widget.value
     assert f"min-height: {height}px" in plot.widget.value
 
 

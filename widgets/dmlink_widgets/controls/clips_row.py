@@ -8,6 +8,7 @@ import ipywidgets
 
 from dmlink.summary import size
 from dmlink_widgets.controls import html_text
+from dmlink_widgets.pacing.round import Html
 
 if TYPE_CHECKING:
     from dmlink.cell.live_cell import LiveCell
@@ -26,7 +27,7 @@ class ClipsRow:
 
     def __init__(self, cell: LiveCell) -> None:
         self._cell = cell
-        self._text = ipywidgets.HTML()
+        self._text = Html()
         self._most = ipywidgets.BoundedFloatText(
             10.0,
             min=0.0,

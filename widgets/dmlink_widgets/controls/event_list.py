@@ -11,6 +11,7 @@ import traitlets
 
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.drawing import picture
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.page_widget import PageWidget
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class EventList:
         self._events: Sequence[Happening] = ()
         self._lines = Lines()
         self._lines.on_msg(lambda _, message, __: self._take(message))
-        self._about = ipywidgets.HTML()
+        self._about = Html()
         self._image = ipywidgets.Image(format="png", layout={"display": "none", "max_width": "100%"})
         self._image.layout.width = self._image.layout.max_height = f"{SIZE}px"
         self._image.layout.object_fit = "contain"

@@ -12,6 +12,7 @@ from dmlink.gms_versions import PYTHON_OF_GMS
 from dmlink.recordings.writing.file_names import file_name
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import Section
+from dmlink_widgets.pacing.round import Html
 
 if TYPE_CHECKING:
     from dmlink.cell.live_cell import LiveCell
@@ -70,7 +71,7 @@ class ExportForm:
             disabled=True,
             layout={"width": "90px"},
         )
-        self._answer = ipywidgets.HTML()
+        self._answer = Html()
         self._write.on_click(lambda _: self.write())
         self._check.on_click(lambda _: self._check_aside())
         rows = [[self._name, self._replace], [self._target, self._gms], [self._write, self._check]]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import ipywidgets
-
 from dmlink.cell.file_backed import FileBackedCell
 from dmlink_widgets.controls import html_text
+from dmlink_widgets.pacing.round import Html
 
 if TYPE_CHECKING:
     from dmlink.cell.live_cell import LiveCell
@@ -18,13 +17,13 @@ class FileLine:
 
     Attributes
     ----------
-    widget : ipywidgets.HTML
+    widget : Html
         What the notebook shows.
     """
 
     def __init__(self, cell: LiveCell) -> None:
         self._cell = cell if isinstance(cell, FileBackedCell) else None
-        self.widget = ipywidgets.HTML(layout={"display": "" if self._cell else "none"})
+        self.widget = Html(layout={"display": "" if self._cell else "none"})
         self.widget.add_class("dmlink-file")
 
     def draw(self) -> None:

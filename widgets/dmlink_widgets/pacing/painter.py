@@ -100,22 +100,19 @@ class Painter:
                     self._changed.discard(panel)
                 frame = _call_within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.count_drawing(time.perf_counter(), frame)
-        # One fence carries the message for all in its page. A widget that took the page more than two seconds
-        # to start never receives messages (anywidget), so the fence that answered most recently is used.
-        carrier = min((fence for _, fence, _ in todo), key=lambda fence: fence.rounds_carried)
+        carrier = _send(together, drawn, [fence for _, fence, _ in todo])
         carrier.rounds_carried += 1
-
-        def send() -> None:
-            widgets, buffers = together.message()
-            carrier.send({"drawn": drawn, "widgets": widgets}, buffers)
-
-        _call_within(carrier, send)
 
     def _draw_status(self, visible: list[tuple[Drawable, Fence]], now: float) -> None:
         """Update the status of these panels, and check that their page is still there."""
+        if not visible:
+            return
+        with Round() as together:
+            for panel, fence in visible:
+                fence.read_rate(now)
+                _call_within(fence, panel.draw_status)
+        _send(together, {}, [fence for _, fence in visible])
         for panel, fence in visible:
-            fence.read_rate(now)
-            _call_within(fence, panel.draw_status)
             if fence.is_lost(now):
                 _call_within(fence, fence.give_up)
             elif fence.needs_probe(now):
@@ -144,6 +141,23 @@ class Painter:
             if fence and may:
                 allowed.append((panel, fence, small))
         return allowed
+
+
+def _send(together: Round, drawn: dict[str, int], fences: list[Fence]) -> Fence:
+    """Send a round through one of these fences, and return it.
+
+    A widget that took the page more than two seconds to start never receives messages (anywidget), so the
+    fence that answered most recently is used.
+    """
+    carrier = min(fences, key=lambda fence: fence.rounds_carried)
+
+    def send() -> None:
+        widgets, buffers = together.message()
+        if widgets or drawn:
+            carrier.send({"drawn": drawn, "widgets": widgets}, buffers)
+
+    _call_within(carrier, send)
+    return carrier
 
 
 def _call_within(fence: Fence, call: Callable[..., Frame | None], **arguments: Any) -> Frame | None:

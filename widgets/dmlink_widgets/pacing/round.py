@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
+import ipywidgets
+
 from dmlink_widgets.page_widget import PageWidget
 
 if TYPE_CHECKING:
@@ -18,10 +20,10 @@ _thread = threading.local()  # the painter draws a round while the main thread h
 
 
 class Round:
-    """A context in which the state that RoundWidgets send from this thread is collected."""
+    """A context in which the state that InRounds send from this thread is collected."""
 
     def __init__(self) -> None:
-        self._changed: dict[RoundWidget, set[str]] = {}
+        self._changed: dict[InRound, set[str]] = {}
 
     def __enter__(self) -> Self:
         _thread.round = self
@@ -30,7 +32,7 @@ class Round:
     def __exit__(self, *_: object) -> None:
         _thread.round = None
 
-    def add(self, widget: RoundWidget, names: Iterable[str]) -> None:
+    def add(self, widget: InRound, names: Iterable[str]) -> None:
         """Record that these traits have changed."""
         self._changed.setdefault(widget, set()).update(names)
 
@@ -50,7 +52,7 @@ class Round:
         return widgets, buffers
 
 
-class RoundWidget(PageWidget):
+class InRound(ipywidgets.Widget):
     """A widget that sends its state as part of the round in which it is drawn."""
 
     def send_state(self, key: str | Iterable[str] | None = None) -> None:
@@ -60,3 +62,11 @@ class RoundWidget(PageWidget):
             super().send_state(key)
         else:
             now.add(self, [key] if isinstance(key, str) else key)
+
+
+class RoundWidget(InRound, PageWidget):
+    """One with its own code in the page."""
+
+
+class Html(InRound, ipywidgets.HTML):
+    """A text in HTML."""

@@ -27,6 +27,7 @@ from dmlink_widgets.drawing import prints
 from dmlink_widgets.drawing.colour import colour_of
 from dmlink_widgets.drawing.marks import place_of, source_of
 from dmlink_widgets.drawing.prints import Print
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.panels.mirror import Mirror
 from dmlink_widgets.panels.moments import frame_of_event
 from dmlink_widgets.panels.panel import Panel
@@ -43,6 +44,7 @@ BUTTON = {"width": "90px"}
 LOG_LINES = 20  # lines of the cell's output that are shown
 LAMPS = {"running": "live", "failing": "lost", "paused": "waiting", "stopped": "idle"}
 UNSEEN_SECONDS = 30.0  # s from the removal of its output until a cell stops
+WRITE_SECONDS = 0.25  # between two updates of numbers and texts: each makes the page lay itself out
 ERROR_SECONDS = 2.0  # s that an error stays visible after the last frame that raised it
 MOST_WAITING = 10_000  # results that arrive while one is drawn
 MOST_FILES = 10_000  # files with the same name
@@ -113,24 +115,26 @@ class CellPanel(Panel):
         self._newest: tuple[Frame, Any] | None = cell.newest  # for the plots to remember
         self._taken: tuple[Frame, Any] | None = None  # the last result from the cell
         self._drawing = False
+        self._drawn: Frame | None = None  # whose result was drawn last
+        self._written_in = 0  # the turn in which its numbers and texts were written
         self._provisional = isinstance(cell, FileBackedCell) and cell.provisional
         self._file = FileLine(cell)
         self._mirror = Mirror(cell)
-        self._title = ipywidgets.HTML()
-        self._light = ipywidgets.HTML()
-        self._notes = ipywidgets.HTML()
-        self._error = ipywidgets.HTML()
+        self._title = Html()
+        self._light = Html()
+        self._notes = Html()
+        self._error = Html()
         self._last_error: tuple[float, str] = -ERROR_SECONDS, ""  # when it was seen, and as HTML
-        self._log = ipywidgets.HTML()
+        self._log = Html()
         self._log_section = ipywidgets.Accordion(
             [self._log], titles=("printed",), selected_index=0, layout={"display": "none"}
         )
-        self._status = ipywidgets.HTML()
+        self._status = Html()
         counts = Section([self._status])
-        self._message = ipywidgets.HTML()
+        self._message = Html()
         self._message.add_class("dmlink-message")
         self._output = ipywidgets.VBox()
-        self._which = ipywidgets.HTML(html_text.status())  # frame being shown
+        self._which = Html(html_text.status())  # frame being shown
         self._events = EventList(functools.partial(frame_of_event, cell))
         self._clips = ClipsRow(cell)
         self._controls_box = ipywidgets.VBox()
@@ -200,7 +204,7 @@ class CellPanel(Panel):
         self._show_message("Stopped: its output was removed. Press Start to resume.")
 
     def draw(self, *, small: bool) -> Frame | None:
-        """Draw the newest result and its frame number."""
+        """Draw the newest result; its numbers and texts, with the frame number, change less often."""
         self._error.value = self._error_html()
         with self._lock:
             self._drawing, newest = True, self._newest
@@ -209,17 +213,30 @@ class CellPanel(Panel):
                 return None
             frame, result = newest
             self._plot_for(result).draw(result, small=small, lossless=self.cell.paused)
-            self._which.value = html_text.status(("frame", str(frame.index), 7))
+            self._drawn = frame
+            turn = int(
+                time.monotonic() / WRITE_SECONDS
+            )  # the same for all panels, which then change together
+            if turn != self._written_in or self.cell.paused:
+                self._written_in = turn
+                self._write()
             return frame
         finally:
             with self._lock:
                 self._drawing = False
                 self._remember()
 
+    def _write(self) -> None:
+        """Write the numbers and texts of the last drawn result, and its frame number."""
+        if self._plot and self._drawn:
+            self._plot.write()
+            self._which.value = html_text.status(("frame", str(self._drawn.index), 7))
+
     def draw_status(self) -> None:
         """Show the counts, the time per frame and the age of the result."""
         cell, stats = self.cell, self.cell.stats
         self._follow()
+        self._write()
         if self._plot:
             self._plot.draw_status()
         self._error.value = self._error_html()

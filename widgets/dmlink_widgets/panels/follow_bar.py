@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import ipywidgets
-
 from dmlink_widgets.controls import html_text
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.panels.panel import Panel
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ class FollowBar(Panel):
         super().__init__(following.link.age)
         self.following = following
         self._unwatch: Callable[[], None] | None = None
-        self._counts = ipywidgets.HTML()
-        self._error = ipywidgets.HTML()
+        self._counts = Html()
+        self._error = Html()
         self.fill([self._counts, self._error])
         self.widget.add_class("dmlink-follow")
 

@@ -14,6 +14,7 @@ from dmlink import gallery
 from dmlink.cell import LiveCell
 from dmlink_widgets import widget_tree
 from dmlink_widgets.controls import html_text
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.panels.cell_panel import CellPanel
 from dmlink_widgets.panels.live_view import LiveView
 from dmlink_widgets.panels.panel import Style
@@ -43,7 +44,7 @@ class GalleryPicker:
         self._panels: list[LiveView | CellPanel] = []
         self._wanted = 0  # number of the newest press: a demo recording may take a while to make
         self._lock = threading.Lock()
-        self._message = ipywidgets.HTML()
+        self._message = Html()
         self._stage = ipywidgets.VBox()
         self._tried = ipywidgets.VBox([self._message, self._stage])
         self._tried.add_class("dmlink-tried")
@@ -97,7 +98,7 @@ class GalleryPicker:
         words = f"<b>{html.escape(name)}</b><br>{html.escape(gallery.sentence(name))}"
         pressed = ipywidgets.Button(description=TRY, icon="play", layout={"width": "auto"})
         pressed.on_click(functools.partial(self._press, name))
-        card = ipywidgets.VBox([*children, ipywidgets.HTML(words), pressed])
+        card = ipywidgets.VBox([*children, Html(words), pressed])
         card.add_class("dmlink-card")
         return card
 

@@ -14,6 +14,7 @@ from dmlink.link.diagnosis import examine
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import button, toolbar
 from dmlink_widgets.drawing.prints import Print
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.panels.panel import Panel
 
 if TYPE_CHECKING:
@@ -51,15 +52,15 @@ class LinkPanel(Panel):
         self._sources = link.sources()
         self._sources_asked = self._last_frame
         self._sources_thread: threading.Thread | None = None
-        self._state = ipywidgets.HTML()
-        self._properties = ipywidgets.HTML()
-        self._counters = ipywidgets.HTML()
-        self._diagnosis = ipywidgets.HTML()
+        self._state = Html()
+        self._properties = Html()
+        self._counters = Html()
+        self._diagnosis = Html()
         buttons = toolbar(
             button("refresh", "Reconnect: drop the connection and find the companion again", link.reconnect),
             button("stethoscope", "Find out why no frames arrive", self.examine),
         )
-        head = ipywidgets.HBox([ipywidgets.HTML(html_text.title("Link")), buttons, self._state])
+        head = ipywidgets.HBox([Html(html_text.title("Link")), buttons, self._state])
         head.add_class("dmlink-head")
         self.fill([head, self._properties, self._counters, self._diagnosis])
 

@@ -21,6 +21,7 @@ from dmlink_widgets.drawing import prints
 from dmlink_widgets.drawing.image_figure import ImageFigure
 from dmlink_widgets.drawing.marks import marks_in_view, place_of, roi_colours
 from dmlink_widgets.drawing.prints import Print
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.panels import snapshot
 from dmlink_widgets.panels.frame_rates import PAUSED, FrameRates
 from dmlink_widgets.panels.panel import Panel
@@ -92,12 +93,12 @@ class LiveView(Panel):
         self._fault = ""  # why the user's last request failed
         self._unwatch: Callable[[], None] | None = None
         self._undo = Undo()
-        self._title = ipywidgets.HTML(html_text.title(next((s.name for s in link.sources()), "Live view")))
-        self._light = ipywidgets.HTML()
-        self._error = ipywidgets.HTML()
-        self._status = ipywidgets.HTML()
+        self._title = Html(html_text.title(next((s.name for s in link.sources()), "Live view")))
+        self._light = Html()
+        self._error = Html()
+        self._status = Html()
         counts = Section([self._status])
-        self._message = ipywidgets.HTML()
+        self._message = Html()
         self._message.add_class("dmlink-message")
         self.shapes = ShapeEditor(self._undo, self._changed_shape)
         self._figure = ImageFigure(

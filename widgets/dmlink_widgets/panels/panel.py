@@ -13,7 +13,7 @@ from dmlink_widgets.controls.fields import Fields
 from dmlink_widgets.controls.keys import KEYS
 from dmlink_widgets.pacing.fence import Fence
 from dmlink_widgets.pacing.painter import painter
-from dmlink_widgets.pacing.round import RoundWidget
+from dmlink_widgets.pacing.round import InRound
 from dmlink_widgets.page_widget import PageWidget
 from dmlink_widgets.panels.kept_picture import KeptPicture
 
@@ -134,7 +134,7 @@ class Panel:
     def _send_all(self) -> None:
         """Send the complete state of everything drawn: a new page may have missed part of it."""
         for widget in widget_tree.parts(self.widget):
-            if isinstance(widget, RoundWidget):
+            if isinstance(widget, InRound):
                 widget.send_state()
 
     def _redrawn(self) -> Print:

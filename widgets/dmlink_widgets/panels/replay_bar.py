@@ -10,6 +10,7 @@ import ipywidgets
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import button, toggle, toolbar
 from dmlink_widgets.drawing.prints import Print
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.panels.panel import Panel
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class ReplayBar(Panel):
         self._speed = ipywidgets.Dropdown(
             options=SPEEDS, value=1.0, tooltip="Speed", layout={"width": "84px"}
         )
-        self._place = ipywidgets.HTML()
-        self._error = ipywidgets.HTML()
+        self._place = Html()
+        self._error = Html()
         for name, control in self._controls.items():
             control.observe(lambda change, name=name: self._set(name, change["new"]), "value")
         row = toolbar(

@@ -25,6 +25,7 @@ from dmlink_widgets.drawing.colour import COLOURS
 from dmlink_widgets.drawing.prints import Print
 from dmlink_widgets.drawing.ranges import MARGIN
 from dmlink_widgets.drawing.strips_widget import StripsWidget
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.panels.live_view import views_of
 from dmlink_widgets.panels.panel import Panel
 from dmlink_widgets.panels.past import Past
@@ -79,15 +80,15 @@ class TimelinePanel(Panel):
         self._spans.observe(lambda change: self._choose_span(change["new"]), "value")
         self._live = live_button("Live: show the newest frame again (Escape)", self.go_live)
         self._live.disabled = True
-        self._about = ipywidgets.HTML()
-        self._legend = ipywidgets.HTML(html_text.legend(LEGEND))
-        self._numbers = ipywidgets.HTML()
+        self._about = Html()
+        self._legend = Html(html_text.legend(LEGEND))
+        self._numbers = Html()
         self._images: list[Any] = [ipywidgets.Image(format="png") for _ in range(MOST_IMAGES)]
         for image in self._images:
             image.layout.display, image.layout.max_width = "none", f"{IMAGE_PX}px"
         then = ipywidgets.HBox(self._images)
         then.add_class("dmlink-then")
-        self._message = ipywidgets.HTML()
+        self._message = Html()
         self._figure = axes_figure({"x": bqplot.LinearScale(), "y": bqplot.LinearScale()})
         self._unseen = self._figure.axes[1:]  # closed separately: the figure no longer refers to it
         self._figure.axes = self._figure.axes[:1]
@@ -98,7 +99,7 @@ class TimelinePanel(Panel):
         self._plot.add_class("dmlink-plot")
         self._plot.layout.width = self._figure.layout.width = "100%"
         self._set_rows(LEAST_STRIPS)
-        title = ipywidgets.HTML(html_text.title("Timeline"))
+        title = Html(html_text.title("Timeline"))
         buttons = [self._live, self._spans]
         if report:
             buttons.append(button("file-text-o", "Write a report of the session, one HTML file", self._write))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import collections
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.drawing import prints
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.plot import Plot, csv_file
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class EventPlot(Plot):
     def __init__(self) -> None:
         self._times: collections.deque[float] = collections.deque(maxlen=MOST_EVENTS)
         self._texts: collections.deque[str] = collections.deque(maxlen=MOST_EVENTS)
-        self.widget = ipywidgets.HTML(html_text.preformatted(NOTHING))
+        self.widget = Html(html_text.preformatted(NOTHING))
 
     def remember(self, time: float, result: Event) -> None:
         """Keep an event."""

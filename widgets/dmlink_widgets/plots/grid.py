@@ -13,6 +13,7 @@ from dmlink_widgets.controls import html_text
 from dmlink_widgets.drawing import prints
 from dmlink_widgets.drawing.image_figure import on_screen
 from dmlink_widgets.drawing.ranges import MARGIN
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.image import SIZE
 from dmlink_widgets.plots.plot import Plot
 
@@ -45,7 +46,7 @@ class PlotGrid(Plot):
         self._plot_for = plot_for
         self.plots: dict[str, Plot] = {}
         self._made: dict[tuple[str, str], Plot] = {}  # by name and kind
-        self._titles: dict[str, ipywidgets.HTML] = {}
+        self._titles: dict[str, Html] = {}
         self._lock = threading.Lock()
         self.widget = ipywidgets.GridBox(layout={"grid_gap": "8px 16px"})
 
@@ -68,8 +69,13 @@ class PlotGrid(Plot):
         for name, single in result.results.items():
             self.plots[name].draw(single, small=small, lossless=lossless)
 
+    def write(self) -> None:
+        """Write the numbers and texts of each plot."""
+        for plot in list(self.plots.values()):
+            plot.write()
+
     def draw_status(self) -> None:
-        """Update the numbers and texts of each plot."""
+        """Update the status of each plot."""
         for plot in list(self.plots.values()):
             plot.draw_status()
 
@@ -114,7 +120,7 @@ class PlotGrid(Plot):
         columns = f"repeat(auto-fill, minmax(min(100%, {width}px), max-content))"
         self.widget.layout.grid_template_columns = columns
         before = self.widget.children
-        self._titles = {name: ipywidgets.HTML(html_text.subtitle(name)) for name in self.plots}
+        self._titles = {name: Html(html_text.subtitle(name)) for name in self.plots}
         self.widget.children = [
             ipywidgets.VBox([self._titles[name], plot.widget]) for name, plot in self.plots.items()
         ]

@@ -14,6 +14,7 @@ from dmlink_widgets.controls.contrast_controls import ContrastControls
 from dmlink_widgets.controls.toolbar import button, toggle, toolbar
 from dmlink_widgets.drawing import picture
 from dmlink_widgets.drawing.image_figure import ImageFigure
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.plot import Plot, array_file
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ImagePlot(Plot):
         self.contrast = ContrastControls(changed)
         self._result: Image | None = None
         self._adjust = toggle("adjust", "Contrast and colours", self._open_contrast)
-        self._limits = ipywidgets.HTML()
+        self._limits = Html()
         bar = toolbar(
             self._adjust,
             button("expand", "Show the whole image (double-click)", self.figure.show_all),
@@ -51,6 +52,11 @@ class ImagePlot(Plot):
             result.values, result.y, result.x, self.contrast.contrast, small=small, lossless=lossless
         )
         self._adjust.disabled = result.values.ndim == 3
+
+    def write(self) -> None:
+        """Write the limits of the contrast."""
+        if self._result is None:
+            return
         low, high = self.figure.limits
         self._limits.value = "" if self._adjust.disabled else html_text.message(f"{low:.5g} to {high:.5g}")
 

@@ -11,6 +11,7 @@ from dmlink_widgets.controls import html_text
 from dmlink_widgets.drawing import prints
 from dmlink_widgets.drawing.colour import COLOURS
 from dmlink_widgets.drawing.marks import mark
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.image import SIZE, ImagePlot
 from dmlink_widgets.plots.plot import Plot, csv_file
 
@@ -29,7 +30,7 @@ class OverlayPlot(Plot):
         self.image = ImagePlot(changed, size)
         self._marks: tuple[Points | Boxes, ...] = ()
         self._colours = [colour, *(c for c in COLOURS if c != colour)]
-        self._legend = ipywidgets.HTML()
+        self._legend = Html()
         self.widget = ipywidgets.VBox([self.image.widget, self._legend])
 
     def draw(self, result: Overlay, *, small: bool, lossless: bool = False) -> None:
@@ -39,6 +40,10 @@ class OverlayPlot(Plot):
         self.image.figure.overlay.marks = [
             {"name": _name(places), "colour": colour, **mark(places)} for places, colour in self._coloured
         ]
+
+    def write(self) -> None:
+        """Write the limits of the contrast, and the number of marks of each kind."""
+        self.image.write()
         self._legend.value = html_text.legend(
             [(colour, f"{_count(places)} {_name(places)}") for places, colour in self._coloured]
         )

@@ -42,8 +42,11 @@ class Plot:
         """Draw a result, in as few bytes as possible if `small`, or losslessly if `lossless`."""
         raise NotImplementedError
 
+    def write(self) -> None:
+        """Write the numbers and texts of the last drawn result; less often than it is drawn."""
+
     def draw_status(self) -> None:
-        """Update numbers and texts; once a second, to keep them readable and cheap."""
+        """Update the histogram and the like, once a second."""
 
     def picture(self) -> PIL.Image.Image:
         """Return the last drawn picture."""

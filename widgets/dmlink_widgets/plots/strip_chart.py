@@ -15,6 +15,7 @@ from dmlink_widgets.drawing.colour import COLOURS
 from dmlink_widgets.drawing.curve_figure import CurveFigure
 from dmlink_widgets.drawing.ranges import nice
 from dmlink_widgets.drawing.samples import POINTS, SMALL_POINTS, envelope, finite
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.history import History
 from dmlink_widgets.plots.plot import MARK, MOST_MARKS, Plot, csv_file
 
@@ -39,7 +40,7 @@ class StripChart(Plot):
         self._marks: collections.deque[float] = collections.deque(maxlen=MOST_MARKS)
         self._colours = [colour, *(c for c in COLOURS if c != colour)]
         self.figure = CurveFigure()
-        self._legend = ipywidgets.HTML()
+        self._legend = Html()
         self._clear = ipywidgets.Button(
             description="Clear", icon="eraser", tooltip="Clear the chart", layout={"width": "84px"}
         )
@@ -66,7 +67,6 @@ class StripChart(Plot):
         """Draw the history; time 0 is that of the newest result."""
         times, series = self.history.now
         self._newest = result
-        self._show_numbers(result)
         self.figure.label("time (s)", label("" if result.name == "value" else result.name, result.unit))
         values = finite(np.array([*series.values()])) if len(times) else np.empty((1, 0))
         x = times - times[-1] if len(times) else times
@@ -83,9 +83,11 @@ class StripChart(Plot):
         marks = [(MARK, np.full(2, t - times[-1]), ends) for t in self._marks if times[0] <= t <= times[-1]]
         self.figure.draw([*marks, *lines])
 
-    def _show_numbers(self, result: Scalar) -> None:
-        names = self.history.names or result.series
-        self._legend.value = legend(result, list(zip(names, self._colours * 4, strict=False)))
+    def write(self) -> None:
+        """Write the newest numbers."""
+        if self._newest is not None:
+            names = self.history.names or self._newest.series
+            self._legend.value = legend(self._newest, list(zip(names, self._colours * 4, strict=False)))
 
     def picture(self) -> PIL.Image.Image:
         """Return the curves, and the newest numbers."""

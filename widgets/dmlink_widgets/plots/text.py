@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.drawing import prints
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.plot import Plot, csv_file
 
 if TYPE_CHECKING:
@@ -20,15 +19,19 @@ class TextPlot(Plot):
     """The newest result as text or as a table; above a table of points or boxes, their number."""
 
     def __init__(self) -> None:
-        self.widget = ipywidgets.HTML()
+        self.widget = Html()
         self._result: Any = None
         self._most_rows = 0  # so far: with fewer, the table keeps its height, so nothing below it moves
 
     def draw(self, result: Any, *, small: bool, lossless: bool = False) -> None:  # noqa: ARG002 - it is small
-        """Draw the result."""
+        """Take the result; `write` shows it."""
         self._result = result
+
+    def write(self) -> None:
+        """Show the result."""
+        result = self._result
         if not hasattr(result, "columns"):
-            self.widget.value = html_text.preformatted(result.text)
+            self.widget.value = html_text.preformatted(result.text if result else "")
             return
         n = len(next(iter(result.columns.values()), ()))
         caption = f"{n} found" if result.kind in {"points", "boxes"} else ""

@@ -14,6 +14,7 @@ from dmlink.recordings.writing.file_names import open_new
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import Section, button
 from dmlink_widgets.measuring.lengths import angle_between, length
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.plot import csv_file
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Measurements:
     ) -> None:
         self._shapes, self._spots, self._copy, self._report = shapes, spots, copy, report
         self._rows: list[tuple[Any, ...]] = []
-        self._table = ipywidgets.HTML()
+        self._table = Html()
         bar = ipywidgets.HBox(
             [
                 button("copy", "Copy the table", self.copy),

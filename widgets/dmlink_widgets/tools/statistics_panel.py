@@ -14,6 +14,7 @@ from dmlink.recordings.writing.file_names import file_name, open_new
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import Section, button
 from dmlink_widgets.measuring.statistics import Statistics, statistics
+from dmlink_widgets.pacing.round import Html
 from dmlink_widgets.plots.plot import csv_file
 from dmlink_widgets.tools.shape_editor import MASKS
 
@@ -61,7 +62,7 @@ class StatisticsPanel:
         self._measuring: threading.Thread | None = None
         self._measured = -1  # index of the frame
         self._source = ""
-        self._table = ipywidgets.HTML()
+        self._table = Html()
         bar = ipywidgets.HBox(
             [
                 button("save", "Save the numbers over time as CSV beside this notebook", self.save),
