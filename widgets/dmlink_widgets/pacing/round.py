@@ -52,7 +52,7 @@ class Round:
         return widgets, buffers
 
 
-class InRound(ipywidgets.Widget):
+class InRound(ipywidgets.Widget):  # type: ignore[misc]
     """A widget that sends its state as part of the round in which it is drawn."""
 
     def send_state(self, key: str | Iterable[str] | None = None) -> None:
@@ -68,5 +68,5 @@ class RoundWidget(InRound, PageWidget):
     """One with its own code in the page."""
 
 
-class Html(InRound, ipywidgets.HTML):
+class Html(InRound, ipywidgets.HTML):  # type: ignore[misc]
     """A text in HTML."""
