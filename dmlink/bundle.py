@@ -18,8 +18,8 @@ _WITHOUT_CALLS = (
     "import DigitalMicrograph",
     "gone = [name for name in {0} if not hasattr(DigitalMicrograph, name)]",
     "if gone:",
-    '    print("dmlink: this GMS cannot be streamed from, it has no", ", ".join(gone) + ". Please send us "',
-    '          "what the self-test writes (dmlink companion --self-test).")',
+    '    print("dmlink: cannot stream from this GMS, which has no", ", ".join(gone) + ". Please send us "',
+    '          "the file that the self-test writes (dmlink companion --self-test).")',
     "    return",
 )
 NEEDED = (

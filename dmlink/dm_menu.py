@@ -10,7 +10,7 @@ HEAD = """\
 // Adds to the menu "{menu}" of DigitalMicrograph: {labels}.
 // Open this file in a script window (File > Open) and execute it.
 //
-// What is known: ExecutePythonScriptString(text, 1) was seen in scripts that ran in GMS 3.43; AddScriptToMenu
+// What we know: ExecutePythonScriptString(text, 1) was seen in scripts that ran in GMS 3.43; AddScriptToMenu
 // is in published DM-scripts. Not tried by us in a real GMS: both together; whether the items are still there
 // after a restart of DigitalMicrograph (if not, execute this file again); whether Stop finds what Start has
 // started (if not, press Ctrl+Shift+Q). If an item does nothing, open the .py in a script window, execute it.
@@ -35,7 +35,7 @@ def start(label: str, path: PurePath) -> Item:
         "    with open(path, encoding='utf-8') as file:\n"
         "        text = file.read()\n"
         "except OSError as error:\n"
-        "    print('dmlink: %s cannot be read (%s). Write the menu again where the script is.' % "
+        "    print('dmlink: %s cannot be read (%s). Write the menu again; --menu-folder says where it is.' % "
         "(ascii(path), error.strerror))\n"
         "else:\n"
         "    exec(compile(text, path, 'exec'), globals())\n",
@@ -51,7 +51,7 @@ def stop(label: str = "Stop") -> Item:
         "    running.stop = True\n"
         "    print('dmlink: the companion ends.')\n"
         "else:\n"
-        "    print('dmlink: no companion is found here; press Ctrl+Shift+Q to end it.')\n",
+        "    print('dmlink: found no companion here; press Ctrl+Shift+Q to stop it.')\n",
     )
 
 

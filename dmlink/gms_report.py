@@ -145,24 +145,24 @@ class GmsReport:
             elif answer == NOT_ASKED:
                 del self.answers[name]
             elif not _POSSIBLE[name](answer):
-                self._doubt(name, f"{name}: {answer!r:.60} is no answer to it.")
+                self._doubt(name, f"{name}: {answer!r:.60} is not a possible answer.")
 
     def _doubt_contradictions(self) -> None:
         if self.gms and not (len(self.gms) == 3 and 3 <= self.gms[0] < 10 and min(self.gms) >= 0):
-            self.doubts.append(f"gms: {list(self.gms)!r:.60} is no version of GMS.")
+            self.doubts.append(f"gms: {list(self.gms)!r:.60} is not a version of GMS.")
             self.gms = ()
         if self.python and not (len(self.python) == 3 and self.python[0] == 3 and self.python[1] >= 7):
             self.doubts.append(f"python: {list(self.python)!r:.60} is not the Python of any GMS since 3.4.")
             self.python = ()
         missing = set(self.answers.get("missing", ()))
         if self.answers.get("unregister") == "works" and "Py_ScriptObject.UnregisterAllListeners" in missing:
-            self._doubt("unregister", "unregister: it works, and is reported missing.")
+            self._doubt("unregister", "unregister: it works, but is also reported missing.")
         if "DM.CreateImage" in missing and self.answers.get("create_image", {}).get("float32") == "ok":
-            self._doubt("create_image", "create_image: it works, and DM.CreateImage is reported missing.")
+            self._doubt("create_image", "create_image: it works, but DM.CreateImage is reported missing.")
         for name in ("missing", "failing"):
             unknown = [call for call in self.answers.get(name, ()) if call not in CALLS]
             if unknown:
-                self.doubts.append(f"{name}: dmlink makes no call {', '.join(unknown[:5])!r:.200}.")
+                self.doubts.append(f"{name}: dmlink never calls {', '.join(unknown[:5])!r:.200}.")
                 self.answers[name] = [call for call in self.answers[name] if call in CALLS]
 
     def _doubt(self, name: str, why: str) -> None:
@@ -171,10 +171,10 @@ class GmsReport:
 
     @property
     def fault(self) -> str:
-        """Why this GMS cannot be streamed from; empty if it can."""
+        """Why dmlink cannot stream from this GMS; empty if it can."""
         gone = sorted(set(self.answers.get("missing", ())) & {f"DM.{name}" for name in NEEDED})
         if gone:
-            return f"It has no {', '.join(gone)}: it cannot be streamed from."
+            return f"It has no {', '.join(gone)}, so dmlink cannot stream from it."
         return (
             "GMS 3.5.0 and 3.5.1 crash with listeners: use 3.5.2 or later."
             if self.gms[:2] in CRASHING
@@ -213,7 +213,7 @@ def read_report(path: str | PathLike[str]) -> GmsReport:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{path} has {size / 1e6:.4g} MB; a report of the self-test is a few kilobytes.")
-    again = "Send or copy the file as the self-test has written it."
+    again = "Use the file exactly as the self-test wrote it."
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have added the mark
     except (ValueError, RecursionError) as error:
@@ -228,7 +228,7 @@ def read_report(path: str | PathLike[str]) -> GmsReport:
     if version != REPORT_VERSION:
         raise ValueError(
             f"{path} is a report of version {version!r:.20}; this dmlink reads version {REPORT_VERSION}. Use "
-            "the dmlink that has written the self-test."
+            "the dmlink that wrote the self-test."
         )
     answers, problems = found.get("answers"), found.get("problems")
     return GmsReport(

@@ -140,7 +140,7 @@ def test_stop_without_a_companion_is_reported(tmp_path):
     with microscope(companion=False) as dm:
         add(dm, script.with_suffix(".s"))
         dm.choose("dmlink", "Stop")
-        assert wait(dm, "no companion is found here; press Ctrl+Shift+Q")
+        assert wait(dm, "found no companion here; press Ctrl+Shift+Q")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

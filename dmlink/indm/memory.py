@@ -74,7 +74,7 @@ class Reference:
     Attributes
     ----------
     frame : array or None
-        A copy of the reference frame, (h, w); None before.
+        A copy of the reference frame, (h, w); None until one is taken.
     """
 
     def __init__(self) -> None:

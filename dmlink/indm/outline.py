@@ -19,7 +19,7 @@ class Outline(NamedTuple):
     kind : {"ellipse", "ring", "polygon"}
     points : tuple of (y, x)
         As parts of the rectangle's height and width, from its upper left corner: two corners of an ellipse's
-        box; the centre of a ring, a place on its outer and one on its inner circle; the corners of a polygon.
+        box; the centre of a ring, a point on its outer and one on its inner circle; the corners of a polygon.
     """
 
     kind: str
@@ -39,9 +39,9 @@ class Outline(NamedTuple):
         return [(top + py * (bottom - top), left + px * (right - left)) for py, px in self.points]
 
 
-@functools.lru_cache(maxsize=2)  # a cell asks for the same one in every frame; of 4096 x 4096 it has 16 MB
+@functools.lru_cache(maxsize=2)  # a cell asks for the same one in every frame; 4096 x 4096 take 16 MB
 def pixels_inside(outline: Outline, shape: tuple[int, int]) -> np.ndarray:
-    """Return what `Outline.inside` does."""
+    """Compute `Outline.inside`; the newest two results are cached."""
     places = [(py * shape[0], px * shape[1]) for py, px in outline.points]
     y, x = np.ogrid[0.5 : shape[0], 0.5 : shape[1]]
     found = np.zeros((shape[0], shape[1]), bool)
@@ -81,7 +81,7 @@ def box_around(kind: str, places: Sequence[Sequence[float]]) -> tuple[int, int, 
 
 
 def checked_outline(kind: Any, points: Any) -> Outline:
-    """Return an outline that came as plain lists.
+    """Return the outline of plain lists, as a message has them.
 
     Raises
     ------
@@ -98,5 +98,6 @@ def checked_outline(kind: Any, points: Any) -> Outline:
     if not pairs or not all(math.isfinite(v) for p in points for v in p):
         raise ValueError(f"The points of an outline must be pairs of finite numbers, not {points!r:.100}.")
     if not fewest <= len(points) <= most:
-        raise ValueError(f"{len(points)} points make no {kind}: it takes {fewest} to {most}.")
+        needed = str(fewest) if fewest == most else f"{fewest} to {most}"
+        raise ValueError(f"The {kind} has {len(points)} points; it needs {needed}.")
     return Outline(kind, tuple((float(y), float(x)) for y, x in points))

@@ -16,7 +16,7 @@ def packer() -> Any:
     """Return the codec, or None if numcodecs is not installed."""
     try:
         from numcodecs import Blosc, blosc  # noqa: PLC0415 - GMS does not come with it
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, frames travel as they are
+    except Exception:  # noqa: BLE001 - for whatever reason, frames are then sent uncompressed
         return None
     blosc.use_threads = False  # leave the other cores to DM; the interpreter lock is released meanwhile
     return Blosc(cname="lz4", clevel=1, shuffle=Blosc.BITSHUFFLE)
@@ -39,7 +39,7 @@ def unpack(packer: Any, data: Any, out: Any) -> None:
     size, _block, length = HEAD.unpack_from(data) if data.nbytes >= HEAD.size else (0, 0, 0)
     if (size, length) != (out.nbytes, data.nbytes):
         raise ProtocolError(
-            f"{data.nbytes} packed bytes for {out.nbytes} say that they are {length} for {size}."
+            f"A frame of {data.nbytes} packed bytes for {out.nbytes} claims to be {length} for {size}."
         )
     try:
         packer.decode(data, out)

@@ -260,7 +260,7 @@ def state_in(header: dict[str, Any]) -> tuple[str, str]:
     """
     state, reason = header.get("state"), header.get("reason", "")
     if state not in STATES or not isinstance(reason, str):
-        raise ProtocolError(f"A subscription is live or waiting, not {state!r:.50} for {reason!r:.50}.")
+        raise ProtocolError(f"A subscription must be live or waiting, not {state!r:.50} for {reason!r:.50}.")
     return state, reason
 
 
@@ -284,7 +284,7 @@ def proves(claimed: Any, token: str, role: str, client_nonce: str, server_nonce:
 
 
 def _not_json(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _number(text: str) -> float:

@@ -119,7 +119,7 @@ FAULTS = {
     "needless": (protocol.PREFIX.pack(protocol.MAGIC, ROI, 2, 5) + b"{}", "payload of 5 bytes; it has none"),
     "text": (protocol.PREFIX.pack(protocol.MAGIC, ROI, 4, 0) + b"\xff\xfe{}", "not JSON in UTF-8"),
     "list": (protocol.PREFIX.pack(protocol.MAGIC, ROI, 2, 0) + b"[]", "a list, not an object"),
-    "nan": (protocol.PREFIX.pack(protocol.MAGIC, CREDIT, 9, 0) + b'{"n":NaN}', "NaN is no JSON"),
+    "nan": (protocol.PREFIX.pack(protocol.MAGIC, CREDIT, 9, 0) + b'{"n":NaN}', "NaN is not valid JSON"),
 }
 
 
@@ -140,17 +140,17 @@ def test_fault_is_named_and_connection_ends(unharmed, fault):
         (CREDIT, {"n": "many"}, "1 to 1000 frames"),
         (CREDIT, {"n": -1}, "1 to 1000 frames"),
         (CREDIT, {"n": True}, "1 to 1000 frames"),
-        (SUBSCRIBE, {"source": ["Gold"]}, "are names"),
-        (SUBSCRIBE, {"roi": {}}, "are names"),
+        (SUBSCRIBE, {"source": ["Gold"]}, "must be names"),
+        (SUBSCRIBE, {"roi": {}}, "must be names"),
         (SUBSCRIBE, {"mode": "all"}, '"latest" or "lossless"'),
         (SUBSCRIBE, {"mode": []}, '"latest" or "lossless"'),
-        (ROI, {"name": "a", "rectangle": [1, 2, 3]}, "An ROI is a name and"),
-        (ROI, {"name": "a", "rectangle": ["a"] * 4}, "An ROI is a name and"),
-        (ROI, {"name": 5, "rectangle": [1, 2, 3, 4]}, "An ROI is a name and"),
-        (ROI, {}, "An ROI is a name and"),
-        (ROI, {"name": "a\n", "rectangle": [1, 2, 3, 4]}, "An ROI is a name and"),
-        (ROI, {"name": "a" * 201, "rectangle": [1, 2, 3, 4]}, "An ROI is a name and"),
-        (protocol.HIDE, {"name": None}, "1 to 200 printable letters"),
+        (ROI, {"name": "a", "rectangle": [1, 2, 3]}, "An ROI needs a name and"),
+        (ROI, {"name": "a", "rectangle": ["a"] * 4}, "An ROI needs a name and"),
+        (ROI, {"name": 5, "rectangle": [1, 2, 3, 4]}, "An ROI needs a name and"),
+        (ROI, {}, "An ROI needs a name and"),
+        (ROI, {"name": "a\n", "rectangle": [1, 2, 3, 4]}, "An ROI needs a name and"),
+        (ROI, {"name": "a" * 201, "rectangle": [1, 2, 3, 4]}, "An ROI needs a name and"),
+        (protocol.HIDE, {"name": None}, "1 to 200 printable characters"),
     ],
 )
 def test_refused_message_changes_nothing_else(unharmed, kind, header, text):

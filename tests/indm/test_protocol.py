@@ -165,7 +165,7 @@ def test_packing_round_trip():
     assert bytes(out) == pixels.tobytes()
     random = np.random.default_rng(4)
     for broken in (data[:-1], data[:8], data[:0], np.append(data, 0), random.integers(0, 256, 300, np.uint8)):
-        with pytest.raises(ProtocolError, match="packed bytes for 10000 say"):
+        with pytest.raises(ProtocolError, match="packed bytes for 10000 claims"):
             packing.unpack(packer, broken, out)
     torn = data.copy()
     torn[16:] = random.integers(0, 256, len(torn) - 16)
@@ -193,7 +193,7 @@ def test_payload_is_checked_before_memory():
         (PREFIX.pack(b"DML1", CREDIT, 2, 1) + b"{}", "it has none"),
         (PREFIX.pack(b"DML1", CREDIT, 2, 0) + b"[]", "a list, not an object"),
         (PREFIX.pack(b"DML1", CREDIT, 2, 0) + b"\xff\xff", "not JSON in UTF-8"),
-        (PREFIX.pack(b"DML1", CREDIT, 9, 0) + b'{"n":NaN}', "NaN is no JSON"),
+        (PREFIX.pack(b"DML1", CREDIT, 9, 0) + b'{"n":NaN}', "NaN is not valid JSON"),
         (PREFIX.pack(b"DML1", CREDIT, 60000, 0) + b"[" * 60000, "not JSON"),
     ],
 )

@@ -128,8 +128,8 @@ def test_copied_mask_is_a_mask(again):
     ("kind", "points", "said"),
     [
         ("star", [(0, 0), (1, 1)], "There is no outline 'star'"),
-        ("ring", [(0, 0), (1, 1)], "2 points make no ring"),
-        ("polygon", [(0, 0)] * 301, "301 points make no polygon: it takes 3 to 300"),
+        ("ring", [(0, 0), (1, 1)], "The ring has 2 points; it needs 3\\."),
+        ("polygon", [(0, 0)] * 301, "The polygon has 301 points; it needs 3 to 300"),
         ("ellipse", [(0, 0), (1, np.nan)], "finite numbers"),
     ],
 )

@@ -57,10 +57,10 @@ def test_endpoint_is_written_while_a_link_reads_it(monkeypatch, windows):
 
 def test_token_elsewhere_is_refused(monkeypatch, windows, tmp_path):
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path / "shared"))
-    with pytest.raises(OSError, match="outside of your user folder"):
+    with pytest.raises(OSError, match="outside your user folder"):
         door.write_endpoint("127.0.0.1", 1, "secret")
     assert not (tmp_path / "shared").exists()
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "endpoint.json").write_text("{}", "utf-8")
-    with pytest.raises(ConnectionError, match="outside of your user folder"):
+    with pytest.raises(ConnectionError, match="outside your user folder"):
         endpoint.of_file()

@@ -53,7 +53,7 @@ def test_every_frame_is_in_the_results(tmp_path, frames, layout, background):
     with Microscope(Noise()) as dm:
         running = dm.run_script(text, background=background)
         running.join()
-        assert running.output[0].startswith("test: set RECORDING on top. '' cannot be read")
+        assert running.output[0].startswith("test: set RECORDING at the top. '' cannot be read")
         running = dm.run_script(
             text.replace('RECORDING = r""', f'RECORDING = r"{place}"'), background=background
         )
@@ -111,7 +111,7 @@ def test_roi_that_is_no_rectangle_is_refused(tmp_path, frames, roi):
         text = text.replace('RECORDING = r""', f'RECORDING = r"{tmp_path / "movie.dm4"}"')
         running = dm.run_script(text, background=False)
         running.join()
-        assert "set the ROI on top to 4 numbers or None" in running.output[0]
+        assert "set ROI at the top to 4 numbers or None" in running.output[0]
     assert not dm.leaked_images
     (tmp_path / "test.py").write_text(text)
     with pytest.raises(ValueError, match="write \\(top, left, bottom, right\\) or None"):

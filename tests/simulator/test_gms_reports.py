@@ -124,7 +124,7 @@ def test_one_sentence_says_what_is_missing(call):
         run = dm.run_script(bundle.companion(0))
         run.join(PATIENCE)
         (line,) = run.output
-        assert line.startswith(f"dmlink: this GMS cannot be streamed from, it has no {call}. Please send us")
+        assert line.startswith(f"dmlink: cannot stream from this GMS, which has no {call}. Please send us")
 
 
 def test_switches_come_before_the_report():

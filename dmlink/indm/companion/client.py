@@ -110,12 +110,12 @@ class Client:
             version = header.get("version")
             if type(version) is not int or version != VERSION:
                 raise ProtocolError(
-                    f"This companion speaks version {VERSION}, the link {version!r:.20}. Make "
+                    f"This companion speaks version {VERSION}, the link {version!r:.20}. Write "
                     "a new companion with `dmlink companion -o dm_companion.py`."
                 )
             theirs = header.get("nonce", "")
             if not is_nonce(theirs):
-                raise ProtocolError("A HELLO has a nonce of 32 to 128 letters, digits, - and _.")
+                raise ProtocolError("A HELLO needs a nonce of 32 to 128 letters, digits, - and _.")
             self._nonces = (theirs, ours)
             claim = proof(token, "server", theirs, ours)
             self.put(HELLO, {"version": VERSION, "nonce": ours, "proof": claim})
@@ -125,8 +125,8 @@ class Client:
             self._decoder.limits = (MAX_HEADER, MAX_SHOWN)
             return True
         raise ProtocolError(
-            "The token is not that of the companion running now. Take the dmlink://... line that it "
-            "printed last."
+            "The token does not match the companion that is running now. Copy the latest dmlink://... line "
+            "that it printed."
         )
 
     def receive(self) -> Iterator[Message]:

@@ -118,7 +118,7 @@ class Companion:
             while not self.stop and not self._replaced():
                 try:
                     self._turn()
-                except Exception:  # noqa: BLE001, PERF203 - a bad moment of DM must not end ten hours
+                except Exception:  # noqa: BLE001, PERF203 - one error in DM must not end a long session
                     self._trouble()
         finally:
             self.close("The companion was stopped in DigitalMicrograph.")
@@ -144,7 +144,7 @@ class Companion:
         for step in steps:
             try:
                 step()
-            except Exception:  # noqa: BLE001, PERF203 - one that fails must not keep the others
+            except Exception:  # noqa: BLE001, PERF203 - a failed step must not prevent the others
                 traceback.print_exc()
         self.stopped.set()
 
@@ -169,7 +169,7 @@ class Companion:
                         client.send()
                     if client.socket in readable:
                         list(client.receive())
-                except (OSError, ProtocolError):  # noqa: PERF203 - each for itself
+                except (OSError, ProtocolError):  # noqa: PERF203 - a lost client affects no other
                     clients.remove(client)
 
     @property
@@ -236,7 +236,7 @@ class Companion:
             try:
                 sock, _address = self._server.accept()
             except OSError:
-                return  # no more connections, or gone again
+                return  # no connection is waiting, or it is gone again
             self._receive_stranger(sock)
 
     def _receive_stranger(self, sock: socket.socket) -> None:
@@ -257,10 +257,10 @@ class Companion:
         except OSError:
             self._clients.remove(client)
             client.close()
-        except Exception as error:  # noqa: BLE001 - whatever it was, it was in what this client wanted
+        except Exception as error:  # noqa: BLE001 - it came from this client's request
             if client.welcome:  # a client without the token cannot make us print or pause
                 self._trouble()
-            client.refuse(f"This made the companion fail: {error!r}"[:1000])
+            client.refuse(f"The companion failed to handle a message: {error!r}"[:1000])
 
     def _listen_to(self, client: Client) -> None:
         for kind, header, payload in client.receive():
@@ -285,7 +285,7 @@ class Companion:
         if kind == CREDIT:
             n = header.get("n", 1)
             if type(n) is not int or not 0 < n <= 1000:
-                raise RefusedError(f"A CREDIT is for 1 to 1000 frames, not {n!r:.50}.")
+                raise RefusedError(f"A CREDIT must be for 1 to 1000 frames, not {n!r:.50}.")
             client.slots.offer(header.get("slots", []))
             client.credit = min(client.credit + n, 1000)
         elif kind == SUBSCRIBE:
@@ -311,11 +311,11 @@ class Companion:
     def _subscribe(self, client: Client, header: dict[str, Any]) -> None:
         source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
         if not isinstance(source, (str, type(None))) or not isinstance(roi, (str, type(None))):
-            raise RefusedError(f"Source and ROI are names, not {source!r:.100} and {roi!r:.100}.")
+            raise RefusedError(f"Source and ROI must be names, not {source!r:.100} and {roi!r:.100}.")
         unpacks = header.get("packing")
         client.packer = self._packer if isinstance(unpacks, list) and BLOSC in unpacks else None
         if mode not in ("latest", "lossless"):
-            raise RefusedError(f'The mode is "latest" or "lossless", not {mode!r:.100}.')
+            raise RefusedError(f'The mode must be "latest" or "lossless", not {mode!r:.100}.')
         client.source = source
         view = self._views.of(source) or self._open(source)
         if not header.get("wait"):
@@ -355,7 +355,7 @@ class Companion:
         numbers = isinstance(rectangle, list) and all(type(v) in {int, float} for v in rectangle)
         if not is_name(name) or not (removed or (numbers and len(rectangle) == 4)):
             raise RefusedError(
-                f"An ROI is a name and [top, left, bottom, right], not {name!r:.100}, {rectangle!r:.100}."
+                f"An ROI needs a name and [top, left, bottom, right], not {name!r:.100}, {rectangle!r:.100}."
             )
         if outline is not None:
             try:
@@ -376,7 +376,7 @@ class Companion:
     def _change_line(self, client: Client, line: Any) -> None:
         numbers = isinstance(line, list) and all(type(v) in {int, float} for v in line)
         if line is not None and not (numbers and len(line) == 4 and all(map(math.isfinite, line))):
-            raise RefusedError(f"A line is [y0, x0, y1, x1] in pixels, not {line!r:.100}.")
+            raise RefusedError(f"A line must be [y0, x0, y1, x1] in pixels, not {line!r:.100}.")
         view = self._views.of(client.source)
         image = view.image() if view else None
         if view is not None and image is not None:
@@ -483,7 +483,7 @@ class Companion:
             self._announce(client, view)
 
     def _announce(self, client: Client, view: View) -> None:
-        """Tell a client about frames that it was not sent, if no later frame does."""
+        """Report frames that a client was not sent, unless a later frame shows it."""
         if client.announced and time.monotonic() - client.announced_at < ANNOUNCE_SECONDS:
             return
         counts = view.counts  # read before the mailbox, so that a frame arriving now is counted later
@@ -577,10 +577,10 @@ def main() -> None:
     except (OSError, ValueError) as error:
         print("dmlink:", error)
         return
-    except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+    except Exception as error:  # noqa: BLE001 - for whatever reason GMS refuses it
         print(
-            f"dmlink: this GMS cannot be streamed from ({error}). Please send us what the self-test writes "
-            "(dmlink companion --self-test)."
+            f"dmlink: cannot stream from this GMS ({error}). Please send us the file that the self-test "
+            "writes (dmlink companion --self-test)."
         )
         return
     companion.roi_names.update(roi_names)
@@ -591,7 +591,7 @@ def main() -> None:
     try:
         write_endpoint(companion.host, companion.port, companion.token)
     except OSError as error:
-        print(f"dmlink: {endpoint_file()} cannot be written ({error}); give links the line below.")
+        print(f"dmlink: {endpoint_file()} cannot be written ({error}); connect with the line below.")
     print(f"dmlink://{companion.host}:{companion.port}?token={companion.token}", flush=True)
     companion.greet(gms)
     if companion.host not in LOOPBACK:

@@ -15,8 +15,8 @@ from dmlink.indm.renaming import give_name
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ON_WINDOWS = os.name == "nt"
 NOT_PRIVATE = (
-    "{} is outside of your user folder, where others could read its token. Let DMLINK_HOME name a folder "
-    "inside it, or do without."
+    "{} is outside your user folder, so others could read its token. Set DMLINK_HOME to a folder inside it, "
+    "or unset it."
 )
 BACKLOG = 64  # connections that the system accepts in advance
 
@@ -33,8 +33,8 @@ def listen(host: str, port: int, *, expose: bool) -> socket.socket:
     """
     if host not in LOOPBACK and not expose:
         raise ValueError(
-            f"HOST = {host!r} would let other computers connect. An SSH tunnel is safer; if you want it all "
-            "the same, set EXPOSE = True."
+            f"HOST = {host!r} would let other computers connect. An SSH tunnel is safer; if you want this "
+            "anyway, set EXPOSE = True."
         )
     for candidate in [*range(port, port + 20), 0]:
         try:

@@ -35,7 +35,7 @@ class Greeting:
         if fault and view is None:
             return f"ready, with {self._versions}; but no image can be streamed ({fault})."
         if view is None or self._first is None:
-            return f"ready, with {self._versions}; no image is open: start View, and it will be found."
+            return f"ready, with {self._versions}; no image is open: start View, and frames will follow."
         h, w = view.shape[:2]
         rate = (view.index - self._first[1]) / (now - self._first[2])
         at = f"{rate:.3g} frames/s" if rate else "which does not change: start View for live frames"

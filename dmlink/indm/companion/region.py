@@ -18,7 +18,7 @@ MAX_SPARE = 4  # buffers kept for the next pictures
 class Picture:
     """A copy of a region at one moment, with everything that a FRAME message needs.
 
-    If it is in a slot and is not sent, the slot is kept for another one, whoever drops this.
+    If its pixels are in a slot and it is never sent, its slot is put back for another picture.
     """
 
     def __init__(self, region: Region, pixels: Any, slot: Slot | None = None) -> None:
@@ -40,12 +40,12 @@ class Picture:
             mine, self.slot = self.slot, None
             return mine
         slot = slots.take(len(self.pixels))
-        if slot:  # NumPy's copy does not keep the interpreter lock: this is not the listener
+        if slot:  # not in the listener, so NumPy's copy may release the interpreter lock
             np.frombuffer(slot.memory, np.uint8)[: len(self.pixels)] = np.frombuffer(self.pixels, np.uint8)
         return slot
 
     def own(self) -> None:
-        """Move the pixels out of the slot, if they are in one, because not only its client needs them."""
+        """Move the pixels out of the slot, if they are in one, because other clients need them too."""
         if self.slot:
             self.pixels = bytearray(self.pixels)
             self.slot.home.put_back(self.slot)
@@ -82,7 +82,7 @@ class Region:
         self._spare: list[bytearray] = []
 
     def take(self) -> Picture | None:
-        """Return the next picture to send; None if the listener is just overwriting it."""
+        """Return the next picture to send; None if there is none, or the listener is replacing it."""
         try:
             return self.mailbox.popleft()
         except IndexError:
@@ -91,8 +91,8 @@ class Region:
     def picture(self, size: int) -> Picture:
         """Return a picture with memory for `size` bytes.
 
-        It is one that was not sent yet, or it is in a slot, or in the memory of an earlier picture, if one of
-        them fits.
+        If the size fits, it reuses a picture that was not sent yet, a slot, or the memory of an earlier
+        picture.
         """
         unsent = None if self.lossless else self.take()
         if unsent and len(unsent.pixels) == size:

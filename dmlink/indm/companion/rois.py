@@ -1,4 +1,4 @@
-"""The rectangles and the line on a view in DigitalMicrograph, with names, which DM does not have."""
+"""The rectangles and the line on a view in DigitalMicrograph, with the names that DM does not store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rois:
     known : dict of str to tuple of int
         The rectangles by name, (top, left, bottom, right) within the image, when last read.
     outlines : dict of str to Outline
-        Those of the rectangles that are masks. DigitalMicrograph knows nothing of them.
+        The outlines of the rectangles that are masks; DigitalMicrograph does not store them.
     line : tuple of float or None
         The first line, (y0, x0, y1, x1) in pixels of the image, when last read; without one, the
         line set by a link that GMS could not draw.
@@ -33,7 +33,7 @@ class Rois:
         self._outlines = outlines
         self._here: dict[int, str] = {}  # those of this view
         self._ignored: set[int] = set()  # removed by a link, but perhaps not by GMS
-        # the line in GMS, and the line set by a link if GMS could not draw it
+        # the line in GMS, and the line that a link has set if GMS could not draw it
         self._instead: tuple[tuple[float, ...] | None, tuple[float, ...] | None] | None = None
 
     def look(self, image: Any) -> None:

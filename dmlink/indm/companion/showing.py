@@ -129,7 +129,7 @@ def _name(header: dict[str, Any]) -> str:
     name = header.get("name")
     if not is_name(name):
         raise RefusedError(
-            f"A shown result has a name of 1 to {MAX_NAME} printable letters, not {name!r:.100}."
+            f"The name of a shown result must have 1 to {MAX_NAME} printable characters, not {name!r:.100}."
         )
     return str(name)
 

@@ -15,7 +15,7 @@ MAX_SLOTS = 16  # slots that a link can offer at a time
 MAX_BLOCK = 4 * 1024**3  # largest block of memory that is mapped, bytes
 MAPPED_OFFERS = 32  # offers after which a block that is no longer offered is unmapped
 BLOCK_NAME = re.compile(r"(psm|wnsm)_[0-9a-f]{8,32}")  # as Python's multiprocessing names them
-BLOCK_FOLDER = "/dev/shm/"  # noqa: S108 - where Linux has them; elsewhere frames are sent
+BLOCK_FOLDER = "/dev/shm/"  # noqa: S108 - where Linux has them; elsewhere frames go through the socket
 
 
 class Slot(NamedTuple):
@@ -27,7 +27,7 @@ class Slot(NamedTuple):
 
 
 class Slots:
-    """The slots that one link offers. The loop offers them and names them, any thread can take one.
+    """The slots that one link offers. Only the loop calls `offer` and `named`; any thread can take one.
 
     A slot is valid only if its memory begins with its mark, a random text that the link has written there:
     the link may run on another computer, at the other end of a tunnel.
@@ -35,7 +35,7 @@ class Slots:
 
     def __init__(self) -> None:
         self._free: collections.deque[Slot] = collections.deque()
-        self._useless: collections.deque[str] = collections.deque()  # marks of slots to be given back
+        self._useless: collections.deque[str] = collections.deque()  # marks of slots to return to the link
         self._held = 0  # slots offered and not yet named in a FRAME
         self._blocks: dict[str, memoryview] = {}
         self._offered: dict[str, int] = {}  # number of the last offer of each block
@@ -63,7 +63,7 @@ class Slots:
                 self._free.append(Slot(mark, memory, self))
 
     def take(self, size: int) -> Slot | None:
-        """Return a slot for `size` bytes, if there is one; those that are too small are given back."""
+        """Return a slot for `size` bytes, if there is one; those that are too small go back to the link."""
         while True:
             try:
                 slot = self._free.popleft()
@@ -79,7 +79,7 @@ class Slots:
             self._free.appendleft(slot)
 
     def named(self, slot: Slot | None) -> dict[str, Any]:
-        """Return the fields of a FRAME whose pixels are in `slot`, if any; all slots in them are left."""
+        """Return the fields of a FRAME whose pixels are in `slot`, if any; its slots are the link's again."""
         fields: dict[str, Any] = {"slot": slot.mark} if slot else {}
         useless = [self._useless.popleft() for _ in range(len(self._useless))]
         if useless:
@@ -110,12 +110,12 @@ class Slots:
         if block not in self._blocks:
             try:
                 self._blocks[block] = _mapped(block, block_size)
-            except Exception:  # noqa: BLE001 - whatever the system has against it, frames are sent
+            except Exception:  # noqa: BLE001 - whatever the reason, frames go through the socket
                 return None
         memory = self._blocks[block][offset : offset + size]
         if len(memory) == size and bytes(memory[: len(mark)]) == mark.encode("ascii"):
             return memory
-        del self._blocks[block]  # another one of that name, or on Windows a new one
+        del self._blocks[block]  # a different block of that name, or on Windows a new one
         return None
 
 
@@ -127,7 +127,7 @@ def _mapped(name: str, size: int) -> memoryview:
     OSError, ValueError
         If there is none of that name and size, or it is not private.
     """
-    import mmap  # noqa: PLC0415 - without it, frames are sent
+    import mmap  # noqa: PLC0415 - without it, frames go through the socket
 
     if ON_WINDOWS:  # creates a block if there is none, which then does not have the mark
         return memoryview(mmap.mmap(-1, size, tagname=name))  # type: ignore[call-arg, unused-ignore]

@@ -112,7 +112,7 @@ class View:
         try:
             self.listener.WindowHandleWindowClosedEvent(window, "pythonplugin")
             self.listener.ImageHandleDataChangedEvent(image, "pythonplugin")  # last: frames start now
-        except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+        except Exception as error:  # noqa: BLE001 - for whatever reason GMS refuses it
             self.unannounced = UNANNOUNCED
             print(f"dmlink: DigitalMicrograph accepts no listener ({error}); polling the view instead.")
 
@@ -150,7 +150,7 @@ class View:
                 came, index = self._events_came, self.index
                 events, self._events_seen = came - self._events_seen, came
                 new = self._observe(image, events) or new
-            except Exception:  # noqa: BLE001, PERF203 - nothing may escape into DM
+            except Exception:  # noqa: BLE001, PERF203 - no exception may escape into DM
                 if self.index == index:
                     self._frames.unsure += events
                 self._errors += has_window(image)  # otherwise it was just closed
@@ -273,7 +273,7 @@ class View:
                     region.missed += 1
                 continue
             picture = region.picture(size)
-            # The same frame for all: the camera may write on, and links compare times and pixels.
+            # All regions get the same frame, although the camera may write the next one meanwhile.
             if place in copies:
                 picture.pixels[:] = copies[place]
             else:

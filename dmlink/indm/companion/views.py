@@ -84,7 +84,7 @@ class Views:
                 view = View(image, self._wake, counts, *self._rois)
                 self.default = self.default or view.name
                 self._views[view.name] = view
-            except Exception as error:  # noqa: BLE001, PERF203 - the next one may do
+            except Exception as error:  # noqa: BLE001, PERF203 - the next one may work
                 self.fault = str(error)
             else:
                 return view, image

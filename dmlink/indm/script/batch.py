@@ -107,12 +107,12 @@ def process_recording(name, mechanics, names, recording, reads, roi=None, place_
     try:
         header, times, frames = recording_at(recording)
     except Exception as error:
-        return print(f"{name}: set RECORDING on top. {recording!r} cannot be read: {error}")
+        return print(f"{name}: set RECORDING at the top. {recording!r} cannot be read: {error}")
     try:
         place = roi and clamped(roi, *header.GetNumArray().shape[-2:])
     except Exception as error:
         delete_image(header)
-        return print(f"{name}: set the ROI on top to 4 numbers or None. {roi!r} cannot be used: {error}")
+        return print(f"{name}: set ROI at the top to 4 numbers or None. {roi!r} cannot be used: {error}")
     top, left, bottom, right = place or (0, 0, None, None)
     cell = Recorded(name, names, mechanics, header, len(times))
     main, told = on_main_thread(unknown=False), time.monotonic()  # DoEvents is for the main thread only

@@ -33,7 +33,7 @@ class Answers:
         """Record and print the answer to a question; an exception is recorded, too, and the test goes on."""
         try:
             self.found[name] = answer()
-        except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+        except Exception as error:  # noqa: BLE001 - for whatever reason GMS refuses it
             self.problems[name] = type(error).__name__  # its text may contain names and paths
             print(f"{QUESTIONS[name]} {type(error).__name__}: {error}")
         else:
@@ -44,7 +44,7 @@ class Answers:
         """Ask several questions; a failure ends only this part."""
         try:
             ask()
-        except Exception as error:  # noqa: BLE001 - whatever GMS has against it
+        except Exception as error:  # noqa: BLE001 - for whatever reason GMS refuses it
             self.problems[f"part {len(self.problems) + 1}"] = type(error).__name__
             print(f"A part of the self-test has ended early. {type(error).__name__}: {error}")
 
@@ -89,7 +89,7 @@ class Answers:
             except OSError as error:
                 print(f"The report cannot be written ({error}): copy it from here, between the lines.")
                 return
-            print(f"It is written to {path}. Please send us this file.")
+            print(f"Wrote {path}. Please send us this file.")
             return
 
 

@@ -38,8 +38,8 @@ def ask_with_windows(answers: Answers) -> None:
     """Ask the questions that need a window of our own, if the user allows it."""
     if not allowed(
         "dmlink self-test: it opens two small windows of its own for some seconds and closes them again, and "
-        "lets one error happen on purpose. It closes no other window. With Cancel these questions are left "
-        "out."
+        "lets one error happen on purpose. It closes no other window. Press "
+        "Cancel to skip these questions."
     ):
         return
     image = own_image()

@@ -210,7 +210,7 @@ def ask_about_camera(answers: Answers) -> None:
     """Ask how long to wait for a frame, if the user lets us use the camera."""
     if allowed(
         "dmlink self-test: may it use the camera for two seconds, in continuous mode? Your live view may "
-        "stop; start View again afterwards. With Cancel this question is left out."
+        "stop; start View again afterwards. Press Cancel to skip this question."
     ):
         answers.ask("continuous", continuous)
 
@@ -249,7 +249,7 @@ def missing(image: Any) -> list[str]:
     for kind, names in METHODS.items():
         try:
             thing = objects[kind]()
-        except Exception:  # noqa: BLE001, S112 - such a thing cannot be had here: it is asked elsewhere
+        except Exception:  # noqa: BLE001, S112 - there is no such object here; other questions find out why
             continue
         gone += [f"{kind}.{name}" for name in names if not hasattr(thing, name)]
     return gone
