@@ -1,4 +1,4 @@
-"""Frames: a recording as a camera gives it, in types that DigitalMicrograph has, and binned."""
+"""Frames: a recording as a camera delivers it, in types that DigitalMicrograph has, and binned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Frames:
-    """The frames of a recording, without end: after the last one comes the first again.
+    """The frames of a recording, endlessly: after the last one, the first one again.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class MainThread:
             self._thread.join(30)
         if self._thread.is_alive():
             warnings.warn(
-                f"The thread {self._thread.name} still runs: a handler does not return.", stacklevel=3
+                f"The thread {self._thread.name} is still running: a handler does not return.", stacklevel=3
             )
 
     def _run(self) -> None:

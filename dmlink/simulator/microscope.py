@@ -56,9 +56,9 @@ class Microscope:
         Called with the name of every call that a script makes, such as "Py_Image.GetNumArray", before it is
         done.
     report : path, optional
-        A report that the self-test has written in a real GMS: the simulated one behaves so.
+        A report that the self-test wrote in a real GMS, which the simulator then imitates.
     **switches
-        See `dmlink.simulator.switches.Switches`; they come before those of the report.
+        See `dmlink.simulator.switches.Switches`; they override those of the report.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Microscope:
         **switches: Any,
     ) -> None:
         if report is not None:
-            from dmlink.simulator.report import switches_of  # noqa: PLC0415 - scripts are tried without it
+            from dmlink.simulator.report import switches_of  # noqa: PLC0415 - only a report needs it
 
             switches = {**switches_of(report), **switches}
         self._patient = patient
@@ -308,7 +308,7 @@ class Microscope:
         return {roi.id: roi.rectangle for roi in list(self._live_display().rois) if roi.rectangle}
 
     def draw_roi(self, top: float, left: float, bottom: float, right: float, add: bool = True) -> int:
-        """Draw a rectangle on the view and return its ID; without `add` (the shift key) volatile ROIs go."""
+        """Draw a rectangle on the view; return its ID. Without `add` (shift), volatile ROIs are removed."""
         return self._main_thread.call(
             lambda: self._draw("rectangle", (float(top), float(left), float(bottom), float(right)), add=add)
         )
@@ -332,7 +332,7 @@ class Microscope:
         self._main_thread.call(move)
 
     def delete_roi(self, roi_id: int) -> None:
-        """Select a ROI and press Delete."""
+        """Select an ROI and press Delete."""
         self._main_thread.call(lambda: self._remove_roi(self._roi(roi_id)))
 
     def move_component(self, index: int, top: float, left: float, bottom: float, right: float) -> None:
@@ -355,7 +355,7 @@ class Microscope:
                         self._close_view()
                     self._workspace.close(document)
                     return
-            raise ValueError(f"There is no window {name!r}, but {[w.name for w in self.windows()]}.")
+            raise ValueError(f"There is no window {name!r}; there are: {[w.name for w in self.windows()]}.")
 
         self._main_thread.call(close)
 
@@ -389,14 +389,14 @@ class Microscope:
 
     def _live_display(self) -> Display:
         if self._view is None or self._workspace.document_of(self._view) is None:
-            raise RuntimeError("The view is closed: restart_view() first.")
+            raise RuntimeError("The view is closed: call restart_view() first.")
         return self._workspace.display_of(self._view)
 
     def _roi(self, roi_id: int) -> Roi:
         for roi in self._live_display().rois:
             if roi.id == roi_id:
                 return roi
-        raise ValueError(f"There is no ROI {roi_id} on the view, but {list(self.user_rois())}.")
+        raise ValueError(f"There is no ROI {roi_id} on the view; there are: {list(self.user_rois())}.")
 
     def _remove_roi(self, roi: Roi) -> None:
         self._workspace.remove_roi(self._live_display(), roi)

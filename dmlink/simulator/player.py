@@ -53,7 +53,7 @@ class Player:
         return Status(not camera.paused and not camera.ended.is_set(), camera.position, speed, camera.loop)
 
     def play(self) -> None:
-        """Play on, or from the start if it is at the end."""
+        """Continue, or start over at the end."""
         if self._camera.ended.is_set():
             self._camera.seek(0)
         self._camera.resume()
@@ -69,7 +69,7 @@ class Player:
         self.seek(there % self._length if self._camera.loop else min(max(0, there), self._length - 1))
 
     def seek(self, index: int) -> None:
-        """Jump to frame `index` and play on from there unless paused."""
+        """Jump to frame `index` and continue from there unless paused."""
         self._camera.seek(index)
         if self._camera.paused:
             self._camera.step()
@@ -92,7 +92,7 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)  # what scripts print must not get into the pipe
     os.dup2(null, 1)
-    # the last companion of this user, for links that are given no endpoint, stays that of the microscope
+    # its own endpoint file, so that links without an endpoint still find the microscope's companion
     with TemporaryDirectory(prefix="dmlink-replay-", ignore_cleanup_errors=True) as home:
         os.environ["DMLINK_HOME"] = home
         try:

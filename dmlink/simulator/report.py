@@ -1,4 +1,4 @@
-"""Report: the switches with which a simulated DigitalMicrograph behaves as a real one has said it does."""
+"""Report: the switches with which the simulator imitates the GMS that a self-test report describes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FINE_MS = 3.0
 
 
 def switches_of(report: str | PathLike[str] | GmsReport) -> dict[str, Any]:
-    """Return the switches that a report stands for; what it does not say is left as it is.
+    """Return the switches that imitate a report; what it does not answer keeps its default.
 
     Raises
     ------

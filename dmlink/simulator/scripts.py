@@ -87,7 +87,9 @@ class Script:
         """Wait for the end of the script, and raise its exception if it failed."""
         if not self.done.wait(timeout):
             printed = "\n".join(self.output) or "(nothing)"
-            raise TimeoutError(f"The script {self.name!r} still runs after {timeout} s. Printed:\n{printed}")
+            raise TimeoutError(
+                f"The script {self.name!r} is still running after {timeout} s. Printed:\n{printed}"
+            )
         if self.error is not None:
             raise self.error
 
@@ -97,7 +99,7 @@ class Script:
         A script that is waiting in C code (`time.sleep`, a socket without time-out) ends when that returns.
         """
         if not self.background:
-            raise RuntimeError(f"Ctrl+Shift+Q ends background scripts only; {self.name!r} is none.")
+            raise RuntimeError(f"Ctrl+Shift+Q stops only background scripts; {self.name!r} is not one.")
         self.kill()
 
     def kill(self) -> None:
@@ -114,7 +116,7 @@ class Script:
         try:
             self._run(namespace)
         except KeyboardInterrupt:
-            pass  # it came between two steps of ours
+            pass  # the interrupt came between two of our own steps
         except BaseException as error:  # noqa: BLE001 - a failing script is a result here
             printed = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             self.text.write(printed)
@@ -219,7 +221,7 @@ class Scripts:
             thread.join(timeout)
             if thread.is_alive():
                 warnings.warn(
-                    f"The thread {thread.name} still runs: its script waits in a call without time-out.",
+                    f"The thread {thread.name} is still running: its script waits without a time-out.",
                     RuntimeWarning,
                     stacklevel=3,
                 )

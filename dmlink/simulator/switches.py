@@ -139,8 +139,6 @@ class Switches:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(choices)}.")
         if not 0 <= self.timer <= 1:
-            raise ValueError(f"timer={self.timer}: steps of clocks are 0 to 1 s.")
+            raise ValueError(f"timer={self.timer}: the step of a clock must be from 0 to 1 s.")
         if self.partial_frames < 1:
-            raise ValueError(
-                f"partial_frames={self.partial_frames}: a frame arrives in 1 band of rows or more."
-            )
+            raise ValueError(f"partial_frames={self.partial_frames}: it must be 1 band of rows or more.")

@@ -54,7 +54,7 @@ def test_loops_and_functions_run(dm):
         ("for(number i = 0; i < 3; i++){", "line 1"),
         ('number a = len("a",\n"b")', "line 1"),  # GMS does not accept line breaks inside parentheses either
         ("number a\na = 1 / 0", "line 2"),
-        ("void f(number b){ }\nf(1, 2)", "line 2\nf wants 1 arguments, not 2"),
+        ("void f(number b){ }\nf(1, 2)", "line 2\nf takes 1 arguments, not 2"),
     ],
 )
 def test_mistake_names_its_line(dm, script, reason):

@@ -388,7 +388,7 @@ def test_ctrl_shift_q_ends_background_script(microscope):
     script.join()
     assert script.stopped
     assert script.output == ["on", "cleaned up"]
-    with pytest.raises(RuntimeError, match="background scripts only"):
+    with pytest.raises(RuntimeError, match="only background scripts"):
         microscope.run_script("1", background=False).stop()
 
 
@@ -464,7 +464,7 @@ def test_unregistering_ends_events():
     ("before", "after", "error", "reason"),
     [
         ("(view, 'pythonplugin')", "(view, 'plugin')", ValueError, "pythonplugin"),
-        ("(view, 'pythonplugin')", "(display, 'pythonplugin')", TypeError, "wants a Py_Image"),
+        ("(view, 'pythonplugin')", "(display, 'pythonplugin')", TypeError, "needs a Py_Image"),
         ("DM.Py_ScriptObject.__init__(self)", "pass", RuntimeError, "__init__"),
     ],
 )

@@ -143,7 +143,7 @@ class DMScript:
             raise ScriptError(f"{name!r} must be declared RGBimage to be assigned colours.")
         if mark == "=" and not declared and isinstance(old, Image):
             if not isinstance(value, Image) or old.memory.shape != value.memory.shape or old.rgb != value.rgb:
-                raise ScriptError(f"What is assigned to {name!r} is not an image of its size and type.")
+                raise ScriptError(f"{name!r} can be assigned only an image of its own size and type.")
             old.memory[...] = value.memory
         else:
             self._names[name] = value
@@ -195,13 +195,13 @@ class DMScript:
 
     def _reference(self, argument: Expression, what: str) -> Reference:
         if argument[0] != "name" or argument[1].lower() not in self._names:
-            raise ScriptError(f"{what} wants declared variables to write into.")
+            raise ScriptError(f"{what} needs declared variables to write into.")
         return Reference(self._names, argument[1].lower())
 
     def _call_defined(self, name: str, arguments: list[Expression]) -> Any:
         parameters, body = self._defined[name]
         if len(parameters) != len(arguments):
-            raise ScriptError(f"{name} wants {len(parameters)} arguments, not {len(arguments)}.")
+            raise ScriptError(f"{name} takes {len(parameters)} arguments, not {len(arguments)}.")
         outer = self._names
         inner = {own: self._value(argument) for (_, own, _), argument in zip(parameters, arguments)}
         self._names = inner

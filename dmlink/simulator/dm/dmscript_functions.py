@@ -243,9 +243,9 @@ class Functions:
 
     def _do_rgb(self, *planes: Image) -> Image:
         if len(planes) != 3 or not all(isinstance(p, Image) and not p.rgb for p in planes):
-            raise ScriptError("rgb wants three images.")
+            raise ScriptError("rgb needs three images.")
         if len({p.shape for p in planes}) != 1 or {p.memory.dtype.name for p in planes} != {"uint8"}:
-            raise ScriptError("rgb wants three images of one size, of type uint8.")
+            raise ScriptError("rgb needs three images of the same size, of type uint8.")
         return self._workspace.new_image(np.stack([p.memory for p in planes], axis=-1), "Untitled", rgb=True)
 
     def _do_red(self, image: Image) -> Image:
@@ -259,7 +259,7 @@ class Functions:
 
     def _plane(self, image: Image, index: int) -> Image:
         if not _an_image(image).rgb:
-            raise ScriptError(f"{image.name!r} is no RGB image.")
+            raise ScriptError(f"{image.name!r} is not an RGB image.")
         return self._workspace.new_image(image.memory[..., index].copy(), "Untitled")
 
     def _do_showimage(self, image: Image) -> None:
@@ -417,7 +417,7 @@ class Functions:
 
     def _do_componentgetchild(self, display: Display, index: float) -> Component:
         if not 0 <= index < len(display.components):
-            raise ScriptError(f"ComponentGetChild({index:g}): there are {len(display.components)}.")
+            raise ScriptError(f"ComponentGetChild({index:g}): it has {len(display.components)}.")
         return display.components[int(index)]
 
     def _do_componentremovefromparent(self, component: Component) -> None:
@@ -448,5 +448,5 @@ def _indexed(group: Any, index: float) -> tuple[bool, Any]:
 
 def _an_image(value: Any) -> Image:
     if not isinstance(value, Image):
-        raise ScriptError(f"An image is wanted, not {value!r}.")
+        raise ScriptError(f"Expected an image, not {value!r}.")
     return value

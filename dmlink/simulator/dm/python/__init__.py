@@ -1,4 +1,4 @@
-"""What Python scripts hold of the simulated DigitalMicrograph: the module itself and its `Py_...` classes."""
+"""What Python scripts see of the simulated DigitalMicrograph: the module itself and its `Py_...` classes."""
 
 from dmlink.simulator.dm.python.calls import Calls
 from dmlink.simulator.dm.python.camera import Py_Camera

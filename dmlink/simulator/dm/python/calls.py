@@ -1,4 +1,4 @@
-"""Calls: which of Python's calls this DigitalMicrograph has, which of them fail, and who hears of each."""
+"""Calls: which of Python's calls this DigitalMicrograph has, which of them fail, and a hook for each."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class Calls:
-    """What becomes of calls by name, such as "DM.CreateImage" or "Py_Image.GetLabel".
+    """Which calls exist, fail or are reported, by name, such as "DM.CreateImage" or "Py_Image.GetLabel".
 
     Parameters
     ----------
     switches : Switches
-        Those of them that are `missing` or `failing`.
+        Its `missing` and `failing` calls.
     heard : callable or None
         Called with the name of every call before it is made, on the thread that makes it.
     """
@@ -42,22 +42,22 @@ class Calls:
         return _Changed(kind.__name__, (kind,), {"__slots__": (), **changed}) if changed else kind
 
     def has(self, call: str) -> bool:
-        """Tell whether there is a call of that name."""
+        """Return whether there is a call of that name."""
         self.names.add(call)
         return call not in self._missing
 
     def changed(self, call: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what a script gets for a function: `function` itself if nothing becomes of it."""
+        """Return what a script gets for a function: `function` itself if nothing changes it."""
         if call in self._failing:
             return _failing(call)
         return _heard(call, function, self._heard) if self._heard else function
 
     def check(self) -> None:
-        """Raise ValueError if a switch names a call that there is not."""
+        """Raise ValueError if a switch names a call that does not exist."""
         script = {name for name in self._missing | self._failing if name.startswith("DMScript.")}
         unknown = sorted((self._missing | self._failing) - script - self.names)
         if unknown:
-            raise ValueError(f"There is no call {', '.join(unknown)} in the simulated DigitalMicrograph.")
+            raise ValueError(f"The simulated DigitalMicrograph has no call {', '.join(unknown)}.")
 
 
 class _Changed(type):

@@ -22,8 +22,8 @@ _TAGS = "Acquisition:Parameters:High Level"
 class Py_Camera:
     """The active camera; it plays the same recording as the view, from the first frame on.
 
-    The arguments `processing` and an area (top, left, bottom, right) are DM's; the area is counted
-    in unbinned pixels.
+    The arguments `processing` and area (top, left, bottom, right) are DM's; the area is in unbinned
+    pixels.
     """
 
     __slots__ = ("_area", "_binning", "_frames", "_inserted", "_period", "_started", "_taken", "_workspace")
@@ -51,7 +51,7 @@ class Py_Camera:
         return self._inserted
 
     def GetDefaultParameters(self) -> tuple[float, int, int, int, int, int, int, int]:
-        """Return the arguments of `AcquireImage`; that these are meant is inferred from the name."""
+        """Return the arguments of `AcquireImage`, as the name suggests; no documentation says so."""
         h, w = self._frames.read(0).shape
         return 0.1, 1, 1, 3, 0, 0, h, w
 
@@ -84,7 +84,7 @@ class Py_Camera:
         self, exposure: float, bin_x: int, bin_y: int, _processing: int, *area: int
     ) -> None:
         if self._started is not None:
-            raise RuntimeError("StartContinuousAcquisition: it runs already; stop it first.")
+            raise RuntimeError("StartContinuousAcquisition: it is already running; stop it first.")
         self._binning, self._area = _one_binning(bin_x, bin_y), area
         self._period = max(float(exposure), 1e-3)
         self._started, self._taken = time.perf_counter(), 0

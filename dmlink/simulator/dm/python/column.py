@@ -1,5 +1,5 @@
 # ruff: noqa: D102, N801, N802 - names and meaning are DigitalMicrograph's
-"""The microscope's column as scripts read and set it; each handle is one of the same column."""
+"""The microscope's column as scripts read and set it; all handles refer to the same column."""
 
 from __future__ import annotations
 

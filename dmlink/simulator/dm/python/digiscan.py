@@ -64,7 +64,7 @@ class DigiScan:
         del self._scans[paramID]
 
     def DS_GetScanControl(self) -> None:
-        """Take the beam; here it is always ours."""
+        """Take control of the beam; here scripts always have it."""
 
     def DS_MoveBeamTo(self, x: float, y: float) -> None:
         self._column.digiscan = (float(x), float(y))

@@ -1,5 +1,5 @@
 # ruff: noqa: D102, N801, N802 - names and meaning are DigitalMicrograph's
-"""Displays as Python holds them, with their ROIs, annotations and line plots."""
+"""Displays as Python sees them, with their ROIs, annotations and line plots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Parent(Handle):
-    """A handle of what has components in it."""
+    """Base of handles for objects that contain components."""
 
     __slots__ = ()
     simulated: Component | Display
@@ -37,7 +37,7 @@ class _Parent(Handle):
 
 
 class Py_ImageDisplay(_Parent, wraps=(Display,)):
-    """What Python holds of a display."""
+    """Python's handle for a display."""
 
     __slots__ = ()
     simulated: Display
@@ -92,12 +92,12 @@ class Py_ImageDisplay(_Parent, wraps=(Display,)):
 
 
 def delete_roi(display: Py_ImageDisplay, roi: Any) -> None:
-    """Remove an ROI; nobody has written of this call, and only with a switch is it there."""
+    """Remove an ROI; no published script uses this call, so it exists only with a switch."""
     display._workspace.remove_roi(display.simulated, unwrap(roi, Py_ROI, "DeleteROI"))  # noqa: SLF001
 
 
 class Py_LinePlotImageDisplay(Handle, wraps=(LinePlot,)):
-    """What Python holds of a line plot."""
+    """Python's handle for a line plot."""
 
     __slots__ = ()
     simulated: LinePlot
@@ -122,7 +122,7 @@ class Py_LinePlotImageDisplay(Handle, wraps=(LinePlot,)):
 
 
 class Py_ROI(Handle, wraps=(Roi,)):
-    """What Python holds of a region of interest."""
+    """Python's handle for a region of interest."""
 
     __slots__ = ()
     simulated: Roi
@@ -155,7 +155,7 @@ class Py_ROI(Handle, wraps=(Roi,)):
 
 
 class Py_Component(_Parent, wraps=(Component,)):
-    """What Python holds of an annotation."""
+    """Python's handle for an annotation."""
 
     __slots__ = ()
     simulated: Component
@@ -183,7 +183,7 @@ class Py_Component(_Parent, wraps=(Component,)):
 
     def _text(self) -> Component:
         if self.simulated.kind != TEXT:
-            raise RuntimeError(f"This component is no text (type {TEXT}) but of type {self.simulated.kind}.")
+            raise RuntimeError(f"This component is of type {self.simulated.kind}, not a text ({TEXT}).")
         return self.simulated
 
 

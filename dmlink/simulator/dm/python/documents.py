@@ -1,5 +1,5 @@
 # ruff: noqa: D102, N801, N802 - names and meaning are DigitalMicrograph's
-"""Documents and their windows as Python holds them."""
+"""Documents and their windows as Python sees them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmlink.simulator.dm.text import ascii_only
 
 
 class Py_ImageDocument(Handle, wraps=(Document,)):
-    """What Python holds of a document."""
+    """Python's handle for a document."""
 
     __slots__ = ()
     simulated: Document
@@ -76,14 +76,14 @@ class Py_ImageDocument(Handle, wraps=(Document,)):
 
     def SaveToFile(self, kind: str, path: str) -> None:
         if kind != "Gatan Format":
-            raise RuntimeError(f"SaveToFile({kind!r}, {path!r}): the simulator knows the Gatan Format only.")
+            raise RuntimeError(f"SaveToFile({kind!r}, {path!r}): the simulator knows only the Gatan Format.")
         if self._document.display is None:
             raise RuntimeError(f"SaveToFile({kind!r}, {path!r}): the document has no image.")
         self._document.file = save_image(self._document.display.image, path, "SaveToFile")
 
 
 class Py_Window(Handle, wraps=(DocumentWindow,)):
-    """What Python holds of a window."""
+    """Python's handle for a window."""
 
     __slots__ = ()
     simulated: DocumentWindow

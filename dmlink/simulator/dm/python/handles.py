@@ -1,4 +1,4 @@
-"""Handle: what Python holds of an object of DigitalMicrograph, new each time DM gives that object out."""
+"""Handle: what Python gets for an object in DigitalMicrograph, and a new one each time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     from dmlink.simulator.dm.workspace import Workspace
 
 CLASSES: dict[type, type[Handle]] = {}
-"""Of handles, by the class of what they stand for."""
+"""Handle classes, by the class of what they stand for."""
 
 
 class Handle:
-    """Base of all `Py_...` classes that stand for something that is in DM.
+    """Base of all `Py_...` classes that stand for an object in DM.
 
     Attributes
     ----------
     simulated : object
-        What it stands for. For the simulator alone: it is the one public name that GMS's handles do not have.
+        The object. Only the simulator uses it: the one public name that GMS's handles do not have.
     """
 
     __slots__ = ("__weakref__", "_workspace", "simulated")
@@ -32,13 +32,13 @@ class Handle:
 
 
 def wrap(workspace: Workspace, thing: Any) -> Any:
-    """Return a new handle of `thing` for Python; None, numbers and text stay what they are."""
+    """Return a new handle for `thing`; None, numbers and text are returned unchanged."""
     kind = workspace.handles.get(type(thing))
     return kind(workspace, thing) if kind else thing
 
 
 def unwrap(handle: Any, wanted: type[Handle], call: str) -> Any:
-    """Return what `handle` stands for, which must be of the class `wanted`."""
+    """Return what `handle` stands for; it must be an instance of `wanted`."""
     if not isinstance(handle, wanted):
-        raise TypeError(f"{call} wants a {wanted.__name__}, not {handle!r}.")
+        raise TypeError(f"{call} needs a {wanted.__name__}, not {handle!r}.")
     return handle.simulated

@@ -1,5 +1,5 @@
 # ruff: noqa: D102, N801, N802 - names and meaning are DigitalMicrograph's
-"""Images as Python holds them: their pixels, calibration and tags."""
+"""Images as Python sees them: their pixels, calibration and tags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def create_image(workspace: Workspace, array: Any) -> Py_Image | None:
-    """Make an image with a copy of `array`, which must be as DM wants it."""
+    """Make an image with a copy of `array`, which must meet DM's conditions."""
     fault = _fault(array, workspace)
     if fault:
         if workspace.switches.create_image == "none":
@@ -33,7 +33,7 @@ def create_image(workspace: Workspace, array: Any) -> Py_Image | None:
 
 
 class Py_Image(Handle, wraps=(Image,)):
-    """What Python holds of an image."""
+    """Python's handle for an image."""
 
     __slots__ = ()
     simulated: Image
@@ -201,11 +201,11 @@ class Py_Image(Handle, wraps=(Image,)):
 
 def _fault(array: Any, workspace: Workspace) -> str | None:
     if not isinstance(array, np.ndarray):
-        return f"an array is wanted, not {type(array).__name__}."
+        return f"it needs an array, not {type(array).__name__}."
     if array.dtype.name not in DATA_TYPES or not array.dtype.isnative:
-        return f"DM has no image of the type {array.dtype.str} ({', '.join(DATA_TYPES)} it has)."
+        return f"DM has no image of the type {array.dtype.str}; it has {', '.join(DATA_TYPES)}."
     if not array.flags.owndata and not (workspace.switches.image_arrays and _is_image(array, workspace)):
-        return "the array is a view of another array's memory; give a copy of it."
+        return "the array is a view of another array's memory; pass a copy of it."
     if not array.flags.c_contiguous:
         return "the array is not in C order."
     if not 1 <= array.ndim <= 4 or array.size == 0:
@@ -222,13 +222,13 @@ def _forms(array: np.ndarray) -> set[str]:
 
 
 def _is_image(array: np.ndarray, workspace: Workspace) -> bool:
-    """Tell whether this is the whole memory of an image, as `GetNumArray` gives it."""
+    """Return whether this is the whole memory of an image, as from `GetNumArray`."""
     memories = [image.memory for image in workspace.living_images()]
     return any(array.base is memory and array.shape == memory.shape for memory in memories)
 
 
 def _is_pixel(form: int) -> bool:
-    """Tell whether a calibration has the format 1, (index - origin) * scale; 0 is origin + scale * index."""
+    """Whether a calibration has the format 1, (index - origin) * scale; 0 is origin + scale * index."""
     if form not in {0, 1}:
-        raise ValueError(f"Calibration format {form}: it is 0 or 1.")
+        raise ValueError(f"Calibration format {form}: it must be 0 or 1.")
     return form == 1

@@ -30,7 +30,7 @@ class _ScriptObject:
     _workspace: ClassVar[Workspace]
     _dm_registrations: list[Registration] | None = None
     _dm_output: Output | None = None
-    _dm_gone: list[bool] | None = None  # whether DM knows that it is over, with `strict_del`
+    _dm_gone: list[bool] | None = None  # whether DM was told that it is being deleted, with `strict_del`
 
     def __init__(self) -> None:
         self._dm_refuse_in_handler("Py_ScriptObject.__init__")
@@ -63,7 +63,7 @@ class _ScriptObject:
         call = wanted.__name__[len("Py_") :] + handler
         self._dm_refuse_in_handler(call)
         if self._dm_registrations is None:
-            raise RuntimeError(f"{call}: DM.Py_ScriptObject.__init__(self) was not called before.")
+            raise RuntimeError(f"{call}: DM.Py_ScriptObject.__init__(self) must be called first.")
         if plugin != "pythonplugin":
             raise ValueError(f"{call}: the second argument must be 'pythonplugin', not {plugin!r}.")
         source = unwrap(handle, wanted, call)
@@ -77,7 +77,7 @@ class _ScriptObject:
 
     def _dm_refuse_in_handler(self, call: str) -> None:
         if _in_handler.get() and self._workspace.switches.nested_listeners is False:
-            raise RuntimeError(f"{call} fails inside of a handler in this version of GMS.")
+            raise RuntimeError(f"{call} fails inside a handler in this version of GMS.")
 
     def _dm_unregister(self) -> None:
         for registration in self._dm_registrations or ():
@@ -102,7 +102,7 @@ def script_object_class(workspace: Workspace) -> type:
 
 
 def _check_gone(workspace: Workspace, name: str, gone: list[bool]) -> None:
-    """Complain of an object whose class does not tell DM that it goes, as every published one does."""
+    """Report an object whose class does not tell DM of its deletion, as every published one does."""
     if not gone[0]:
         fault = RuntimeError(f"{name} has no __del__ that calls DM.Py_ScriptObject.__del__(self).")
         workspace.main_thread.escape(fault, None)
@@ -123,7 +123,7 @@ def _call(
     token, inside = current_output.set(output), _in_handler.set(True)
     try:
         getattr(listener, handler)(*(wrap(workspace, argument) for argument in arguments))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - DM goes on whatever a script does
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - DM continues whatever a script raises
         workspace.main_thread.escape(error, output)
         if workspace.switches.after_exception == "ends":
             listener._dm_unregister()  # noqa: SLF001 - a user's class: all names but these are its own

@@ -1,5 +1,5 @@
 # ruff: noqa: N802 - names and meaning are DigitalMicrograph's
-"""The module `DigitalMicrograph` itself, with no function that is not known to exist in GMS."""
+"""The module `DigitalMicrograph` itself, with only those functions that are known to exist in GMS."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class _Functions:
         (current_output.get() or self._workspace.results).write(str(text))
 
     def SetOutputTo(self, _window: int) -> None:
-        """Send prints to the results (0) or the debug window (2); here there is but one."""
+        """Send prints to the results (0) or the debug window (2); here there is only one."""
 
     def ClearResults(self) -> None:
         self._workspace.results.clear()

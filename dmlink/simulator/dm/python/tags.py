@@ -1,5 +1,5 @@
 # ruff: noqa: D102, N801, N802 - names and meaning are DigitalMicrograph's
-"""Groups and lists of tags as Python holds them."""
+"""Groups and lists of tags as Python sees them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Py_TagGroup(Handle, wraps=(dict, list)):
     def _open(self) -> Any:
         if self._single_use and self._used:
             raise RuntimeError(
-                "This persistent tag group was used before and works no more: call "
+                "This persistent tag group was used before and no longer works: call "
                 "DM.GetPersistentTagGroup() each time."
             )
         self._used = True
