@@ -56,8 +56,8 @@ def test_colour_map_is_monotonic(name):
     ("options", "said"),
     [
         ({"colours": "jet"}, "no colour map 'jet'"),
-        ({"percentiles": (50, 50)}, r"percentiles \(50, 50\) must rise"),
-        ({"percentiles": (-1, 50)}, r"percentiles \(-1, 50\) must rise, from 0"),
+        ({"percentiles": (50, 50)}, r"percentiles \(50, 50\) must be in ascending order"),
+        ({"percentiles": (-1, 50)}, r"percentiles \(-1, 50\) must be in ascending order, from 0"),
         ({"gamma": 0}, "gamma=0: it must be from"),
     ],
 )

@@ -116,7 +116,7 @@ def test_last_seconds_are_saved(tmp_path, monkeypatch):
     with linked(Noise(), mode="lossless") as (_, link):
         one, two = LiveView(link), LiveView(link)
         one._lookback._press()
-        assert "no page shows" in one._message.value
+        assert "only while a page shows" in one._message.value
         one.in_page(there=True)
         two.in_page(there=True)
         begun = until(link, lambda: link.newest).index  # `next` may return a frame older than the look-back

@@ -218,7 +218,7 @@ def test_undo_without_a_link_says_why(view, link):  # noqa: F811
 )
 def test_impossible_shapes_are_refused(kind, points):
     editor = ShapeEditor(Undo(), lambda _: None)
-    with pytest.raises(ValueError, match=f"make no {kind}"):
+    with pytest.raises(ValueError, match=f"do not form the shape '{kind}'"):
         editor.add(kind, points)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dmlink.program.program import Program
 
 COMMANDS = "list", "help", "stop", "export", "debug", "gallery", "load"
-OWN_OPTIONS = re.compile(r"#\s*live:(.*)")  # in a comment at the beginning of a cell
+OWN_OPTIONS = re.compile(r"#\s*live:(.*)")  # in a comment at the top of a cell
 USAGE = (
     "%live lists the live cells; %live help shows all options; %live NAME returns one; %live stop NAME "
     "(or --all); %live export NAME PATH [--overwrite]; %live debug NAME; %live gallery; "
@@ -138,7 +138,7 @@ class LiveMagics(Magics):
             raise UsageError(str(error)) from None
         if options.name in self.panels:
             self.panels.pop(options.name).close()
-        for other in live_cells():  # of a LiveCell with this name, or from magics loaded earlier
+        for other in live_cells():  # a LiveCell with this name, or one from magics loaded earlier
             if other.name == options.name and other is not live_cell:
                 other.stop("Stopped: another cell has taken its name.")
         panel = self.panels[options.name] = CellPanel(live_cell, ends_unseen=True, **_panel_options(options))
@@ -154,7 +154,7 @@ class LiveMagics(Magics):
         %live stop NAME              stop one; --all for all
         %live export NAME PATH       export one as a DigitalMicrograph script; --overwrite replaces the file
         %live debug NAME             load the last frame that failed, and the cell's text, into the notebook
-        %live gallery                show the cells of the gallery, to be tried on their demo recordings
+        %live gallery                show the cells of the gallery, to try on their demo recordings
         %live load gallery/NAME      load a cell of the gallery into the notebook
         """
         words = [_unquoted(word) for word in shlex.split(line, posix=False)]  # paths may contain backslashes

@@ -1,7 +1,7 @@
-// Stands before the code of each widget, which it loads once for all widgets of a kind: a page keeps a module for ever.
-// And anywidget passes no message on to a widget whose code the page was slow to load (2 s): such a widget gets its
-// messages and its state all the same, and is rendered once it does.
-const modules = (globalThis[Symbol.for("dmlink.modules")] ??= new Map()); // by their text
+// Wraps the code of each widget, and loads it once for all widgets of a kind, because a page never frees a module.
+// Also, anywidget drops the messages to a widget whose code the page took more than 2 s to load: such a widget still
+// gets its messages and its state here, and is then rendered.
+const modules = (globalThis[Symbol.for("dmlink.modules")] ??= new Map()); // by the text of their code
 let heard = null;
 
 const load = (text) => {

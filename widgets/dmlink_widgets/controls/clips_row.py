@@ -33,7 +33,7 @@ class ClipsRow:
             min=0.0,
             max=1e6,
             step=1.0,
-            tooltip="GB that the clips in this folder may take; stored with the folder",
+            tooltip="GB that the clips in this folder may take; the limit is stored with the folder",
             layout={"width": "84px"},
         )
         self._most.observe(self._set, "value")

@@ -63,7 +63,7 @@ class ContrastControls:
             ipywidgets.Text(
                 continuous_update=False,
                 layout=NUMBER,
-                tooltip=f"{tip}; leave empty to find it from each frame",
+                tooltip=f"{tip}; leave empty to determine it from each frame",
             )
             for tip in ("Value drawn as the first colour", "Value drawn as the last colour")
         ]

@@ -25,7 +25,7 @@ export default {
       const on = audio !== null;
       bell.setAttribute("aria-pressed", String(on));
       bell.firstChild.className = on ? "fa fa-bell" : "fa fa-bell-slash";
-      bell.title = on ? "A sound at each event: on. Click to turn it off" : "Sound at each event";
+      bell.title = on ? "Sound at each event: on. Click to turn it off" : "Sound at each event";
       bell.setAttribute("aria-label", bell.title);
     };
     const sound = () => {

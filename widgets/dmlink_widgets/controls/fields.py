@@ -1,4 +1,4 @@
-"""Fields: what a notebook's metadata say of a panel, taken one by one; somebody may have edited them."""
+"""Fields: a panel's settings from a notebook's metadata, checked one by one: anybody may have edited them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Fields:
     Parameters
     ----------
     given : object
-        As it was read from the notebook; what is not a dict has no fields.
+        The settings as read from the notebook; anything but a dict has no fields.
 
     Attributes
     ----------
     refused : list of str
-        Names of what could not be used.
+        Names of the fields that could not be used.
     """
 
     def __init__(self, given: Any) -> None:
@@ -30,7 +30,7 @@ class Fields:
         self.refused: list[str] = []
 
     def use(self, name: str, how: Callable[[Any], None]) -> None:
-        """Call `how` with a field if it is there; what is wrong with it concerns no other field."""
+        """Call `how` with a field if it is there; an error affects no other field."""
         if self._given.get(name) is None:
             return
         try:
@@ -56,12 +56,12 @@ class Fields:
         if not self.refused:
             return ""
         names = ", ".join(self.refused[:5]) + (" ..." if len(self.refused) > 5 else "")
-        return f"This notebook's settings were restored without what cannot be used here: {names}."
+        return f"This notebook's settings were restored except for these, which cannot be used: {names}."
 
 
 def numbers(values: Any, count: int) -> list[float]:
-    """Return so many finite numbers, or raise a ValueError."""
+    """Return the values as `count` finite numbers, or raise a ValueError."""
     found = [float(value) for value in values if type(value) in (int, float)]
     if len(found) != count or len(values) != count or not all(map(math.isfinite, found)):
-        raise ValueError(f"{count} finite numbers are wanted, not {values!r:.100}.")
+        raise ValueError(f"Expected {count} finite numbers, not {values!r:.100}.")
     return found

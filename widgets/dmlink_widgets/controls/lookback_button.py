@@ -91,7 +91,7 @@ class LookbackButton:
     def _press(self) -> None:
         lookback = _kept.get(self._link, (None, 0))[0] if self._link else None
         if lookback is None:
-            self._report("Nothing is kept: no page shows the view.")
+            self._report("There is nothing to save: frames are kept only while a page shows the view.")
         elif not self.saving:
             self.widget.disabled = True
             self._saving = threading.Thread(target=self._save, args=(lookback,), name="dmlink-save")

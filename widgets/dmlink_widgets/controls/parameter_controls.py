@@ -81,7 +81,7 @@ def _control(parameter: Parameter, changed: Callable[[str, Any], None]) -> ipywi
 
 
 def _declared_step(parameter: Parameter) -> float:
-    """Return the step of a slider as it was declared, or what it is without one."""
+    """Return the declared step of a slider, or the default one."""
     p = parameter
     if p.kind == "integer":
         return int(p.step or 1)
@@ -112,7 +112,7 @@ def _on_a_step(parameter: Parameter, value: float) -> float:
 
 
 def _tooltip(parameter: Parameter) -> str:
-    """Return what the comment says of a parameter, and its limits. The page shows it as plain text."""
+    """Return what the comment says about a parameter, and its limits. The page shows it as plain text."""
     limits = " ".join(filter(None, (parameter.allowed, parameter.unit)))
     return f"{parameter.help or parameter.name} ({limits})" if limits else parameter.help or parameter.name
 
@@ -124,7 +124,7 @@ def _unit_label(unit: str) -> ipywidgets.Label:
 
 
 class ControlWithUnit(ipywidgets.HBox):  # type: ignore[misc]
-    """The control of a parameter, with its unit behind the number.
+    """The control of a parameter, with its unit after the number.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class ControlWithUnit(ipywidgets.HBox):  # type: ignore[misc]
 
     @property
     def value(self) -> Any:
-        """What it is set to."""
+        """The current value."""
         return self.control.value
 
     @value.setter

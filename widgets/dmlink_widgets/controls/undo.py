@@ -37,7 +37,7 @@ class Undo:
         Raises
         ------
         OSError, ValueError
-            If it cannot be undone, such as without a link.
+            If it cannot be undone, for example without a link.
         """
         if not self._steps:
             return ""

@@ -311,8 +311,8 @@ export default {
       held = null;
     };
 
-    // While an ROI is dragged, DigitalMicrograph reports earlier positions of the drag. Any other is somebody else's, or
-    // DigitalMicrograph's own.
+    // While an ROI is dragged, DigitalMicrograph reports earlier positions of the drag. Any other comes from
+    // somebody else, or from DigitalMicrograph itself.
     const roisChanged = () => {
       layers.new.replaceChildren();
       const theirs = held && model.get("rois")[held.name];

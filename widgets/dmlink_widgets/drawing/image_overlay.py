@@ -1,7 +1,7 @@
 """ImageOverlay: the layer over an image: ROIs, marks, scale bar; zoom, pan and the value under the pointer.
 
-bqplot's own selectors are single unnamed rectangles, and broken in 0.13 (MEASURED); these are all the ROIs
-of DigitalMicrograph. Everything is in image pixels.
+bqplot's own selectors are single unnamed rectangles, which in 0.13 do not even report their place; these are
+all the ROIs of DigitalMicrograph. Everything is in image pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ImageOverlay(RoundWidget):
     ----------
     on_action : callable, optional
         Called with what the user does, a dict with one key: `drawn` [top, left, bottom, right], `removed`
-        (a name), `released` (a name that was moved until now; with where to, as `roi`), or `pointer`
+        (a name), `released` (a name whose drag has ended; its place is in `roi`), or `pointer`
         [row, column] (None when it has left the image).
     """
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dmlink.frame import Axis
 
-LONGEST_SIDE = 512  # pixels transformed: 0.6 to 2 ms (MEASURED); larger images are binned
+LONGEST_SIDE = 512  # pixels transformed: 0.6 to 2 ms; larger images are binned
 
 
 def power_spectrum(pixels: Any, y: Axis, x: Axis) -> tuple[np.ndarray, Axis, Axis]:

@@ -26,7 +26,7 @@ export default {
       if (text !== undefined) node.textContent = text;
       return node;
     };
-    let painted = []; // what the drawing is of
+    let painted = []; // what was painted last
     const paint = () => {
       const { top, left, height, width } = area();
       const wanted = [width, ...["area", "points", "rows", "bands", "marks"].map((name) => model.get(name))];

@@ -25,7 +25,7 @@ class ToolOverlay(RoundWidget):
     ----------
     on_action : callable
         Called with what the user does, a dict with one key: `drawn` (a dict of `kind` and `points`),
-        `removed` (an id), or `released` (an id that was moved until now).
+        `removed` (an id), or `released` (an id whose drag has ended).
     """
 
     _classes = ("dmlink-fence",)

@@ -127,7 +127,7 @@ export default {
       if (id >= 0) host.select("");
     };
 
-    // Making
+    // Drawing new shapes
 
     const done = (drawn, event) => {
       begun = null;

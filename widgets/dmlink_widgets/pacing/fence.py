@@ -105,7 +105,7 @@ class Fence(PageWidget):
 
     @property
     def in_pages(self) -> bool:
-        """Whether a page shows the panel, be it out of sight."""
+        """Whether a page shows the panel, even if it is scrolled out of sight."""
         return bool(self._views)
 
     def allows(self, now: float) -> tuple[bool, bool]:
@@ -119,7 +119,7 @@ class Fence(PageWidget):
 
     @property
     def next_time(self) -> float:
-        """When the next drawing may be sent (perf_counter); sooner, it would wait behind the last one."""
+        """When the next drawing may be sent (perf_counter); any sooner, it would wait behind the last one."""
         return self._sent + (SPACING * self._took if self.drawn > self.painted else 0.0)
 
     def count_drawing(self, now: float, frame: Frame | None) -> int:

@@ -281,7 +281,7 @@ class CellPanel(Panel):
         return {"parameters": {n: [was, now[n]] for n, was in written if n in now and now[n] != was}}
 
     def restore(self, fields: Fields) -> None:
-        """Set the parameters as they were, except where the cell says something else now."""
+        """Restore the parameters, except those that the cell's text now sets to another value."""
         fields.use_each("parameters", self._restore_parameter)
 
     def note(self, text: str) -> None:
@@ -365,7 +365,7 @@ class CellPanel(Panel):
             self._remember_one(taken, result)
         for plot in before.values():
             plot.close()
-        if newest and history and newest[1] is history[-1][1]:  # else it has just come and will be told
+        if newest and history and newest[1] is history[-1][1]:  # otherwise `_take_result` follows
             self._taken = newest
         self._newest, self._provisional = newest, provisional
         self._waiting.clear()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
 
-PAUSED = -1  # in place of the number of a look
+PAUSED = -1  # used instead of a look's number
 CAMERA_FRAMES = 30  # frames over which the camera's rate is averaged
 READINGS = 8  # readings of a cell's counter, one per second
 

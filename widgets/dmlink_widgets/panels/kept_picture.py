@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class KeptPicture(PageWidget):
     """Sends the picture to the page on request or when `send_now` is called; shows nothing itself.
 
-    The page tells it what was saved of the settings. They are used once in a kernel: who runs the cell again
-    wants what is written there.
+    The page sends it the saved settings. They are used only once per kernel: whoever runs the cell again
+    wants what its code says.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class KeptPicture(PageWidget):
     Attributes
     ----------
     key : str
-        Names the panel in the notebook, whichever kernel made it; empty if its settings are not kept.
+        Identifies the panel in the notebook, whichever kernel made it; empty if its settings are not kept.
     """
 
     _classes = ("dmlink-fence",)

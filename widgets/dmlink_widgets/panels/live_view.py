@@ -322,7 +322,7 @@ class LiveView(Panel):
         return self._settings.saved()
 
     def restore(self, fields: Fields) -> None:
-        """Set them as they were; ROIs that DigitalMicrograph has are not moved before a button is pressed."""
+        """Restore them; ROIs already in DigitalMicrograph are not moved until the user presses a button."""
         self._settings.restore(fields)
 
     def note(self, text: str) -> None:

@@ -59,7 +59,7 @@ export default {
         else box.value = text;
         const map = document.createElement("div");
         map.className = "dmlink-key-map";
-        map.append("The page may not use the clipboard: copy it from here (right-click), then click beside it.", box);
+        map.append("This page may not use the clipboard. Copy it from here (right-click), then click beside it to close.", box);
         map.addEventListener("click", ({ target }) => target === map && map.remove());
         panel.appendChild(map);
       }

@@ -107,11 +107,11 @@ class Panel:
         raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
-        """Return what the notebook keeps of how the user has set it, as plain lists and dicts."""
+        """Return the user's settings that the notebook keeps, as plain lists and dicts."""
         return {}
 
     def restore(self, fields: Fields) -> None:
-        """Set it as it was when the notebook was saved."""
+        """Restore the settings with which the notebook was saved."""
 
     def note(self, text: str) -> None:
         """Show a line to the user."""

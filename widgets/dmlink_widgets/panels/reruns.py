@@ -1,4 +1,4 @@
-"""Reruns: closes what a notebook cell showed before, once the cell has been run again."""
+"""Reruns: closes the panels that a notebook cell showed, once the cell has been run again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def made(panel: Made) -> Made:
     shell: Any = get_ipython()
     request = shell.get_parent() if hasattr(shell, "get_parent") else {}
     cell, run = request.get("metadata", {}).get("cellId"), request.get("header", {}).get("msg_id")
-    if not cell or not run:  # not a notebook, or one that does not name its cells
+    if not cell or not run:  # not in a notebook, or its cells have no IDs
         return panel
     if not _made:
         shell.events.register("post_run_cell", lambda *_: _close_unreachable(shell.user_ns))

@@ -53,7 +53,7 @@ class ProfilePlot(Plot):
         self.image = ImageFigure(
             (PLOT_AREA["y"], PLOT_AREA["x"]), changed, description="waterfall", scale_bar=False
         )
-        self._log = _toggle("Log", "Logarithmic scale; values that are not positive are left out")
+        self._log = _toggle("Log", "Logarithmic scale; values of zero or less are left out")
         self._hold = _toggle("Hold", "Keep this curve to compare the next ones with it")
         self._fall = _toggle("Waterfall", "Show a row for each frame, the newest at the bottom")
         self._fall.value = waterfall

@@ -152,7 +152,7 @@ class LinePanel:
         for i, sent in enumerate(self._sent):
             if _same(sent, whole):  # this is our own line coming back
                 del self._sent[: i + 1]
-                if self._sent or _same(self._last, whole):  # else another's line was shown meanwhile
+                if self._sent or _same(self._last, whole):  # otherwise another view's was shown meanwhile
                     return
                 break
         self._last = whole

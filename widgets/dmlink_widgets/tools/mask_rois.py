@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     Place = tuple[tuple[int, ...], Outline | None]
 
-MOST_SENT = 1000  # places of one mask that were sent and are not back yet
+MOST_SENT = 1000  # places of one mask that were sent and have not come back yet
 
 
 class MaskRois:
-    """Keeps the masks over an image equal to the ROIs of their names.
+    """Keeps the masks over an image in sync with the ROIs of the same names.
 
     DigitalMicrograph shows the rectangle around each, and moves the mask with it.
 
     Parameters
     ----------
     link : Link
-        Where the ROIs are. One to an ROI has none of its own: masks stay in the view.
+        Where the ROIs are. A link to an ROI has no ROIs of its own, so masks stay in the view.
     shapes : ShapeEditor
         Has the masks.
     report : callable
@@ -46,7 +46,7 @@ class MaskRois:
         self._sent: dict[str, list[Place | None]] = {}  # oldest first
 
     def send(self, frame: Frame | None) -> None:
-        """Tell the link of the masks as they are here."""
+        """Send the masks to the link as they are here."""
         if not self._link.roi:
             with self._lock:
                 self._send(frame)
@@ -100,7 +100,7 @@ class MaskRois:
         if place not in sent:
             return False
         del sent[: sent.index(place) + 1]
-        return bool(sent) or self._here.get(name) == place  # else another's was shown meanwhile
+        return bool(sent) or self._here.get(name) == place  # otherwise another view's was shown meanwhile
 
 
 def _place(roi: Roi) -> Place:

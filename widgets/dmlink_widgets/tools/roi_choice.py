@@ -1,4 +1,4 @@
-"""RoiChoice: the ROIs as the notebook was saved, or as they are in DigitalMicrograph."""
+"""RoiChoice: a choice between the ROIs saved with the notebook and those in DigitalMicrograph."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ AS_IT_WAS, AS_IN_DM = "As it was", "As in DM"
 
 
 class RoiChoice:
-    """Offers the ROIs of a saved notebook where DigitalMicrograph has others, which are never moved unasked.
+    """Offers to restore a saved notebook's ROIs if DigitalMicrograph has others; none is moved unasked.
 
     Parameters
     ----------
     link : Link
         Where the ROIs are.
     report : callable
-        Called with why they cannot be changed.
+        Called with the reason why they cannot be changed.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class RoiChoice:
 
     def __init__(self, link: Link | FollowedLink, report: Callable[[str], None]) -> None:
         self._link, self._report = link, report
-        self._other: dict[str, Roi] = {}  # that are placed when the button is pressed
+        self._other: dict[str, Roi] = {}  # the ROIs that the button places
         self._text = ipywidgets.Label("The ROIs differ from those that this notebook was saved with.")
-        self._button = ipywidgets.Button(description=AS_IT_WAS, tooltip="Place the ROIs as they were saved")
+        self._button = ipywidgets.Button(description=AS_IT_WAS, tooltip="Move the ROIs to their saved places")
         self._button.add_class("dmlink-as-it-was")
         self._button.on_click(lambda _: self._swap())
         self.widget = ipywidgets.HBox([self._text, self._button], layout={"display": "none"})
@@ -85,7 +85,7 @@ def roi_from(fields: Any) -> Roi:
     rectangle, outline = fields
     top, left, bottom, right = map(int, numbers(rectangle, 4))
     if not (0 <= top < bottom and 0 <= left < right):
-        raise ValueError(f"{rectangle!r:.100} is no rectangle.")
+        raise ValueError(f"{rectangle!r:.100} is not a rectangle.")
     if outline is None:
         return Roi(top, left, bottom, right)
     return MaskedRoi(top, left, bottom, right, outline=checked_outline(*outline))

@@ -51,7 +51,7 @@ class RoiEditor:
     ) -> None:
         self._link = link
         self._undo = undo
-        self._held: tuple[str, list[int]] | None = None  # where a drag has brought an ROI until now
+        self._held: tuple[str, list[int]] | None = None  # where the present drag has moved an ROI
         self._released: tuple[str, list[int]] | None = None  # its end may overtake its last move
         self._overlay = overlay
         self._on_selected = selected

@@ -130,7 +130,7 @@ class ShapeEditor:
         self._set(number, Shape(number, kind, _checked(kind, points), name=name), quiet=True)
 
     def hide_mask(self, name: str) -> None:
-        """Show no mask of that name any more."""
+        """Hide the mask with that name."""
         for shape in self.of(*MASKS):
             if shape.name == name:
                 self._set(shape.id, None, quiet=True)
@@ -218,5 +218,5 @@ def _checked(kind: str, points: Sequence[Point]) -> tuple[Point, ...]:
     wanted = POINTS.get(kind)
     enough = len(points) == wanted if wanted else kind == "polygon" and len(points) > 2
     if not enough:
-        raise ValueError(f"{len(points)} points make no {kind}.")
+        raise ValueError(f"{len(points)} points do not form the shape {kind!r}.")
     return tuple((float(y), float(x)) for y, x in points)

@@ -36,7 +36,7 @@ class ToolButtons:
             kind: toggle(icon, tip, lambda _: None, f"dmlink-draw-{kind}")
             for kind, (icon, tip) in ICONS.items()
         }
-        # linked inside the page, so that a key pressed while the kernel is busy does what it should
+        # linked inside the page, so that keys work even while the kernel is busy
         shapes.overlay.buttons = {kind: made.model_id for kind, made in self._buttons.items()}
         self.line, self.ruler = self._buttons["line"], self._buttons["ruler"]
         masks = [self._buttons[kind] for kind in ("ellipse", "ring", "polygon")]

@@ -22,7 +22,7 @@ MOST_ROIS = 100
 
 
 class ViewSettings:
-    """Reads and sets them.
+    """Reads and restores these settings.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class ViewSettings:
         fixed = [None if end is None else numbers([end], 1)[0] for end in given["fixed"]]
         first, last = fixed
         if first is not None and last is not None and first >= last:
-            raise ValueError(f"The limits {fixed} do not rise.")
+            raise ValueError(f"The limits {fixed} must be in ascending order.")
         colours, log = str(given["colours"]), given["log"] is True
         self._contrast.contrast = Contrast((low, high), (first, last), gamma, log, colours)
 
@@ -85,7 +85,7 @@ class ViewSettings:
             return
         top, left, bottom, right = numbers(viewport, 4)
         if not (0 <= top < bottom <= height and 0 <= left < right <= width):
-            raise ValueError(f"{viewport!r:.100} is no part of {height} x {width} pixels.")
+            raise ValueError(f"{viewport!r:.100} is not a part of {height} x {width} pixels.")
         overlay = self._overlay  # of shape [1, 1] before the first frame
         if overlay.shape not in ([1, 1], [height, width]):
             raise ValueError(f"The view has {overlay.shape} pixels now, not {height} x {width}.")

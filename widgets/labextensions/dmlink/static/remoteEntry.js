@@ -66,7 +66,7 @@
     image.alt = String(model.data["text/plain"] ?? "");
     Object.assign(image.style, { display: "block", maxWidth: "100%" });
     const note = box.appendChild(document.createElement("div"));
-    note.textContent = "Kept picture. Run the cell to see it live.";
+    note.textContent = "Saved picture. Run the cell to see it live.";
     Object.assign(note.style, { font: "12px/20px sans-serif", color: "var(--jp-ui-font-color2)" });
     return box;
   };
