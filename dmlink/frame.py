@@ -49,12 +49,12 @@ class Roi(NamedTuple):
         kind : {"ellipse", "ring", "polygon"}
         points : sequence of (y, x)
             In pixels from the upper left corner of the image: two corners of an ellipse's box; the centre of
-            a ring, a place on its outer and one on its inner circle; the corners of a polygon.
+            a ring, a point on its outer and one on its inner circle; the corners of a polygon.
 
         Raises
         ------
         ValueError
-            If there is no such kind, or these points make none.
+            If there is no such kind, or the points do not form one.
         """
         places = checked_outline(kind, [tuple(map(float, point)) for point in points]).points
         box = box_around(kind, places)
@@ -76,7 +76,7 @@ class Roi(NamedTuple):
 class MaskedRoi(Roi):
     """A rectangle in which an ellipse, a ring or a polygon is drawn; see `Roi.around`.
 
-    Where the rectangle is moved or resized in DigitalMicrograph, the outline goes along.
+    When the rectangle is moved or resized in DigitalMicrograph, the outline follows.
     """
 
     _outline: Outline

@@ -60,7 +60,7 @@ class Replay:
         self.play()
 
     def play(self) -> None:
-        """Play on, or from the start if it is at the end."""
+        """Continue, or start over at the end."""
         self._ask("play")
 
     def pause(self) -> None:
@@ -72,7 +72,7 @@ class Replay:
         self._ask("step", int(n))
 
     def seek(self, index: int) -> None:
-        """Jump to frame `index` of the recording and play on from there unless paused.
+        """Jump to frame `index` of the recording and continue from there unless paused.
 
         Raises
         ------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dmlink.recordings.writing.reference_writer import RunningRecording
 
 LOOK_SECONDS = 0.1  # how often new frames are written to an open clip
-LATE_SECONDS = 10.0  # by which the disk may lag behind without losing a frame
+LATE_SECONDS = 10.0  # the disk may lag behind by this much without a frame being lost
 SMALL_RESULT = 65536  # bytes; larger results are not kept in case an event follows
 
 
@@ -186,7 +186,7 @@ class Clips:
             raise ValueError("The clips have used up their space on disk;")
         self._folder.mkdir(parents=True, exist_ok=True)
         if newest := self._lookback.newest:
-            check_disk(self._folder, newest)  # or each event would leave an empty clip
+            check_disk(self._folder, newest)  # otherwise each event would leave an empty clip
         self._clip = Clip(self._folder, f"{self._name} {index}", begin, self._recorder_from(begin))
         return self._clip
 

@@ -77,7 +77,7 @@ class FileBackedCell(LiveCell):
     @property
     def provisional(self) -> bool:
         """Whether the results are still those of the live view."""
-        return self.written is None or self._outcomes is not self.written._outcomes  # noqa: SLF001 - one of us
+        return self.written is None or self._outcomes is not self.written._outcomes  # noqa: SLF001 - of a LiveCell
 
     @property
     def difference(self) -> str:
@@ -122,7 +122,7 @@ class FileBackedCell(LiveCell):
         unlist(written)
         written.watch(self._follow_file)
         following.watch(self._follow_file)
-        self._follow_file()  # for what happened before
+        self._follow_file()  # for changes before we watched it
         return self
 
     def stop(self, why: str = "") -> None:
@@ -179,7 +179,7 @@ class FileBackedCell(LiveCell):
         self._look()
 
     def _follow_file(self) -> None:
-        """Do what a change of the file, or a result on it, asks for."""
+        """React to a change of the file, or to a result on it."""
         self._look()
         self._watchers.tell()
 

@@ -25,9 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command."""
     parser = subparsers.add_parser("bench", help="measure how fast dmlink is on this computer")
     parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(names()) or 'none'}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--overwrite", action="store_true", help="replace that file if it exists")
-    parser.add_argument("--quick", action="store_true", help="a taste: fewer runs and sizes")
+    parser.add_argument("--quick", action="store_true", help="a shorter version: fewer runs and sizes")
     parser.set_defaults(run=run)
 
 
@@ -38,17 +38,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def tell(name: str, file: Path | None, *, overwrite: bool = False, **options: Any) -> None:
-    """Run a benchmark with these options; print its tables, and write its figures into a file.
+    """Run a benchmark with these options; print its tables, and write its figures to a file.
 
     Raises
     ------
     FileExistsError
         If the file exists and must not be replaced.
     """
-    if file and file.exists() and file.stat().st_size and not overwrite:  # empty: it was interrupted
-        raise FileExistsError(f"{file} exists. Choose another name, or move it away (bench: --overwrite).")
+    if file and file.exists() and file.stat().st_size and not overwrite:  # empty: an interrupted run left it
+        raise FileExistsError(f"{file} exists. Choose another name, or move it (dmlink bench: --overwrite).")
     if file:
-        file.touch()  # better now than after hours
+        file.touch()  # so that it fails now rather than after hours
     report = measure(name, **options)
     if file:
         file.write_text(json.dumps(report, indent=1), encoding="utf-8")
@@ -56,7 +56,7 @@ def tell(name: str, file: Path | None, *, overwrite: bool = False, **options: An
 
 
 def names() -> list[str]:
-    """Return the benchmarks that there are."""
+    """Return the names of all benchmarks."""
     return sorted(p.stem for p in FOLDER.glob("*.py") if "\ndef run(" in p.read_text("utf-8"))
 
 
@@ -89,7 +89,7 @@ def machine() -> str:
     import numpy as np
 
     system = f"{platform.system()} {platform.release()}"
-    with contextlib.suppress(OSError):  # it is no Linux
+    with contextlib.suppress(OSError):  # not Linux
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {system}, Python {platform.python_version()}, "

@@ -1,4 +1,4 @@
-"""Capacity: what this computer carries, for `dmlink doctor --speed`: frames over a link, cells, the disk."""
+"""Capacity: what this computer can handle, for `dmlink doctor --speed`: link, cells and disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CELLS, CELL_MS = 7, 10.0
 MEASURE_SECONDS, START_SECONDS = 3.0, 60.0
 MOST_TRIES = 3  # rates at which the cells are tried
 KEPT = 0.95  # of the camera's frames that each cell must process
-#: The same arithmetic `n` times, so that the work does not depend on what else runs.
+#: The same arithmetic `n` times, because a fixed time would be less work on a busy computer.
 CELL = """import numpy as np
 values = np.arange(1, 20_000, dtype=np.float32)
 for _ in range(n):
@@ -55,7 +55,7 @@ def measure(folder: Path, tell: Callable[[str], None]) -> None:
     Raises
     ------
     OSError
-        If frames cannot be written there, or none come for a minute.
+        If frames cannot be written there, or no frame arrives for a minute.
     """
     stack = np.random.default_rng(0).poisson(200, (STACK, SIZE, SIZE)).astype(np.uint16)
     disk = _disk(folder, stack)
@@ -76,7 +76,7 @@ def measure(folder: Path, tell: Callable[[str], None]) -> None:
             )
     tell(f"disk: {disk:.0f} frames/s into {folder}")
     tell(
-        f"This computer carries {SIZE} x {SIZE} at {cells.rate:.0f} frames/s into {CELLS} cells of "
+        f"This computer handles {SIZE} x {SIZE} at {cells.rate:.0f} frames/s into {CELLS} cells of "
         f"{CELL_MS:g} ms; disk {disk:.0f} frames/s. Frames of a quarter of the pixels are about four times "
         "as fast on link and disk."
     )
@@ -94,7 +94,7 @@ def _link(replay: Replay) -> tuple[float, float]:
 
 def _cells(replay: Replay, fastest: float) -> Cells:
     """Return how the cells keep up with the fastest camera that they can follow."""
-    n = _times()  # before they run
+    n = _times()  # measured before the cells run
     with ExitStack() as running:
         cells = []
         for i in range(CELLS):
@@ -136,7 +136,7 @@ def _first_result(cell: LiveCell) -> None:
 
 
 def _times() -> int:
-    """Return how often the cell has to do its work to take CELL_MS."""
+    """Return how many times a cell must repeat its arithmetic to take CELL_MS."""
     cell, seconds = LiveCell(CELL, "cell", {"n": 100}), []
     for _ in range(5):
         begun = time.perf_counter()

@@ -28,17 +28,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--camera",
         type=float,
         metavar="EXPOSURE",
-        help="take the camera and acquire with this exposure (s), instead of listening to the live view",
+        help="acquire from the camera directly, with this exposure (s), instead of using the live view",
     )
     parser.add_argument(
         "--compress",
         action="store_true",
-        help="pack frames, for a slow network; GMS's Python needs the package numcodecs",
+        help="compress frames, for a slow network; GMS's Python needs the package numcodecs",
     )
     parser.add_argument(
         "--self-test",
         action="store_true",
-        help="write a script that asks your DigitalMicrograph what nobody has published",
+        help="instead, write a script that finds out how your GMS behaves where nothing is documented",
     )
     add_menu(parser)
     parser.set_defaults(run=run)
@@ -59,13 +59,11 @@ def run(options: argparse.Namespace) -> int:
     then = (
         "send us the file that it writes" if options.self_test else "copy the dmlink:// line that it prints"
     )
-    print(
-        f"{path} is written. In DigitalMicrograph: start the live view, open {path.name} in a script window"
-    )
-    print(f"(File > Open), tick 'Execute on background thread', execute, and {then}.")
+    print(f"Wrote {path}. In DigitalMicrograph: start the live view, open {path.name} in a script window")
+    print(f"(File > Open), tick 'Execute on background thread', execute it, and {then}.")
     write_menu(options, menu, path, lambda place: _items(place, self_test=options.self_test))
     if options.host:
-        print(f"Whoever reaches {options.host} and knows the token can see the live view and move its ROIs.")
+        print(f"Anyone who reaches {options.host} and has the token can see the live view and move its ROIs.")
     return 0
 
 

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     with recordings.open(options.recording, axis=options.axis, item=options.item) as recording:
         print(f"{write(recording, options.output.expanduser())}: {len(recording)} frames")
         if logs := write_logs(recording, options.output.expanduser()):
-            print(f"{logs}: what other instruments have measured")
+            print(f"{logs}: the numbers of other instruments")
         for line in (*recording.notes, *left_behind(recording, options.output)):
             print(line, file=sys.stderr)
     return 0

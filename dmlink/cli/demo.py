@@ -107,7 +107,7 @@ def jupyterlab(folder: Path, endpoint: str, port: int) -> int:
         **os.environ,
         "DMLINK_ENDPOINT": endpoint,
         "JUPYTER_RUNTIME_DIR": str(runtime),
-        "JUPYTER_TOKEN": secrets.token_hex(24),  # or JupyterLab makes one and prints more addresses
+        "JUPYTER_TOKEN": secrets.token_hex(24),  # otherwise JupyterLab makes one and prints more addresses
     }
     command = [
         *(sys.executable, "-m", "jupyterlab", str(folder / FIRST_LESSON), f"--port={port}"),
@@ -115,7 +115,7 @@ def jupyterlab(folder: Path, endpoint: str, port: int) -> int:
         *(
             "--LabApp.log_level=ERROR",
             "--ServerApp.log_level=ERROR",
-        ),  # or our address is lost among its messages
+        ),  # otherwise our address would be lost among its messages
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")

@@ -1,4 +1,4 @@
-"""`dmlink doctor`: why no frames come, what a self-test report means, and what this computer carries."""
+"""`dmlink doctor`: why no frames arrive, what a self-test report means, what this computer can handle."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("doctor", help="find out why no frames come, or what a GMS can do")
+    parser = subparsers.add_parser("doctor", help="find out why no frames arrive, or what a GMS can do")
     parser.add_argument(
         "what",
         nargs="*",
-        help="dmlink://..., or - to read it from standard input; default: the last companion here. Or files "
-        "that the self-test has written, gms-report.json",
+        help="dmlink://..., or - to read it from standard input; default: the last companion here. Or "
+        "gms-report.json files that the self-test wrote",
     )
-    parser.add_argument("--roi", help="ask about this rectangle of the live view")
+    parser.add_argument("--roi", help="also check this ROI of the live view")
     parser.add_argument(
         "--speed",
         nargs="?",
         const=".",
         metavar="FOLDER",
-        help="instead, measure for 20 s how many frames per second this computer carries: over a link, into "
+        help="instead, measure for 20 s how many frames per second this computer handles: over a link, into "
         "cells, and onto the disk of FOLDER (default: the current one)",
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print each finding; the exit code is 0 if frames come, or could."""
+    """Print each finding; the exit code is 0 if frames arrive, or could."""
     print(f"dmlink {__version__}, Python {platform.python_version()}, {platform.platform()}")
     if options.speed is not None:
         if options.what or options.roi:
-            raise ValueError("--speed measures this computer; give no endpoint, ROI or report with it.")
+            raise ValueError("--speed measures only this computer; give no endpoint, ROI or report with it.")
         return _measure(Path(options.speed))
     reports = [what for what in options.what if what.lower().endswith(".json")]
     if reports:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError("Give an endpoint, or reports of the self-test, not both.")
         return max([_explain(path) for path in reports])
     if len(options.what) > 1:
-        raise ValueError(f"{len(options.what)} endpoints: give one.")
+        raise ValueError(f"There are {len(options.what)} endpoints; give only one.")
     given = options.what[0] if options.what else None
     return _examine(input().strip() if given == "-" else given, options.roi)
 

@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--target", choices=("live", "batch"), default="live", help="the live view, or an in-situ recording"
     )
     parser.add_argument(
-        "--gms", choices=PYTHON_OF_GMS, help="the version of GMS that the script has to run in"
+        "--gms", choices=PYTHON_OF_GMS, help="the version of GMS in which the script has to run"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the script if it exists")
     add_menu(parser)
@@ -46,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
     path = export(program, output, options.target, gms=options.gms, overwrite=options.overwrite)
     for note in program.notes:
         print(f"Note: {note}")
-    print(f"{path} is written. Open it in a script window of DigitalMicrograph and execute it.")
+    print(f"Wrote {path}. Open it in a script window of DigitalMicrograph and execute it.")
     write_menu(options, menu, path, lambda place: [start(program.name, place)])
     return 0

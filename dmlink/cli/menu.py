@@ -54,5 +54,5 @@ def write_menu(
     place = at(options.menu_folder, script.name) if options.menu_folder else script.absolute()
     with path.open("w" if options.overwrite else "x", encoding="ascii", newline="\r\n") as file:
         file.write(menu_script(items(place)))
-    print(f"{path} is written. Execute it in DigitalMicrograph to add the menu {MENU!r}, which runs {place}.")
+    print(f"Wrote {path}. Execute it in DigitalMicrograph to add the menu {MENU!r}, which runs {place}.")
     print(f"It has not been tried in a real GMS yet; opening {script.name} and executing it always works.")

@@ -20,13 +20,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--speed", type=_speed, default=1.0, help="2: twice as fast; max: as fast as possible without loss"
     )
-    parser.add_argument("--port", type=int, default=52370, help="if it is in use, the next free one is used")
+    parser.add_argument("--port", type=int, default=52370, help="port (52370); if in use, the next free one")
     parser.add_argument(
         "--loop", action=argparse.BooleanOptionalAction, default=True, help="start again at the end"
     )
     parser.add_argument("--scale", type=float, help="pixel size, if the recording has none")
     parser.add_argument("--unit", help="unit of --scale, such as nm")
-    parser.add_argument("--report", metavar="FILE", help="behave as a GMS, as its gms-report.json says")
+    parser.add_argument("--report", metavar="FILE", help="imitate the GMS of this gms-report.json")
     parser.add_argument("--record-to", metavar="FOLDER", help="also record to disk, like Gatan's In-Situ")
     parser.add_argument(
         "--record-fps",
@@ -39,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--record-header", choices=("first", "last"), default="first", help="when to write the .dm4 (first)"
     )
     parser.add_argument(
-        "--record-preallocate", action="store_true", help="give every .raw its full length at once"
+        "--record-preallocate", action="store_true", help="give every .raw its full size from the start"
     )
     parser.add_argument(
         "--record-part", type=float, default=2048.0, metavar="MB", help="megabytes in each .raw (2048)"

@@ -46,17 +46,17 @@ def ending(code: int, system: str = sys.platform) -> str:
         if code < 0:
             name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
             return f"The cell's process was ended by {name}."
-        return f"The cell ended its process with code {code}."
+        return f"The cell's process exited with code {code}."
     code &= 0xFFFFFFFF
     if code >= 0xC0000000:
         return f"The cell's process was ended by {WINDOWS_FAULTS.get(code, 'a fault')} (0x{code:08X})."
     if code == KILLED:
         return "The cell's process was killed."
     if code == 1:  # also from the Task Manager and Python's kill()
-        return "The cell's process was killed, or ended itself with code 1."
+        return "The cell's process was killed, or exited with code 1."
     if code == 3:
-        return "The cell ended its process with code 3, possibly by abort()."
-    return f"The cell ended its process with code {code}."
+        return "The cell's process exited with code 3, possibly by abort()."
+    return f"The cell's process exited with code {code}."
 
 
 class ProcessGroup:

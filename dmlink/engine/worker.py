@@ -27,7 +27,7 @@ MAX_LOG = 10_000  # characters that a cell can print per frame
 RESERVE = 64 << 20  # bytes for our own needs: replies, threads
 MAX_STATE = 64 << 20  # bytes of a failed cell's state to send
 STATE_SECONDS = 1.0  # between two of them, at least
-WARM_BYTES = 24 << 20  # allocated and freed once, so that temporaries do not fault in page by page (MEASURED)
+WARM_BYTES = 24 << 20  # allocated and freed once, so that temporaries do not fault in page by page (measured)
 
 
 def main(kernel: int) -> None:

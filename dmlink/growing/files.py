@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dmlink.recordings.recording import Recording
 
-#: Seconds for which a file waits for the previous one, if its number shows that there is one.
+#: Seconds for which a file waits for the previous one, if its number shows that there must be one.
 GAP_SECONDS = 2.0
 
 #: The last number in a name.

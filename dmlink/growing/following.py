@@ -73,7 +73,7 @@ class Following(Growth):
         return self._link
 
     def close(self) -> None:
-        """Stop following; who waits for a frame gets a ConnectionError. Frames already read stay valid."""
+        """Stop following; a waiting `next` raises a ConnectionError. Frames already read stay valid."""
         super().close()
         if self._link is not None:
             self._link.free()

@@ -150,7 +150,7 @@ class Growth:
         """What it waits for, or what was left out, in a sentence; empty if all is well."""
         if self.bad:
             last = max(self.bad)
-            return f"{len(self.bad)} frames cannot be had, {last} the last of them: {self.bad[last]}"
+            return f"{len(self.bad)} frames cannot be read; the last of them is {last}: {self.bad[last]}"
         if self._layout and self._layout.notes:
             return self._layout.notes[-1]
         return self._reason if self._away or not self.written else ""
@@ -297,7 +297,7 @@ class Growth:
         except (OSError, ValueError) as error:
             self._away = isinstance(error, OSError)
             self._reason = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of it, looking goes on
+        except Exception as error:  # noqa: BLE001 - keep looking, whatever a damaged file causes
             self._reason = f"{self.path} cannot be read ({error!r})."
         if changed:
             self._came, self._settled = now, False

@@ -34,7 +34,7 @@ class FollowedLink:
     """The frames of a growing recording; each reader starts at frame 0 and gets every frame.
 
     It has what cells, panels and recorders use of `dmlink.Link`. Nothing can be shown in DigitalMicrograph;
-    rectangles are stored here.
+    ROIs are stored here.
     """
 
     mode = "lossless"
@@ -52,7 +52,7 @@ class FollowedLink:
         self.newest: Frame | None = None
         self.session: Session = whole.session if whole else Session()
         self._whole = whole or self
-        self._ring: Ring = whole._ring if whole else Ring()  # noqa: SLF001 - one of us
+        self._ring: Ring = whole._ring if whole else Ring()  # noqa: SLF001 - of the same class
         self._rois: dict[str, Roi] = whole._rois if whole else {}  # noqa: SLF001
         self._line: Line | None = None  # the whole link
         self._readers: list[FollowedReader] = []
@@ -139,7 +139,7 @@ class FollowedLink:
         return Recorder(self, path, **options)
 
     def part(self, roi: str | None, mode: str | None = None) -> FollowedLink:
-        """Return the link to a rectangle; raise ValueError if there is none with that name."""
+        """Return the link to an ROI; raise ValueError if there is none with that name."""
         if roi is None or roi == self.roi:
             return self
         return self.another(roi, mode or self.mode)
@@ -150,7 +150,7 @@ class FollowedLink:
             self._rectangle(roi)
         return FollowedLink(self.following, roi, self._whole)
 
-    # Rectangles
+    # ROIs
 
     def sources(self) -> tuple[Source, ...]:
         """Return the recording as the only source; an empty list before its first frame."""
@@ -161,11 +161,11 @@ class FollowedLink:
             return ()
 
     def rois(self) -> dict[str, Roi]:
-        """Return the rectangles by name."""
+        """Return the ROIs by name."""
         return dict(self._rois)
 
     def set_roi(self, name: str, roi: Roi) -> None:
-        """Move or draw the rectangle `name`; parts of this link use it from the next frame on."""
+        """Move or draw the ROI `name`; parts of this link use it from the next frame on."""
         newest = self._whole.newest
         self._rois[name] = roi.clamped(newest.data.shape[:2]) if newest else roi
         self.following.tell()
@@ -176,7 +176,7 @@ class FollowedLink:
         self.following.tell()
 
     def remove_roi(self, name: str) -> None:
-        """Remove the rectangle `name`; raise ValueError if there is none."""
+        """Remove the ROI `name`; raise ValueError if there is none."""
         self._rectangle(name)
         del self._rois[name]
         self.following.tell()
@@ -184,12 +184,12 @@ class FollowedLink:
     def _rectangle(self, name: str) -> Roi:
         if name not in self._rois:
             known = ", ".join(self._rois) or "none"
-            raise ValueError(f"There is no ROI {name!r}, but {known}; draw it first, or set_roi.")
+            raise ValueError(f"There is no ROI {name!r}; there are: {known}. Draw it, or call set_roi().")
         return self._rois[name]
 
-    def show(self, name: str, result: Any) -> None:  # noqa: ARG002 - as of a link
-        """Do nothing: files have no DigitalMicrograph."""
-        raise ConnectionError(f"{name} cannot be shown: files are followed, not DigitalMicrograph.")
+    def show(self, name: str, result: Any) -> None:  # noqa: ARG002 - the interface of a link
+        """Raise a ConnectionError: files have no DigitalMicrograph."""
+        raise ConnectionError(f"{name} cannot be shown: this link follows files, not DigitalMicrograph.")
 
     def hide(self, name: str) -> None:
         """Do nothing."""

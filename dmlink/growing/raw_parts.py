@@ -238,7 +238,7 @@ class RawFrames(Recording):
             n = min(AHEAD // size, len(self) - i) if i == first + len(ahead) else 1
             try:
                 ahead = read_each(self._parts, i * size, size, max(1, n))
-            except ValueError:  # of those that follow, some are missing
+            except ValueError:  # some of the following frames are missing
                 ahead = [read(self._parts, i * size, size)]
             first = i
             self._ahead = (i, ahead) if len(ahead) > 1 else (i + 1, [])

@@ -69,7 +69,7 @@ class FrameReader:
             self._count(i)
             if frame is not None:
                 return frame
-            self._source.tell()  # a bad frame at the end leaves nothing else to hear of
+            self._source.tell()  # after a bad last frame, no other change would wake those who wait
         return None
 
     def _wanted(self) -> int | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NAME, RATE, UNIT = "dose", "dose rate", "e/A^2"
 IN_ANGSTROM = {"nm": 10.0, "um": 1e4, "µm": 1e4, "A": 1.0, "Å": 1.0, "pm": 0.01}
-MOST_RATE = 10.0  # most frames per second to evaluate
+MOST_RATE = 10.0  # frames per second; more are not evaluated
 LONGEST_GAP = 2.0  # s; a longer gap between frames is not counted, because the beam is unknown
 
 

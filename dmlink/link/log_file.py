@@ -121,7 +121,7 @@ class LogFile:
         if whole:
             self._take(_decoded(whole).splitlines())
         elif len(data) == READ_BYTES:
-            self.reason = f"{self._path} is no table: a line has more than {READ_BYTES / 1e6:.0f} MB."
+            self.reason = f"{self._path} is not a table: a line has more than {READ_BYTES / 1e6:.0f} MB."
         return len(data) == READ_BYTES and bool(whole)
 
     def _forget(self) -> None:
@@ -176,8 +176,8 @@ class LogFile:
         time = self._seconds(cells[place], decimal_comma=decimal_comma) if place < len(cells) else None
         if time is not None and time + self._offset < SINCE_1970:
             self.reason = (
-                f"The times in {self._path.name} do not count from 1970 ({cells[place]}); set offset= to the "
-                "time of their start in seconds since 1970, as time.time() returns it."
+                f"Times in {self._path.name}, such as {cells[place]}, do not count from 1970; set offset= to "
+                "the time at which they start, in seconds since 1970, as time.time() returns it."
             )
             time = None
         found = False

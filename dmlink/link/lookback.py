@@ -120,7 +120,7 @@ class Lookback:
 
     @property
     def missing(self) -> int:
-        """Frames of the source between `first` and `last` that the link did not get."""
+        """Frames of the source between `first` and `last` that the link did not receive."""
         with self._changed:
             return self._kept[-1].index - self._kept[0].index + 1 - len(self._kept) if self._kept else 0
 
@@ -130,14 +130,14 @@ class Lookback:
         with self._changed:
             if self._too_large:
                 return (
-                    f"A frame takes {self._too_large / 1e6:.4g} MB, and the look-back has "
-                    f"{memory / 1e6:.4g} MB; give it more (memory={self._too_large * 10}), or take an ROI."
+                    f"A frame takes {self._too_large / 1e6:.4g} MB, but the look-back has only "
+                    f"{memory / 1e6:.4g} MB; give it more (memory={self._too_large * 10}), or use an ROI."
                 )
             if self._short:
                 kept = self._kept[-1].time - self._kept[0].time if self._kept else 0.0
                 return (
                     f"{memory / 1e6:.4g} MB hold {kept:.1f} of {seconds:.4g} s; give the look-back more "
-                    "memory, or take an ROI."
+                    "memory, or use an ROI."
                 )
             return ""
 
@@ -295,7 +295,7 @@ class Lookback:
     def _why_empty(self) -> str:
         if self._closed:
             return "It is closed; make another one: link.lookback()."
-        return self.reason or self._delivery.status.reason or "None has come yet; wait for the first one."
+        return self.reason or self._delivery.status.reason or "None has arrived yet; wait for the first one."
 
 
 def _continues(frame: Frame, newest: Frame) -> bool:

@@ -49,7 +49,7 @@ class Offers:
             self._touched.clear()
 
     def make(self, n: int) -> list[list[Any]]:
-        """Return up to `n` new offers: [block, its size, offset, size, mark]."""
+        """Return up to `n` new offers, each [block, its size, offset, size, mark]."""
         made: list[list[Any]] = []
         if self._size < MIN_BYTES:
             return made

@@ -63,7 +63,7 @@ class Reader:
 
     @property
     def skipped(self) -> int:
-        """Frames that the source had while nothing was asked of this reader."""
+        """Frames that the source had while nobody asked this reader for one."""
         with self._changed:
             self._count_passed()
             return self._skipped

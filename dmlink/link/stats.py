@@ -98,7 +98,7 @@ class Counts:
         if self._unsure_before is not None:
             self._unsure = max(
                 0, self._unsure + total - self._unsure_before
-            )  # it falls when an event turns out to be no frame
+            )  # it falls when an event turns out not to be a frame
         self._unsure_before = total
 
     def gap_before(self, index: int) -> int:

@@ -170,7 +170,7 @@ def _events(session: Session, begin: float) -> list[str]:
     if len(events) > MOST_EVENTS:
         parts.append(f"<p>{len(events) - MOST_EVENTS} more events are not listed.</p>")
     if without:
-        parts.append(f"<p>Of {without} events no picture was kept.</p>")
+        parts.append(f"<p>No picture was kept for {without} events.</p>")
     return parts
 
 
@@ -224,10 +224,10 @@ def _script(program: Program) -> tuple[str, str]:
     """Return a cell's script for DigitalMicrograph, or else its program, and a description of which it is."""
     try:
         if as_text(program.program.arrays) is None:
-            raise ValueError("its arrays are too large for one file")  # noqa: TRY301 - said below
+            raise ValueError("its arrays are too large for one file")  # noqa: TRY301 - the report says so
         text, about = script(program.program), "Its script for DigitalMicrograph"
     except (SyntaxError, ValueError) as error:
-        text, about = program.source, escape(f"Its program; there is no script, since {error}")
+        text, about = program.source, escape(f"Its program; there is no script, because {error}")
     if len(text) > SCRIPT_BYTES:
         return text[:SCRIPT_BYTES], f"{about}: the first {SCRIPT_BYTES // 1000} kB of {len(text) // 1000}"
     return text, about
@@ -263,7 +263,7 @@ def _within(text: str) -> str:
     if len(text.encode()) <= MOST_BYTES - 1000:
         return text
     cut = text.encode()[: MOST_BYTES - 1000].decode("utf-8", "ignore")
-    return cut[: cut.rfind("\n")] + "<p>The report was cut here: it would have more than 20 MB.</p>"
+    return cut[: cut.rfind("\n")] + "<p>The report was cut here: it would exceed 20 MB.</p>"
 
 
 def _plain(value: Any) -> bool:

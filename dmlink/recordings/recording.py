@@ -415,7 +415,7 @@ class Composed(Recording):
 
     def _frame(self, data: np.ndarray, i: int) -> Frame:
         recording, at = self._where(i)
-        frame = recording._frame(data, at)  # noqa: SLF001 - one of us
+        frame = recording._frame(data, at)  # noqa: SLF001 - also a Recording
         y, x = self._calibrated(frame.y), self._calibrated(frame.x)
         return replace(frame, y=y, x=x, time=self._time(i))
 

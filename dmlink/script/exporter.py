@@ -187,8 +187,8 @@ def _refuse_existing(path: Path, data: Path | None, *, overwrite: bool) -> None:
         )
     if data and data.exists() and not refers_to(path, data):
         raise FileExistsError(
-            f"{data} exists, where the arrays of {path.name} would be written, and is not that script's. "
-            "Move it, or choose another name for the script."
+            f"{data}, where the arrays of {path.name} would be written, exists and belongs to something "
+            "else. Move it, or choose another name for the script."
         )
 
 
@@ -223,7 +223,7 @@ def _at(program: Program, source_line: int) -> str:
 
 def _refuse_newer(program: Program, gms: str) -> None:
     if gms not in PYTHON_OF_GMS:
-        raise ValueError(f"GMS {gms!r} is not known; there is: {', '.join(PYTHON_OF_GMS)}.")
+        raise ValueError(f"GMS {gms!r} is not known; choose one of {', '.join(PYTHON_OF_GMS)}.")
     has = PYTHON_OF_GMS[gms]
     for newer, what, line in requirements.newer_python(program.source):
         if newer > has:

@@ -145,7 +145,7 @@ def test_bad_frames_are_reported_by_number(tmp_path, impatient):
         assert "1.tif" in source.bad[1]
         assert "3.tif is (9, 40)" in source.bad[3]
         assert source.seen == source.written == 5
-        assert source.reason.startswith("2 frames cannot be had, 3 the last")
+        assert source.reason.startswith("2 frames cannot be read; the last of them is 3: ")
 
 
 def test_bad_first_frame_stops_nothing(tmp_path, monkeypatch, impatient):

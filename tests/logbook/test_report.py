@@ -158,5 +158,5 @@ def test_cell_that_cannot_be_exported_is_shown():
     session, program = Session(), dmlink.LiveCell("import ipywidgets\nframe.mean()", "a").program
     session.describe(session.enter("a"), program)
     text = report_page.page(FakeLink(session))
-    assert "there is no script, since" in text
+    assert "there is no script, because" in text
     assert "import ipywidgets" in text

@@ -78,7 +78,7 @@ SAID = {  # what the lesson's outputs must contain
     "04-from-cell-to-script": ["lines are yours", "changed_dm.py"],
     "05-recordings": ["40 rows"],
     "08-catch-the-moment": ["1.00 s before the event", "The clip begins with frame", "it began in frame 32"],
-    "06-at-the-microscope": ["dm_companion.py is written", "The next one arrived"],
+    "06-at-the-microscope": ["dm_companion.py. In DigitalMicrograph: start", "The next one arrived"],
 }
 
 

@@ -984,7 +984,7 @@ def test_command_exports_a_file(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mean.py").write_text("gain: (0, 9) = 2\ngain * frame.mean()\n")
     assert main(["export", "mean.py"]) == 0
-    assert "mean_dm.py is written" in capsys.readouterr().out
+    assert "mean_dm.py. Open it in a script window" in capsys.readouterr().out
     cell = program(Path("mean.py").read_text(), "mean")
     assert check("mean_dm.py", recording(), cell).equal
     assert main(["export", "mean.py"]) == 1
@@ -1174,7 +1174,7 @@ def test_too_old_gms_is_refused_with_line(tmp_path):
             export(cell, tmp_path / "script.py", gms=gms)
     assert not (tmp_path / "script.py").exists()
     export(cell, tmp_path / "script.py", gms="3.6")
-    with pytest.raises(ValueError, match=r"GMS '2\.3' is not known; there is: 3\.4, 3\.5, 3\.6"):
+    with pytest.raises(ValueError, match=r"GMS '2\.3' is not known; choose one of 3\.4, 3\.5, 3\.6"):
         export(cell, tmp_path / "other.py", gms="2.3")
 
 

@@ -187,7 +187,7 @@ def _by_another_header(path: Path) -> Recording:
             return recording
     raise ValueError(
         f"{path} has no header: a .dm4 (or EMPAD's .xml, or Ripple's .rpl) next to it with its shape; copy "
-        "that, too."
+        "that file, too."
     )
 
 

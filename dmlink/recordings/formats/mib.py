@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dmlink.recordings import Dimensions, Item
 
-#: Merlin's pixel depths; counters of 1 bit take a byte in files that Merlin has put in order.
+#: Merlin's pixel depths; 1-bit counters take a byte in files whose pixels Merlin has put in order.
 DTYPES = {"U01": "u1", "U08": "u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}
 
 #: Fields of a header: MQ1, number, length of the header, chips, columns, rows, depth, ..., time, exposure.

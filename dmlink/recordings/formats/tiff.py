@@ -64,7 +64,7 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> ArrayStac
         )
         if file is not None:  # the metadata are read, and the pixels are mapped
             tiff.close()
-        recording[0]  # so that a missing codec shows now, and not while frames run
+        recording[0]  # so that a missing codec is reported now, not in the middle of a replay
     except (ZeroDivisionError, TypeError, KeyError, AttributeError, OverflowError) as error:
         tiff.close()
         raise ValueError(f"{path} has contradictory TIFF tags ({error}); write or copy it again.") from error

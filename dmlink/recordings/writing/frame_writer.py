@@ -29,8 +29,8 @@ def check_disk(folder: Path, frame: Frame) -> None:
 class FrameWriter:
     """Writes frames of one shape and data type, and counts each once it is on disk.
 
-    First the whole frame is written, then a line with its number, time, exposure, ROI and tags; only then it
-    counts in `frames`. Whatever happens afterwards, even to this process, `dmlink.open(path)` has it.
+    First the whole frame is written, then a line with its number, time, exposure, ROI and tags; only then is
+    it counted in `frames`. Whatever happens afterwards, even to this process, `dmlink.open(path)` has it.
     OME-Zarr's time axis has the mean interval; the line has the frame's own time.
 
     Parameters

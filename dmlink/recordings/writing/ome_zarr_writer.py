@@ -291,12 +291,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def why_not(error: OSError, what: str) -> str:
-    """Return why writing failed, as a sentence that ends with `what` is kept."""
+    """Return why writing failed, as a sentence that ends with `what`, such as what is kept."""
     if error.errno in FULL:
         return f"The disk is full; {what}."
     if error.errno == errno.EFBIG:
         return f"A file would be larger than this system allows (ulimit -f); {what}."
     path = str(error.filename or "")
     if error.errno == errno.ENAMETOOLONG or len(path) > LONGEST_PATH:
-        return f"A path of {len(path)} characters is too long for this system, use a shorter one; {what}."
+        return f"A path of {len(path)} characters is too long for this system (use a shorter one); {what}."
     return f"Writing failed ({error.strerror or error}); {what}."
