@@ -11,9 +11,10 @@ HEAD = """\
 // Open this file in a script window (File > Open) and execute it.
 //
 // What we know: ExecutePythonScriptString(text, 1) was seen in scripts that ran in GMS 3.43; AddScriptToMenu
-// is in published DM-scripts. Not tried by us in a real GMS: both together; whether the items are still there
-// after a restart of DigitalMicrograph (if not, execute this file again); whether Stop finds what Start has
-// started (if not, press Ctrl+Shift+Q). If an item does nothing, open the .py in a script window, execute it.
+// is in published DM-scripts. Not tried by us in a real GMS: the two together; whether the items are still
+// there after a restart of DigitalMicrograph (if not, execute this file again); whether Stop finds what Start
+// has started (if not, press Ctrl+Shift+Q). If an item does nothing, open the .py in a script window and
+// execute it.
 
 """
 

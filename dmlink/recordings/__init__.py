@@ -95,7 +95,7 @@ def open(  # noqa: A001 - read as dmlink.open
         ) from error
     except UNEXPECTED as error:  # first, because a UnicodeError is a ValueError
         raise ValueError(
-            f"{path} cannot be read: dmlink did not expect something in it "
+            f"{path} cannot be read: it contains something that dmlink did not expect "
             f"({type(error).__name__}: {error}). If another program can open it, please report this."
         ) from error
     except ValueError as error:
@@ -106,7 +106,7 @@ def open(  # noqa: A001 - read as dmlink.open
     except MemoryError as error:
         raise ValueError(
             f"{path}, {_bytes(path)} bytes, needs more memory than this computer has "
-            f"({error or 'size unknown'}); its header is wrong, or it needs a larger computer."
+            f"({error or 'size unknown'}); either its header is wrong, or you need a larger computer."
         ) from error
     recording.options = {k: v for k, v in {"axis": axis, "item": item}.items() if v is not None}
     try:

@@ -43,8 +43,8 @@ execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A
 view limits what is processed. Close the live view or the result to stop it; execute it again to restart it.
 """,
     "batch": """\
-How to run it: open this file in a script window (File > Open, language Python), set RECORDING, execute it. On
-GMS before 3.6.1 leave "Execute on background thread" unticked. Close the windows of the results to stop it.
+How to run it: open this file in a script window (File > Open, language Python), set RECORDING, and execute
+it. On GMS before 3.6.1 leave "Execute on background thread" unticked. Close the result windows to stop it.
 """,
 }
 OF_MASK = {
