@@ -259,7 +259,7 @@ def line_on(image: Any) -> tuple[float, ...] | None:
 
 
 def rois_on(image: Any) -> list[Any]:
-    """Return the ROIs on the image; none if its window has just been closed, or if GMS does not tell them."""
+    """Return the ROIs on the image; none if its window was just closed, or if GMS does not report them."""
     display = display_of(image)
     n = 0 if display is None else read_if_possible(image, lambda: int(display.CountROIs()), 0)
     found = []

@@ -64,8 +64,8 @@ class Info:
         Exposure, binning and the like, if the microscope reports them.
     rois : dict
         The rectangles drawn on the live view, by name, each (top, left, bottom, right) in pixels of
-        the frame, with a `mask` as that of `roi`; they may extend beyond it. DigitalMicrograph has no names
-        and no masks: there, "roi", "roi 2" ...
+        the frame, with a `mask` like that of `roi`; they may extend beyond it. DigitalMicrograph stores
+        neither names nor masks: there, they are called "roi", "roi 2" ...
     log : dict
         The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
     """

@@ -205,8 +205,8 @@ class Several:
     def __init__(self, results: Any, name: str = "") -> None:
         if len(results) > MAX_SEVERAL:
             raise ValueError(
-                f"These are {len(results)} results at once; at most {MAX_SEVERAL} are shown side by side. "
-                "Many numbers belong in a list or an array, which is a profile."
+                f"The cell returns {len(results)} results at once; at most {MAX_SEVERAL} are shown. "
+                "Put many numbers in a list or an array, which is drawn as a profile."
             )
         self.results: dict[str, Any] = {}
         for key, value in results.items() if isinstance(results, dict) else enumerate(results, start=1):
@@ -435,7 +435,8 @@ def _places(values: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
         array = np.zeros((0, k))
     if array.ndim != 2 or array.shape[1] != k or array.dtype.kind not in "biuf":
         raise ValueError(
-            f"These are places of shape (n, {k}): {what} in pixels; not {array.dtype} of shape {array.shape}."
+            f"Positions must have shape (n, {k}): {what} in pixels; these are {array.dtype} of shape "
+            f"{array.shape}."
         )
     return array.astype(float), np.isfinite(array).all(axis=1)
 

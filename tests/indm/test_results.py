@@ -136,7 +136,7 @@ def test_nan_number_is_a_gap():
         (lambda: Profile(["a"]), "must be real numbers"),
         (lambda: Image(np.zeros(3)), r"shape \(h, w\), or \(h, w, 3\) for colour, not \(3,\)"),
         (lambda: Image(np.zeros((2, 2, 3))), "colour image is uint8 from 0 to 255, not float64"),
-        (lambda: Points([[1, 2, 3]]), r"shape \(n, 2\): y, x in pixels; not int64 of shape \(1, 3\)"),
+        (lambda: Points([[1, 2, 3]]), r"shape \(n, 2\): y, x in pixels; these are int64 of shape \(1, 3\)"),
         (lambda: Boxes([1, 2, 3, 4]), r"shape \(n, 4\): top, left, bottom, right in pixels"),
         (lambda: Table({"a": [1], "b": [1, 2]}), r"different lengths: {'a': 1, 'b': 2}"),
         (lambda: Table([{"a": 1}, {"b": 1}]), r"the same keys; here \['b'\] follows \['a'\]"),

@@ -137,8 +137,8 @@ def dmlink_live(before):
             Exposure, binning and the like, if the microscope reports them.
         rois : dict
             The rectangles drawn on the live view, by name, each (top, left, bottom, right) in pixels of
-            the frame, with a `mask` as that of `roi`; they may extend beyond it. DigitalMicrograph has no names
-            and no masks: there, "roi", "roi 2" ...
+            the frame, with a `mask` like that of `roi`; they may extend beyond it. DigitalMicrograph stores
+            neither names nor masks: there, they are called "roi", "roi 2" ...
         log : dict
             The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
         """
@@ -414,8 +414,8 @@ def dmlink_live(before):
         def __init__(self, results: Any, name: str = "") -> None:
             if len(results) > MAX_SEVERAL:
                 raise ValueError(
-                    f"These are {len(results)} results at once; at most {MAX_SEVERAL} are shown side by side. "
-                    "Many numbers belong in a list or an array, which is a profile."
+                    f"The cell returns {len(results)} results at once; at most {MAX_SEVERAL} are shown. "
+                    "Put many numbers in a list or an array, which is drawn as a profile."
                 )
             self.results: dict[str, Any] = {}
             for key, value in results.items() if isinstance(results, dict) else enumerate(results, start=1):
@@ -644,7 +644,8 @@ def dmlink_live(before):
             array = np.zeros((0, k))
         if array.ndim != 2 or array.shape[1] != k or array.dtype.kind not in "biuf":
             raise ValueError(
-                f"These are places of shape (n, {k}): {what} in pixels; not {array.dtype} of shape {array.shape}."
+                f"Positions must have shape (n, {k}): {what} in pixels; these are {array.dtype} of shape "
+                f"{array.shape}."
             )
         return array.astype(float), np.isfinite(array).all(axis=1)
 
@@ -926,7 +927,7 @@ def dmlink_live(before):
 
 
     def rois_on(image: Any) -> list[Any]:
-        """Return the ROIs on the image; none if its window has just been closed, or if GMS does not tell them."""
+        """Return the ROIs on the image; none if its window was just closed, or if GMS does not report them."""
         display = display_of(image)
         n = 0 if display is None else read_if_possible(image, lambda: int(display.CountROIs()), 0)
         found = []
