@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from dmlink.recordings.family import family_of
 from dmlink.recordings.joined import Joined
 from dmlink.recordings.recording import Recording
+from dmlink.recordings.refusal import letting_go_if_refused
 from dmlink.recordings.roi_part import RoiPart
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def open(  # noqa: A001 - read as dmlink.open
     path = Path(path).expanduser()
     try:
         family = cast("_Family", importlib.import_module(f"dmlink.recordings.formats.{family_of(path)}"))
-        recording = family.read(path, axis=axis, item=item)
+        with letting_go_if_refused():
+            recording = family.read(path, axis=axis, item=item)
     except PermissionError as error:
         raise PermissionError(
             f"You have no permission to read {error.filename or path}; ask its owner."

@@ -110,6 +110,23 @@ def test_closed_file_is_let_go(whole):
         assert str(whole.parent) not in Path("/proc/self/maps").read_text("utf-8")
 
 
+@pytest.mark.parametrize("part", [0.02, 0.4])
+def test_refused_file_is_let_go(whole, part):
+    """A notebook keeps the exception, and the user wants to copy the file again."""
+    data = whole.read_bytes()
+    whole.write_bytes(data[: int(part * len(data))])
+    try:
+        recordings.open(whole).close()
+    except ValueError as error:
+        kept = error
+        whole.write_bytes(data)  # Windows refuses while it is mapped
+        if sys.platform == "linux":
+            assert str(whole.parent) not in Path("/proc/self/maps").read_text("utf-8")
+            opened = map(os.path.realpath, Path("/proc/self/fd").iterdir())
+            assert not [path for path in opened if str(whole.parent) in path]
+        assert kept.__traceback__
+
+
 @open_files_change
 def test_shrinking_file_is_noticed(whole):
     with recordings.open(whole) as recording:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dmlink.recordings.formats.marks import START, by_content
 from dmlink.recordings.formats.natural_order import in_natural_order
 from dmlink.recordings.recording import Recording
+from dmlink.recordings.refusal import letting_go_if_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,7 +111,8 @@ class ImageFolder(Recording):
         with path.open("rb") as file:  # by its content, like a single file
             family = by_content(file.read(START)) or FORMATS[path.suffix.lower()]
         reader: Any = importlib.import_module(f"dmlink.recordings.formats.{family}")
-        recording: Recording = reader.read(path, **self._member_options)
+        with letting_go_if_refused():
+            recording: Recording = reader.read(path, **self._member_options)
         return recording
 
     def _opened_here(self) -> tuple[int, Recording | None]:
