@@ -37,7 +37,9 @@ ABOUT = (
 KERNEL_TESTS = (  # others start so many processes that it takes hours
     *("tests/link/test_delivery.py", "tests/link/test_coarse_clock.py", "tests/link/test_on_windows.py"),
     *("tests/engine/test_process_group.py", "tests/indm/test_results.py", "tests/indm/test_renaming.py"),
-    "tests/recordings/test_bad_recordings.py",
+    *("tests/recordings/test_bad_recordings.py", "tests/recordings/test_recordings.py"),
+    *("tests/recordings/test_folders.py", "tests/recordings/test_gatan_files.py"),
+    "tests/recordings/test_recorder.py",
 )
 
 

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import random
 import socket
+import sys
 import threading
 
 import numpy as np
@@ -353,8 +354,9 @@ def record(endpoint, path, counts):
 def test_killed_recorder_keeps_counted_frames(tmp_path, kills):
     chance = random.Random(5)  # noqa: S311
     noise = Noise(n=40, shape=(32, 32))
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["dmlink.recordings.writing.recorder"])  # imported once for all tests
+    processes = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    if sys.platform != "win32":
+        processes.set_forkserver_preload(["dmlink.recordings.writing.recorder"])  # imported once for all
     with linked(noise, fps=1000, patient=True) as (dm, _):
         for kill in range(kills):
             folder = tmp_path / f"{kill}.zarr"

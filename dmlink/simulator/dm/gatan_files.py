@@ -163,8 +163,7 @@ def _data(value: Any, order: str) -> bytes:
     if isinstance(value, np.ndarray):
         # A complex pixel is a struct of two numbers; all others are plain numbers.
         pair = value.dtype.kind == "c"
-        char = value.real.dtype.char if pair else value.dtype.char
-        kind = ENCODED[char.replace("l", "q").replace("L", "Q")]
+        kind = next(n for char, n in ENCODED.items() if np.dtype(char).str[1:] == value.real.dtype.str[1:])
         element = (STRUCT, 0, 2, 0, kind, 0, kind) if pair else (kind,)
         return _described((ARRAY, *element, value.size), value.tobytes())
     if isinstance(value, (list, tuple)):
