@@ -145,7 +145,8 @@ class Transcript:
             path.write_text("", "utf-8")
 
     def say(self, text: str) -> None:
-        """Print a line."""
+        """Print a line, without the folder of this clone."""
+        text = text.replace(windows_path(ROOT), "dmlink's folder")
         print(text, flush=True)
         if self._path:
             with self._path.open("a", encoding="utf-8") as file:
