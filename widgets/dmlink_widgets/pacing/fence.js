@@ -90,6 +90,14 @@ export default {
     const reportGone = () => send(model, { view: id, gone: true }); // hidden with its page, which may come back
     const reportRemoved = () => send(model, { view: id, gone: true, removed: true });
     const answerWho = ({ who }) => who && !fresh && report();
+    // After a while offline, the kernel has given this page up, and messages to it are lost.
+    const { kernel } = model.widget_manager;
+    const reconnected = (_, status) => {
+      if (status !== "connected") return;
+      fresh = true;
+      report();
+    };
+    kernel?.connectionStatusChanged.connect(reconnected);
     const observer = new IntersectionObserver((entries) => {
       onScreen = entries[entries.length - 1].isIntersecting;
       report();
@@ -114,6 +122,7 @@ export default {
       document.removeEventListener("visibilitychange", report);
       window.removeEventListener("pagehide", reportGone);
       model.off("msg:custom", answerWho);
+      kernel?.connectionStatusChanged.disconnect(reconnected);
       reportRemoved();
     };
   },
