@@ -101,7 +101,7 @@ def test_polls_when_no_events_come():
 )
 def test_partial_frame_is_sent_once_and_whole(switches):
     recording = Noise(n=MANY)
-    with linked(recording, fps=3, events="queue", **switches) as (dm, link):  # parts come one by one
+    with linked(recording, fps=2, events="queue", **switches) as (dm, link):  # parts come one by one
         first = recognised(dm, link, recording)
         for counted in range(1, 9):
             wanted = dm.camera.step()
