@@ -13,7 +13,7 @@ def test_speed_is_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(capacity, "MEASURE_SECONDS", 0.5)
     assert main(["doctor", "--speed", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    carried = re.search(r"carries 256 x 256 at (\d+) frames/s into 2 cells of 10 ms; disk (\d+)", said)
+    carried = re.search(r"handles 256 x 256 at (\d+) frames/s into 2 cells of 10 ms; disk (\d+)", said)
     assert carried, said
     assert int(carried[2]) > 0
     assert not list(tmp_path.iterdir()), "what was written is deleted again"

@@ -356,6 +356,7 @@ def test_texts_of_all_panels_are_one_message(fence, monkeypatch, status):
         draw_status = draw
 
     if status:
+        fence.hears = True
         painter._draw_status([(Panel(), fence)], 0.0)
     else:
         painter._draw([(Panel(), fence, False)])
@@ -366,9 +367,35 @@ def test_texts_of_all_panels_are_one_message(fence, monkeypatch, status):
     assert list(message["drawn"]) == ([] if status else [fence.name])  # a status needs no answer
 
 
-def test_status_without_news_sends_nothing(fence):
+@pytest.mark.parametrize("hears", [False, True])
+def test_status_without_news_sends_nothing(fence, hears):
     fence.send = pytest.fail
+    fence.hears = hears
     painter._draw_status([(SimpleNamespace(draw_status=lambda: None), fence)], 0.0)
+
+
+def test_status_reaches_a_page_in_which_a_fence_is_deaf(fence, monkeypatch):
+    text, alone, sent, deaf = Html(), [], [], Fence(lambda _: 0.0)
+    monkeypatch.setattr(text.comm, "send", lambda data, **_: alone.append(data["state"]))
+    fence.send = lambda message, *_: sent.extend(each["state"] for each in message.get("widgets", ()))
+    deaf.send = lambda *_: None
+
+    def draw(value):
+        def draw_status():
+            text.value = value
+
+        painter._draw_status(
+            [(SimpleNamespace(draw_status=draw_status), each) for each in (deaf, fence)], 0.0
+        )
+
+    draw("before any answer")
+    fence.count_drawing(0.0, None)
+    answer(fence, painted={fence.name: 1, deaf.name: 1})  # the round came through this one
+    draw("then")
+    answer(fence, visible=True, fresh=True)  # the page was loaded again
+    draw("again")
+    assert alone == [{"value": "before any answer"}, {"value": "again"}]
+    assert sent == [{"value": "then"}]
 
 
 def test_late_change_is_sent_at_once(widgets):

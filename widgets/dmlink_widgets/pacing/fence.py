@@ -55,6 +55,9 @@ class Fence(PageWidget):
         How many times the panel has become visible.
     rounds_carried : int
         Rounds sent through this fence since its last acknowledgement.
+    hears : bool
+        Whether the page has acknowledged a round sent through this fence. A widget that took the page more
+        than two seconds to start never receives messages (anywidget).
     removed : bool
         Whether the last view was removed from a page that is still there.
     context : contextvars.Context or None
@@ -79,6 +82,7 @@ class Fence(PageWidget):
         self.painted = 0
         self.appearances = 0
         self.rounds_carried = 0
+        self.hears = False
         self.context: contextvars.Context | None = None
         self.removed = False
         self.on_answer: Callable[[], None] = lambda: None
@@ -189,7 +193,7 @@ class Fence(PageWidget):
         if "visible" in message or "gone" in message:
             self._update_view(message)
         if "painted" in message:
-            self.rounds_carried = 0
+            self.rounds_carried, self.hears = 0, True
         for name, number in message.get("painted", {}).items():
             if fence := _fences.get(name):
                 fence.hear(context)
@@ -201,6 +205,7 @@ class Fence(PageWidget):
         was_visible, was_there = self.visible, bool(self._views)
         if message.get("fresh"):  # other pages may have gone without a message; those that still exist answer
             self._views.clear()
+            self.hears = False
             self.send({"who": True})
             self.on_view()
         self.removed = "removed" in message

@@ -100,18 +100,22 @@ class Painter:
                     self._changed.discard(panel)
                 frame = _call_within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.count_drawing(time.perf_counter(), frame)
-        carrier = _send(together, drawn, [fence for _, fence, _ in todo])
+        # one that answered most recently, because not every fence hears
+        carrier = min((fence for _, fence, _ in todo), key=lambda fence: fence.rounds_carried)
         carrier.rounds_carried += 1
+        _call_within(carrier, lambda: _send(carrier, together, drawn))
 
     def _draw_status(self, visible: list[tuple[Drawable, Fence]], now: float) -> None:
         """Update the status of these panels, and check that their page is still there."""
-        if not visible:
-            return
         with Round() as together:
             for panel, fence in visible:
                 fence.read_rate(now)
                 _call_within(fence, panel.draw_status)
-        _send(together, {}, [fence for _, fence in visible])
+        carrier = next((fence for _, fence in visible if fence.hears), None)
+        if carrier:  # nothing would show that it does not hear: a status is not acknowledged
+            _call_within(carrier, lambda: _send(carrier, together, {}))
+        elif visible:
+            _call_within(visible[0][1], together.send_one_by_one)
         for panel, fence in visible:
             if fence.is_lost(now):
                 _call_within(fence, fence.give_up)
@@ -143,21 +147,11 @@ class Painter:
         return allowed
 
 
-def _send(together: Round, drawn: dict[str, int], fences: list[Fence]) -> Fence:
-    """Send a round through one of these fences, and return it.
-
-    A widget that took the page more than two seconds to start never receives messages (anywidget), so the
-    fence that answered most recently is used.
-    """
-    carrier = min(fences, key=lambda fence: fence.rounds_carried)
-
-    def send() -> None:
-        widgets, buffers = together.message()
-        if widgets or drawn:
-            carrier.send({"drawn": drawn, "widgets": widgets}, buffers)
-
-    _call_within(carrier, send)
-    return carrier
+def _send(carrier: Fence, together: Round, drawn: dict[str, int]) -> None:
+    """Send a round through this fence."""
+    widgets, buffers = together.message()
+    if widgets or drawn:
+        carrier.send({"drawn": drawn, "widgets": widgets}, buffers)
 
 
 def _call_within(fence: Fence, call: Callable[..., Frame | None], **arguments: Any) -> Frame | None:

@@ -36,6 +36,11 @@ class Round:
         """Record that these traits have changed."""
         self._changed.setdefault(widget, set()).update(names)
 
+    def send_one_by_one(self) -> None:
+        """Send the state of each widget as a message of its own."""
+        for widget, names in self._changed.items():
+            widget.send_state(names)
+
     def message(self) -> tuple[list[dict[str, Any]], list[bytes]]:
         """Return (the new state of each widget, as fence.js takes it; the buffers that it refers to)."""
         widgets: list[dict[str, Any]] = []
