@@ -187,8 +187,8 @@ def _refuse_existing(path: Path, data: Path | None, *, overwrite: bool) -> None:
         )
     if data and data.exists() and not refers_to(path, data):
         raise FileExistsError(
-            f"{data}, where the arrays of {path.name} would be written, exists and belongs to something "
-            "else. Move it, or choose another name for the script."
+            f"{data} exists and belongs to something else; the arrays of {path.name} would be written there. "
+            "Move it, or choose another name for the script."
         )
 
 

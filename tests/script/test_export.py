@@ -948,7 +948,9 @@ def test_other_arrays_are_kept(tmp_path):
     for exists in (False, True):
         if exists:
             path.write_text("theirs")
-        with pytest.raises(FileExistsError, match=r"script\.npz exists, .*Move it, or choose another name"):
+        with pytest.raises(
+            FileExistsError, match=r"script\.npz exists and .*Move it, or choose another name"
+        ):
             export(cell, path, overwrite=True)
         assert theirs.read_bytes() == b"theirs"
         assert path.exists() == exists
