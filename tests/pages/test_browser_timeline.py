@@ -88,6 +88,7 @@ def note(link, numbers, enough):
 
 def drag(page, timeline, *places):
     """Drag over the strips to these places, 0 to 1 of their width."""
+    timeline.locator(".dmlink-strips").scroll_into_view_if_needed()
     box = timeline.locator(".dmlink-strips").bounding_box()
     left, right = 72, 16
     for i, place in enumerate(places):
@@ -99,12 +100,18 @@ def drag(page, timeline, *places):
 
 def said(view):
     """Return the number of the past frame that the view says it shows."""
+    view.scroll_into_view_if_needed()  # out of sight, it is not drawn
     number = view.page.wait_for_function(
         "view => /this is frame (\\d+), [\\d.]+ (s|min) old/"
         ".exec(view.querySelector('.dmlink-light')?.textContent)?.[1]",
         arg=view.element_handle(),
     )
     return int(number.json_value())
+
+
+def wait_for_live(view):
+    view.scroll_into_view_if_needed()
+    view.locator(".dmlink-light", has_text=re.compile("^live")).wait_for()
 
 
 def test_drag_shows_the_frame_in_its_pixels(lab):
@@ -144,11 +151,11 @@ def test_live_goes_back(lab):
     page.screenshot(path=ARTEFACTS / "timeline-dark.png")
     choose_theme(page, "Light")
     timeline.locator("button.dmlink-live").click()
-    view.locator(".dmlink-light", has_text=re.compile("^live")).wait_for()
+    wait_for_live(view)
     drag(page, timeline, 0.5)
     said(view)
     view.locator("button.dmlink-live").click()
-    view.locator(".dmlink-light", has_text=re.compile("^live")).wait_for()
+    wait_for_live(view)
 
 
 def test_wheel_zooms_and_double_click_shows_all(lab):
@@ -179,4 +186,4 @@ def test_keys_move_the_cursor(lab):
         arg=[view.element_handle(), first],
     )
     page.keyboard.press("Escape")
-    view.locator(".dmlink-light", has_text=re.compile("^live")).wait_for()
+    wait_for_live(view)
