@@ -394,7 +394,7 @@ def test_listens_on_loopback_by_default(tmp_path):
 @pytest.mark.parametrize("dtype", ["u1", "i2", "<u2", "<f4", "<c8"])
 def test_packed_frames_are_equal(dtype):
     recording = Noise(shape=(200, 300), dtype=dtype)
-    with microscope(recording, constants={"COMPRESS": True}) as dm:
+    with microscope(recording, constants={"COMPRESS": True}, patient=True) as dm:
         assert dm.companion.wait_for("dmlink: frames are packed")
         with dmlink.connect(dm.endpoint) as link:
             for _ in range(5):
@@ -420,14 +420,14 @@ def test_link_without_codec_gets_raw_frames():
 def test_incompressible_frames_are_sent_raw():
     recording = Noise(dtype="<f8")
     recording.stack = np.random.default_rng(2).random(recording.shape)
-    with linked(recording, constants={"COMPRESS": True}) as (_, link):
+    with linked(recording, constants={"COMPRESS": True}, patient=True) as (_, link):
         assert recording.has(link.next(60))
 
 
 def test_missing_codec_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "numcodecs", None)
     recording = Noise()
-    with linked(recording, constants={"COMPRESS": True}) as (dm, link):
+    with linked(recording, constants={"COMPRESS": True}, patient=True) as (dm, link):
         assert dm.companion.wait_for("this Python has no numcodecs")
         assert recording.has(link.next(60))
 

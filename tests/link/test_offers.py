@@ -87,7 +87,7 @@ def test_workers_read_the_slot(ways):
 
 def test_links_share_a_view(ways):
     recording = Noise(shape=SHAPE)
-    with linked(recording) as (dm, link), dmlink.connect(dm.endpoint) as other:
+    with linked(recording, patient=True) as (dm, link), dmlink.connect(dm.endpoint) as other:
         for _ in range(20):
             assert recording.has(link.next(PATIENCE))
             assert recording.has(other.next(PATIENCE))
@@ -103,7 +103,7 @@ def test_small_frames_are_sent(ways):
 
 def test_roi_of_any_size(ways):
     recording = Noise(shape=(400, 400))
-    with microscope(recording) as dm:
+    with microscope(recording, patient=True) as dm:
         dm.draw_roi(0, 0, 200, 200)
         with dmlink.connect(dm.endpoint) as whole:
             until(whole, lambda: "roi" in whole.rois())
@@ -139,7 +139,7 @@ def test_otherwise_frames_are_sent(ways, fault, monkeypatch):
 
     monkeypatch.setattr(Offers, "make", spoiled)
     recording = Noise(shape=SHAPE)
-    with linked(recording) as (_, link):
+    with linked(recording, patient=True) as (_, link):
         for _ in range(20):
             assert recording.has(link.next(PATIENCE))
         assert link.state == "live"

@@ -24,7 +24,7 @@ def windows(monkeypatch, tmp_path):
 def test_frames_arrive_with_select(monkeypatch):
     monkeypatch.setattr(connection, "WAIT_WITH_SELECT", True)
     recording = Noise(shape=(600, 1000))  # 1.2 MB per frame, which arrives in parts
-    with linked(recording, fps=30) as (_, link):
+    with linked(recording, fps=30, patient=True) as (_, link):
         assert [recording.has(link.next(60)) for _ in range(5)] == [True] * 5
         timed = link._connection._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
         assert not any(timed)
