@@ -64,7 +64,7 @@ def test_read_only_profile_leaves_a_link(tmp_path, monkeypatch):
 @pytest.mark.parametrize("first", [True, False])
 def test_names_of_other_scripts_are_theirs(first):
     recording = Noise()
-    with microscope(recording, companion=False, patient=True) as dm:
+    with microscope(recording, companion=False) as dm:
         if first:
             dm.run_script(OTHERS).join()
         run_companion(dm)
