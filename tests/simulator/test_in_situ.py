@@ -50,6 +50,16 @@ def test_in_situ_data_is_followed_to_its_end(tmp_path, seen, layout, header, pre
         assert finished.expected == 30
 
 
+@pytest.mark.parametrize("layout", ["raw", "tree"])
+def test_in_situ_data_has_the_microscope_of_the_recording(tmp_path, seen, layout):
+    seen.tags.update(high_tension=80e3, exposure=9.0)
+    with InSitu(seen, tmp_path / "set", 50, layout=layout) as writer:
+        assert writer.ended.wait(60)
+    with recordings.open(tmp_path / "set") as finished:
+        assert finished[0].tags["high_tension"] == 80e3
+        assert finished[0].tags["exposure"] == pytest.approx(1 / 50)  # of this writing
+
+
 def test_in_situ_recording_pauses_and_ends(tmp_path, seen):
     with InSitu(seen, tmp_path / "set", 200, loop=True) as writer:
         until(lambda: writer.written > 40)  # beyond the last frame

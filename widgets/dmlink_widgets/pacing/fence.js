@@ -91,7 +91,7 @@ export default {
     const reportRemoved = () => send(model, { view: id, gone: true, removed: true });
     const answerWho = ({ who }) => who && !fresh && report();
     // After a while offline, the kernel has given this page up, and messages to it are lost.
-    const { kernel } = model.widget_manager;
+    const kernel = model.widget_manager?.kernel; // JupyterLab's
     const reconnected = (_, status) => {
       if (status !== "connected") return;
       fresh = true;
