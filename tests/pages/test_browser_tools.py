@@ -67,6 +67,13 @@ def take(page, view, tool, *, key=None):
     page.wait_for_function(READY, arg=view.element_handle())
 
 
+def switch(page, view, key, part, state):
+    """Press a key that shows or hides a part of the view, and wait until the page has done so."""
+    page.mouse.click(*at(view, 500, 8))
+    page.keyboard.press(key)
+    part.wait_for(state=state)
+
+
 def rows(view, head):
     """Return the rows of the table with this column, as lists of words; at one moment, as it is renewed."""
     table = view.locator(".dmlink-table", has=view.page.locator(f"th:text-is('{head}')"))
@@ -133,10 +140,8 @@ def test_ruler_measures_in_nm(lab, key):
 
 def test_click_in_the_spectrum_gives_a_spacing(lab):
     page, view, _ = lab
-    page.mouse.click(*at(view, 500, 8))
-    page.keyboard.press("f")
     canvas = view.locator("canvas[aria-label='Power spectrum'][data-painted]")
-    canvas.wait_for()
+    switch(page, view, "f", canvas, "visible")
     box = canvas.bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.4)
     label = view.locator(".dmlink-tool-spot text", has_text=re.compile(r"d 0\.\d+ nm"))
@@ -144,15 +149,13 @@ def test_click_in_the_spectrum_gives_a_spacing(lab):
     view.locator(".dmlink-table td", has_text=re.compile("^spacing$")).wait_for()
     page.keyboard.press("Delete")
     label.wait_for(state="detached")
-    page.mouse.click(*at(view, 500, 8))
-    page.keyboard.press("f")
-    canvas.wait_for(state="hidden")
+    switch(page, view, "f", canvas, "hidden")
 
 
 def test_statistics_and_masks(lab):
     page, view, link = lab
-    page.mouse.click(*at(view, 500, 8))
-    page.keyboard.press("s")
+    image = view.locator(".dmlink-table td", has_text=re.compile("^image"))
+    switch(page, view, "s", image, "visible")
     take(page, view, "ellipse")
     drag(page, view, (20, 20), (80, 120))
     take(page, view, "ring", key="o")
@@ -169,34 +172,32 @@ def test_statistics_and_masks(lab):
     for name in ("ellipse", "ring", "polygon"):
         view.locator(".dmlink-table td", has_text=re.compile(rf"^{name}")).wait_for(state="detached")
     until(link, lambda: set(link.rois()) == {"roi"})
-    page.keyboard.press("s")
+    switch(page, view, "s", image, "hidden")
 
 
 def test_contrast_by_preset_and_undone(lab):
     page, view, _ = lab
-    page.mouse.click(*at(view, 500, 8))
-    page.keyboard.press("c")
     bar = view.locator(".dmlink-histogram").first
+    presets = view.locator("select[title^='Contrast that suits']").first
+    switch(page, view, "c", presets, "visible")
     white, other = (
         bar.locator(f"stop:last-of-type{which}")
         for which in ("[stop-color='#ffffff']", ":not([stop-color='#ffffff'])")
     )
     white.wait_for(state="attached")
-    view.locator("select[title^='Contrast that suits']").first.select_option("diffraction")
+    presets.select_option("diffraction")
     other.wait_for(state="attached")
     page.mouse.click(*at(view, 500, 8))
     page.keyboard.press("Control+z")
     white.wait_for(state="attached")
-    page.keyboard.press("c")
+    switch(page, view, "c", presets, "hidden")
 
 
 def test_letters_in_a_list_choose_from_it(lab):
     page, view, _ = lab
-    page.mouse.click(*at(view, 500, 8))
-    page.keyboard.press("c")
-    cells = page.locator(".jp-Notebook .jp-CodeCell").count()
     presets = view.locator("select[title^='Contrast that suits']").first
-    presets.wait_for()  # what is hidden takes no focus
+    switch(page, view, "c", presets, "visible")  # what is hidden takes no focus
+    cells = page.locator(".jp-Notebook .jp-CodeCell").count()
     presets.focus()
     page.keyboard.press("d")  # twice, it deletes a cell in JupyterLab
     other = view.locator(".dmlink-histogram stop:last-of-type:not([stop-color='#ffffff'])").first
@@ -206,7 +207,7 @@ def test_letters_in_a_list_choose_from_it(lab):
     page.keyboard.press("Control+z")
     other.wait_for(state="detached")
     assert page.locator(".jp-Notebook .jp-CodeCell").count() == cells
-    page.keyboard.press("c")
+    switch(page, view, "c", presets, "hidden")
 
 
 def test_ruler_begins_inside_an_roi(lab):
