@@ -171,7 +171,10 @@ def save_notebook(page: Page, path: Path) -> None:
     page.on("response", note)
     while not puts:  # JupyterLab ignores the keys while it still saves
         page.keyboard.press("Control+s")
-        page.wait_for_timeout(5000)
+        for _ in range(50):
+            page.wait_for_timeout(100)
+            if puts:
+                break
     page.remove_listener("response", note)
     assert puts[0]
 
