@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import weakref
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,6 +154,7 @@ class Ring:
             size = self._slot_size
         if self._closed or used + size > self._max_bytes or not _room_for(size):
             return None
+        _start_tracker()
         return Block(create=True, size=size)
 
     def _take_back(self) -> None:
@@ -174,6 +175,29 @@ class Ring:
         # wait for a lock. The array releases the memory just after this.
         if not self._closed:
             self._returned.append(slot)
+
+
+@functools.cache
+def _start_tracker() -> None:
+    """Start Python's resource tracker, which removes a killed process's blocks, in its own process group.
+
+    A Jupyter kernel that shuts down sends signals to the processes of its group and waits for them, but the
+    tracker ignores signals: the kernel would be killed after some seconds, whatever it still had to do.
+    """
+    if sys.platform == "win32":  # there is none
+        return
+    whole: Any = util
+
+    def spawn(path: str, arguments: list[str], descriptors: list[int]) -> int:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        return os.posix_spawn(path, arguments, os.environ, setpgroup=0)
+
+    before, whole.spawnv_passfds = whole.spawnv_passfds, spawn
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        whole.spawnv_passfds = before
 
 
 _rings: weakref.WeakSet[Ring] = weakref.WeakSet()

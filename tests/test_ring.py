@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from growing_writer import until
 from microscopes import SHM, Noise, leaving_no_blocks, linked
 
 from dmlink import ring as rings
@@ -187,3 +188,21 @@ def test_program_that_ends_leaves_no_memory(how):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not exists(done.stdout.strip())
     assert done.stderr == ""  # Python would warn of leaked memory
+
+
+TRACKER = """
+import os
+from multiprocessing import resource_tracker
+from dmlink.ring import Ring
+array, name = Ring().take(100_000)
+tracker = resource_tracker._resource_tracker._pid
+assert os.getpgid(tracker) == tracker != os.getpgrp()
+print(name)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_tracker_is_not_in_the_kernels_group():
+    done = subprocess.run([sys.executable, "-c", TRACKER], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    until(lambda: not exists(done.stdout.strip()))  # it removes what the killed process has left
