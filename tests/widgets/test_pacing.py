@@ -113,13 +113,15 @@ def test_silent_page_gets_two_small_a_second(fence):
 class Panel:
     """Something to draw that reports when it was drawn."""
 
-    def __init__(self):
+    def __init__(self, frame=0.0):
+        self.frame = frame  # when it was taken
         self.drawn = threading.Semaphore(0)
         self.small = []
 
     def draw(self, *, small):
         self.small.append(small)
         self.drawn.release()
+        return self.frame
 
     def draw_status(self):
         pass
@@ -144,6 +146,27 @@ def test_changed_panel_is_drawn(fence, monkeypatch):
         assert panel.small == [False] * (MAX_IN_FLIGHT + 1)
     finally:
         painter.remove(panel)
+
+
+def test_panel_without_frame_is_not_waited_for(fence, monkeypatch):
+    monkeypatch.setattr(painter_module, "GATHER_SECONDS", 600.0)
+    other = Fence(lambda frame: frame)
+    fence.send = other.send = lambda *_: None
+    view, timeline = Panel(), Panel(frame=None)
+    for panel, its in ((view, fence), (timeline, other)):
+        answer(its, visible=True)
+        painter.add(panel, its)
+    try:
+        with painter._condition:  # both in one round
+            painter.changed(view)
+            painter.changed(timeline)
+        for panel in (view, timeline):
+            assert panel.drawn.acquire(timeout=60)
+        painter.changed(view)
+        assert view.drawn.acquire(timeout=60)
+    finally:
+        for panel in (view, timeline):
+            painter.remove(panel)
 
 
 def test_panels_of_a_round_wait_together(fence, monkeypatch):

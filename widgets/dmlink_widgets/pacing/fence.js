@@ -54,12 +54,13 @@ const show = async (model, { drawn, widgets }, buffers) => {
   await take(model, widgets, buffers);
   const painted = Object.fromEntries(Object.entries(drawn).filter(([name]) => panels.has(name)));
   const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
+  if (!shown.length) return; // only texts, which the next picture must not wait for
   const places = shown.flatMap((panel) => [...panel.querySelectorAll(".dmlink-drawn")]);
   await Promise.all(places.map((place) => place.decoded));
   await new Promise(requestAnimationFrame);
   for (const place of places) place.paint();
   const took = (performance.now() - begun) / 1e3;
-  if (shown.length) setTimeout(() => send(model, { painted, took })); // right after this animation frame
+  setTimeout(() => send(model, { painted, took })); // right after this animation frame
 };
 
 export default {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink_widgets.pacing.fence import Fence
 
-# Panels that were drawn together last time wait this long for each other, about a frame, because painting
+# Panels that showed frames in the last round wait this long for each other, about a frame, because painting
 # them one after the other would cost the page the same amount each time.
 GATHER_SECONDS = 0.03
 STATUS_SECONDS = 1.0  # between two updates of the status: readable, and little work for the page
@@ -38,7 +38,7 @@ class Painter:
     def __init__(self) -> None:
         self._panels: weakref.WeakKeyDictionary[Drawable, Fence] = weakref.WeakKeyDictionary()
         self._changed: weakref.WeakSet[Drawable] = weakref.WeakSet()
-        self._together: weakref.WeakSet[Drawable] = weakref.WeakSet()  # drawn in the last round
+        self._together: weakref.WeakSet[Drawable] = weakref.WeakSet()  # showed frames in the last round
         self._condition = threading.Condition()
         self._drawing = threading.Lock()  # panels are drawn one at a time
         self._thread: threading.Thread | None = None
@@ -82,8 +82,6 @@ class Painter:
                     self._condition.wait_for(self._gathered, timeout=GATHER_SECONDS)
                 now = time.perf_counter()
                 todo = self._allowed(now)
-                if todo:
-                    self._together = weakref.WeakSet(panel for panel, _, _ in todo)
                 visible = [(p, f) for p, f in self._panels.items() if f.visible and now >= next_status]
             if now >= next_status:
                 next_status = now + STATUS_SECONDS
@@ -93,13 +91,17 @@ class Painter:
             del todo, visible  # these references would keep a closed panel alive
 
     def _draw(self, todo: list[tuple[Drawable, Fence, bool]]) -> None:
-        drawn = {}
+        drawn, showed_frames = {}, weakref.WeakSet[Drawable]()
         with self._drawing, Round() as together:
             for panel, fence, small in todo:
                 with self._condition:  # not sooner: panels that change while others are drawn are included
                     self._changed.discard(panel)
                 frame = _call_within(fence, panel.draw, small=small)
                 drawn[fence.name] = fence.count_drawing(time.perf_counter(), frame)
+                if frame is not None:
+                    showed_frames.add(panel)
+        if showed_frames:  # a timeline, drawn once a second, shows none: the next round must not wait for it
+            self._together = showed_frames
         # one that answered most recently, because not every fence hears
         carrier = min((fence for _, fence, _ in todo), key=lambda fence: fence.rounds_carried)
         carrier.rounds_carried += 1
