@@ -45,7 +45,7 @@ def same(one, other):
     [
         ("raw", "{'mean': float(frame.mean()), 'corner': frame[:8, :8] * 1.0}"),
         ("tree", "state['sum'] = state.get('sum', 0) + int(frame.sum())\nstate['sum'] + info.time"),
-        pytest.param("tiff", "frame.mean() + info.time", marks=pytest.mark.exhaustive),  # it ends after idle s
+        pytest.param("tiff", "frame.mean() + info.time", marks=pytest.mark.exhaustive),  # ends after 20 s
     ],
 )
 def test_results_equal_those_when_finished(kind, text, tmp_path, client):
@@ -100,7 +100,8 @@ def test_command_follows_a_recording(tmp_path, capsys):
     written.mkdir()
     for i in range(3):
         tifffile.imwrite(written / f"{i}.tif", frame(i), photometric="minisblack")
-    timer = threading.Timer(0.5, written.rename, [folder])  # all of it at once: no pause can seem to be the end
+    # all of it at once: no pause can seem to be the end
+    timer = threading.Timer(0.5, written.rename, [folder])
     timer.start()
     words = ["process", str(folder), str(tmp_path / "cell.py"), "-o", str(tmp_path / "out")]
     assert main([*words, "--follow", "--idle", "1"]) == 0
