@@ -142,6 +142,7 @@ def test_spectrum_and_histogram_are_beside_the_image(side, width, beside):
     assert edges(spectrum)[2] <= edges(view)[2]
     view.locator("button[title*=spectrum]").click()
     view.locator("button[title^=Contrast]").click()
+    spectrum.wait_for(state="hidden")
     page.set_viewport_size({"width": 1300, "height": 1000})
 
 
