@@ -14,6 +14,7 @@ import weakref
 from multiprocessing import resource_tracker, util
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,7 +178,6 @@ class Ring:
             self._returned.append(slot)
 
 
-@functools.cache
 def _start_tracker() -> None:
     """Start Python's resource tracker, which removes a killed process's blocks, in its own process group.
 
@@ -186,20 +186,23 @@ def _start_tracker() -> None:
     """
     if sys.platform == "win32":  # there is none
         return
-    whole: Any = util
 
     def spawn(path: str, arguments: list[str], descriptors: list[int]) -> int:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
         return os.posix_spawn(path, arguments, os.environ, setpgroup=0)
 
-    before, whole.spawnv_passfds = whole.spawnv_passfds, spawn
-    try:
-        resource_tracker.ensure_running()
-    finally:
-        whole.spawnv_passfds = before
+    # only what the tracker's module sees, because other threads may start processes meanwhile
+    module: Any = resource_tracker
+    with _starting:
+        module.util = SimpleNamespace(**{**vars(util), "spawnv_passfds": spawn})
+        try:
+            resource_tracker.ensure_running()
+        finally:
+            module.util = util
 
 
+_starting = threading.Lock()
 _rings: weakref.WeakSet[Ring] = weakref.WeakSet()
 
 

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from growing_writer import until
 from microscopes import SHM, Noise, leaving_no_blocks, linked
+from processes import left
 
 from dmlink import ring as rings
 from dmlink.ring import KEPT, Attachments, Ring
@@ -205,4 +205,4 @@ os.kill(os.getpid(), 9)
 def test_tracker_is_not_in_the_kernels_group():
     done = subprocess.run([sys.executable, "-c", TRACKER], capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
-    until(lambda: not exists(done.stdout.strip()))  # it removes what the killed process has left
+    assert not left([done.stdout.partition("+")[0].strip()])  # it has removed what the killed process left
