@@ -1,7 +1,6 @@
 """Processing while a recording is being written gives the same results as for the finished recording."""
 
 import subprocess
-import threading
 import time
 
 import numpy as np
@@ -12,6 +11,7 @@ from growing_writer import command, frame, path_of
 import dmlink
 from dmlink.batch import process, process_growing, processing, workers
 from dmlink.cli import main
+from dmlink.growing import growth
 
 FRAMES = 30
 
@@ -94,16 +94,22 @@ def test_another_job_is_refused(tmp_path, client):
         process_growing(tmp_path, cell, tmp_path / "out", client, progress=False)
 
 
-def test_command_follows_a_recording(tmp_path, capsys):
+def test_command_follows_a_recording(tmp_path, capsys, monkeypatch):
     folder, written = tmp_path / "set", tmp_path / "written"
     (tmp_path / "cell.py").write_text("float(frame.mean())")
     written.mkdir()
     for i in range(3):
         tifffile.imwrite(written / f"{i}.tif", frame(i), photometric="minisblack")
-    # all of it at once: no pause can seem to be the end
-    timer = threading.Timer(0.5, written.rename, [folder])
-    timer.start()
+
+    def look(path, find=growth.find_layout):
+        try:
+            return find(path)
+        except FileNotFoundError:  # everything appears at once: no pause seems to be the end
+            written.rename(folder)
+            raise
+
+    monkeypatch.setattr(growth, "find_layout", look)
     words = ["process", str(folder), str(tmp_path / "cell.py"), "-o", str(tmp_path / "out")]
-    assert main([*words, "--follow", "--idle", "1"]) == 0
+    assert main([*words, "--follow", "--idle", "5"]) == 0
     assert "cell.csv" in capsys.readouterr().out
     assert len((tmp_path / "out" / "cell.csv").read_text().splitlines()) == 4

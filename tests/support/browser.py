@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as NoResponse
 from project import ROOT
 
 if TYPE_CHECKING:
@@ -162,21 +163,16 @@ def run_cell(page: Page, text: str) -> None:
 
 def save_notebook(page: Page, path: Path) -> None:
     """Save a notebook that is open, and wait until it is on disk."""
-    puts: list[bool] = []
 
-    def note(response: Any) -> None:
-        if response.request.method == "PUT" and path.name in response.url:
-            puts.append(response.ok)
+    def saves(response: Any) -> bool:
+        return response.request.method == "PUT" and path.name in response.url
 
-    page.on("response", note)
-    while not puts:  # JupyterLab ignores the keys while it still saves
-        page.keyboard.press("Control+s")
-        for _ in range(50):
-            page.wait_for_timeout(100)
-            if puts:
-                break
-    page.remove_listener("response", note)
-    assert puts[0]
+    while True:
+        with contextlib.suppress(NoResponse):  # JupyterLab ignores the keys while it still saves
+            with page.expect_response(saves, timeout=5000) as saved:
+                page.keyboard.press("Control+s")
+            assert saved.value.ok
+            return
 
 
 def restart_kernel(page: Page) -> None:
