@@ -50,13 +50,11 @@ def test_drag_looks_back_and_says_so(link, timeline):
         timeline.look_at(wanted.time)
         timeline.draw(small=False)
         view.draw(small=False)
-        view.draw_status()
         assert view.snapshot().index == wanted.index
         assert re.search(rf"this is frame {wanted.index}, [\d.]+ s old", view._light.value)
         assert f"this is frame {wanted.index}" in timeline._about.value
         timeline.take({"live": True})
         view.draw(small=False)
-        view.draw_status()
         assert "this is frame" not in view._light.value
         assert timeline._said() == "live"
     view.close()

@@ -243,6 +243,7 @@ class LiveView(Panel):
 
     def draw(self, *, small: bool) -> Frame | None:
         """Draw the newest frame, the ROIs as DigitalMicrograph has them, and the marks of cells."""
+        moved = self._frame is None if self._past is None else self._frame is not self._past
         if self._past is not None:
             self._frame = self._past
         elif not self.paused:
@@ -250,6 +251,8 @@ class LiveView(Panel):
         elif self._frame is None:
             self._frame = self.link.newest
         frame = self._frame
+        if moved:  # the number of a past frame comes with its picture
+            self._light.value = self._light_html()
         if frame is not None and frame.data.size:
             looking = self.fence.visible and not self.paused
             self._rates.count(frame, self.fence.appearances if looking else PAUSED)
