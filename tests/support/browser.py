@@ -54,6 +54,7 @@ def jupyterlab(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     command = [
         *[sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"],
         f"--IdentityProvider.token={token}",
+        "--LabApp.expose_app_in_browser=True",
         *[
             f"--LabApp.app_settings_dir={overrides}",
             f"--LabApp.extra_labextensions_path={ROOT / 'widgets' / 'labextensions'}",

@@ -11,6 +11,7 @@ import pytest
 from dmlink_widgets.drawing.canvas import Canvas
 from dmlink_widgets.drawing.curves import Curves
 from dmlink_widgets.pacing import fence as fence_module
+from dmlink_widgets.pacing import kernel_status
 from dmlink_widgets.pacing import painter as painter_module
 from dmlink_widgets.pacing.fence import LOST_SECONDS, MAX_IN_FLIGHT, Fence
 from dmlink_widgets.pacing.painter import painter
@@ -35,6 +36,14 @@ def clock(monkeypatch):
 def answer(fence, **message):
     """Send a message as the page in the browser."""
     fence._on_message(fence, {"view": "a", **message}, [])
+
+
+@pytest.mark.parametrize("kernel", [None, object(), SimpleNamespace(_publish_status=lambda status: status)])
+def test_unknown_kernel_is_left_alone(kernel, monkeypatch):
+    monkeypatch.setattr(kernel_status, "get_ipython", lambda: SimpleNamespace(kernel=kernel))
+    before = getattr(kernel, "_publish_status", None)
+    assert kernel_status.quiet_mark() == ""
+    assert getattr(kernel, "_publish_status", None) is before
 
 
 def test_nothing_is_sent_unseen(fence):

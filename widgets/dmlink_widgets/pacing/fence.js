@@ -13,28 +13,20 @@ const send = (model, message) => {
   } catch {} // the kernel is gone or restarting, and does not wait for this
 };
 
-// Each acknowledgement makes JupyterLab swap the tab's icon twice and load two images. While panels
-// are shown, the idle icon is kept and hidden from the code that swaps it.
-const holdIcon = () => {
-  const [busy, idle] = ["busy", "idle"].map((state) => document.querySelector(`link.${state}.favicon`));
-  if (!busy || !idle) return; // not JupyterLab
-  busy.rel = "";
-  idle.rel = "icon";
-  idle.parentNode.append(idle); // browsers notice a new link, not a changed one
-  for (const icon of [busy, idle]) icon.classList.replace("favicon", "dmlink-favicon");
-};
-const letIconGo = () => {
-  for (const icon of document.querySelectorAll("link.dmlink-favicon")) icon.classList.replace("dmlink-favicon", "favicon");
-};
-
-const enter = (name, panel) => {
-  if (!panels.size) holdIcon();
-  panels.set(name, (panels.get(name) ?? new Set()).add(panel));
-};
+const enter = (name, panel) => panels.set(name, (panels.get(name) ?? new Set()).add(panel));
 const leave = (name, panel) => {
   panels.get(name)?.delete(panel);
   if (!panels.get(name)?.size) panels.delete(name);
-  if (!panels.size) letIconGo();
+};
+
+// For each message, a kernel reports that it is busy, then idle, and JupyterLab redraws its window. Where the kernel
+// omits this for acknowledgements, nothing tells JupyterLab that one was handled, so it is told here to forget it.
+const acknowledge = (model, whole, message) => {
+  const comm = model.get("quiet") && whole.comm?.jsServicesComm; // JupyterLab's
+  if (!comm) return send(model, message);
+  try {
+    comm.send({ method: "custom", content: message }, { [model.get("quiet")]: true }).dispose();
+  } catch {} // as above
 };
 
 // A round contains what has changed in all widgets drawn in it.
@@ -51,6 +43,7 @@ const take = ({ widget_manager }, widgets, buffers) =>
 // Decode the pictures, then show the whole round in one animation frame.
 const show = async (model, { drawn, widgets }, buffers) => {
   const begun = performance.now();
+  const whole = await model.widget_manager.get_model(model.get("id"));
   await take(model, widgets, buffers);
   const painted = Object.fromEntries(Object.entries(drawn).filter(([name]) => panels.has(name)));
   const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
@@ -60,7 +53,7 @@ const show = async (model, { drawn, widgets }, buffers) => {
   await new Promise(requestAnimationFrame);
   for (const place of places) place.paint();
   const took = (performance.now() - begun) / 1e3;
-  setTimeout(() => send(model, { painted, took })); // right after this animation frame
+  setTimeout(() => acknowledge(model, whole, { painted, took })); // right after this animation frame
 };
 
 export default {

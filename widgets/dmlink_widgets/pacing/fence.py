@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from dmlink.rate import Rate
+from dmlink_widgets.pacing import kernel_status
 from dmlink_widgets.page_widget import PageWidget
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ MAX_IN_FLIGHT = 2
 # With some versions of ipykernel, no acknowledgements arrive while the kernel's main thread is busy.
 # Then small drawings are sent at this interval.
 BLIND_SECONDS = 0.5
-# Time between drawings, as a multiple of the time that the page took for the last round. At 1.0 the page is
-# never idle, but rounds queue up and grow old.
-SPACING = 1.35
+# Time between drawings, as a multiple of the time that the page took for the last round. Any sooner, a round
+# would wait in the page behind the last one and grow old.
+SPACING = 1.1
 LOST_SECONDS = 60.0  # silence after which the page must be gone: a busy kernel hears something sooner
 STALE_SECONDS = 1.0  # silence after which the picture counts as stopped
 RATE_READINGS = 12  # one per second
@@ -72,11 +73,12 @@ class Fence(PageWidget):
     _code = (pathlib.Path(__file__).parent / "fence.js").read_text("utf-8")
 
     name = traitlets.Unicode().tag(sync=True)  # identifies the panel in messages
+    quiet = traitlets.Unicode().tag(sync=True)  # marks acknowledgements, where the kernel omits its status
 
     def __init__(
         self, age_of: Callable[[Frame], float | None], in_page: Callable[[bool], None] = lambda _: None
     ) -> None:
-        super().__init__(name=uuid.uuid4().hex)
+        super().__init__(name=uuid.uuid4().hex, quiet=kernel_status.quiet_mark())
         _fences[self.name] = self
         self.drawn = 0
         self.painted = 0
