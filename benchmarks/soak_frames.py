@@ -32,6 +32,8 @@ from .of_soak.accounts import Account, Taker, cell_account, link_account, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dmlink.simulator.scripts import Script
+
 SIZE, FPS = 256, 100.0
 RUN_SECONDS, SETTLE_SECONDS = 6.0, 30.0  # the camera runs; until counts are complete
 QUIET = 6  # half seconds without a change: reconnecting, or sending a still image, takes less
@@ -51,6 +53,21 @@ View.__init__ = _counting(View.__init__)
 
 """
 BUSY = "import time\ntime.sleep(3)"
+
+
+def run_counted(dm: Microscope, port: int = 0) -> tuple[Script, str]:
+    """Run a companion that counts its events; return it and its endpoint."""
+    text = bundle.companion(port)
+    begin = text.index('    if __name__ == "__main__"')  # the script is all inside a function
+    script = dm.run_script(
+        text[:begin] + textwrap.indent(COUNTED, "    ") + text[begin:], name="dm_companion"
+    )
+    return script, script.wait_for("dmlink://", timeout=60.0)
+
+
+def announced(dm: Microscope) -> int:
+    """Return how many frames DigitalMicrograph has announced to that companion."""
+    return int(dm._scripts.value("told")[0])  # noqa: SLF001 - only the soaks need it
 
 
 class Experiment:
@@ -91,17 +108,13 @@ class Experiment:
 
     def run_companion(self) -> None:
         """Run it, with code added that counts its events."""
-        text = bundle.companion(self._port)
-        begin = text.index('    if __name__ == "__main__"')  # the script is all inside a function
-        text = text[:begin] + textwrap.indent(COUNTED, "    ") + text[begin:]
-        script = self.dm.run_script(text, name="dm_companion")
-        self._endpoint, self._companion = script.wait_for("dmlink://", timeout=60.0), script
+        self._companion, self._endpoint = run_counted(self.dm, self._port)
         self._port = int(self._endpoint.rpartition("?")[0].rpartition(":")[2])
 
     @property
     def announced(self) -> int:
         """How many frames DigitalMicrograph has announced to this companion."""
-        return int(self.dm._scripts.value("told")[0])  # noqa: SLF001 - only the soak needs it
+        return announced(self.dm)
 
     def take(self, name: str, link: dmlink.Link, *, every: bool = False, rest: float = 0.0) -> Account:
         """Start a thread that takes frames."""
