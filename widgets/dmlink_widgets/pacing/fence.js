@@ -21,11 +21,13 @@ const leave = (name, panel) => {
 
 // For each message, a kernel reports that it is busy, then idle, and JupyterLab redraws its window. Where the kernel
 // omits this for acknowledgements, nothing tells JupyterLab that one was handled, so it is told here to forget it.
-const acknowledge = (model, whole, message) => {
-  const comm = model.get("quiet") && whole.comm?.jsServicesComm; // JupyterLab's
-  if (!comm) return send(model, message);
+const acknowledge = async (model, message) => {
+  const mark = model.get("quiet");
   try {
-    comm.send({ method: "custom", content: message }, { [model.get("quiet")]: true }).dispose();
+    const whole = mark && (await model.widget_manager.get_model(model.get("id")));
+    const comm = whole?.comm?.jsServicesComm; // JupyterLab's
+    if (comm) comm.send({ method: "custom", content: message }, { [mark]: true }).dispose();
+    else model.send(message);
   } catch {} // as above
 };
 
@@ -43,7 +45,6 @@ const take = ({ widget_manager }, widgets, buffers) =>
 // Decode the pictures, then show the whole round in one animation frame.
 const show = async (model, { drawn, widgets }, buffers) => {
   const begun = performance.now();
-  const whole = await model.widget_manager.get_model(model.get("id"));
   await take(model, widgets, buffers);
   const painted = Object.fromEntries(Object.entries(drawn).filter(([name]) => panels.has(name)));
   const shown = Object.keys(painted).flatMap((name) => [...panels.get(name)]);
@@ -53,7 +54,7 @@ const show = async (model, { drawn, widgets }, buffers) => {
   await new Promise(requestAnimationFrame);
   for (const place of places) place.paint();
   const took = (performance.now() - begun) / 1e3;
-  setTimeout(() => acknowledge(model, whole, { painted, took })); // right after this animation frame
+  setTimeout(() => acknowledge(model, { painted, took })); // right after this animation frame
 };
 
 export default {

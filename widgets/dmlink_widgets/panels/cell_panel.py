@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink_widgets.controls.fields import Fields
 
-BUTTON = {"width": "90px"}
+BUTTON = {"width": "78px"}  # six buttons and a list fit into the narrowest column of a dashboard
 LOG_LINES = 20  # lines of the cell's output that are shown
 LAMPS = {"running": "live", "failing": "lost", "paused": "waiting", "stopped": "idle"}
 UNSEEN_SECONDS = 30.0  # s from the removal of its output until a cell stops
@@ -392,7 +392,7 @@ class CellPanel(Panel):
             description="Show in DM",
             icon="desktop",
             tooltip="Also show the results in a window of DigitalMicrograph",
-            layout={"width": "120px"},
+            layout={"width": "116px"},
         )
         self._show.observe(self._set_show, "value")
         self._export = ExportForm(self.cell)
@@ -405,7 +405,7 @@ class CellPanel(Panel):
         export.observe(lambda change: self._export.widget.reveal(change["new"]), "value")
         save = _button("Save", "floppy-o", "Save the result to a new file", self._save)
         self._ending = ipywidgets.Dropdown(
-            options=[("", "")], tooltip="File type", layout={"width": "120px", "display": "none"}
+            options=[("", "")], tooltip="File type", layout={"width": "max-content", "display": "none"}
         )
         self._stop = _button("Stop", "stop", "Stop the cell; its last result stays", self._start_or_stop)
         buttons = ipywidgets.HBox([self._stop, self._pause, reset, self._show, export, save, self._ending])
