@@ -1,7 +1,6 @@
 """Shared by all tests: a separate home folder, IPythons that leave nothing behind, which tests run."""
 
 import collections
-import os
 import sys
 
 import pytest
@@ -19,7 +18,6 @@ settings.load_profile("any computer")
 
 #: The longest files, in this order: they start first, so that no process ends long after the others.
 BROWSER = "tests/pages/test_browser"  # one file and the next
-SECOND_HALF = "tests/pages/test_browser_pi"  # from here on, they take as long as those before
 LONGEST = (BROWSER, "tests/pages", "tests/project/test_docs.py")
 
 
@@ -39,16 +37,11 @@ def pytest_collection_modifyitems(config, items):
 
 
 class ByFile(LoadScopeScheduling):
-    """Runs each file's tests in one process, and page tests in two, in each of which they share a browser."""
+    """Runs each file's tests in one process, and all page tests in one, where they share a browser."""
 
     def _split_scope(self, nodeid):
         file = nodeid.partition("::")[0]
-        return (BROWSER if file < SECOND_HALF else SECOND_HALF) if file.startswith(BROWSER) else file
-
-
-def pytest_xdist_auto_num_workers():
-    """Return two processes for each core, because tests wait half of the time; at most eight of 1 GB."""
-    return min(8, 2 * (os.cpu_count() or 1))
+        return BROWSER if file.startswith(BROWSER) else file
 
 
 def pytest_xdist_make_scheduler(config, log):
