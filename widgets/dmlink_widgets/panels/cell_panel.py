@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink_widgets.controls.fields import Fields
 
-BUTTON = {"width": "78px"}  # six buttons and a list fit into the narrowest column of a dashboard
+BUTTON = {"width": "76px"}  # six buttons and a short list fit into the narrowest column of a dashboard
 LOG_LINES = 20  # lines of the cell's output that are shown
 LAMPS = {"running": "live", "failing": "lost", "paused": "waiting", "stopped": "idle"}
 UNSEEN_SECONDS = 30.0  # s from the removal of its output until a cell stops
@@ -400,7 +400,7 @@ class CellPanel(Panel):
             description="Export",
             icon="download",
             tooltip="Export as a DigitalMicrograph script",
-            layout=BUTTON,
+            layout={"width": "88px"},
         )
         export.observe(lambda change: self._export.widget.reveal(change["new"]), "value")
         save = _button("Save", "floppy-o", "Save the result to a new file", self._save)
