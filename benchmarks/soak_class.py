@@ -67,20 +67,20 @@ class Class:
         """Run code in a notebook."""
         _wait(self.notebooks[name].run(code))
 
-    def told(self) -> dict[str, dict[str, Any]]:
+    def counts(self) -> dict[str, dict[str, Any]]:
         """Return the counts of each notebook."""
         return {
-            name: json.loads(_wait(notebook.run("", "pupil.told(globals())")))
+            name: json.loads(_wait(notebook.run("", "pupil.counts(globals())")))
             for name, notebook in self.notebooks.items()
         }
 
     def settled(self) -> dict[str, dict[str, Any]]:
         """Return the counts once they no longer change."""
-        end, before = time.monotonic() + SETTLE_SECONDS, self.told()
+        end, before = time.monotonic() + SETTLE_SECONDS, self.counts()
         quiet = 0
         while quiet < 3 and time.monotonic() < end:
             time.sleep(LOOK_SECONDS)
-            now = self.told()
+            now = self.counts()
             quiet = quiet + 1 if now == before else 0
             before = now
         return before

@@ -21,17 +21,16 @@ class Follower:
     """A thread that counts the frames of a recording while it is written."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.count, self.over = 0, False
+        self.count = 0
         self._frames = dmlink.follow(path)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         for _ in self._frames:
             self.count += 1
-        self.over = True
 
 
-def told(names: dict[str, Any]) -> str:
+def counts(names: dict[str, Any]) -> str:
     """Return, as JSON, the counts of this notebook."""
     link, look_back = names["link"], names["look_back"]
     recorder, follower = names.get("recorder"), names.get("follower")
@@ -53,6 +52,5 @@ def told(names: dict[str, Any]) -> str:
             "gaps": kept[-1] - kept[0] + 1 - len(kept) if kept else 0,  # in the look-back
             "recorded": recorder.frames if recorder else 0,
             "followed": follower.count if follower else 0,
-            "over": not follower or follower.over,
         }
     )

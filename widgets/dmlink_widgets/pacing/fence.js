@@ -19,8 +19,8 @@ const leave = (name, panel) => {
   if (!panels.get(name)?.size) panels.delete(name);
 };
 
-// For each message, a kernel reports that it is busy, then idle, and JupyterLab redraws its window. Where the kernel
-// omits this for acknowledgements, nothing tells JupyterLab that one was handled, so it is told here to forget it.
+// For each message, a kernel reports that it is busy, then idle, and JupyterLab redraws its window. If the kernel omits
+// these reports for acknowledgements, JupyterLab would wait for them for ever, so the message is disposed of here.
 const acknowledge = async (model, message) => {
   const mark = model.get("quiet");
   try {
