@@ -2,7 +2,7 @@
 
 import lazy_loader
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 # The names and where they come from are in __init__.pyi; each is imported when it is first used, so that
 # `dmlink --version` and a cell's process load no more than they need.

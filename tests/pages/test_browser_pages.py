@@ -336,10 +336,11 @@ def test_record_button_shows_progress(lab):
 
 def test_busy_kernel_keeps_painting(lab, link):
     _, page, folder, _, _ = lab
-    browser.run_cell(page, BUSY)
+    view = panel(page, "nanoparticles")
+    current(view, link.reader())
+    # not as a cell: the page would scroll there, and ipykernel 6 would not hear what is visible afterwards
+    page.evaluate(f"code => {{ {KERNEL}.requestExecute({{code}}); }}", BUSY)
     page.locator("#jp-bottom-panel >> text=| Busy").wait_for()
-    view = page.locator(".dmlink-panel", has=page.locator(".dmlink-title:text-is('nanoparticles')"))
-    view.scroll_into_view_if_needed()
     link.set_roi("roi", dmlink.Roi(100, 100, 200, 200))
     number = painted(view)
     page.wait_for_function(

@@ -5,7 +5,7 @@ execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A
 view limits what is processed. Close the live view or the result to stop it; execute it again to restart it.
 
 Needs: NumPy, which comes with GMS.
-Change the parameters and process() as you like. Made by dmlink 0.2.0.dev0.
+Change the parameters and process() as you like. Made by dmlink 0.2.0.
 """
 
 from __future__ import annotations  # so that Python 3.7 reads newer ones
