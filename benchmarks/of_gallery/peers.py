@@ -14,13 +14,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import fft, ndimage, signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 RATIO, ANGLES = 4, 512  # of 2019
 SIZE, SPACING, MASK, CROSS = 128, 32, 10, 2
+
+
+def fft_of(frame: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that computes nothing but the FFT of this frame, whatever it is called with."""
+    pixels = np.float32(frame)
+    return lambda _: fft.rfft2(pixels, workers=-1)
 
 
 def radial_profile_2019(frame: np.ndarray) -> np.ndarray:

@@ -76,6 +76,23 @@ class Laboratory:
                 self.page.goto("about:blank")
                 browser.end_kernels(self._address)
 
+    def bare_page(self, seconds: float = 3.0) -> float:
+        """Return the animation frames per second of an empty page."""
+        rate: float = self.page.evaluate(
+            """seconds => new Promise((resolve) => {
+                const begun = performance.now();
+                let frames = 0;
+                const next = (now) => {
+                    const passed = (now - begun) / 1e3;
+                    if (passed > seconds) resolve(frames / passed);
+                    else { frames += 1; requestAnimationFrame(next); }
+                };
+                requestAnimationFrame(next);
+            })""",
+            seconds,
+        )
+        return rate
+
     def painted(self, seconds: float) -> dict[str, dict[str, Any]]:
         """Return what is painted in that time: each panel's `rate` (1/s) and `p50`, `p95` of the age (ms)."""
         paints = self.paints(seconds)

@@ -62,7 +62,8 @@ def names() -> list[str]:
 
 def measure(name: str, *, quick: bool = False, **options: Any) -> dict[str, Any]:
     """Run a benchmark, with options of its own; return its figures, and where and when they were taken."""
-    benchmark, begun = _module(name), time.monotonic()
+    benchmark, yardstick = _module(name), _imported("yardstick")
+    begun, before = time.monotonic(), yardstick.readings()
     date = time.strftime("%Y-%m-%d %H:%M")
     given = [f"--{what} {value}" for what, value in options.items() if value is not None]
     command = " ".join([f"python -m benchmarks.{name}", *given]) if given else f"dmlink bench {name}"
@@ -73,6 +74,7 @@ def measure(name: str, *, quick: bool = False, **options: Any) -> dict[str, Any]
         "date": date,
         "seconds": round(time.monotonic() - begun),
         "machine": machine(),
+        "yardstick": [before, yardstick.readings()],
         "result": result,
     }
 
@@ -81,7 +83,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     """Return a report as it is printed."""
     about = f"{report['command']}, {report['date']}, {report['seconds']} s; {report['machine']}"
     tables: list[str] = _module(report["benchmark"]).lines(report["result"])
-    return [about, *tables]
+    return [about, _imported("yardstick").line(*report["yardstick"]), *tables]
 
 
 def machine() -> str:
@@ -100,6 +102,10 @@ def machine() -> str:
 def _module(name: str) -> Any:
     if name not in names():
         raise ValueError(f"There is no benchmark {name!r}; there are: {', '.join(names()) or 'none'}.")
+    return _imported(name)
+
+
+def _imported(name: str) -> Any:
     if FOLDER == INSTALLED:
         return import_module(f"dmlink.benchmarks.{name}")
     if str(FOLDER.parent) not in sys.path:
