@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from importlib import resources
 from textwrap import indent
 from typing import Any, NamedTuple
@@ -96,6 +97,8 @@ def selftest(**constants: Any) -> str:
 
 def with_constants(module: Part, constants: dict[str, Any]) -> Part:
     """Return a module with these values for its constants, which are removed from `constants`."""
+    if not any(name in module.body for name in constants):
+        return module
     lines = module.body.splitlines()
     for node in ast.parse(module.body).body:
         name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
@@ -125,6 +128,7 @@ def _function(function: str, parts: list[Part], needed: tuple[str, ...] = ()) ->
     return f"{head}def {function}():\n{within}\n\n{_START.format(function)}"
 
 
+@functools.cache
 def part(name: str) -> Part:
     """Split the module dmlink.indm.NAME into its parts."""
     folder, _, module = f"indm.{name}".rpartition(".")

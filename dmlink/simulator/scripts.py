@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import itertools
 import linecache
 import sys
@@ -149,6 +150,12 @@ class Script:
                     discard_interrupt()
 
 
+@functools.lru_cache(maxsize=32)  # the same few scripts run again and again
+def _check_syntax(text: str, version: tuple[int, int]) -> None:
+    """Raise SyntaxError if this version of Python would."""
+    ast.parse(text, feature_version=version)
+
+
 class Scripts:
     """The script windows of a DigitalMicrograph: all texts run in one namespace that persists."""
 
@@ -191,7 +198,11 @@ class Scripts:
     def _start(self, text: str, name: str, namespace: dict[str, Any], background: bool) -> Script:
         filename = f"<{name} {next(self._numbers)}>"
         if sys.version_info[:2] > self._switches.python:
-            ast.parse(text, filename, feature_version=self._switches.python)  # novm
+            try:
+                _check_syntax(text, self._switches.python)
+            except SyntaxError as error:
+                error.filename = filename
+                raise
         code = compile(text, filename, "exec", dont_inherit=True)
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         script = Script(name, code, self._results, self._environment.end, background=background)
