@@ -88,7 +88,7 @@ def test_header_may_arrive_last(tmp_path):
 
 def test_stale_header_hides_nothing(tmp_path):
     write_in_situ_raw(tmp_path / "a.dm4", np.stack([frame(i) for i in range(4)]), exposure=0.1)
-    with dmlink.follow(tmp_path / "a.dm4") as source:
+    with dmlink.follow(tmp_path / "a.dm4", idle=1.0) as source:
         take(source, 4)
         with (tmp_path / "a.raw").open("ab") as file:
             file.write(frame(4).tobytes())

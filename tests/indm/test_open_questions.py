@@ -39,6 +39,7 @@ SEVERAL = [  # every switch with a question, a few at a time
     {"missing": ("DM.CountImageDocuments", "Py_Image.FindNextImage"), "python": (3, 11)},
     {"unit_bytes": False, "colour_pixels": "packed"},
 ]
+OFTEN = 4  # how many of them are tried in every run: the self-test takes eight seconds
 NO_QUESTION = {"do_events", "scipy_in_background", "confirm", "strict_del", "in_situ"}  # dmlink avoids these
 SECOND_RUN = {"threads"}
 FLAGS = [field.name for field in dataclasses.fields(Switches) if field.type == "bool"]
@@ -77,7 +78,11 @@ def check(found, switches):
             assert found[name] == value, name
 
 
-@pytest.mark.parametrize("switches", SEVERAL, ids=str)
+@pytest.mark.parametrize(
+    "switches",
+    [*SEVERAL[:OFTEN], *(pytest.param(rest, marks=pytest.mark.exhaustive) for rest in SEVERAL[OFTEN:])],
+    ids=str,
+)
 def test_answers_are_the_switches(tmp_path, monkeypatch, switches):
     monkeypatch.chdir(tmp_path)
     path, _ = asked(tmp_path, constants=PATIENT, recording=InMicrometres(), fps=10, **switches)

@@ -25,8 +25,11 @@ class Lab(NamedTuple):
     chromium: Browser
 
     def microscope(self) -> contextlib.AbstractContextManager[str]:
-        """Run `dmlink simulate` as the microscope that a notebook finds; yield its endpoint."""
-        return demo.microscope([], self.folder)
+        """Run `dmlink simulate` as the microscope that a notebook finds; yield its endpoint.
+
+        It is slow enough to leave time for everything else.
+        """
+        return demo.microscope(["--fps", "8"], self.folder)
 
     @contextlib.contextmanager
     def window(self, width: int, height: int) -> Iterator[Page]:

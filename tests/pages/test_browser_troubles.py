@@ -26,7 +26,7 @@ view"""
 
 @pytest.fixture
 def dm():
-    with Microscope(dmlink.open(nanoparticles()), fps=20) as dm:
+    with Microscope(dmlink.open(nanoparticles()), fps=8) as dm:
         dm.endpoint = dm.start_companion()
         yield dm
 
@@ -64,7 +64,7 @@ def test_two_pages_that_drag_one_roi_agree(jupyter, dm, link):
                 view.page.mouse.up()
             until(link, lambda: drawn(views[0]) == drawn(views[1]) == link.rois()["roi"])
             place = link.rois()["roi"]
-            for _ in range(40):  # and it stays there
+            for _ in range(20):  # and it stays there
                 link.next(60)
             assert drawn(views[0]) == drawn(views[1]) == link.rois()["roi"] == place
 

@@ -99,7 +99,7 @@ def test_dragged_roi_stays_where_it_is(lab):
         assert held != before
         until(link, lambda held=held: link.rois()["roi"] == held)
         last = frame_shown(view)
-        while frame_shown(view) < last + 40:
+        while frame_shown(view) < last + 15:
             assert drawn(view) == held
             page.wait_for_timeout(50)
     throttle.send("Emulation.setCPUThrottlingRate", {"rate": 1})
