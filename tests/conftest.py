@@ -1,6 +1,7 @@
 """Shared by all tests: a separate home folder, IPythons that leave nothing behind, which tests run."""
 
 import collections
+import os
 import sys
 
 import pytest
@@ -34,6 +35,11 @@ def pytest_collection_modifyitems(config, items):
         left_out = unrepresentative(items)
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Return one process more than there are cores: while one test waits, others compute."""
+    return (os.cpu_count() or 1) + 1
 
 
 class ByFile(LoadScopeScheduling):

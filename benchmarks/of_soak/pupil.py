@@ -49,6 +49,7 @@ def counts(names: dict[str, Any]) -> str:
             "events": cells[LOSSLESS].event_count,
             "clips": len(cells[LOSSLESS].clips),
             "errors": sum(cell.stats.errors for cell in cells.values()),
+            "unsure": link.stats.unsure,
             "gaps": kept[-1] - kept[0] + 1 - len(kept) if kept else 0,  # in the look-back
             "recorded": recorder.frames if recorder else 0,
             "followed": follower.count if follower else 0,

@@ -51,16 +51,19 @@ class Output:
             self._changed.notify_all()
 
     def wait_for(self, text: str, timeout: float, given_up: Callable[[], bool]) -> str | None:
-        """Return the first line with `text` in it, or None at the timeout or once `given_up()`."""
+        """Return the first line with `text` in it, or None at the timeout or once `given_up()`.
+
+        An unfinished line counts only then: `print` writes its arguments one by one.
+        """
         end = time.monotonic() + timeout
         with self._changed:
             while True:
-                for line in self.lines:
+                for line in self._lines:
                     if text in line:
                         return line
                 left = end - time.monotonic()
                 if left <= 0 or given_up():
-                    return None
+                    return self._tail if text in self._tail else None
                 self._changed.wait(left)
 
 

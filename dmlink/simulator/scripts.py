@@ -153,7 +153,7 @@ class Script:
 @functools.lru_cache(maxsize=32)  # the same few scripts run again and again
 def _check_syntax(text: str, version: tuple[int, int]) -> None:
     """Raise SyntaxError if this version of Python would."""
-    ast.parse(text, feature_version=version)
+    ast.parse(text, feature_version=version)  # novm: only in a later Python than GMS has
 
 
 class Scripts:

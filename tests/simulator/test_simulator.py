@@ -81,6 +81,7 @@ def microscope():
 @contextmanager
 def paused(recording=None, **switches):
     """A microscope whose camera shows frame 0 and waits."""
+    gc.collect()  # listeners of earlier tests, which would say in this one's output that they are gone
     microscope = Microscope(recording or Recording(), **switches)
     microscope.camera.pause()
     with microscope:
