@@ -128,7 +128,7 @@ def _function(function: str, parts: list[Part], needed: tuple[str, ...] = ()) ->
     return f"{head}def {function}():\n{within}\n\n{_START.format(function)}"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def part(name: str) -> Part:
     """Split the module dmlink.indm.NAME into its parts."""
     folder, _, module = f"indm.{name}".rpartition(".")

@@ -1,8 +1,10 @@
 """Slots of shared memory: only what the link has marked is written to, and no frame is torn."""
 
+import gc
 import os
 import sys
 import threading
+import weakref
 from collections import deque
 
 import pytest
@@ -26,6 +28,23 @@ def offers():
     offers.expect(SIZE)
     yield offers
     ring.close()
+
+
+def test_unwanted_region_frees_its_slot_at_once(offers):
+    region, slots = Region(None), Slots()
+    slots.offer(offers.make(1))
+    region.slots = slots
+    picture = region.picture(SIZE)
+    assert picture.slot
+    region.mailbox.append(picture)
+    slot, there = weakref.ref(picture.pixels), weakref.ref(picture)
+    gc.disable()  # in DigitalMicrograph nobody knows when it runs
+    try:
+        slots.close()  # its link was killed
+        del region, picture
+        assert (slot(), there()) == (None, None)
+    finally:
+        gc.enable()
 
 
 def test_pixels_arrive_in_the_slot(offers):

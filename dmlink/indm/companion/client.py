@@ -274,7 +274,7 @@ def done(picture: Picture | None) -> None:
     if picture:
         picture.readers -= 1
         if picture.readers == 0:
-            picture.region.give_back(picture.pixels)
+            picture.done()
 
 
 def with_outlines(rois: dict[str, Any], outlines: dict[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import weakref
 from typing import Any, Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ class Picture:
     """
 
     def __init__(self, region: Region, pixels: Any, slot: Slot | None = None) -> None:
-        self.region = region
+        self._region = weakref.ref(region)  # or the two would keep each other, and the slot, for a while
         self.header: dict[str, Any] = {}
         self.pixels = pixels  # a bytearray, or the memory of `slot`
         self.slot = slot
@@ -43,6 +44,12 @@ class Picture:
         if slot:  # not in the listener, so NumPy's copy may release the interpreter lock
             np.frombuffer(slot.memory, np.uint8)[: len(self.pixels)] = np.frombuffer(self.pixels, np.uint8)
         return slot
+
+    def done(self) -> None:
+        """Return its memory to the region, if that is still wanted: all clients have been sent the pixels."""
+        region = self._region()
+        if region:
+            region.give_back(self.pixels)
 
     def own(self) -> None:
         """Move the pixels out of the slot, if they are in one, because other clients need them too."""

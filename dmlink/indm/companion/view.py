@@ -257,7 +257,7 @@ class View:
             return
         now = steady_time()
         copies: dict[tuple[int, ...], Any] = {}
-        pictures: list[Picture] = []
+        pictures: list[tuple[Region, Picture]] = []
         rois = self.rois.read(image) if any(region.roi is not None for region in regions) else {}
         for region in regions:
             place = (0, 0, *array.shape[:2]) if region.roi is None else rois.get(region.roi)
@@ -285,9 +285,9 @@ class View:
             if self.rois.line:
                 header["line"] = self.rois.line_in(place)
             picture.header = header
-            pictures.append(picture)
-        for picture in pictures:  # after all copies: once sent, a slot may be written to by the link
-            picture.region.mailbox.append(picture)
+            pictures.append((region, picture))
+        for region, picture in pictures:  # after all copies: once sent, a slot may be written to by the link
+            region.mailbox.append(picture)
         self._wake()
 
     def _has_room(self, region: Region, size: int) -> bool:
