@@ -140,8 +140,7 @@ def _lesson(lab: Class, number: int, sums: dict[str, list[int]], wrong: list[str
             compare(name, text, 0, after[what] - before[what])
         unsure = after["unsure"] - before["unsure"]
         compare(name, "gaps in the look-back, but unsure frames", 0, max(0, after["gaps"] - unsure))
-        both = sums.setdefault("unsure, on a computer that is too busy", [0, 0])
-        both[1] += unsure
+        sums.setdefault("unsure, where the computer was too busy", [0, 0])[1] += unsure
     compare(FOLLOWS, "followed, as recorded", afters[RECORDS]["recorded"], afters[FOLLOWS]["followed"])
     written = afters[CLIPS]["clips"]
     compare(CLIPS, "clips, but an open one", max(written, afters[CLIPS]["events"] - 1), written)
