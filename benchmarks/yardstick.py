@@ -22,7 +22,10 @@ def readings() -> dict[str, float]:
         np.fft.rfft2(image)
         copying.append(copied - begun)
         transforming.append(time.perf_counter() - copied)
-    return {"GB/s": 1e-9 * COPIED / median(copying[RUNS // 2 :]), "FFT ms": 1e3 * median(transforming[RUNS // 2 :])}
+    return {
+        "GB/s": 1e-9 * COPIED / median(copying[RUNS // 2 :]),
+        "FFT ms": 1e3 * median(transforming[RUNS // 2 :]),
+    }
 
 
 def line(before: dict[str, float], after: dict[str, float]) -> str:
