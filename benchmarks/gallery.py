@@ -12,7 +12,7 @@ from .of_link.tables import table, verdict
 TOGETHER = 0.85  # of the cores' time goes into the work of seven cells at once
 FULL_FRAME = 1.25  # times the FFT that a radial profile needs
 AHEAD = {870: 10.0, 2044: 8.0}  # times as fast as the script of 2019
-COLOUR, PARTICLES = 3.0, 5.0  # times as fast as BenMillerScripts, and as trackpy
+COLOUR, PARTICLES = 10.0, 5.0  # times as fast as BenMillerScripts, and as trackpy
 DENSITIES = 50, 100, 200, 500, 800  # particles on 1024 x 1024
 
 

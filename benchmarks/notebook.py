@@ -182,13 +182,13 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def _panels(found: dict[str, Any]) -> list[str]:
-    alone, rows = found["live view"][VIEW_TITLE], []
+    alone, rows = found["live view"].get(VIEW_TITLE) or summary([], 1.0), []
     for name, titles in found.items():
         whole, least = FPS if name == "live view" else alone["rate"], RATE[name]
         for title, painted in titles.items():
-            rate = painted["rate"] / whole
+            rate = painted["rate"] / whole if whole else 0.0
             row = [f"{rate:.2f}", verdict(rate >= least, f">= {least}"), "", ""]
-            if painted["p95"] and painted is not alone:
+            if painted["p95"] and alone["p95"] and painted is not alone:
                 older = painted["p95"] / alone["p95"]
                 row[2:] = [f"{older:.2f}", verdict(older <= P95, f"<= {P95}")]
             rows.append([f"{name}: {title}", *_figures(painted), *row])
