@@ -125,11 +125,11 @@ def tools(jupyter):
 def test_open_tools_fit_in_the_page(tools, width, theme):
     ARTEFACTS.mkdir(exist_ok=True)
     choose_theme(tools.page, theme)
-    tools.page.set_viewport_size({"width": width, "height": 2400})
+    browser.resize(tools.page, width, 2400)
     view = tools.view
     tools.page.wait_for_function(f"view => ({CUT})(view).length === 0", arg=view.element_handle())
     before = browser.painted(view)
     tools.wait(lambda: browser.painted(view) > before + 40)  # the figures have been drawn at their new size
     view.screenshot(path=ARTEFACTS / f"tools-{width}-{theme.lower()}.png")
     assert view.evaluate(CUT) == []
-    tools.page.set_viewport_size({"width": 1600, "height": 2400})
+    browser.resize(tools.page, 1600, 2400)

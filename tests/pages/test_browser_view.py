@@ -161,9 +161,9 @@ def test_ctrl_wheel_zooms_and_chip_resets(lab):
 @pytest.mark.parametrize("width", [1300, 900, 640])
 def test_figures_fit_their_column(lab, width):
     page = lab[0]
-    page.set_viewport_size({"width": width, "height": 1000})
+    browser.resize(page, width)
     page.wait_for_function(FITS)
-    page.set_viewport_size({"width": 1300, "height": 1000})
+    browser.resize(page, 1300)
 
 
 def test_sharp_screen_gets_its_pixels(jupyter):

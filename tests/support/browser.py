@@ -185,6 +185,18 @@ def restart_kernel(page: Page) -> None:
     page.wait_for_selector("#jp-bottom-panel >> text=| Idle")
 
 
+def resize(page: Page, width: int, height: int = 1000) -> None:
+    """Change the size of a window, and wait until JupyterLab has laid out its notebook for it."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_function(
+        """width => {
+            const notebook = document.querySelector('.jp-NotebookPanel').getBoundingClientRect();
+            return innerWidth === width && notebook.right <= width && notebook.right > width - 100;
+        }""",
+        arg=width,
+    )
+
+
 def choose_theme(page: Page, theme: str) -> None:
     """Set JupyterLab's theme to "Light", "Dark" or "Dark High Contrast"."""
     page.click(".lm-MenuBar-itemLabel:text-is('Settings')")
