@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from importlib import import_module
 
@@ -33,20 +35,27 @@ def main(arguments: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"dmlink.cli.{name}").add_parser(subparsers)
-    options = parser.parse_args(arguments)
+    overwrites = False
     try:
+        options = parser.parse_args(arguments)
+        overwrites = "overwrite" in options
         code: int = options.run(options)
     except KeyboardInterrupt:
         return 130
     except (OSError, RuntimeError, ValueError, SyntaxError) as error:
-        print(f"dmlink: {_sentence(error)}", file=sys.stderr)
+        print(f"dmlink: {_sentence(error, overwrites=overwrites)}", file=sys.stderr)
         return 1
     return code
 
 
-def _sentence(error: Exception) -> str:
-    """Return an error as one line; those of the system have a number, a text and a file name."""
+def _sentence(error: Exception, *, overwrites: bool) -> str:
+    """Return an error as one line; those of the system have a number, a text and a file name.
+
+    `overwrites` says whether the command has --overwrite.
+    """
     if isinstance(error, OSError) and error.filename is not None:
-        advice = " Choose another name, or use --overwrite." if isinstance(error, FileExistsError) else ""
+        advice = ""
+        if error.strerror == os.strerror(errno.EEXIST):
+            advice = " Choose another name, or use --overwrite." if overwrites else " Choose another name."
         return f"{error.filename}: {error.strerror}.{advice}"
     return " ".join(str(error).split())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmlink import __version__
+from dmlink.cli.endpoint import given
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "what",
         nargs="*",
+        type=given,
         help="dmlink://..., or - to read it from standard input; default: the last companion here. Or "
         "gms-report.json files that the self-test wrote",
     )
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"dmlink {__version__}, Python {platform.python_version()}, {platform.platform()}")
     if options.speed is not None:
         if options.what or options.roi:
-            raise ValueError("--speed measures only this computer; give no endpoint, ROI or report with it.")
+            raise ValueError("--speed measures only this computer; it takes no endpoint, ROI or report.")
         return _measure(Path(options.speed))
     reports = [what for what in options.what if what.lower().endswith(".json")]
     if reports:
@@ -47,8 +49,7 @@ def run(options: argparse.Namespace) -> int:
         return max([_explain(path) for path in reports])
     if len(options.what) > 1:
         raise ValueError(f"There are {len(options.what)} endpoints; give only one.")
-    given = options.what[0] if options.what else None
-    return _examine(input().strip() if given == "-" else given, options.roi)
+    return _examine(options.what[0] if options.what else None, options.roi)
 
 
 def _examine(endpoint: str | None, roi: str | None) -> int:
@@ -80,7 +81,7 @@ def _explain(path: str) -> int:
     thread = "on the main thread" if report.main_thread else "in the background"
     print(
         f"{path}: GMS {gms}, Python {python}, NumPy {report.numpy or 'unknown'}, {report.system}, "
-        f"asked {thread}"
+        f"self-test run {thread}"
     )
     for sentence in report.sentences():
         print("      ", sentence)

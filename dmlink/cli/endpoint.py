@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +15,22 @@ def add_endpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "endpoint",
         nargs="?",
-        type=lambda text: input().strip() if text == "-" else text,
+        type=given,
         help="dmlink://..., or - to read it from standard input; default: this computer's last companion",
     )
+
+
+def given(text: str) -> str:
+    """Return the endpoint of the command line; `-` stands for a line of standard input.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If that is empty.
+    """
+    if text != "-":
+        return text
+    line = sys.stdin.readline().strip()
+    if not line:
+        raise ArgumentTypeError("there is no endpoint on standard input; write it there, or leave out the -.")
+    return line

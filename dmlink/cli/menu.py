@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def menu_path(options: argparse.Namespace, script: Path) -> Path | None:
         return None
     path = script.with_suffix(".s")
     if path.exists() and not options.overwrite:
-        raise FileExistsError(errno.EEXIST, "File exists", str(path))
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     return path
 
 

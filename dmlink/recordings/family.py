@@ -10,7 +10,7 @@ from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING
 
 from dmlink.indm.recorded import PERIOD
-from dmlink.recordings.formats.insitu import has_raw, has_tree
+from dmlink.recordings.formats.insitu import has_raw, has_tree, header_of
 from dmlink.recordings.formats.marks import MRC_SUFFIXES, START, by_content
 from dmlink.recordings.writing.reference_writer import REFERENCE
 
@@ -72,14 +72,14 @@ def _folder(path: Path) -> str:
         return "zspy" if path.suffix.lower() == ".zspy" else "ome_zarr"
     if (path / REFERENCE).exists():
         return "reference"
-    headers = []
+    raws = []
     with os.scandir(path) as entries:
         for entry in entries:
             if PERIOD.fullmatch(entry.name):
                 return "insitu"
-            if entry.name.lower().endswith(".dm4"):
-                headers.append(entry.name)
-    return "insitu" if len(headers) == 1 and has_raw(path / headers[0]) else "image_folder"
+            if entry.name.lower().endswith(".raw"):
+                raws.append(path / entry.name)
+    return "insitu" if any(header_of(raw) for raw in raws) else "image_folder"
 
 
 def _file(path: Path) -> str:

@@ -52,6 +52,20 @@ class Joined(Composed):
         at = int(np.searchsorted(self._starts, i, "right")) - 1
         return self._parts[at], i - int(self._starts[at])
 
+    @property
+    def logs(self) -> dict[str, np.ndarray]:
+        """Those of all recordings, NaN in one that has none of that name; see `Recording.logs`."""
+        each = [part.logs for part in self._parts]
+        return {
+            name: np.concatenate(
+                [
+                    logs.get(name, np.full(len(part), np.nan))
+                    for part, logs in zip(self._parts, each, strict=True)
+                ]
+            )
+            for name in dict.fromkeys(name for logs in each for name in logs)
+        }
+
     def _close(self) -> None:
         for part in self._parts:
             part.close()

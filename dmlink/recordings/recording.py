@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from dmlink.frame import Axis, Frame, Roi
+from dmlink.indm.results import free_name
 from dmlink.recordings.steps import even_steps, sound
 from dmlink.summary import pixel_size, summary
 
@@ -312,9 +313,10 @@ class Recording(ABC):
         from dmlink.exchange import xarray_array  # noqa: PLC0415
 
         _n, h, w = self.shape
-        coordinates = {
-            d.name or f"dim_{i}": (d.coordinates(), d.axis.unit) for i, d in enumerate(self.dimensions)
-        }
+        coordinates: dict[str, tuple[np.ndarray, str]] = {}
+        for i, d in enumerate(self.dimensions):
+            name = free_name(d.name or f"dim_{i}", lambda name: name in {"y", "x", *coordinates})
+            coordinates[name] = d.coordinates(), d.axis.unit
         coordinates |= {"y": (self.y.values(h), self.y.unit), "x": (self.x.values(w), self.x.unit)}
         return xarray_array(self._laid_out(), coordinates, self.name, self._frame_tags)
 
@@ -454,6 +456,11 @@ class Part(Composed):
 
     def _where(self, i: int) -> tuple[Recording, int]:
         return self._whole, self._which[i]
+
+    @property
+    def logs(self) -> dict[str, np.ndarray]:
+        """Those of its frames; see `Recording.logs`."""
+        return {name: values[list(self._which)] for name, values in self._whole.logs.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _part_again, (self._whole, self._which, self._calibration)

@@ -60,6 +60,11 @@ class RoiPart(Composed):
     def _where(self, i: int) -> tuple[Recording, int]:
         return self._whole, i
 
+    @property
+    def logs(self) -> dict[str, np.ndarray]:
+        """Those of the whole frames; see `Recording.logs`."""
+        return self._whole.logs
+
     def _read(self, i: int) -> np.ndarray:
         frame = self._whole[i]
         place = self._place(frame)

@@ -26,6 +26,7 @@ from dmlink.batch import processing, workers
 from dmlink.cli import main
 from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Table, Text
 from dmlink.program.program import Program
+from dmlink.recordings.writing.results import finish
 from dmlink.simulator.dm.gatan_files import write_in_situ_raw, write_in_situ_tree
 
 N = 30
@@ -119,6 +120,14 @@ def test_marks_tables_and_texts_name_their_frame(path, client):
     assert list(pd.read_csv(out / "boxes.csv").columns[2:]) == ["top", "left", "bottom", "right"]
     assert pd.read_csv(out / "sizes.csv").kind.tolist() == list("aab"[:3]) * (N // 3)
     assert pd.read_csv(out / "note.csv").text.tolist() == [i % 3 for i in range(N)]
+
+
+def test_long_texts_of_several_lines_fit_a_parquet(tmp_path):
+    text = "mean\n" * 20
+    part = {"kind": "text", "columns": {"text": [text]}}
+    lines = [{"frame": i, "time": i / 2, "at": i, "results": {"note": part}} for i in range(20_000)]
+    finish(tmp_path, lambda: lines)
+    assert pd.read_parquet(tmp_path / "note.parquet").text.tolist() == [text] * len(lines)
 
 
 def test_results_of_taken_names_are_kept(path, client):

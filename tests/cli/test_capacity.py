@@ -26,4 +26,4 @@ def test_folder_must_exist(tmp_path, capsys):
 
 def test_speed_needs_no_endpoint(capsys):
     assert main(["doctor", "dmlink://127.0.0.1:1?token=x", "--speed"]) == 1
-    assert "give no endpoint" in capsys.readouterr().err
+    assert "takes no endpoint" in capsys.readouterr().err

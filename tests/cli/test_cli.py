@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
 
@@ -40,7 +41,7 @@ def test_companion_is_written_and_not_replaced(tmp_path, capsys):
     ast.parse(text, feature_version=(3, 7))
     assert "PORT = 6000" in text
     assert main(["companion", "-o", str(path)]) == 1
-    assert "exists" in capsys.readouterr().err
+    assert "File exists. Choose another name, or use --overwrite." in capsys.readouterr().err
     assert path.read_text() == text
 
 
@@ -60,6 +61,15 @@ def test_missing_file_is_one_line(arguments, tmp_path, monkeypatch, capsys):
     assert said.startswith("dmlink: ")
     assert "nothing." in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("arguments", [["view", "-"], ["record", "-", "-o", "a"], ["doctor", "-"]])
+def test_empty_standard_input_is_reported(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "there is no endpoint on standard input" in capsys.readouterr().err
 
 
 def test_measured_figures_are_kept(tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from disks import make_read_only, small_disk
 import dmlink
 from dmlink.cli import main
 from dmlink.recordings.writing import ome_zarr_writer
-from dmlink.recordings.writing.convert import convert
+from dmlink.recordings.writing.convert import WRITERS, convert
 
 
 @pytest.fixture
@@ -84,10 +85,42 @@ def test_nothing_is_overwritten(path):
         convert(recording, path.with_suffix(".mrc"))
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".hspy", ".npy"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.complex64])
+def test_mrc_header_has_its_statistics(path, dtype):
+    import mrcfile
+
+    stack = (np.random.default_rng(1).normal(60, 20, (5, 12, 16)) + np.arange(5)[:, None, None]).astype(dtype)
+    if dtype == np.float32:
+        stack[1, 2] = np.nan
+    np.save(path, stack)
+    with dmlink.open(path) as recording, mrcfile.open(convert(recording, path.with_suffix(".mrc"))) as mrc:
+        header = mrc.header
+        seen = (np.abs(stack) if dtype == np.complex64 else stack)[np.isfinite(stack)].astype(float)
+        told = [header.dmin, header.dmax, header.dmean, header.rms]
+        assert told == pytest.approx([seen.min(), seen.max(), seen.mean(), seen.std()], rel=1e-5)
+
+
+def test_two_conversions_at_once_do_not_meet(path, monkeypatch):
+    write_mrc, begun = WRITERS[".mrc"], []
+
+    def meanwhile(recording, made):
+        begun.append(made)
+        if len(begun) == 1:  # the other one is complete before this one
+            convert(recording, path.with_name("other.mrc"))
+        write_mrc(recording, made)
+
+    monkeypatch.setitem(WRITERS, ".mrc", meanwhile)
+    with dmlink.open(path) as recording, suppress(OSError):  # Windows replaces no file
+        convert(recording, path.with_name("other.mrc"))
+    np.testing.assert_array_equal(np.asarray(dmlink.open(path.with_name("other.mrc"))), np.load(path))
+    assert begun[0] != begun[1]
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".hspy", ".npy", ".mrc"])
 def test_full_disk_leaves_nothing(path, suffix):
-    np.save(path, np.zeros((40, 64, 64), np.uint16))
-    with small_disk(path.parent / "disk", "64k") as disk:
+    n = 20 if suffix == ".mrc" else 40  # MRC has no uint8, so its file is twice as large
+    np.save(path, np.zeros((n, 64, 64), np.uint8 if suffix == ".mrc" else np.uint16))
+    with small_disk(path.parent / "disk", "96k" if suffix == ".mrc" else "64k") as disk:
         with dmlink.open(path) as recording, pytest.raises(OSError, match="was not written"):
             convert(recording, disk / f"gold{suffix}")
         assert list(disk.iterdir()) == []

@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from dmlink import recordings
 from dmlink.frame import Axis
 from dmlink.recordings.formats.natural_order import in_natural_order
-from dmlink.simulator.dm.gatan_files import write_dm4
+from dmlink.simulator.dm.gatan_files import write_dm4, write_in_situ_tree
 
 PLAIN = np.arange(3 * 4 * 5).reshape(3, 4, 5)
 
@@ -130,6 +131,29 @@ def test_names_sort_in_natural_order(names):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("suffix", [".npy", ".tif", ".dm4", "tree"])
+def test_kept_frames_keep_no_files_open(tmp_path, suffix):
+    import resource
+
+    write = {".npy": np.save, ".tif": tifffile.imwrite, ".dm4": write_dm4}
+    stack = np.arange(60 * 64, dtype=np.uint16).reshape(60, 8, 8)
+    if suffix == "tree":
+        write_in_situ_tree(tmp_path, stack, exposure=0.5)
+    for i, pixels in enumerate(stack) if suffix in write else ():
+        write[suffix](tmp_path / f"{i}{suffix}", pixels)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with recordings.open(tmp_path) as recording:
+        frames = [recording[0].data]
+        there = max(int(file.name) for file in Path("/dev/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (there + 20, limits[1]))
+        try:
+            frames += [frame.data for frame in recording[1:]]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    np.testing.assert_array_equal(np.stack(frames), stack)
+
+
 def test_folder_of_many_files_opens_by_names(tmp_path):
     tifffile.imwrite(tmp_path / "frame 000000.tif", PLAIN[0].astype(np.uint16))
     folder = os.open(tmp_path, os.O_RDONLY)

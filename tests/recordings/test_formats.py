@@ -186,7 +186,11 @@ def test_velox_frames_run_along_last_axis(tmp_path, stack):
     text = np.zeros((2000, 4), np.uint8)
     raw = json.dumps(told).encode()
     text[: len(raw)] = np.frombuffer(raw, np.uint8)[:, np.newaxis]
+    halves = np.dtype([("realFloatHalfEven", "f4"), ("imagFloatHalfEven", "f4")])
     with h5py.File(path, "w") as file:
+        fourier = file.create_group("Data/Image/0000")
+        fourier["Data"] = np.zeros((5, 4, 1), halves)
+        fourier["Metadata"] = text
         group = file.create_group("Data/Image/0123")
         group.create_dataset("Data", data=stack.transpose(1, 2, 0), chunks=(5, 6, 1))
         group["Metadata"] = text

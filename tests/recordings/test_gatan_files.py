@@ -7,7 +7,13 @@ from dmlink import recordings
 from dmlink.frame import Axis
 from dmlink.recordings.formats import dm
 from dmlink.recordings.formats.packed_complex import unpack, unpack_old
-from dmlink.simulator.dm.gatan_files import PIXEL_TYPES, write_dm4, write_in_situ_raw, write_in_situ_tree
+from dmlink.simulator.dm.gatan_files import (
+    PIXEL_TYPES,
+    in_situ_tags,
+    write_dm4,
+    write_in_situ_raw,
+    write_in_situ_tree,
+)
 
 BINNING = "Acquisition:Parameters:High Level:Binning"
 VOLTAGE = "Microscope Info:Voltage"
@@ -88,6 +94,42 @@ def test_in_situ_tree_is_in_time_order(tmp_path, opened):
         assert (recording.shape, recording.fps, recording.x) == ((130, 2, 2), 2, Axis(0, 0.5, "nm"))
         np.testing.assert_allclose(recording.times, np.arange(130) / 2)
         np.testing.assert_array_equal(np.stack([frame.data for frame in recording]), frames)
+
+
+@pytest.mark.parametrize("header", ["whole", "first", "none"])
+@pytest.mark.parametrize("opened", [".", "movie.dm4"])
+def test_files_next_to_a_tree_are_no_frames(tmp_path, frames, opened, header):
+    write_in_situ_tree(tmp_path, frames, name="movie", exposure=0.5)
+    if header != "whole":
+        (tmp_path / "movie.dm4").unlink()
+    if header == "first":  # written before the frames, and not again at their end
+        write_dm4(tmp_path / "movie.dm4", frames[0], tags=in_situ_tags(0, 0.5))
+    if header == "none":
+        write_dm4(tmp_path / "movie.dm4", frames[0, :2])
+    write_dm4(tmp_path / "overview.dm4", frames[0, :3])
+    if header == "none" and opened != ".":
+        assert recordings.open(tmp_path / opened).shape == (1, 2, 6)
+        return
+    with recordings.open(tmp_path / opened) as recording:
+        np.testing.assert_array_equal(np.asarray(recording), frames)
+        assert recording.times[-1] == pytest.approx((len(frames) - 1) / 2)
+
+
+def test_raw_with_a_dot_in_its_name_has_its_own_header(tmp_path, frames):
+    write_in_situ_raw(tmp_path / "film.dm4", frames, exposure=0.1)
+    write_in_situ_raw(tmp_path / "film.2.dm4", frames[::-1], exposure=0.1, part_bytes=100)
+    for name in ("film.2.raw", "film.2.raw_1", "film.2.dm4"):
+        np.testing.assert_array_equal(np.asarray(recordings.open(tmp_path / name)), frames[::-1])
+    np.testing.assert_array_equal(np.asarray(recordings.open(tmp_path / "film.raw")), frames)
+
+
+def test_folder_of_one_raw_recording_opens_it(tmp_path, frames):
+    write_in_situ_raw(tmp_path / "film.dm4", frames, exposure=0.1)
+    write_dm4(tmp_path / "overview.dm4", frames[0])
+    np.testing.assert_array_equal(np.asarray(recordings.open(tmp_path)), frames)
+    write_in_situ_raw(tmp_path / "other.dm4", frames, exposure=0.1)
+    with pytest.raises(ValueError, match=r"several recordings, film\.dm4 and other\.dm4 among them"):
+        recordings.open(tmp_path)
 
 
 @pytest.mark.parametrize(("n", "exposure"), [(3, 0.1), (14, 0.1), (40, 0.1), (2, 0.5)])

@@ -8,6 +8,7 @@ from microscopes import PATIENCE, linked, until
 
 import dmlink
 from dmlink.cli import main
+from dmlink.data import nanoparticles
 from dmlink.recordings.writing.convert import convert
 
 
@@ -52,7 +53,7 @@ def test_process_has_columns_for_logs(recording, tmp_path):
 @pytest.mark.parametrize("suffix", [".tif", ".npy"])
 def test_conversion_has_logs_beside_it(recording, tmp_path, suffix):
     made = convert(recording, tmp_path / f"b{suffix}")
-    rows = table(tmp_path / "b.logs.csv")
+    rows = table(tmp_path / f"b{suffix}.logs.csv")
     assert len(rows) == len(recording)
     assert float(rows[-1]["T"]) == 300.0
     assert made.exists()
@@ -60,7 +61,26 @@ def test_conversion_has_logs_beside_it(recording, tmp_path, suffix):
 
 def test_command_says_where_logs_are(recording, tmp_path, capsys):
     assert main(["convert", str(recording.path), "-o", str(tmp_path / "c.tif")]) == 0
-    assert "c.logs.csv" in capsys.readouterr().out
+    assert "c.tif.logs.csv" in capsys.readouterr().out
+    assert main(["convert", str(recording.path), "-o", str(tmp_path / "c.npy")]) == 0
+    assert "c.npy.logs.csv" in capsys.readouterr().out
+    (tmp_path / "d.npy.logs.csv").write_text("mine")
+    assert main(["convert", str(recording.path), "-o", str(tmp_path / "d.npy")]) == 1
+    assert "d.npy.logs.csv exists; choose another name" in capsys.readouterr().err
+    assert not (tmp_path / "d.npy").exists()
+
+
+def test_parts_and_joined_recordings_have_their_logs(recording):
+    values = recording.logs["T"]
+    n = len(recording)
+    np.testing.assert_array_equal(recording[1::2].logs["T"], values[1::2])
+    np.testing.assert_array_equal(recording.part(dmlink.Roi(0, 0, 4, 4)).logs["T"], values)
+    with dmlink.open([recording.path, recording.path]) as both:
+        np.testing.assert_array_equal(both.logs["T"], np.tile(values, 2))
+        assert [frame.log.get("T", np.nan) for frame in both[n - 1 :]] == pytest.approx(
+            both[n - 1 :].logs["T"].tolist(), nan_ok=True
+        )
+    assert dmlink.open(nanoparticles())[:3].logs == {}
 
 
 def test_hyperspy_has_logs(recording):

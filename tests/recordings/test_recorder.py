@@ -11,6 +11,7 @@ import sys
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from disks import make_read_only, small_disk
@@ -19,7 +20,9 @@ from microscopes import Noise, linked, microscope, run_companion, until
 import dmlink
 from dmlink import Roi
 from dmlink.cli import main
+from dmlink.indm.results import as_result
 from dmlink.link import endpoint as endpoints
+from dmlink.recordings.writing.cell_results import CellResults
 from dmlink.recordings.writing.frame_writer import FrameWriter
 from dmlink.recordings.writing.ome_zarr_writer import JOURNAL, journal_lines
 
@@ -169,6 +172,26 @@ def test_cells_are_recorded_with_results(tmp_path):
                 halves[line["at"]], pixels(recorder.path)[frames[line["frame"]]][::2]
             )
     assert valid(folder / "half" / "half.ome.zarr")
+
+
+def test_results_that_are_no_numbers_stay_numeric(tmp_path):
+    values = [1.5, np.nan, np.inf, -np.inf, 2.5]
+    results = CellResults(tmp_path / "a", "")
+    for i, value in enumerate(values):
+        results.write(dmlink.Frame(np.zeros((2, 2)), i, i / 2), as_result({"n": value}))
+    results.close()
+    (path,) = (tmp_path / "a").glob("*.csv")
+    np.testing.assert_array_equal(np.genfromtxt(path, delimiter=",", names=True)["n"], values)
+    table = pd.read_parquet(path.with_suffix(".parquet"))
+    assert table["n"].dtype == float
+
+
+def test_no_frames_or_seconds_are_refused(tmp_path):
+    with linked() as (_, link):
+        for limit in ({"max_frames": 0}, {"max_frames": -3}, {"max_seconds": 0.0}):
+            with pytest.raises(ValueError, match=r"give a number above 0"):
+                link.record(tmp_path / "gold", **limit)
+        assert not list(tmp_path.iterdir())
 
 
 def test_cells_of_one_name_are_all_recorded(tmp_path):

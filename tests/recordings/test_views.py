@@ -1,5 +1,6 @@
 """Next steps: parts and joins of recordings, and recordings in other libraries."""
 
+import json
 import pickle
 
 import h5py
@@ -136,6 +137,12 @@ def test_xarray_gets_coordinates(path):
     array = recordings.open(path).to_xarray()
     assert (array.dims, array.x.attrs["units"]) == (("t", "y", "x"), "nm")
     np.testing.assert_allclose(array.t, np.arange(6) / 10)
+    np.save(path.with_name("scan.npy"), np.zeros((2, 3, 4, 5), np.uint8))
+    axes = [{"name": name, "scale": 2.0, "unit": "nm"} for name in ("y", "x", "y", "x")]
+    path.with_name("scan.json").write_text(json.dumps({"axes": axes}))
+    with recordings.open(path.with_name("scan.npy")) as scan:
+        assert scan.to_xarray().dims == ("y'", "x'", "y", "x")
+        assert scan.to_xarray()["x'"].values.tolist() == [0, 2, 4]
 
 
 def test_unequal_times_survive_every_way(tmp_path):

@@ -264,8 +264,8 @@ def _velox(file: Any) -> list[Found]:
     """Return the images of a Velox EMD: (rows, columns, frames), with JSON metadata of the first frame."""
     found = []
     for key, group in _groups(file.get("Data/Image")):
-        if "Data" not in group or "Metadata" not in group:
-            continue
+        if "Data" not in group or "Metadata" not in group or group["Data"].dtype.kind not in "biufc":
+            continue  # an FFT has halves of complex numbers
         text = bytes(group["Metadata"][:, 0]).split(b"\0", 1)[0].decode("utf-8", "replace")
         metadata = json.loads(text)
         result = metadata.get("BinaryResult", {})

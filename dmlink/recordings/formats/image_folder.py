@@ -138,7 +138,8 @@ class ImageFolder(Recording):
         return opened
 
     def _read(self, i: int) -> np.ndarray:
-        return self._member(i // self._each)[i % self._each].data
+        data = self._member(i // self._each)[i % self._each].data
+        return data.copy() if self._each == 1 else data  # a mapped frame would keep its file open
 
     def _frame(self, data: np.ndarray, i: int) -> Frame:
         member = self._member(i // self._each)

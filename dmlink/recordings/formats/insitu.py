@@ -107,7 +107,7 @@ class InSituTree(Recording):
     def __init__(
         self, folder: Path, header: Path | None, names: Sequence[str] | None = None, first_at: int = 0
     ) -> None:
-        found = [f"{p}{name}" for p, name in _dm_files(folder, "", header)] if names is None else names
+        found = [f"{p}{name}" for p, name in _dm_files(folder, "")] if names is None else names
         self._files = list(found)
         if not self._files:
             raise ValueError(f"{folder} has no .dm4 frames; choose the folder that contains Hour_00.")
@@ -151,14 +151,14 @@ class InSituTree(Recording):
         file = MappedFile(self._folder / self._files[i])
         # Frames of one recording have the same tags; only the tags of one that differs are read.
         if self._plain and file.bytes[max(0, start - PREAMBLE) : start] == self._preamble:
-            return file.array(shape, dtype, start)
+            return file.array(shape, dtype, start).copy()  # a mapped frame would keep its file open
         image = self._image(i)
         if image.shape != shape or image.dtype != dtype:
             raise ValueError(
                 f"{file.path} is {image.shape} {image.dtype}, but {self._files[0]} is {shape} {dtype}; "
                 "use a folder per frame size and type."
             )
-        return image.open()[0].data
+        return np.array(image.open()[0].data)
 
 
 def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> Recording:
@@ -172,10 +172,14 @@ def read(path: Path, *, axis: Dimensions = None, item: Item = None) -> Recording
         if header is None:
             return _by_another_header(path)
         return InSituTree(path.parent, header) if has_tree(header) else InSituRaw(header)
-    headers = [file for file in path.iterdir() if file.suffix.lower() == ".dm4"]
-    if len(headers) == 1 and (has_raw(headers[0]) or has_tree(headers[0])):
-        return read(headers[0])
-    return InSituTree(path, None)
+    headers = sorted(file for file in path.iterdir() if file.suffix.lower() == ".dm4")
+    headers = [file for file in headers if has_raw(file) or has_tree(file)]
+    if len(headers) > 1:
+        raise ValueError(
+            f"{path} holds several recordings, {headers[0].name} and {headers[1].name} among them; open the "
+            ".dm4 of one."
+        )
+    return read(headers[0]) if headers else InSituTree(path, None)
 
 
 def _by_another_header(path: Path) -> Recording:
@@ -195,8 +199,7 @@ def header_of(path: Path) -> Path | None:
     """Return the .dm4 that a file of an in-situ recording belongs to."""
     if path.suffix.lower() == ".dm4":
         return path
-    stem = path.with_suffix("")
-    return next((h for h in (stem.with_suffix(".dm4"), stem.with_suffix(".DM4")) if h.exists()), None)
+    return next((h for h in (path.with_suffix(".dm4"), path.with_suffix(".DM4")) if h.exists()), None)
 
 
 def has_raw(header: Path) -> bool:
@@ -205,8 +208,8 @@ def has_raw(header: Path) -> bool:
 
 
 def has_tree(header: Path) -> bool:
-    """Whether a .dm4's frames are in a tree of folders next to it: it announces frames and Hour_00 exists."""
-    return (header.parent / "Hour_00").is_dir() and bool(announced(images(header)[0].tags))
+    """Whether a .dm4's frames are in a tree of folders next to it: it is in-situ data and Hour_00 exists."""
+    return (header.parent / "Hour_00").is_dir() and "In-situ" in images(header)[0].tags
 
 
 def rate(tags: dict[str, Any]) -> float | None:
@@ -236,12 +239,13 @@ def _parts(header: Path) -> list[Path]:
     return [numbered[i] for i in range(len(numbered))]
 
 
-def _dm_files(folder: Path, below: str, header: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield every .dm4 and .dm3 in a tree as (folders, name), without opening the files."""
+def _dm_files(folder: Path, below: str) -> Iterator[tuple[str, str]]:
+    """Yield the .dm4 and .dm3 of a tree, not those next to it, as (folders, name), without opening them."""
     names = [entry.name for entry in folder.iterdir()]
-    for name in in_natural_order([n for n in names if PERIOD.fullmatch(n)]):
-        yield from _dm_files(folder / name, f"{below}{name}/", None)
-    if header is None:
+    periods = [name for name in names if PERIOD.fullmatch(name)]
+    for name in in_natural_order(periods):
+        yield from _dm_files(folder / name, f"{below}{name}/")
+    if below or not periods:
         frames = [n for n in names if n.lower().endswith((".dm4", ".dm3")) and not n.startswith(".")]
         yield from ((below, name) for name in in_natural_order(frames))
 

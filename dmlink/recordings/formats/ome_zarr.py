@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import struct
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import zarr
@@ -144,7 +146,7 @@ class Chunks:
                 for file in self.files(index if isinstance(index, tuple) else (index,)):
                     _check(file)
             return np.asarray(self._array[index])
-        except (OSError, RuntimeError, ValueError) as error:  # depending on the codec
+        except (OSError, EOFError, RuntimeError, ValueError, BadZipFile, zlib.error) as error:  # by codec
             raise ValueError(f"A chunk of {self._path} cannot be read ({error}); copy it again.") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import threading
 from typing import TYPE_CHECKING, Any
@@ -189,6 +190,8 @@ def _opened(path: Path) -> tuple[Any, list[Any]]:
     except PermissionError:
         raise
     except Exception as error:  # a damaged tag can break tifffile anywhere
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # too many open files
         if tiff is not None:
             tiff.close()
         raise ValueError(f"{path} is not a complete TIFF file ({error}); write or copy it again.") from error

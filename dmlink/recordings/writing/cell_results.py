@@ -34,7 +34,7 @@ class CellResults:
         folder.mkdir(parents=True)
         (folder / PROGRAM).write_text(program, encoding="utf-8")
         self._results = ResultWriter(folder)
-        self._journal = Journal(folder / JOURNAL)
+        self._journal = Journal(folder / JOURNAL, plain=False)  # NaN is not "no value"
         self._n = 0
         self._times = array("d")
 

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import math
+import secrets
 import shutil
 import warnings
 from pathlib import Path
@@ -43,7 +44,7 @@ def convert(recording: Recording, out: str | PathLike[str]) -> Path:
 
     .tif, .tiff (calibrated for ImageJ if it is within ImageJ's limits, else BigTIFF), .mrc (pixel size),
     .hspy, .hdf5, .h5 (HyperSpy's layout: axes, title) or .npy (with the calibration in NAME.json).
-    The numbers of other instruments, if there are any, go into OUT.logs.csv.
+    The numbers of other instruments, if there are any, go into OUT.logs.csv: `a.tif.logs.csv` for `a.tif`.
     A LossyConversionWarning says what the format cannot store, as `left_behind` does.
 
     Raises
@@ -73,13 +74,17 @@ def write_logs(recording: Recording, out: Path) -> Path | None:
     logs = recording.logs
     if not logs:
         return None
-    path = out.with_name(f"{out.stem}.logs.csv")
+    path = _logs_of(out)
     with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["frame", "time", *logs])
         for i, row in enumerate(zip(recording.times, *logs.values(), strict=True)):
             writer.writerow([i, *(float(value) for value in row)])
     return path
+
+
+def _logs_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}.logs.csv")
 
 
 def left_behind(recording: Recording, out: str | PathLike[str]) -> tuple[str, ...]:
@@ -102,17 +107,19 @@ def write(recording: Recording, out: Path) -> Path:
     if out.suffix.lower() not in WRITERS:
         raise ValueError(f"{out} has the suffix {out.suffix!r}; use one of {', '.join(WRITERS)}.")
     sidecar = out.with_suffix(".json") if out.suffix.lower() == ".npy" else out
-    for there in (out, sidecar):
+    for there in (out, sidecar, *([_logs_of(out)] if recording.logs else [])):
         if there.exists() or there.is_symlink():
             raise FileExistsError(f"{there} exists; choose another name.")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {out.parent}; create it first.")
     size, free = _bytes(recording), shutil.disk_usage(out.parent).free
+    if out.suffix.lower() == ".mrc" and recording.dtype == np.uint8:
+        size *= 2  # it has no uint8
     if size + HEADERS > free:  # check first: on a full disk, HDF5 and mapped files kill the process
         raise OSError(
             f"{out} was not written: it needs {size / 1e6:.0f} MB, but only {free / 1e6:.0f} MB are free."
         )
-    made = out.with_name(f".{out.stem}.part{out.suffix}")
+    made = out.with_name(f".{out.stem}.{secrets.token_hex(4)}{out.suffix}")  # two at once do not meet
     try:
         WRITERS[out.suffix.lower()](recording, made)
         if sidecar != out:
@@ -246,13 +253,44 @@ def _write_mrc(recording: Recording, path: Path) -> None:
             f"MRC cannot store {recording.dtype}, only int8, int16, uint16 and float32; use another format."
         ) from None
     with mrcfile.new_mmap(path, recording.shape, mode) as mrc:
+        about = _Statistics()
         for i, pixels in enumerate(_frames(recording)):
             mrc.data[i] = pixels
+            about.add(pixels)
         mrc.set_image_stack()
-        mrc.update_header_stats()
+        about.tell(mrc.header)  # mrcfile's own would take twice the memory of all frames
         if _is_for_mrc(recording):
             y, x = (a.scale * METRES[a.unit] / ANGSTROM for a in (recording.y, recording.x))
             mrc.voxel_size = (x, y, 1.0)
+
+
+class _Statistics:
+    """Minimum, maximum, mean and standard deviation of frames that are seen one at a time."""
+
+    def __init__(self) -> None:
+        self._n, self._mean, self._squares = 0, 0.0, 0.0
+        self._least, self._most = math.inf, -math.inf
+
+    def add(self, pixels: np.ndarray) -> None:
+        """Count a frame's finite pixels; of complex ones, the magnitude."""
+        values = np.abs(pixels) if pixels.dtype.kind == "c" else pixels
+        values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        if not values.size:
+            return
+        n, mean = self._n + values.size, float(values.mean(dtype=float))
+        step = mean - self._mean
+        self._squares += float(values.var(dtype=float)) * values.size + step**2 * self._n * values.size / n
+        self._mean += step * values.size / n
+        self._n = n
+        self._least = min(self._least, float(values.min()))
+        self._most = max(self._most, float(values.max()))
+
+    def tell(self, header: Any) -> None:
+        """Write them into an MRC header, if there are any."""
+        if not self._n:
+            return
+        header.dmin, header.dmax, header.dmean = self._least, self._most, self._mean
+        header.rms = math.sqrt(self._squares / self._n)
 
 
 def _is_for_mrc(recording: Recording) -> bool:

@@ -214,15 +214,20 @@ def _finite(value: Any) -> Any:
 
 
 class Journal:
-    """A file of JSON lines; once `write` returns, its line survives even if this process is killed."""
+    """A file of JSON lines; once `write` returns, its line survives even if this process is killed.
 
-    def __init__(self, path: Path) -> None:
+    Numbers that are not finite are written as null, which every program can read, unless `plain` is unset.
+    """
+
+    def __init__(self, path: Path, *, plain: bool = True) -> None:
+        self._plain = plain
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
 
     def write(self, line: dict[str, Any]) -> int:
         """Append a line and return its size in bytes; if it does not fit on the disk, no part of it stays."""
-        data = (json.dumps(_finite(line), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        kept = _finite(line) if self._plain else line
+        data = (json.dumps(kept, ensure_ascii=False, allow_nan=not self._plain) + "\n").encode()
         end = self._file.tell()
         whole = False
         try:
@@ -270,11 +275,11 @@ def make_folder(path: Path, *, overwrite: bool = False) -> None:
     """
     if path.exists() or path.is_symlink():
         if not overwrite:
-            raise FileExistsError(errno.EEXIST, "It exists already; choose another name", str(path))
+            advice = "It exists already; choose another name, or overwrite it (overwrite=True, --overwrite)"
+            raise FileExistsError(errno.EEXIST, advice, str(path))
         if not _is_ours(path):
-            raise FileExistsError(
-                errno.EEXIST, "It was not written by dmlink, so it is not overwritten", str(path)
-            )
+            advice = "dmlink did not write it, so it is not overwritten; choose another name"
+            raise FileExistsError(errno.EEXIST, advice, str(path))
         shutil.rmtree(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "There is no such folder; create it first", str(path.parent))

@@ -147,6 +147,9 @@ class Recorder:
         self.dropped = 0
         self._left_out = 0  # frames that arrived but were not written
         self.state, self.reason = "recording", ""
+        for name, value in (("max_frames", max_frames), ("max_seconds", max_seconds)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}={value!r}: give a number above 0, or leave it out.")
         self._max_frames, self._max_seconds = max_frames, max_seconds
         self._began = time.perf_counter()
         self._ended: float | None = None
@@ -255,7 +258,7 @@ class Recorder:
         """Record until there is a reason to stop, and return the reason."""
         left_out = ""
         while True:
-            if self._stopped is None and self._max_seconds and self.seconds > self._max_seconds:
+            if self._stopped is None and self._max_seconds is not None and self.seconds > self._max_seconds:
                 self._stopped = time.perf_counter()
             try:
                 frame = self._reader.next(LOOK_SECONDS)
@@ -279,7 +282,7 @@ class Recorder:
             if self._writer.write(frame):
                 self._count_dropped()
             self._write_results()
-            if self._max_frames and self.frames >= self._max_frames:
+            if self._max_frames is not None and self.frames >= self._max_frames:
                 return ""
 
     def _count_dropped(self) -> None:

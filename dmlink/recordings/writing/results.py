@@ -157,7 +157,7 @@ def finish(folder: Path, lines: Callable[[], Iterable[JournalLine]], taken: Iter
 
 
 def _type(types: list[Any]) -> type:
-    found = {t for t in types if t is not None}
+    found = {t for t in types if t not in (None, type(None))}  # recordings by 0.1.0 have None for NaN
     if found <= {int, float}:
         return float if float in found else int
     return found.pop() if len(found) == 1 else str
@@ -193,9 +193,10 @@ def _write_parquet(path: Path, types: dict[str, type]) -> None:
     except ImportError:
         return
     kinds = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
+    lines = pacsv.ParseOptions(newlines_in_values=True)
     options = pacsv.ConvertOptions(column_types={c: kinds.get(t, pa.string()) for c, t in types.items()})
     with (
-        pacsv.open_csv(path, convert_options=options) as reader,
+        pacsv.open_csv(path, parse_options=lines, convert_options=options) as reader,
         parquet.ParquetWriter(path.with_suffix(".parquet"), reader.schema) as writer,
     ):
         for batch in reader:
