@@ -182,7 +182,7 @@ def _faults(events: list[dict[str, Any]]) -> list[str]:
     survived = sum(not event["problems"] for event in events)
     middle, slowest = (f"{median(times):.1f}", f"{max(times):.1f}") if times else ("-", "-")
     rows.append(["all", str(len(events)), str(survived), middle, slowest])
-    title = "Faults, and the time from their end until everything went on, s"
+    title = "Faults, and the time from their end until every counter increased again, s"
     heads = ["fault", "count", "survived", "p50", "max"]
     notes = [f"  not survived: {told(event)}" for event in events if event["problems"]]
     return [*table(title, heads, rows)[:-1], *notes, ""]
@@ -206,9 +206,9 @@ def _frames(result: dict[str, Any]) -> list[str]:
         ["counters that did not add up", str(len(result["wrong"])), verdict(not result["wrong"], "0")],
         ["parameters moved", str(totals["link moved"]), ""],
         ["recordings", str(len(readings)), ""],
-        ["frames promised as recorded", str(promised), ""],
+        ["frames counted as recorded", str(promised), ""],
         ["of these lost", str(lost), verdict(not lost and not unread, "0, all readable")],
-        ["rows from neither one frame nor a mix of two", str(sum(r["foreign"] for r in readings)), ""],
+        ["rows overwritten while they were copied", str(sum(r["foreign"] for r in readings)), ""],
         ["frames read again", str(found), ""],
         ["left out by recordings, counted", str(sum(r["dropped"] for r in readings)), ""],
         ["errors that escaped into DigitalMicrograph", str(result["escaped"]),

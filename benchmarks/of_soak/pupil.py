@@ -50,6 +50,7 @@ def counts(names: dict[str, Any]) -> str:
             "clips": len(cells[LOSSLESS].clips),
             "errors": sum(cell.stats.errors for cell in cells.values()),
             "unsure": link.stats.unsure,
+            "dropped": link.stats.dropped,  # the link sends the newest frame, so a busy computer drops some
             "gaps": kept[-1] - kept[0] + 1 - len(kept) if kept else 0,  # in the look-back
             "recorded": recorder.frames if recorder else 0,
             "followed": follower.count if follower else 0,
