@@ -110,8 +110,10 @@ def _handler(states: dict[str, Any]) -> list[str]:
                 limit = verdict(t["ratio"] <= NO_CREDIT, f"<= {NO_CREDIT} x copy")
             rows.append([f"{state}: {way}", *(f"{t[p] * 1e3:.0f}" for p in ("p50", "p95"))])
             rows[-1] += [f"{t['ratio']:.2f}", limit]
-    title = "Handler inside DigitalMicrograph, ROI of 1024² in 4096² uint16, us (busy: while "
-        "another Python thread runs)"
+    title = (
+        "Handler inside DigitalMicrograph, ROI of 1024² in 4096² uint16, us (busy: while another Python "
+        "thread runs)"
+    )
     return table(title, ["", "p50", "p95", "of copy", "limit"], rows)
 
 
