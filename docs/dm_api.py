@@ -71,7 +71,7 @@ TAIL = """\
 | NumPy is installed, nothing else (Gatan's manual) | companion and mechanics need nothing else | R |
 | tag groups work as dicts, `tags["A"]["B"]` (MF, PA) | used only for a binning that is a pair; without it, `info.tags` has no binning | R |
 | scripts share their global names | the companion and exported scripts have their own global names | R |
-| on which thread handlers are called | no assumption: handlers copy, and neither wait nor call DigitalMicrograph's interface | U |
+| on which thread handlers are called | no assumption: handlers call only what copying needs, and never wait | U |
 | whether Python threads continue after a script has ended | no assumption: the companion stays in its loop | I |
 
 ## Sources

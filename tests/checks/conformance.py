@@ -202,8 +202,8 @@ assert (DM.GetFrontImage().GetNumArray() == data).all() and DM.GetFrontImage().G
 REASONS = {
     "ProcessFrontISDataset (2-D, as it comes)": "gives `CreateImage` a view of an array, which another "
     "author found refused",
-    "convert_from_taggroup (Python 3.10)": "uses `collections.Sequence`, which Python 3.10 has not: it "
-    "cannot run in GMS 3.6 either",
+    "convert_from_taggroup (Python 3.10)": "uses `collections.Sequence`, which Python 3.10 no longer has, so "
+    "it cannot run in GMS 3.6 either",
 }
 
 
