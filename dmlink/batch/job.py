@@ -128,7 +128,7 @@ def _work(job: Job, frames: range, instance: Instance) -> None:
         try:
             frame = recording[i]
             result = instance.process(frame.data, frame.info)
-        except Exception as error:  # noqa: BLE001 - an error costs only this frame
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an error costs only this frame
             line = failure(i, time, job.program.explain(error))
         else:
             if result is not None and not done:

@@ -6,6 +6,7 @@ import contextlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dmlink.cell.outcomes import memory_of
 from dmlink.recordings.writing import reference_writer
 from dmlink.recordings.writing.cell_results import CELLS, CellResults
 from dmlink.recordings.writing.file_names import FileNames, file_name
@@ -127,7 +128,7 @@ class Clip:
             folder = self.path / CELLS / file_name(name + number)
             self._results[result.program] = CellResults(folder, result.program)
         self._results[result.program].write(result.frame, result.result)
-        return bytes_of(result.result)
+        return memory_of(result.result)
 
     def close(self) -> None:
         """Finish the recording."""
@@ -141,14 +142,6 @@ class Clip:
 def view_of(frame: Frame) -> str:
     """Return name, shape and data type, which all frames of a clip share."""
     return f"{frame.source} ({kind(frame)})"
-
-
-def bytes_of(result: Any) -> int:
-    """Return the approximate size of a result in bytes."""
-    if result.kind == "several":
-        return sum(map(bytes_of, result.results.values()))
-    values = getattr(getattr(result, "image", result), "values", None)
-    return int(getattr(values, "nbytes", 200))
 
 
 def _writer_at(path: Path, recorder: RunningRecording | None, begin: float) -> FrameWriter | ReferenceWriter:

@@ -68,6 +68,12 @@ class ClipBudget:
         """Bytes that are left."""
         return self._total - self.used
 
+    def measure(self) -> None:
+        """Measure again how much is in use: the user may have deleted clips."""
+        used = _size(self.folder)
+        with self._lock:
+            self.used = used
+
     def take(self, size: int) -> None:
         """Count bytes that were written."""
         with self._lock:

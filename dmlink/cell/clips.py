@@ -8,9 +8,10 @@ import math
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmlink.cell.clip import Clip, FrameResult, bytes_of, view_of
+from dmlink.cell.clip import Clip, FrameResult, view_of
 from dmlink.cell.clip_budget import ClipBudget, budget_of
 from dmlink.cell.happening import Happening
+from dmlink.cell.outcomes import memory_of
 from dmlink.recordings.writing.frame_writer import check_disk
 from dmlink.recordings.writing.ome_zarr_writer import why_not
 from dmlink.session.session import SavedClip
@@ -125,7 +126,7 @@ class Clips:
         with self._changed:
             self._processed = max(self._processed, frame.time)
             idle = self._clip is None and not self._events and not events
-            if result is not None and not (idle and bytes_of(result) > SMALL_RESULT):
+            if result is not None and not (idle and memory_of(result) > SMALL_RESULT):
                 self._results.append(FrameResult(frame, result, program))
             while idle and self._results and frame.time - self._results[0].frame.time > self._before:
                 self._results.popleft()
@@ -183,7 +184,8 @@ class Clips:
 
     def _begin(self, index: int, begin: float) -> Clip:
         if self.budget.left <= 0:
-            raise ValueError("The clips have used up their space on disk;")
+            self.budget.measure()
+            self._check_budget()
         self._folder.mkdir(parents=True, exist_ok=True)
         if newest := self._lookback.newest:
             check_disk(self._folder, newest)  # otherwise each event would leave an empty clip
@@ -241,8 +243,11 @@ class Clips:
 
     def _take(self, size: int) -> None:
         self.budget.take(size)
+        self._check_budget()
+
+    def _check_budget(self) -> None:
         if self.budget.left <= 0:
-            raise ValueError("The clips have used up their space on disk;")
+            raise ValueError("The clips have used up their disk space (raise cell.clips_budget.total);")
 
     def _finish(self) -> None:
         clip, self._clip = self._clip, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import pickle
 import threading
@@ -366,7 +367,8 @@ class LiveCell:
         if self._here is None:
             self._here = Instance(self.program)
         self._here.set({name: parameter.value for name, parameter in self.parameters.items()})
-        return self._here.process(frame.data, info or frame.info)
+        result: Result | None = self._here.process(frame.data, info or frame.info)
+        return copy.deepcopy(result)  # the cell may keep its arrays, and change them with the next frame
 
     def start(self, link: Link | FollowedLink, roi: str | None = None) -> LiveCell:
         """Run on every frame of the link, or of its ROI named `roi`, until `stop`. Returns the cell itself.

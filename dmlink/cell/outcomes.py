@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import re
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from dmlink.cell.happening import Happening
 from dmlink.indm.results import events_in
@@ -23,6 +26,7 @@ MAX_LOG_LINES = 200
 MAX_EVENTS = 10_000
 KEPT_RESULTS = 10_000  # of a lossless cell, for `LiveCell.results`
 KEPT_BYTES = 256 << 20  # limit of their arrays
+OBJECT_BYTES = 64  # of a result without its values, or of a list
 SMOOTHING = 0.1  # weight of the newest frame in the mean time per frame
 
 
@@ -90,7 +94,8 @@ class Outcomes:
         self._events: collections.deque[Happening] = collections.deque(maxlen=MAX_EVENTS)
         self._take = take
         self._keep = keep
-        self._kept: collections.deque[tuple[Result, int, float]] = collections.deque()  # with index and time
+        # with the frame's index and time, and the result's size in bytes
+        self._kept: collections.deque[tuple[Result, int, float, int]] = collections.deque()
         self._kept_bytes = 0
         self._last_error = ""
         self._received = self._processed = self._skipped = self._dropped = self._errors = 0
@@ -118,7 +123,7 @@ class Outcomes:
                 self._processed = self._received - self._skipped - self._dropped
                 if outcome.state is not None:
                     self.failed = frame, outcome.state
-                texts = events_in(outcome.result)
+                texts = self._new(events_in(outcome.result), frame)
                 self._events.extend(Happening(frame.index, frame.time, text) for text in texts)
                 self.happened += len(texts)
                 if self._take:
@@ -145,14 +150,14 @@ class Outcomes:
             number = max(number, first)
             if number >= self.numbered:
                 return number, None
-            result, index, _ = self._kept[number - first]
+            result, index, *_ = self._kept[number - first]
             return number, (index, result)
 
     @property
     def history(self) -> list[tuple[float, Result]]:
         """The results that are still kept, each with the time of its frame in s."""
         with self.changed:
-            return [(time, result) for result, _, time in self._kept]
+            return [(time, result) for result, _, time, _ in self._kept]
 
     @property
     def received(self) -> int:
@@ -175,13 +180,25 @@ class Outcomes:
             frames = received, self._processed, self._skipped + skipped, self._dropped + dropped
             return CellStats(*frames, self._errors, self._ms, age)
 
+    def _new(self, texts: list[str], frame: Frame) -> list[str]:
+        """Return the events that this frame has not had: it may be processed again, with other parameters."""
+        this = frame.index, frame.time
+        had = itertools.takewhile(lambda event: event[:2] == this, reversed(self._events))
+        before = collections.Counter(event.text for event in had)
+        new = []
+        for text in texts:
+            before[text] -= 1
+            new += [text] if before[text] < 0 else []
+        return new
+
     def _keep_result(self, result: Result, frame: Frame) -> None:
         self.numbered += 1
-        self._kept.append((result, frame.index, frame.time))
-        self._kept_bytes += _size(result)
+        size = memory_of(result) if self._keep else 0
+        self._kept.append((result, frame.index, frame.time, size))
+        self._kept_bytes += size
         limit = KEPT_RESULTS if self._keep else 1
         while len(self._kept) > limit or (self._kept_bytes > KEPT_BYTES and len(self._kept) > 1):
-            self._kept_bytes -= _size(self._kept.popleft()[0])
+            self._kept_bytes -= self._kept.popleft()[-1]
 
     def _add_error(self, error: str) -> None:
         self.error = error
@@ -192,6 +209,12 @@ class Outcomes:
             self._last_error = kind
 
 
-def _size(result: Result) -> int:
-    """Return the size of a result's values in bytes; 0 if it has none."""
-    return int(getattr(getattr(result, "values", None), "nbytes", 0))
+def memory_of(value: Any) -> int:
+    """Return the approximate size of a result, or of a part of one, in bytes."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, dict | list | tuple):
+        return OBJECT_BYTES + sum(map(memory_of, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, str):
+        return len(value)
+    return OBJECT_BYTES + sum(map(memory_of, vars(value).values())) if hasattr(value, "__dict__") else 8

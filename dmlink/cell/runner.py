@@ -131,7 +131,7 @@ class Runner:
         with self._changed:
             self._program = program
             if parameters is None:
-                self._reload = True
+                self._reload, self._values = True, {}
             else:
                 self._values |= {name: program.parameters[name].value for name in parameters}
             self._changed.notify_all()
@@ -174,6 +174,7 @@ class Runner:
         """Process frames until the worker dies; return False if it cannot run the program at all."""
         worker = engine.worker(self._options.timeout, self._options.memory)
         (frame, self._again), loaded = (self._again, None), False
+        before: Frame | None = None  # what the cell's state has seen last
         try:
             with self._changed:
                 self._worker, self._reload = worker, True
@@ -191,11 +192,12 @@ class Runner:
                     self._add(Outcome(error=error))
                     return False
                 if program:
-                    loaded = True
+                    loaded, before = True, None
                     engine.prepare(program)
                 if frame:
-                    self._add(worker.process(frame, values, reset=reset), frame)
-                    self._crashes = 0
+                    again = frame is before and not reset
+                    self._add(worker.process(frame, values, reset=reset, again=again), frame)
+                    self._crashes, before = 0, frame
                 frame = self._next()
         except WorkerDied as death:
             self._crashes += 1

@@ -77,13 +77,13 @@ class Task(NamedTuple):
         x, y, roi = tuple(info.x), tuple(info.y), info.roi and _as_numbers(info.roi)
         rois = {name: _as_numbers(place) for name, place in info.rois.items()}
         fields = info.index, info.time, x, y, roi, info.source, info.tags, info.line, info.log, rois
-        return _task, (fields, *self[:3], *self[4:])
+        return _task, ((*fields, info.again), *self[:3], *self[4:])
 
 
 def _task(fields: tuple[Any, ...], block: str, shape: tuple[int, ...], dtype: str, *rest: Any) -> Task:
-    index, time, x, y, roi, source, tags, line, log, rois = fields
+    index, time, x, y, roi, source, tags, line, log, rois, again = fields
     places: dict[str, tuple[int, int, int, int]] = {name: _roi(*place) for name, place in rois.items()}
-    info = Info(index, time, Axis(*x), Axis(*y), roi and _roi(*roi), source, tags, line, log, places)
+    info = Info(index, time, Axis(*x), Axis(*y), roi and _roi(*roi), source, tags, line, log, places, again)
     return Task(block, shape, dtype, info, *rest)
 
 

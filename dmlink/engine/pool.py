@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.1  # between checks for time-outs
 THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ENDING_SECONDS = 2.0  # from the end of its answers to its own
 LOAD_SECONDS = 60.0  # for a cell's imports, if the time-out of a frame is shorter
 
 
@@ -79,8 +80,12 @@ class Worker:
         with contextlib.suppress(OSError):  # the process has died; the next request raises an error
             send(self._process.stdin, Prepare(tuple(sorted(modules))))
 
-    def process(self, frame: Frame, values: dict[str, Any], *, reset: bool = False) -> Outcome:
+    def process(
+        self, frame: Frame, values: dict[str, Any], *, reset: bool = False, again: bool = False
+    ) -> Outcome:
         """Run the program on a frame; `values` are the parameters that have changed, by name.
+
+        `again` says that it has just processed this frame, with other parameters.
 
         Raises
         ------
@@ -89,12 +94,13 @@ class Worker:
         """
         memory, block = self._ring.take(self._reply_size) if self._reply_size else (np.empty(0, np.uint8), "")
         room = memory.size if block else 0
-        data = frame.data
+        data, info = frame.data, frame.info
+        info.again = again
         task = Task(
             frame.block,
             data.shape,
             data.dtype.str,
-            frame.info,
+            info,
             values,
             reset,
             block,
@@ -137,11 +143,13 @@ class Worker:
         deadline = self._deadline
         if deadline and time.monotonic() > deadline[0]:
             self.kill(deadline[1])
+        elif deadline and self._group.ended:
+            self.kill(self._why)  # what the cell started may keep our pipe open
 
     @property
     def alive(self) -> bool:
         """Whether the process is running."""
-        return self._process.poll() is None
+        return not self._group.ended
 
     @property
     def pid(self) -> int:
@@ -156,6 +164,16 @@ class Worker:
             answer = answered(self._process.stdout)
         self._started = True
         return answer
+
+    def _ending(self) -> str:
+        """Return how the process has ended, and kill what it has left running."""
+        end = time.monotonic() + ENDING_SECONDS
+        while not self._group.ended:
+            if time.monotonic() > end:
+                return "The cell's process has stopped responding."
+            time.sleep(0.001)
+        self._group.kill()
+        return process_group.ending(self._process.wait())
 
     def _complained(self) -> str:
         """Return the last line it printed while starting, if it never started."""
@@ -180,7 +198,7 @@ class Worker:
         try:
             yield
         except (OSError, EOFError, TypeError, ValueError) as error:
-            raise WorkerDied(self._why or f"{_ending(self._process)}{self._complained()}") from error
+            raise WorkerDied(self._why or f"{self._ending()}{self._complained()}") from error
         finally:
             self._deadline = None
 
@@ -275,11 +293,3 @@ def _folder() -> str:
         return str(Path.cwd())
     except OSError:
         return ""  # the folder was removed
-
-
-def _ending(process: subprocess.Popen[bytes]) -> str:
-    try:
-        code = process.wait(2.0)
-    except subprocess.TimeoutExpired:
-        return "The cell's process has stopped responding."
-    return process_group.ending(code)

@@ -71,13 +71,23 @@ class ProcessGroup:
             self._job = _new_job()
             _kernel().AssignProcessToJobObject(self._job, int(process._handle))  # noqa: SLF001
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process itself has ended; what it started may go on until `kill`."""
+        if not hasattr(os, "waitid"):  # Windows, and macOS before Python 3.13
+            return self._process.poll() is not None
+        with contextlib.suppress(ChildProcessError):  # it has been waited for
+            how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self._process.pid, how) is not None
+        return True
+
     def kill(self) -> None:
-        """Kill all of its processes at once."""
+        """Kill all of its processes at once, also if the first one has ended."""
         if sys.platform == "win32":
             if self._job:
                 _kernel().TerminateJobObject(self._job, KILLED)
             self._process.kill()  # in case it could not be put into the job
-        elif self._process.poll() is None:
+        elif self._process.returncode is None:  # until it is waited for, no other process gets its number
             with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended
                 os.killpg(self._process.pid, signal.SIGKILL)
 

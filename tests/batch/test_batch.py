@@ -122,6 +122,12 @@ def test_marks_tables_and_texts_name_their_frame(path, client):
     assert pd.read_csv(out / "note.csv").text.tolist() == [i % 3 for i in range(N)]
 
 
+def test_exit_costs_only_its_frame(path, client):
+    out, _ = run(path, "import sys\nif info.index == 9: sys.exit()\nframe.max()", client)
+    assert pd.read_csv(out / "errors.csv").frame.tolist() == [9]
+    assert len(pd.read_csv(out / "cell.csv")) == N - 1
+
+
 def test_long_texts_of_several_lines_fit_a_parquet(tmp_path):
     text = "mean\n" * 20
     part = {"kind": "text", "columns": {"text": [text]}}

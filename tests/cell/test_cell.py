@@ -111,6 +111,11 @@ def ended(cell, thread):
     assert not thread.is_alive(), cell
 
 
+def value_of(cell, name):
+    """Return one of several numbers of the newest result."""
+    return cell.latest[1].results[name].value if hasattr(cell.latest[1], "results") else None
+
+
 # Every frame and its result
 
 
@@ -310,6 +315,14 @@ def test_unread_results_are_bounded(start, monkeypatch):
     assert second > first
 
 
+@pytest.mark.parametrize("text", ["image", "(image, 1)", "Overlay(image, Points([]))"])
+def test_memory_of_unread_results_is_bounded(start, monkeypatch, text):
+    monkeypatch.setattr("dmlink.cell.outcomes.KEPT_BYTES", 5 * 48 * 64 * 8)
+    cell = start(f"import numpy as np\nimage = np.zeros((48, 64))\n{text}", "images", mode="lossless")
+    until(cell, lambda: cell.stats.processed > 20)
+    assert 1 < len(cell._outcomes.history) < 6
+
+
 def test_slow_lossless_cell_delays_no_other(start, link):
     slow = start("import time\ntime.sleep(0.5)\ninfo.index", "slow", mode="lossless")
     quick = start("info.index", "quick", mode="lossless")
@@ -422,6 +435,38 @@ def test_rerun_frame_is_counted_once(start, microscope):
         until(cell, lambda gain=gain: cell.latest[1].value == gain * result.value or not result.value)
     assert cell.latest[0] == index
     assert cell.stats[:4] == before[:4]
+
+
+def test_rerun_frame_adds_up_once(start, microscope):
+    pause(microscope)
+    cell = start("""
+        gain: (0.0, 9.0) = 1.0
+        state["n"] = state.get("n", 0) + (not info.again)
+        {"n": state["n"], "gain": gain, "event": Event("here")}
+        """)  # fmt: skip
+    until(cell, lambda: cell.latest)
+    step(cell, microscope, 3)
+    newest = cell.link.newest.index
+    until(cell, lambda: cell.latest[0] == newest)
+    n, events = value_of(cell, "n"), cell.event_count
+    for gain in (2.0, 3.0, 4.0):
+        cell.set(gain=gain)
+        until(cell, lambda gain=gain: value_of(cell, "gain") == gain)
+    assert value_of(cell, "n") == n == events == cell.event_count
+    cell.reset()
+    cell.set(gain=5.0)
+    until(cell, lambda: value_of(cell, "gain") == 5.0)
+    assert value_of(cell, "n") == 1  # an empty state has not seen the frame
+
+
+def test_new_program_gets_no_old_values(start):
+    cell = start("import time\ngain: int = 1\ntime.sleep(0.5)\ngain")
+    until(cell, lambda: cell.latest)
+    done = cell.stats.processed
+    cell.set(gain=3)
+    cell.replace(Program.from_cell("gain: int = 1\n{'gain': gain}", "test"))
+    until(cell, lambda: cell.stats.processed > done + 2)
+    assert cell.latest[1].series == {"gain": cell.parameters["gain"].value} == {"gain": 1}
 
 
 def test_unknown_parameter_lists_known_ones(start):
@@ -707,6 +752,13 @@ def test_run_works_before_start():
     with pytest.raises(RuntimeError, match=r"'cell' is not running: start\(link\) it first"):
         cell.results()
     cell.stop()
+
+
+def test_run_returns_what_stays():
+    cell = dmlink.LiveCell("s = state.setdefault('s', frame * 0.0)\ns += frame\ns")
+    first, second = cell.run(np.ones((2, 2))), cell.run(np.ones((2, 2)))
+    assert (first.values == 1).all()
+    assert (second.values == 2).all()
 
 
 def test_run_gets_a_read_only_frame():

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,7 +153,7 @@ def test_used_up_budget_ends_clips(tmp_path):
         watched.take(20)
         watched.take(1, "one")
         watched.take_until(lambda: watched.clips.reason)
-        assert "have used up their space on disk" in watched.clips.reason
+        assert "have used up their disk space" in watched.clips.reason
         watched.take(1, "two")
         watched.clips.close()
         (path,) = watched.clips.finished
@@ -164,6 +165,11 @@ def test_used_up_budget_ends_clips(tmp_path):
         again.clips.close()
         assert again.clips.finished == ()
         assert "no clip was begun" in again.clips.reason
+        shutil.rmtree(path)  # by hand: there is room again
+        again = Watched(link, tmp_path / "clips")
+        again.take(1, "four")
+        again.clips.close()
+        assert len(again.clips.finished) == 1
 
 
 def test_names_do_not_collide(tmp_path):

@@ -463,6 +463,18 @@ def test_subprocesses_end_with_worker(engine):
     assert gone(pid)
 
 
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="a process that has ended cannot be looked at here")
+@pytest.mark.parametrize("start", ["os.fork() or time.sleep(600)", "subprocess.Popen(['sleep', '600']).pid"])
+def test_what_a_crashed_cell_started_ends(engine, tmp_path, start):
+    worker, file = engine.worker(60.0), tmp_path / "pid"
+    then = f"open({str(file)!r}, 'w').write(str(pid))\nos._exit(3)"
+    worker.load(Program.from_cell(f"import os, subprocess, time\npid = {start}\n{then}"))
+    with pytest.raises(WorkerDied, match="exited with code 3"):
+        worker.process(full(1), {})
+    assert gone(int(file.read_text()))
+    engine.end(worker)
+
+
 def test_closed_engine_can_start_again():
     engine = Engine()
     engine.worker(1.0)
