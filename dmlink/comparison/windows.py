@@ -172,7 +172,7 @@ def _compared(
 
 def _marked(frame: int, title: str, marks: Sequence[Any], window: OpenWindow | None) -> WindowComparison:
     places = [
-        np.hstack([mark.yx - 3, mark.yx + 3]) if isinstance(mark, Points) else mark.tlbr for mark in marks
+        np.hstack([mark.yx - 2.5, mark.yx + 3.5]) if isinstance(mark, Points) else mark.tlbr for mark in marks
     ]
     expected = [tuple(place) for some in places for place in some[:MAX_MARKS].tolist()]
     labels = [ascii_text(label) for mark in marks for label in mark.labels[:MAX_MARKS] if label]

@@ -40,5 +40,6 @@ elif is_number.any():
 if is_number.any():
     offset = BIAS if noise > 0 else ANSCOMBE
     clean = root**2 - offset + zero
-    result = Image(clean, info.scale, (info.y.origin, info.x.origin), info.unit)
+    scale, origin = (info.y.scale, info.x.scale), (info.y.origin, info.x.origin)
+    result = Image(clean, scale, origin, info.unit)
 result

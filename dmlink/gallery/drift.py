@@ -74,12 +74,13 @@ shift = peak_of(fft.irfft2(cross * weight, shape))
 result = None
 if shift is None:
     state["lost"] += 1
-    print("No result: nothing in common with the first frame. Is the beam blanked?")
+    print("No result: nothing in common with the reference. Is the beam blanked?")
 else:
     state["lost"] = 0
     state["drift"] = state["reference_at"] + (shift - back + half) % shape - half
-    average.add(ndimage.shift(image, -state["drift"], order=1, cval=image.mean()))
-    add_to_sum(state["drift"])
+    if not info.again or not state["n"]:
+        average.add(ndimage.shift(image, -state["drift"], order=1, cval=image.mean()))
+        add_to_sum(state["drift"])
 
 is_far = np.any(np.abs(state["drift"] - state["reference_at"]) > half / 2)
 if state["lost"] > PATIENCE or is_far:  # later frames are compared with this one
@@ -87,8 +88,8 @@ if state["lost"] > PATIENCE or is_far:  # later frames are compared with this on
 
 if shift is not None:
     unit = info.unit or "px"
-    y, x = state["drift"] * (info.y.scale, info.x.scale)
-    origin = info.y.origin, info.x.origin
+    scale, origin = (info.y.scale, info.x.scale), (info.y.origin, info.x.origin)
+    y, x = np.multiply(state["drift"], scale)
     mean = state["total"] / np.maximum(state["seen"], 1)
     shared = 100 * np.mean(state["seen"] == state["n"])
 
@@ -99,8 +100,8 @@ if shift is not None:
 
     result = {
         "drift": Scalar({"y": y, "x": x}, unit),
-        "corrected": Image(average.average, info.scale, origin, info.unit),
-        "sum": Image(mean, info.scale, origin, info.unit),
+        "corrected": Image(average.average, scale, origin, info.unit),
+        "sum": Image(mean, scale, origin, info.unit),
         "in the sum": Scalar(state["n"], "frames"),
         "shared": Scalar(shared, "% of the field"),
         "far": Event("it has drifted by %d %% of the field" % part, when=is_farther),

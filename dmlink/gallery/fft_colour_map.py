@@ -63,6 +63,7 @@ else:
     fade = np.float32(np.hanning(n + 1)[:n])
     fx = scipy.fft.rfftfreq(n)  # 1/px; the other half is the same
     fy = scipy.fft.fftfreq(n)
+    mirrored = -np.arange(n) % n  # the transform is the same at (-x, -y)
     is_centre = np.hypot(fx[:, None], fy) * 2 <= max(mask / 100, CENTRE / n)
     floor = ROUNDING * n**2 * np.square(image).mean() + 1e-30
 
@@ -84,13 +85,15 @@ else:
 
         rest = log_power.mean(axis=(1, 2))
         log_power[:, is_centre] = rest[:, None]
+        wide[:, :2, 2:-2] = log_power[:, 2:0:-1, mirrored]
+        wide[:, -2:, 2:-2] = log_power[:, -2:-4:-1, mirrored]
         wide[:, :, :2], wide[:, :, -2:] = wide[:, :, -4:-2], wide[:, :, 2:4]  # along y it repeats
-        wide[:, :2], wide[:, -2:] = wide[:, 3:1:-1], wide[:, -3:-5:-1]  # along x it is mirrored
         spots = smoothed(wide)
         x, y = np.unravel_index(spots.reshape(rows, -1).argmax(axis=1), is_centre.shape)
         peak = spots[window, x, y]
-        before_x = spots[window, abs(x - 1), y]
-        after_x = spots[window, (x + 1) % len(fx), y]
+        before_x = spots[window, abs(x - 1), np.where(x > 0, y, mirrored[y])]
+        beyond = x == n // 2
+        after_x = spots[window, np.where(beyond, x - 1, x + 1), np.where(beyond, mirrored[y], y)]
         before_y = spots[window, x, y - 1]
         after_y = spots[window, x, (y + 1) % n]
         strength.append(peak - rest)
@@ -101,13 +104,14 @@ else:
     bright = np.clip((strength - weakest) / max(strength.max() - weakest, 1), 0, 1)
     middle = (n - spacing) / 2  # px, from the start of its pixel on the map to the start of its window
     origin = [axis.origin + axis.scale * middle for axis in (info.y, info.x)]
-    colours = Image(coloured(up, right, bright), info.scale * spacing, origin, info.unit)
+    scale = [axis.scale * spacing for axis in (info.y, info.x)]
+    colours = Image(coloured(up, right, bright), scale, origin, info.unit)
 
     step = 1 / WHEEL  # 1/px
     q = np.arange(-WHEEL // 2, WHEEL // 2) * step
     is_on_wheel = (np.hypot(q[:, None], q) <= 0.5) & (np.hypot(q[:, None], q) * 2 > mask / 100)
     colours_of_q = coloured(-q[:, None], q, is_on_wheel)
-    pixel = abs(info.scale or 1)
+    pixel = np.abs([info.y.scale or 1, info.x.scale or 1])
     wheel = Image(colours_of_q, step / pixel, q[0] / pixel, "1/" + (info.unit or "px"))
     result = {"map": colours, "wheel": wheel}
 result

@@ -41,8 +41,8 @@ elif sigma > 0:
 
 result = None
 if is_number.any():
-    origin = info.y.origin, info.x.origin
-    result = Image(average.add(image), info.scale, origin, info.unit)
+    scale, origin = (info.y.scale, info.x.scale), (info.y.origin, info.x.origin)
+    result = Image(average.add(image), scale, origin, info.unit)
 else:
     print("No result: every pixel is NaN or infinite.")
 result

@@ -24,10 +24,11 @@ BEGINS = 0.18  # of the high end; below it, the spectrum shows the film's thickn
 WELL = 0.4  # match from which a defocus is reported
 MM = 1e6  # nm
 
-pixel = abs(info.scale) * NM.get(info.unit, 0)  # nm
+pixels = [abs(axis.scale) * NM.get(axis.unit, 0) for axis in (info.y, info.x)]  # nm
+pixel = max(pixels) if min(pixels) else 0  # the larger one limits the spectrum; 0: unknown
 end = fine or (min(FINEST, SAMPLED / pixel) if pixel else FINEST)
 begin = coarse or BEGINS * end
-rings = int(np.clip((end - begin) * min(frame.shape) * pixel, 0, MOST_RINGS))
+rings = int(np.clip((end - begin) * min(np.multiply(frame.shape, pixels)), 0, MOST_RINGS))
 
 high_tension = kilovolt * 1e3 or info.tags.get("high_tension", 3e5)  # V
 wavelength = 1.22643 / np.sqrt(high_tension + 0.978476e-6 * high_tension**2)  # nm, of a relativistic electron
@@ -35,7 +36,7 @@ wavelength = 1.22643 / np.sqrt(high_tension + 0.978476e-6 * high_tension**2)  # 
 
 def boxes():
     """Return the box of each pixel of the transform, sector by ring; the last box is the rest."""
-    fy, fx = np.meshgrid(*[fft.fftfreq(n, pixel) for n in frame.shape], indexing="ij")
+    fy, fx = np.meshgrid(*map(fft.fftfreq, frame.shape, pixels), indexing="ij")
     ring = (np.hypot(fy, fx) - begin) / (end - begin) * rings
     turn = np.arctan2(-fy, fx) / np.pi % 1  # of half a turn
     box = np.int32(turn * SECTORS) % SECTORS * rings + np.int32(ring)
@@ -85,7 +86,7 @@ result = None
 if rings < FEWEST_RINGS or end * pixel > 0.5 or not np.isfinite(frame).all() or np.ptp(frame) == 0:
     print("No result: needs an image in nm, finite, not uniform, with enough pixels for this range.")
 else:
-    settings = begin, end
+    settings = begin, end, rings, *pixels
     if state.get("settings") != settings:
         box = boxes()
         sure = np.sqrt(np.bincount(box)[:-1].clip(1))  # a mean of n pixels is off by 1 / sqrt(n)

@@ -40,6 +40,6 @@ else:
     # the transform of an image is symmetric under rotation by 180 degrees; row 0 has no partner and stays
     left = np.roll(right[::-1, :0:-1], 1, axis=0)
     whole = np.hstack([left, right[:, :-1]])
-    scale = 1 / (n * abs(info.scale or 1))
+    scale = 1 / (n * np.abs([info.y.scale or 1, info.x.scale or 1]))
     result = Image(whole, scale, -n / 2 * scale, "1/" + (info.unit or "px"))
 result

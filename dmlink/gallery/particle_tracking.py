@@ -107,7 +107,7 @@ if not len(yx):
     print("Nothing stands out: the frame is flat, or so full of particles that contrast is too high.")
 
 tracks = state.setdefault("tracks", Tracks(optimize.linear_sum_assignment))
-which = tracks.add(yx, info.index, reach, memory)
+which = tracks.add(yx, info.index, reach, memory, again=info.again)
 
 # the width of each at half its height, from the area of the brighter pixels
 across = np.arange(-d, d + 1)
@@ -120,11 +120,12 @@ widths = 2 * np.sqrt(areas / np.pi)  # px
 
 frames = info.index - state["first"].index
 seconds = info.time - state["first"].time
-speeds = np.hypot(*tracks.velocity[which].T) * (frames / seconds if seconds > 0 else 1)
+pixel = np.abs([info.y.scale, info.x.scale])
+speeds = np.hypot(*(tracks.velocity[which] * pixel).T) * (frames / seconds if seconds > 0 else 1)
 speeds = speeds[speeds > 0]  # new particles have none yet
 
 # new and lost particles away from the edges, where particles come and go all the time
-state["frames"] = state.get("frames", 0) + 1
+state["frames"] = state.get("frames", 0) + (not info.again)
 known = state.setdefault("known", {})  # number: last position
 numbered = zip(tracks.ids.tolist(), tracks.tails)
 inside = {number: tail for number, tail in numbered if len(tail) >= CERTAIN}
@@ -147,8 +148,8 @@ for what, numbers in (("new", new), ("gone", gone)):
         happened.append("%s: %s" % (what, ", ".join(map(str, numbers))))
 
 unit = info.unit or "px"
-size = np.mean(widths) * info.scale if len(widths) else np.nan
-speed = np.mean(speeds) * info.scale if len(speeds) else np.nan
+size = np.mean(widths) * np.sqrt(pixel.prod()) if len(widths) else np.nan
+speed = np.mean(speeds) if len(speeds) else np.nan
 tails = [tracks.tails[i] for i in which]
 {
     "particles": Points(yx, labels=tracks.ids[which].tolist(), tails=tails),

@@ -37,11 +37,11 @@ def rings_of(shape, spacings):
     return on, beside
 
 
-settings = spacing, width, direction, opening, reference
+settings = spacing, width, direction, opening, reference, info.y.scale, info.x.scale
 if state.get("settings") != settings:
     spacings = [spacing]
     if spacing is None:
-        pixel = abs(info.scale or 1)
+        pixel = max(abs(info.y.scale or 1), abs(info.x.scale or 1))
         coarsest = min(frame.shape) / COARSEST
         steps = np.log(max(coarsest, FINEST) / FINEST) / np.log(1 + width / 100)  # from ring to ring
         spacings = pixel * FINEST * (1 + width / 100) ** np.arange(int(steps) + 1)
@@ -63,7 +63,8 @@ else:
     noise = np.array([power[pixels].mean() for pixels in state["beside"]])
     now = np.array([power[pixels].mean() for pixels in state["on"]]) - noise
 
-    if len(state["past"]) < reference:
+    is_another = not info.again or not state["past"]  # than the last frame
+    if len(state["past"]) < reference and is_another:
         state["past"].append(now)
     past = np.stack(state["past"], axis=1)  # (ring, frame)
     usual = past.mean(axis=1)
@@ -72,7 +73,7 @@ else:
     off = (now - usual) / (np.hypot(counted, past.std(axis=1)) + 1e-12)
 
     sums, began, is_new = state["sums"], state["began"], False
-    if len(state["past"]) == reference:
+    if len(state["past"]) == reference and is_another:
         for i, sign in enumerate((1, -1)):  # stronger, weaker
             sums[i] = np.maximum(0, sums[i] + np.minimum(sign * off - SLACK, MOST))
             for k in range(len(off)):

@@ -2,9 +2,10 @@
 # if the gain is known. Dark current and X-rays count as electrons; if a camera saturates, or counts
 # coincident electrons as one, the dose rate is too low.
 #
-# Method. Plain statistics of all finite pixels. The dose rate is the mean divided by counts per electron,
-# exposure time and pixel area (Egerton, Li, Malac, Micron 35, 399 (2004)). An event is reported when the
-# mean leaves the limits around that of the first frames, and when it returns.
+# Method. Plain statistics of all finite pixels; of a drawn ellipse, ring or polygon, of those inside. The
+# dose rate is the mean divided by counts per electron, exposure time and pixel area (Egerton, Li, Malac,
+# Micron 35, 399 (2004)). An event is reported when the mean leaves the limits around that of the first
+# frames, and when it returns.
 import numpy as np
 
 gain: float = 0.0  # counts per electron, from the camera's calibration; 0: unknown
@@ -15,10 +16,12 @@ FIRST = 10  # frames that define the usual mean: half a second of most live view
 NM = {"nm": 1.0, "um": 1e3, "\u00b5m": 1e3, "A": 0.1, "pm": 1e-3}  # nm in each unit
 ANGSTROM2 = 100  # square angstroms in a square nanometre
 
-is_number = np.isfinite(frame)
-values = frame[is_number].astype(float)
-if values.size < frame.size:
-    print("%d of %d pixels are NaN or infinite and left out." % (frame.size - values.size, frame.size))
+inside = np.ones(frame.shape, bool) if info.roi is None else info.roi.mask
+values = frame[inside].astype(float)
+is_number = np.isfinite(values)
+if not is_number.all():
+    print("%d of %d pixels are NaN or infinite and left out." % ((~is_number).sum(), values.size))
+    values = values[is_number]
 
 result = None
 if values.size:
@@ -34,7 +37,7 @@ if values.size:
     is_off = abs(mean - usual) > limit / 100 * abs(usual)
     was_off = state.get("off", False)
     state["off"] = is_off
-    happening = "the mean is %.4g counts, usual are %.4g" % (mean, usual)
+    happening = "the mean is %.4g counts, usually %.4g" % (mean, usual)
 
     result = {
         "per pixel": Scalar({"mean": mean, "std": values.std(), "min": low, "max": high}, "counts"),
@@ -50,5 +53,5 @@ if result and gain > 0 and seconds > 0:
         area = abs(info.x.scale * info.y.scale) * NM[info.unit] ** 2 * ANGSTROM2  # area of a pixel
         result["dose rate on the sample"] = Scalar(rate / area, "e/A^2/s")
 elif result and gain > 0:
-    print("No dose rate: the microscope does not report the exposure; set it here.")
+    print("No dose rate: the microscope does not report the exposure: set exposure.")
 result

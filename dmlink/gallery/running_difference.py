@@ -23,7 +23,8 @@ result = None
 if np.isfinite(frame).all():
     smooth = gaussian_filter(np.float32(frame), sigma)
     difference = newer.add(smooth) - older.add(smooth)
-    result = Image(difference, info.scale, unit=info.unit)
+    scale, origin = (info.y.scale, info.x.scale), (info.y.origin, info.x.origin)
+    result = Image(difference, scale, origin, info.unit)
 else:
     print("No result: some pixels are NaN or infinite; the averages would keep them forever.")
 result

@@ -93,7 +93,8 @@ else:
     was_blanked = state.get("blanked", False)
     state["blanked"] = contrast < state.get("contrast", 0) / BLANKED
 
-    circles = [(y - r, x - r, y + r, x + r) for r in (disc_radius, first, last)]
+    middle = y + 0.5, x + 0.5  # boxes count from the corner of the first pixel
+    circles = [np.hstack([np.subtract(middle, r), np.add(middle, r)]) for r in (disc_radius, first, last)]
     result = {
         "sums": Scalar(sums, "counts"),
         "detectors": Boxes(circles, labels=["BF", "DF", "DF"]),

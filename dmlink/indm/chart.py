@@ -40,7 +40,8 @@ class Chart:
     def columns(self) -> np.ndarray:
         """The numbers as drawn, shape (numbers, columns)."""
         length = self._values.shape[1]
-        return self._values[:, np.arange(length) * self.n // length]
+        # on Windows, NumPy 1 counts in 32 bits, which the product of two long recordings exceeds
+        return self._values[:, np.arange(length, dtype=np.int64) * self.n // length]
 
     @property
     def axis(self) -> Axis:

@@ -68,9 +68,12 @@ class Info:
         neither names nor masks: there, they are called "roi", "roi 2" ...
     log : dict
         The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
+    again : bool
+        Whether the last frame is processed once more, because a parameter has changed: what adds up over the
+        frames should leave it out. Always False in DigitalMicrograph.
     """
 
-    __slots__ = ("index", "line", "log", "roi", "rois", "source", "tags", "time", "x", "y")
+    __slots__ = ("again", "index", "line", "log", "roi", "rois", "source", "tags", "time", "x", "y")
 
     def __init__(
         self,
@@ -84,7 +87,9 @@ class Info:
         line: tuple[float, ...] | None = None,
         log: dict[str, float] | None = None,
         rois: dict[str, tuple[int, int, int, int]] | None = None,
+        again: bool = False,
     ) -> None:
+        self.again = again
         self.index = index
         self.time = time
         self.x = x

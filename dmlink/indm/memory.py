@@ -127,17 +127,25 @@ class Tracks:
     def __init__(self, assign: Any) -> None:
         self._assign = assign
         self._frame, self._begun = -1, 0
+        self._before: dict[str, Any] = {}  # as it was before the last frame
         self.ids, self._last, self._steps = np.zeros((3, 0), int)
         self.yx, self.velocity = np.zeros((2, 0, 2))
         self.tails: list[Any] = []
 
-    def add(self, yx: Any, frame: int, reach: float, memory: int = 3, tail: int = 20) -> Any:
+    def add(
+        self, yx: Any, frame: int, reach: float, memory: int = 3, tail: int = 20, again: bool = False
+    ) -> Any:
         """Add the objects found in frame number `frame`, (n, 2) in px; return their tracks, (n,).
 
         An object without a track starts one. A track not found for more than `memory` frames ends;
         immediately if it was found only once; after three times as many if another is found in its place.
-        `tail` positions are kept. The returned values are indices into `ids` and the other arrays.
+        `tail` positions are kept. The returned values are indices into `ids` and the other arrays. `again`
+        replaces what was added last: the same frame has been processed with other parameters.
         """
+        if again:
+            vars(self).update(self._before)
+        kept = {name: value for name, value in vars(self).items() if name != "_before"}
+        self._before = {k: np.copy(v) if isinstance(v, np.ndarray) else v for k, v in kept.items()}
         yx = np.asarray(yx, float).reshape(-1, 2)
         self._frame = max(int(frame), self._frame + 1)  # a recording may start again
         waited = (self._frame - self._last)[:, None]

@@ -87,14 +87,14 @@ class Profile:
 class Image:
     """An image for each frame: `values` of shape (h, w), or (h, w, 3) uint8 for colour.
 
-    `scale` and `unit` are the size of a pixel in x and y; `origin` is the position of the first pixel, one
-    number for both axes or (y, x).
+    `scale` and `unit` are the size of a pixel, `origin` is the position of the first one: each one number for
+    both axes, or (y, x).
     """
 
     kind = "image"
 
     def __init__(
-        self, values: Any, scale: float = 1.0, origin: Any = 0.0, unit: str = "", name: str = ""
+        self, values: Any, scale: Any = 1.0, origin: Any = 0.0, unit: str = "", name: str = ""
     ) -> None:
         self.values = _numeric(values, "image")
         colour = self.values.ndim == 3 and self.values.shape[2] == 3
@@ -103,8 +103,9 @@ class Image:
         if colour and self.values.dtype != np.uint8:
             raise ValueError(f"A colour image is uint8 from 0 to 255, not {self.values.dtype}.")
         y0, x0 = origin if np.ndim(origin) else (origin, origin)
-        self.y = Axis(float(y0), float(scale), str(unit))
-        self.x = Axis(float(x0), float(scale), str(unit))
+        dy, dx = scale if np.ndim(scale) else (scale, scale)
+        self.y = Axis(float(y0), float(dy), str(unit))
+        self.x = Axis(float(x0), float(dx), str(unit))
         self.name = str(name)
 
     @property

@@ -31,9 +31,20 @@ FIRST = {
         "whole_frames",
         "windows",
         "script.names",
+        "script.sums",
         "script.cell",
     ),
-    "batch": ("info", "unmasked", "results", "gms", "recorded", "windows", "script.names", "script.cell"),
+    "batch": (
+        "info",
+        "unmasked",
+        "results",
+        "gms",
+        "recorded",
+        "windows",
+        "script.names",
+        "script.sums",
+        "script.cell",
+    ),
 }
 LAST = {"live": "script.live", "batch": "script.batch"}
 RESULT_FILES = {  # the files that show each kind of result

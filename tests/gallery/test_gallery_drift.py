@@ -217,3 +217,16 @@ def test_denoise_keeps_clean_images(capsys):
     dark = poisson((40, 40), 500).astype(np.int16) - 450
     assert cell("denoise").run(dark).values.mean() == pytest.approx(dark.mean(), abs=2)
     assert cell("denoise").run(np.full((8, 8), np.nan)) is None
+
+
+@pytest.mark.parametrize("name", ["drift", "phase_change", "particle_tracking"])
+def test_frame_processed_again_is_counted_once(name):
+    film = 50 + 200 * ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(96, 96)), 2)
+    frames = [np.random.default_rng(i).poisson(film.clip(1)) for i in range(6)]
+    once, again = cell(name), cell(name)
+    for i, frame in enumerate(frames):
+        expected = once.run(frame, Info(i, 0.1 * i))
+        for repeated in (False, True, True):
+            found = again.run(frame, Info(i, 0.1 * i, again=repeated))
+    for key, result in expected.results.items():
+        assert result.text == found.results[key].text, key

@@ -8,7 +8,7 @@ from project import real
 from scipy.spatial import cKDTree
 
 import dmlink
-from dmlink import LiveCell, data, gallery
+from dmlink import Axis, LiveCell, data, gallery
 from dmlink.cli import bench
 from dmlink.data.synthesis.moving_particles import image
 from dmlink.frame import Info
@@ -222,3 +222,18 @@ def test_crowded_particles_are_found_or_not(capsys):
     assert tracking(contrast=8.0).run(crowd).results["count"].value == 0
     assert "contrast is too high" in capsys.readouterr().out
     assert tracking(contrast=1.0).run(crowd).results["count"].value == pytest.approx(200, abs=12)
+
+
+def test_size_and_speed_are_in_the_units_of_the_pixels():
+    seen = image(np.array([[60.0, 60.0]]), np.array([11.0]), 128)
+    frame = np.uint16(np.random.default_rng(1).poisson(150 * seen))
+    square = tracking(diameter=11).run(frame, Info(x=Axis(0, 0.5, "nm"), y=Axis(0, 0.5, "nm"))).results
+    for y, x in ((-0.5, -0.5), (0.25, 1.0)):
+        other = tracking(diameter=11).run(frame, Info(x=Axis(0, x, "nm"), y=Axis(0, y, "nm"))).results
+        assert other["diameter"].value == pytest.approx(square["diameter"].value)
+    tracker = tracking(diameter=11)
+    for i in range(6):
+        seen = image(np.array([[60.0 + 2 * i, 60.0]]), np.array([11.0]), 128)
+        info = Info(i, float(i), x=Axis(0, 1.0, "nm"), y=Axis(0, -0.25, "nm"))
+        results = tracker.run(np.uint16(np.random.default_rng(i).poisson(1500 * seen)), info).results
+    assert results["speed"].value == pytest.approx(0.5, rel=0.1)

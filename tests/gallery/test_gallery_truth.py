@@ -283,9 +283,9 @@ def test_virtual_detector_sums_its_pixels():
     assert sums["bright field"] == pytest.approx(frame.data[radius <= 8].sum(), rel=0.02)
     assert sums["dark field"] == pytest.approx(frame.data[(radius >= 52) & (radius <= 61)].sum(), rel=0.02)
     boxes = results["detectors"].tlbr
-    np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:]) / 2, np.tile((y, x), (3, 1)), atol=0.3)
+    np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:] - 1) / 2, np.tile((y, x), (3, 1)), atol=0.3)
     by_hand = cell("virtual_detector", bright=8.0, inner=52.0, outer=61.0, centre_y=100.0, centre_x=90.0)
-    np.testing.assert_allclose(by_hand.run(frame).results["detectors"].tlbr[0], (92, 82, 108, 98))
+    np.testing.assert_allclose(by_hand.run(frame).results["detectors"].tlbr[0], (92.5, 82.5, 108.5, 98.5))
 
 
 def test_clipped_detector_is_reported(capsys):
@@ -320,7 +320,7 @@ def test_real_pattern_spots_are_counted():
     results = spots.run(frame).results
     places = [(226.56, 26.06), (73.27, 76.24), (167.02, 95.61)]
     top, left, bottom, right = results["detectors"].tlbr[0]
-    found = (top + bottom) / 2, (left + right) / 2
+    found = (top + bottom - 1) / 2, (left + right - 1) / 2
     assert min(np.hypot(found[0] - y, found[1] - x) for y, x in places) < 1
     radius = np.hypot(np.arange(256)[:, None] - found[0], np.arange(256) - found[1])
     assert results["sums"].series == {
@@ -363,7 +363,7 @@ def test_detectors_are_where_the_rings_are(capsys):
     top, left, bottom, right = results["detectors"].tlbr.T
     bright, inner, outer = (bottom - top) / 2
     np.testing.assert_allclose(
-        ((top + bottom) / 2, (left + right) / 2), np.tile(truth["centres"][0], (3, 1)).T, atol=0.3
+        ((top + bottom - 1) / 2, (left + right - 1) / 2), np.tile(truth["centres"][0], (3, 1)).T, atol=0.3
     )
     assert bright < inner < min(truth["radii"])
     assert outer > max(truth["radii"])
@@ -398,6 +398,45 @@ def test_virtual_detector_forgets_blanked_frame():
     detector = cell("virtual_detector", bright=8.0, inner=20.0, outer=40.0)
     detector.run(blanked)
     top, left, bottom, right = detector.run(lit).results["detectors"].tlbr[0]
-    assert ((top + bottom) / 2, (left + right) / 2) == pytest.approx((70, 50), abs=0.2)
+    assert ((top + bottom - 1) / 2, (left + right - 1) / 2) == pytest.approx((70, 50), abs=0.2)
     wandered = detector.run(np.roll(lit, 9, axis=1)).results["detectors"].tlbr[0]
     assert tuple(wandered) == (top, left, bottom, right)
+
+
+def test_focus_follows_a_new_magnification():
+    frame, focus = np.random.default_rng(1).poisson(100, (256, 256)), cell("focus_astigmatism")
+    for scale in (0.05, 0.1, 0.06):
+        axis = Axis(0, scale, "nm")
+        alone = cell("focus_astigmatism").run(frame, Info(x=axis, y=axis)).results
+        assert focus.run(frame, Info(x=axis, y=axis)).results["match"].value == alone["match"].value
+
+
+def test_defocus_needs_no_square_pixels():
+    recording = dmlink.open(data.thon_rings())
+    truth, focus = recording.tags["truth"], cell("focus_astigmatism", Cs=recording.tags["truth"]["Cs"])
+    whole = recording[0]
+    rows = whole.data.reshape(whole.data.shape[0] // 2, 2, -1).sum(axis=1)  # two rows binned into one
+    tall = Axis(0, 2 * whole.y.scale, whole.y.unit)
+    seen = focus.run(rows, Info(x=whole.x, y=tall, tags=whole.info.tags)).results
+    assert seen["defocus"].series["defocus"] == pytest.approx(truth["defocus"][0], rel=0.05)
+
+
+def test_phase_change_starts_again_at_a_new_magnification():
+    frames = np.random.default_rng(1).poisson(100, (30, 128, 128))
+    change = cell("phase_change", spacing=0.5)
+    for i, frame in enumerate(frames):
+        axis = Axis(0, 0.05 if i < 25 else 0.1, "nm")
+        change.run(frame, Info(i, 0.1 * i, x=axis, y=axis))
+    assert len(change._here.state["past"]) == 5
+
+
+@pytest.mark.parametrize("size", [16, 128])
+@pytest.mark.parametrize("degrees", [-3.0, -1.0, 0.0, 1.0, 3.0])
+def test_colour_map_measures_nearly_vertical_spots(size, degrees):
+    turn, period = np.radians(90 + degrees), 5.3 if size > 16 else 3.1  # px
+    y, x = np.mgrid[:256, :256]
+    frame = 100 + 50 * np.cos(2 * np.pi / period * (x * np.cos(turn) - y * np.sin(turn)))
+    results = cell("fft_colour_map", size=size, spacing=64, weakest=0.0).run(np.float32(frame)).results
+    red, green, blue = results["map"].values.reshape(-1, 3).astype(float).mean(axis=0) / 255
+    hue = colorsys.rgb_to_hsv(red, green, blue)[0] * 180
+    assert (hue - np.degrees(turn) + 90) % 180 - 90 == pytest.approx(0, abs=0.7)

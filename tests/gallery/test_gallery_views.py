@@ -7,6 +7,9 @@ import pytest
 from gallery_cells import INFO, cell, poisson
 from scipy import ndimage
 
+from dmlink import Axis, Roi
+from dmlink.frame import Info
+
 
 def test_filtered_view_matches_scipy():
     view, expected = cell("filtered_view", median=3, sigma=1.5, frames=3), 0
@@ -88,3 +91,28 @@ def test_roi_statistics_name_ignored_pixels(capsys):
     negative = cell("roi_statistics").run(np.full((8, 8), -3, np.int16)).results
     assert negative["sum"].value == -192
     assert cell("roi_statistics").run(np.full((8, 8), np.nan)) is None
+
+
+def test_statistics_are_those_of_the_drawn_shape():
+    frame = np.full((32, 32), 100, np.uint16)
+    roi = Roi.around("ellipse", [(0, 0), (32, 32)])
+    frame[roi.mask] = 1
+    results = cell("roi_statistics").run(frame, Info(roi=roi)).results
+    assert results["per pixel"].series["mean"] == 1
+    assert results["sum"].value == roi.mask.sum()
+
+
+@pytest.mark.parametrize("name", ["denoise", "filtered_view", "running_difference", "drift"])
+def test_images_keep_the_axes_of_the_frame(name):
+    y, x = Axis(3.0, 0.25, "nm"), Axis(-8.0, 0.5, "nm")
+    result = cell(name).run(poisson((64, 64)), Info(x=x, y=y))
+    image = result.results["corrected"] if name == "drift" else result
+    assert (image.y, image.x) == (y, x)
+
+
+@pytest.mark.parametrize("name", ["maximum_fft", "fft_colour_map"])
+def test_transforms_have_an_axis_for_each_side(name):
+    result = cell(name).run(poisson((256, 256)), Info(x=Axis(0, 0.5, "nm"), y=Axis(0, -0.25, "nm")))
+    image = result.results["wheel"] if name == "fft_colour_map" else result
+    assert image.y.scale == pytest.approx(2 * image.x.scale)
+    assert image.y.origin == pytest.approx(2 * image.x.origin)

@@ -142,6 +142,8 @@ def test_fault_is_named_and_connection_ends(unharmed, fault):
         (CREDIT, {"n": True}, "1 to 1000 frames"),
         (SUBSCRIBE, {"source": ["Gold"]}, "must be names"),
         (SUBSCRIBE, {"roi": {}}, "must be names"),
+        (SUBSCRIBE, {"source": "none"}, "no view named 'none'"),
+        (SUBSCRIBE, {"roi": "none"}, "no ROI named 'none'"),
         (SUBSCRIBE, {"mode": "all"}, '"latest" or "lossless"'),
         (SUBSCRIBE, {"mode": []}, '"latest" or "lossless"'),
         (ROI, {"name": "a", "rectangle": [1, 2, 3]}, "An ROI needs a name and"),

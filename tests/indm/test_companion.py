@@ -216,6 +216,31 @@ def test_camera_feeds_without_a_view():
         dm.close_window("dmlink camera")
 
 
+@pytest.mark.parametrize("call", ["GetActiveCamera", "StartContinuousAcquisition"])
+def test_refusing_camera_leaves_nothing(tmp_path, monkeypatch, call):
+    with microscope(companion=False) as dm:
+        if call == "GetActiveCamera":
+            monkeypatch.setattr(dm._module, call, refuse)
+        else:
+            monkeypatch.setattr(f"dmlink.simulator.dm.python.camera.Py_Camera.{call}", refuse)
+        before = {window.name for window in dm.windows()}
+        text = bundle.companion(0, FEED="camera")
+        running = dm.run_script(text)
+        running.join()
+        assert running.output == [
+            "dmlink: the camera cannot be used: not inserted. Make it ready, or stream the live view instead."
+        ]
+        assert {window.name for window in dm.windows()} == before
+        assert not (tmp_path / "endpoint.json").exists()
+        monkeypatch.undo()
+        with dmlink.connect(run_companion(dm)) as link:
+            assert link.next(60)
+
+
+def refuse(*_):
+    raise RuntimeError("not inserted")
+
+
 def test_ctrl_shift_q_removes_endpoint(tmp_path):
     with linked() as (dm, link):
         link.next(60)

@@ -11,6 +11,7 @@ from microscopes import Noise
 import dmlink
 from dmlink import Roi
 from dmlink.frame import Axis, Info
+from dmlink.indm.results import Image
 from dmlink.program.instance import Instance
 from dmlink.program.program import Program
 from dmlink.script.exporter import export, script
@@ -145,6 +146,19 @@ def test_frame_without_a_number_is_a_gap(tmp_path, frames):
         dm.run_script(text.replace('RECORDING = r""', f'RECORDING = r"{path}"'), background=False).join()
         shown = dm.window("x of movie").data[0]
         assert np.array_equal(shown, [np.nan, 1, 0.5] * 3, equal_nan=True)
+
+
+def test_frame_without_an_image_has_no_pixels(tmp_path, frames):
+    write_in_situ_raw(tmp_path / "movie.dm4", frames, exposure=0.25)
+    program = Program.from_cell("Image(frame * 1.0) if info.index % 2 else None", "test", {"Image": Image})
+    text = script(program, target="batch").replace(
+        'RECORDING = r""', f'RECORDING = r"{tmp_path / "movie.dm4"}"'
+    )
+    with Microscope(Noise()) as dm:
+        dm.run_script(text).join()
+        (stack,) = (w.data for w in dm.windows() if w.name.endswith("all frames"))
+        assert np.isnan(stack[::2]).all()
+        np.testing.assert_array_equal(stack[1::2], frames[1::2])
 
 
 def test_closing_the_result_ends_it(tmp_path, frames, monkeypatch):

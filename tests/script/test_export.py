@@ -1054,7 +1054,7 @@ def test_marks_replace_those_before():
         assert not dm.results()
         running = dm.execute(program("Points([[3, 4]], labels=['\u00b5'])"))
         assert running.output[0].startswith("test: stopped")
-        assert marks() == ((5, (4.0, 9.0, 10.0, 15.0)), (13, (10.0, 9.0, 22.0, 15.0)))
+        assert marks() == ((5, (4.5, 9.5, 10.5, 15.5)), (13, (10.5, 9.5, 22.5, 15.5)))
 
 
 def test_user_annotations_stay():
@@ -1066,7 +1066,7 @@ def test_user_annotations_stay():
         for _ in range(3):
             dm.step()
         view = next(w for w in dm.microscope.windows() if w.name == "Gold")
-        assert [place for _, place in view.marks] == [(1, 1, 2, 2), (5, 5, 11, 11)]
+        assert [place for _, place in view.marks] == [(1, 1, 2, 2), (5.5, 5.5, 11.5, 11.5)]
 
 
 @pytest.mark.parametrize("annotations", ["refused", "kept"])
@@ -1098,7 +1098,9 @@ def test_user_may_edit_annotations():
         ).join()
         dm.step()
         view = next(w for w in dm.microscope.windows() if w.name == "Gold")
-        assert sorted(place for _, place in view.marks) == [(0, 3, 6, 9), (1, 1, 2, 2), (4, 5, 10, 11)]
+        assert sorted(place for _, place in view.marks) == [
+            (0.5, 3.5, 6.5, 9.5), (1, 1, 2, 2), (4.5, 5.5, 10.5, 11.5)
+        ]  # fmt: skip
         assert len(running.output) == 1
 
 

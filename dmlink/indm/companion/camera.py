@@ -7,6 +7,7 @@ import time
 import DigitalMicrograph as DM
 
 from dmlink.indm.companion.view import View
+from dmlink.indm.gms import delete_image
 
 PATIENCE = 2.0  # exposures to wait for a frame: within less than one, none may ever arrive
 
@@ -21,7 +22,11 @@ class Camera:
         self.name = "dmlink camera"
         self._image.SetName(self.name)
         self._image.ShowImage()
-        self._camera.StartContinuousAcquisition(exposure, binning, binning, processing)
+        try:
+            self._camera.StartContinuousAcquisition(exposure, binning, binning, processing)
+        except Exception:
+            delete_image(self._image)
+            raise
 
     def wait(self, view: View | None) -> None:
         """Wait for a frame and take it."""

@@ -312,14 +312,14 @@ class Companion:
         source, roi, mode = header.get("source"), header.get("roi"), header.get("mode", "latest")
         if not isinstance(source, (str, type(None))) or not isinstance(roi, (str, type(None))):
             raise RefusedError(f"Source and ROI must be names, not {source!r:.100} and {roi!r:.100}.")
-        unpacks = header.get("packing")
-        client.packer = self._packer if isinstance(unpacks, list) and BLOSC in unpacks else None
         if mode not in ("latest", "lossless"):
             raise RefusedError(f'The mode must be "latest" or "lossless", not {mode!r:.100}.')
-        client.source = source
         view = self._views.of(source) or self._open(source)
         if not header.get("wait"):
             self._check_exists(source, roi, view)
+        client.source = source
+        unpacks = header.get("packing")
+        client.packer = self._packer if isinstance(unpacks, list) and BLOSC in unpacks else None
         lossless = mode == "lossless"
         client.region = view.region(roi, lossless) if view else Region(roi, lossless)
         client.region.wanted = client.region.wanted or lossless
@@ -586,8 +586,13 @@ def main() -> None:
     companion.roi_names.update(roi_names)
     companion.outlines.update(outlines)
     shared_names()["dmlink_companion_running"] = companion
-    if FEED == "camera":
-        companion.acquire()
+    try:
+        if FEED == "camera":
+            companion.acquire()
+    except Exception as error:  # noqa: BLE001 - whatever the camera or its driver refuses
+        print(f"dmlink: the camera cannot be used: {error}. Make it ready, or stream the live view instead.")
+        companion.close("The camera cannot be used.")
+        return
     try:
         write_endpoint(companion.host, companion.port, companion.token)
     except OSError as error:
@@ -597,7 +602,7 @@ def main() -> None:
     if companion.host not in LOOPBACK:
         print(
             f"dmlink: other computers can connect to {companion.host}:{companion.port}. Anyone with the "
-            "token sees the live view, moves its rectangles and opens windows; the traffic is not encrypted."
+            "token can see the live view, move its ROIs and open windows; the traffic is not encrypted."
         )
     if COMPRESS:
         how = "packed" if companion.packs else "not packed: this Python has no numcodecs"

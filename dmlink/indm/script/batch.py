@@ -18,7 +18,10 @@ ANNOUNCED = "In-situ:Recorded:# Frames"
 
 
 class Recorded(Cell):
-    """The cell, run over a recording with this many frames; it keeps the image results of all of them."""
+    """The cell, run over a recording with this many frames; it keeps the image results of all of them.
+
+    Of frames without one, the pixels are NaN.
+    """
 
     def __init__(self, name, names, mechanics, header, frames):
         Cell.__init__(self, name, names, mechanics, header)
@@ -28,8 +31,9 @@ class Recorded(Cell):
         """Show values in their window, and keep them if they are an image."""
         window = Cell.draw(self, name, values, axes, unit, line, new, kind or ImageWindow)
         if kind is ImageWindow:
-            stack = self.stacks.setdefault(name, np.zeros((self.frames, *values.shape), np.float32))
-            stack[self.index] = values
+            if name not in self.stacks:
+                self.stacks[name] = np.full((self.frames, *values.shape), np.nan, np.float32)
+            self.stacks[name][self.index] = values
         return window
 
     def finish(self):

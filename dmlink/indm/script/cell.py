@@ -8,6 +8,7 @@ import traceback
 
 from dmlink.indm.gms import title_of
 from dmlink.indm.results import Several, as_result
+from dmlink.indm.script.sums import summable
 from dmlink.indm.windows import ImageWindow
 
 SHOW = {}  # functions that show each kind of result, added by the files below
@@ -35,6 +36,7 @@ class Cell:
 
     def run(self, frame, info):
         """Process a frame and show its result."""
+        frame = summable(frame)
         frame.flags.writeable = False
         self.printed_before, self.printed = self.printed, set()
         if self.shape != frame.shape:
@@ -45,7 +47,7 @@ class Cell:
             if not self.over:  # it may have been stopped meanwhile
                 self.show(self.name, as_result(result, self.name), info)
         except (Exception, SystemExit) as error:
-            self.tell(error)
+            self.tell(error, info.index)
 
     def print_once(self, *values, **options):
         """Print a line unless the cell printed it for the previous frame, too: a warning appears once."""
@@ -86,15 +88,15 @@ class Cell:
         closed = [window.closed for window in windows if hasattr(window, "closed")]  # marks have no window
         return closed and all(closed)
 
-    def tell(self, error):
-        """Print an error, once per line of the cell."""
+    def tell(self, error, index):
+        """Print an error of a frame, once per line of the cell."""
         steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.file]
         lines = [s.lineno for s in steps if s.lineno < self.end_of_cell]
         where = f"line {lines[-1]} of the script" if lines else "showing the result"
         if (type(error), where) not in self.errors and not self.over:
             self.errors.add((type(error), where))
             what = traceback.format_exception_only(type(error), error)[-1].strip()
-            print(f"{self.name}: frame {self.index}, {where}: {what}")
+            print(f"{self.name}: frame {index}, {where}: {what}")
 
     def tell_pace(self, seconds):
         """Print occasionally that there is no time for all frames; `seconds` is the time for one."""
@@ -109,5 +111,5 @@ class Cell:
             unsure = f" Events that may have been incomplete frames: {self.unsure}." if self.unsure else ""
             counts = f"{self.processed} frames processed, {self.dropped} dropped.{unsure}"
             print(f"{self.name}: stopped, {why}. {counts}")
-            for window in list(self.windows.values()):  # a copy, because a frame may be in work
+            for window in list(self.windows.values()):  # a copy, because a frame may be in progress
                 window.release(delete)

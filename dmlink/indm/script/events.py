@@ -13,7 +13,7 @@ SECONDS = 5.0  # s for which an event stays marked
 def show_event(cell, name, event, info):
     """Print an event, and draw a box around the frame with the texts of all recent ones."""
     if event.happened:
-        print(f"{name}, frame {cell.index}, {info.time:.3f} s: {ascii_text(event.text)}")
+        print(f"{name}, frame {info.index}, {info.time:.3f} s: {ascii_text(event.text)}")
     if cell.frames:  # a recording has no live view
         return
     before, now = cell.marked, time.monotonic()

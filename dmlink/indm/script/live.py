@@ -41,7 +41,7 @@ class LiveView(DM.Py_ScriptObject):
     def __init__(self, image, cell, reads, place_of):
         DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
         self.image, self.cell, self.reads, self.place_of = image, cell, reads, place_of
-        # if unknown, events have to do: a loop on the main thread would stop DigitalMicrograph
+        # if unknown, rely on events: a loop on the main thread would stop DigitalMicrograph
         self.background, self.listens = not on_main_thread(unknown=True), True
         self.waiting = collections.deque()  # frames to be processed, with their Info
         self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
@@ -89,7 +89,7 @@ class LiveView(DM.Py_ScriptObject):
             if seen.whole:
                 self.count(array, there_is_time)
         except Exception as error:
-            self.cell.tell(error)
+            self.cell.tell(error, self.cell.index)
 
     def count(self, array, there_is_time):
         """Copy a frame to be processed, unless there is no time for it."""

@@ -69,7 +69,10 @@ class Marks:
 
 def boxes_of(mark):
     """Return (n, 4): the boxes, or a small one around each point."""
-    return mark.tlbr if mark.kind == "boxes" else np.hstack([mark.yx - RADIUS, mark.yx + RADIUS])
+    if mark.kind == "boxes":
+        return mark.tlbr
+    middle = mark.yx + 0.5  # DM counts from the corner of the first pixel, points from its middle
+    return np.hstack([middle - RADIUS, middle + RADIUS])
 
 
 def show_marks(cell, name, mark, info):

@@ -13,7 +13,7 @@ def show_words(cell, name, result, info):
     when, before = cell.written.get(name, (float("-inf"), ""))
     if time.monotonic() - when > EVERY and result.text != before:
         cell.written[name] = time.monotonic(), result.text
-        print(f"{name}, frame {cell.index}:\n{ascii_text(result.text)}")
+        print(f"{name}, frame {info.index}:\n{ascii_text(result.text)}")
 
 
 SHOW["text"] = SHOW["table"] = show_words

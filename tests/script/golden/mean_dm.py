@@ -5,7 +5,7 @@ execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A
 view limits what is processed. Close the live view or the result to stop it; execute it again to restart it.
 
 Needs: NumPy, which comes with GMS.
-Change the parameters and process() as you like. Made by dmlink 0.2.0.
+Change the parameters and process() as you like. Made by dmlink 0.2.0.dev0.
 """
 
 from __future__ import annotations  # so that Python 3.7 reads newer ones
@@ -36,6 +36,7 @@ def dmlink_live(before):
     - Whole frames: which of DigitalMicrograph's events announce a frame, and when it is complete.
     - Windows: images that show results in DigitalMicrograph, in grey, as curves, or in colour.
     - Names: DigitalMicrograph's scripts share their global names; this script runs in its own namespace.
+    - Sums: a frame's integers are added in 64 bits, as in the notebook; NumPy 1 on Windows would use 32.
     - Cell: calls process() for each frame, shows what it returns, and reports errors.
     - Chart: the numbers of the frames so far, as columns of a strip chart.
     - Numbers: a strip chart in a window, with one curve for each number of the cell.
@@ -58,7 +59,7 @@ def dmlink_live(before):
         AttributeError, Exception, NotImplementedError, RuntimeError, SystemExit, TypeError, ValueError,
         abs, all, any, bool, bytearray, bytes, dict, enumerate, exec, float, getattr, hasattr, int,
         isinstance, len, list, max, memoryview, min, next, object, print, property, range, set, slice, str,
-        tuple, type, zip
+        sum, tuple, type, zip
     )
 
     # ------------------------------------------------------------
@@ -138,9 +139,12 @@ def dmlink_live(before):
             neither names nor masks: there, they are called "roi", "roi 2" ...
         log : dict
             The latest numbers of other instruments at `time`, by name; empty in DigitalMicrograph.
+        again : bool
+            Whether the last frame is processed once more, because a parameter has changed: what adds up over the
+            frames should leave it out. Always False in DigitalMicrograph.
         """
 
-        __slots__ = ("index", "line", "log", "roi", "rois", "source", "tags", "time", "x", "y")
+        __slots__ = ("again", "index", "line", "log", "roi", "rois", "source", "tags", "time", "x", "y")
 
         def __init__(
             self,
@@ -154,7 +158,9 @@ def dmlink_live(before):
             line: tuple[float, ...] | None = None,
             log: dict[str, float] | None = None,
             rois: dict[str, tuple[int, int, int, int]] | None = None,
+            again: bool = False,
         ) -> None:
+            self.again = again
             self.index = index
             self.time = time
             self.x = x
@@ -293,14 +299,14 @@ def dmlink_live(before):
     class Image:
         """An image for each frame: `values` of shape (h, w), or (h, w, 3) uint8 for colour.
 
-        `scale` and `unit` are the size of a pixel in x and y; `origin` is the position of the first pixel, one
-        number for both axes or (y, x).
+        `scale` and `unit` are the size of a pixel, `origin` is the position of the first one: each one number for
+        both axes, or (y, x).
         """
 
         kind = "image"
 
         def __init__(
-            self, values: Any, scale: float = 1.0, origin: Any = 0.0, unit: str = "", name: str = ""
+            self, values: Any, scale: Any = 1.0, origin: Any = 0.0, unit: str = "", name: str = ""
         ) -> None:
             self.values = _numeric(values, "image")
             colour = self.values.ndim == 3 and self.values.shape[2] == 3
@@ -309,8 +315,9 @@ def dmlink_live(before):
             if colour and self.values.dtype != np.uint8:
                 raise ValueError(f"A colour image is uint8 from 0 to 255, not {self.values.dtype}.")
             y0, x0 = origin if np.ndim(origin) else (origin, origin)
-            self.y = Axis(float(y0), float(scale), str(unit))
-            self.x = Axis(float(x0), float(scale), str(unit))
+            dy, dx = scale if np.ndim(scale) else (scale, scale)
+            self.y = Axis(float(y0), float(dy), str(unit))
+            self.x = Axis(float(x0), float(dx), str(unit))
             self.name = str(name)
 
         @property
@@ -1400,6 +1407,36 @@ def dmlink_live(before):
 
 
     # ------------------------------------------------------------
+    # Sums: a frame's integers are added in 64 bits, as in the notebook; NumPy 1 on Windows would use 32.
+
+    NARROW = np.dtype(int).itemsize < 8
+
+
+    def in_64_bits(name):
+        """Return a method of arrays that computes with 64 bits, unless it is given a data type."""
+        plain = getattr(np.ndarray, name)
+
+        def method(self, axis=None, dtype=None, out=None, **options):
+            if dtype is None and out is None and self.dtype.kind in "biu":
+                dtype = np.uint64 if self.dtype.kind == "u" else np.int64
+            return plain(self, axis, dtype, out, **options)
+
+        return method
+
+
+    class Summable(np.ndarray):
+        """An array whose sums and products of integers do not overflow at 32 bits."""
+
+        sum, prod = in_64_bits("sum"), in_64_bits("prod")
+        cumsum, cumprod = in_64_bits("cumsum"), in_64_bits("cumprod")
+
+
+    def summable(frame):
+        """Return a frame of integers as such an array where NumPy needs it."""
+        return frame.view(Summable) if NARROW and frame.dtype.kind in "biu" else frame
+
+
+    # ------------------------------------------------------------
     # Cell: calls process() for each frame, shows what it returns, and reports errors.
     #
     # No exception may escape from here into DigitalMicrograph.
@@ -1429,6 +1466,7 @@ def dmlink_live(before):
 
         def run(self, frame, info):
             """Process a frame and show its result."""
+            frame = summable(frame)
             frame.flags.writeable = False
             self.printed_before, self.printed = self.printed, set()
             if self.shape != frame.shape:
@@ -1439,7 +1477,7 @@ def dmlink_live(before):
                 if not self.over:  # it may have been stopped meanwhile
                     self.show(self.name, as_result(result, self.name), info)
             except (Exception, SystemExit) as error:
-                self.tell(error)
+                self.tell(error, info.index)
 
         def print_once(self, *values, **options):
             """Print a line unless the cell printed it for the previous frame, too: a warning appears once."""
@@ -1480,15 +1518,15 @@ def dmlink_live(before):
             closed = [window.closed for window in windows if hasattr(window, "closed")]  # marks have no window
             return closed and all(closed)
 
-        def tell(self, error):
-            """Print an error, once per line of the cell."""
+        def tell(self, error, index):
+            """Print an error of a frame, once per line of the cell."""
             steps = [s for s in traceback.extract_tb(error.__traceback__) if s.filename == self.file]
             lines = [s.lineno for s in steps if s.lineno < self.end_of_cell]
             where = f"line {lines[-1]} of the script" if lines else "showing the result"
             if (type(error), where) not in self.errors and not self.over:
                 self.errors.add((type(error), where))
                 what = traceback.format_exception_only(type(error), error)[-1].strip()
-                print(f"{self.name}: frame {self.index}, {where}: {what}")
+                print(f"{self.name}: frame {index}, {where}: {what}")
 
         def tell_pace(self, seconds):
             """Print occasionally that there is no time for all frames; `seconds` is the time for one."""
@@ -1503,7 +1541,7 @@ def dmlink_live(before):
                 unsure = f" Events that may have been incomplete frames: {self.unsure}." if self.unsure else ""
                 counts = f"{self.processed} frames processed, {self.dropped} dropped.{unsure}"
                 print(f"{self.name}: stopped, {why}. {counts}")
-                for window in list(self.windows.values()):  # a copy, because a frame may be in work
+                for window in list(self.windows.values()):  # a copy, because a frame may be in progress
                     window.release(delete)
 
 
@@ -1542,7 +1580,8 @@ def dmlink_live(before):
         def columns(self) -> np.ndarray:
             """The numbers as drawn, shape (numbers, columns)."""
             length = self._values.shape[1]
-            return self._values[:, np.arange(length) * self.n // length]
+            # on Windows, NumPy 1 counts in 32 bits, which the product of two long recordings exceeds
+            return self._values[:, np.arange(length, dtype=np.int64) * self.n // length]
 
         @property
         def axis(self) -> Axis:
@@ -1583,7 +1622,7 @@ def dmlink_live(before):
         def __init__(self, image, cell, reads, place_of):
             DM.Py_ScriptObject.__init__(self)  # first, because the registration needs it
             self.image, self.cell, self.reads, self.place_of = image, cell, reads, place_of
-            # if unknown, events have to do: a loop on the main thread would stop DigitalMicrograph
+            # if unknown, rely on events: a loop on the main thread would stop DigitalMicrograph
             self.background, self.listens = not on_main_thread(unknown=True), True
             self.waiting = collections.deque()  # frames to be processed, with their Info
             self.frames, self.rest_until, self.came = WholeFrames(), 0.0, time.monotonic()
@@ -1631,7 +1670,7 @@ def dmlink_live(before):
                 if seen.whole:
                     self.count(array, there_is_time)
             except Exception as error:
-                self.cell.tell(error)
+                self.cell.tell(error, self.cell.index)
 
         def count(self, array, there_is_time):
             """Copy a frame to be processed, unless there is no time for it."""
