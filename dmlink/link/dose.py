@@ -37,6 +37,7 @@ class Dose:
         self.reason = "No frame has arrived yet."
         self._link, self._gain, self._pixel = link, counts_per_electron, pixel
         self._last: float | None = None  # when the last frame was taken
+        self._seen: tuple[int, str] | None = None  # its number and source
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dmlink-dose", daemon=True)
         self._thread.start()
@@ -56,7 +57,10 @@ class Dose:
         return f"<Dose: {self.total:.4g} {UNIT}{'; ' + self.reason if self.reason else ''}>"
 
     def add(self, frame: Frame) -> None:
-        """Add a frame, whose rate counts for the time since the previous one."""
+        """Add a frame, whose rate counts for the time since the previous one; a still image counts once."""
+        if (frame.index, frame.source) == self._seen:
+            return
+        self._seen = frame.index, frame.source
         area, exposure = self._area(frame), float(frame.tags.get("exposure") or 0.0)
         if not area:
             self.reason = f"The pixels are in {frame.x.unit!r}: give pixel=, their size in angstroms."

@@ -52,7 +52,7 @@ class LogFile:
         self._time, self._columns = time, list(columns)
         self._offset = number(offset, "offset")
         self.rows = self.skipped = self.bytes_read = 0
-        self.reason = ""
+        self._unread = self._misread = ""  # why the file cannot be read, and why its rows cannot
         self._begin, self._done = b"", 0  # the file's first bytes, and how many of them were read
         self._logs: dict[int, Log] = {}  # by column
         self._formats = list(FORMATS)  # the one that was read last comes first
@@ -62,6 +62,10 @@ class LogFile:
         self._again = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dmlink-log-file", daemon=True)
         self._thread.start()
+
+    @property
+    def reason(self) -> str:  # noqa: D102 - among the attributes
+        return self._unread or self._misread
 
     @property
     def offset(self) -> float:  # noqa: D102 - among the attributes
@@ -96,10 +100,11 @@ class LogFile:
         while not self._closing.is_set():
             try:
                 more = self._read()
+                self._unread = ""
             except FileNotFoundError:
-                self.reason, more = f"{self._path} is not there yet.", False
+                self._unread, more = f"{self._path} is not there yet.", False
             except OSError as error:
-                self.reason, more = f"{self._path} cannot be read ({error.strerror or error}).", False
+                self._unread, more = f"{self._path} cannot be read ({error.strerror or error}).", False
             if not more:
                 self._again.wait(LOOK_SECONDS)
                 self._again.clear()
@@ -121,7 +126,7 @@ class LogFile:
         if whole:
             self._take(_decoded(whole).splitlines())
         elif len(data) == READ_BYTES:
-            self.reason = f"{self._path} is not a table: a line has more than {READ_BYTES / 1e6:.0f} MB."
+            self._misread = f"{self._path} is not a table: a line has more than {READ_BYTES / 1e6:.0f} MB."
         return len(data) == READ_BYTES and bool(whole)
 
     def _forget(self) -> None:
@@ -155,14 +160,14 @@ class LogFile:
         self.skipped += skipped
         self.rows += rows  # last: what is counted is in the logs
         if self._head is None:
-            self.reason = f"{self._path} has no column {self._time!r} yet."
+            self._misread = f"{self._path} has no column {self._time!r} yet."
 
     def _take_head(self, cells: list[str]) -> None:
         self._head = cells
         wanted = self._columns or [cell for cell in cells if cell and cell != self._time]
         missing = [name for name in wanted if name not in cells]
         there = ", ".join(repr(cell) for cell in cells)
-        self.reason = f"There is no column {missing[0]!r}; there are: {there}." if missing else ""
+        self._misread = f"There is no column {missing[0]!r}; there are: {there}." if missing else ""
         self._logs = {cells.index(name): self._add(name) for name in wanted if name in cells}
         for log in self._logs.values():
             log.offset = self._offset
@@ -175,7 +180,7 @@ class LogFile:
         place = self._head.index(self._time)
         time = self._seconds(cells[place], decimal_comma=decimal_comma) if place < len(cells) else None
         if time is not None and time + self._offset < SINCE_1970:
-            self.reason = (
+            self._misread = (
                 f"Times in {self._path.name}, such as {cells[place]}, do not count from 1970; set offset= to "
                 "the time at which they start, in seconds since 1970, as time.time() returns it."
             )

@@ -102,8 +102,9 @@ class Counts:
         self._unsure_before = total
 
     def gap_before(self, index: int) -> int:
-        """Return how many frames the source had between the newest known one and `index`."""
-        return 0 if self.announced is None else max(0, index - self.announced - 1)
+        """Return how many frames the source had between the last one received and `index`."""
+        last = self.announced if self._last is None else self._last
+        return 0 if last is None else max(0, index - last - 1)
 
     def stats(self, age: float | None) -> LinkStats:
         """Return the counts so far; `age` is the newest frame's, in seconds."""

@@ -59,7 +59,7 @@ class Pictures:
             if place in self._frames or not frame.data.size:
                 return
         step = max(1, -(-max(frame.data.shape[:2]) // FRAME_PX))
-        scale = frame.x._replace(scale=frame.x.scale * step)
+        scale = frame.x._replace(scale=frame.x.scale * min(step, frame.data.shape[1]))
         with self._lock:
             self._frames[place] = Picture(frame.time, frame.index, smaller(frame.data, step), scale)
             if len(self._frames) > MOST_FRAMES:
@@ -95,9 +95,13 @@ class Pictures:
 
 
 def smaller(pixels: np.ndarray, step: int) -> np.ndarray:
-    """Return the means of squares of `step` pixels, (h, w) or (h, w, 3), as float32; the rest is left out."""
-    h, w = (n // step * step for n in pixels.shape[:2])
+    """Return the means of squares of `step` pixels, (h, w) or (h, w, 3), as float32; the rest is left out.
+
+    Of an image that is narrower than that, the means of its whole width or height.
+    """
+    down, across = (min(step, n) for n in pixels.shape[:2])
+    h, w = (n // by * by for n, by in zip(pixels.shape[:2], (down, across), strict=True))
     grey = np.abs(pixels[:h, :w]) if np.iscomplexobj(pixels) else pixels[:h, :w]
-    blocks = grey.reshape(h // step, step, w // step, step, *pixels.shape[2:])
+    blocks = grey.reshape(h // down, down, w // across, across, *pixels.shape[2:])
     small: np.ndarray = blocks.mean(axis=(1, 3), dtype=np.float32)
     return small

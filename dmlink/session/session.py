@@ -91,10 +91,12 @@ class Session:
     # For the link
 
     def see(self, frame: Frame) -> None:
-        """Record a frame that has arrived."""
+        """Record a frame that has arrived; an older one than the newest comes from a reader that lags."""
         with self._lock:
             time, last = frame.time, self.newest
             self.began = time if self.began is None else min(self.began, time)
+            if last is not None and time < last and self._lost is None:
+                return
             self.newest = time
             if self._lost:
                 began, why = self._lost
@@ -158,7 +160,7 @@ class Session:
                 elif one is not None and one.kind == "image":
                     self.pictures.keep_image(name, one.name, time, frame.index, one.values)
             for text in events:
-                self._marks.append(Mark(EVENT, time, time, frame.index, name, text))
+                self._marks.append(Mark(EVENT, frame.time, frame.time, frame.index, name, text))
             if events:
                 self.pictures.keep_frame(frame)
 

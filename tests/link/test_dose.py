@@ -43,6 +43,17 @@ def test_dose_is_counts_by_gain_area_and_exposure():
     dose.close()
 
 
+def test_still_image_adds_no_dose():
+    dose = Dose(Closed(), 10.0, None)
+    dose._thread.join()
+    dose.add(frame(5, 0.0))
+    total = dose.total
+    for i in range(1, 9):  # sent again, because an ROI is dragged
+        dose.add(frame(5, i / 10))
+    assert dose.total == total > 0
+    dose.close()
+
+
 @pytest.mark.parametrize(
     ("odd", "reason"),
     [

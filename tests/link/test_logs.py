@@ -118,6 +118,11 @@ def test_table_is_followed_while_it_grows(link, tmp_path):
             file.flush()
             followed(link, lambda: followed_file.rows == 3)
         assert followed_file.reason == ""
+        path.rename(tmp_path / "away.csv")  # a share that cannot be reached for a while
+        followed(link, lambda: "is not there yet" in followed_file.reason)
+        (tmp_path / "away.csv").rename(path)
+        followed(link, lambda: not followed_file.reason)
+        assert followed_file.rows == 3
         assert list(link.logs.all()) == ["T"]
         times, values = link.logs.all()["T"].arrays()
         assert (times - START).tolist() == [0, 1, 2]

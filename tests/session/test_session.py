@@ -193,3 +193,34 @@ def test_old_event_pictures_are_dropped_first():
     assert picture.pixels.shape == (300, 266)
     assert picture.pixels[0, 0] == kept[-1]
     assert picture.x.scale == 3.0
+
+
+def test_reader_that_lags_makes_no_gaps():
+    session = Session()
+    for i in range(100):
+        session.see(frame(i, i * 0.05))
+    for i in range(100, 200):
+        session.see(frame(i, i * 0.05))
+        session.see(frame(i - 80, (i - 80) * 0.05))
+    assert NO_FRAMES not in kinds(session)
+    assert session.newest == 199 * 0.05
+
+
+def test_event_of_an_older_frame_has_its_time_and_picture():
+    session = Session()
+    cell = session.enter("a")
+    session.add(cell, frame(9, 100.0), None, [])
+    session.add(cell, frame(1, 10.0), None, ["late"])
+    mark = session.marks[-1]
+    assert (mark.begin, mark.text) == (10.0, "late")
+    assert session.pictures.of_frame(mark.frame, mark.begin) is not None
+
+
+@pytest.mark.parametrize("shape", [(1, 2048), (2048, 1), (2, 1000), (1, 1), (900, 800)])
+def test_event_on_a_narrow_frame_has_a_picture(shape):
+    session = Session()
+    session.add(session.enter("a"), Frame(np.ones(shape), 1, 1.0), None, ["x"])
+    picture = session.pictures.of_frame(1, 1.0)
+    assert picture.pixels.size
+    assert max(picture.pixels.shape) <= 384
+    assert (picture.pixels == 1).all()
