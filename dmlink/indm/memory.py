@@ -144,8 +144,8 @@ class Tracks:
         """
         if again:
             vars(self).update(self._before)
-        kept = {name: value for name, value in vars(self).items() if name != "_before"}
-        self._before = {k: np.copy(v) if isinstance(v, np.ndarray) else v for k, v in kept.items()}
+        now = {name: value for name, value in vars(self).items() if name != "_before"}
+        self._before = {k: np.copy(v) if isinstance(v, np.ndarray) else v for k, v in now.items()}
         yx = np.asarray(yx, float).reshape(-1, 2)
         self._frame = max(int(frame), self._frame + 1)  # a recording may start again
         waited = (self._frame - self._last)[:, None]
