@@ -249,7 +249,7 @@ def _busy(found: dict[str, Any]) -> list[str]:
         [
             "painted, f/s",
             f"{found['rate']:.1f}",
-            verdict(found["rate"] >= 1 / BUSY_SECONDS, f"one each {BUSY_SECONDS} s"),
+            verdict(found["rate"] >= 1 / BUSY_SECONDS, f"one every {BUSY_SECONDS} s"),
         ],
         ["age p95 afterwards, ms", _ms(late), verdict(kept, f"<= {LATE_SECONDS * 1e3:g}")],
         ["ROI dragged meanwhile has moved", str(found["moved"]), verdict(found["moved"], "not lost")],

@@ -99,14 +99,14 @@ def befall(
     recovery = settle(lab, watch, ended, GIVE_UP_SECONDS)
     if recovery is None:
         standing = watch.standing(ended)
-        problems.append(f"still standing after {GIVE_UP_SECONDS:g} s: {', '.join(standing)}")
+        problems.append(f"still stalled after {GIVE_UP_SECONDS:g} s: {', '.join(standing)}")
         revive(lab, standing)
     elif recovery > LIMIT_SECONDS:
         problems.append(f"took {recovery:.1f} s")
     gap = watch.longest_gap(begun, ended, touched.streams)
     if gap and gap.end - gap.begin > LIMIT_SECONDS:
         problems.append(
-            f"{gap.stream} stood still for {gap.end - gap.begin:.1f} s, which this should not touch"
+            f"{gap.stream} stalled for {gap.end - gap.begin:.1f} s, although this fault should not affect it"
         )
     return {
         "fault": name,

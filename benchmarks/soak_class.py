@@ -170,12 +170,10 @@ def _wait(steps: Iterator[float]) -> Any:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """Return the tables."""
-    rows = [
-        [name, "", str(found), ""]
-        if name in LEFT_OUT.values()
-        else [name, str(a), str(found), str(a - found)]
-        for name, (a, found) in result["sums"].items()
-    ]
+    rows = []
+    for name, (expected, found) in result["sums"].items():
+        counts = map(str, (expected, found, expected - found))
+        rows.append([name, *(("", str(found), "") if name in LEFT_OUT.values() else counts)])
     memory = [mb for seconds, mb in result["memory"] if seconds >= WARM_SECONDS] or [result["memory"][-1][1]]
     third = max(1, len(memory) // 3)
     first, last = median(memory[:third]), median(memory[-third:])

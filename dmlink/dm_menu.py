@@ -36,7 +36,8 @@ def start(label: str, path: PurePath) -> Item:
         "    with open(path, encoding='utf-8') as file:\n"
         "        text = file.read()\n"
         "except OSError as error:\n"
-        "    print('dmlink: %s cannot be read (%s). Write the menu again; --menu-folder says where it is.' % "
+        "    print('dmlink: %s cannot be read (%s). Write the menu again; if the script has moved, with "
+        "--menu-folder.' % "
         "(ascii(path), error.strerror))\n"
         "else:\n"
         "    exec(compile(text, path, 'exec'), globals())\n",
@@ -50,7 +51,7 @@ def stop(label: str = "Stop") -> Item:
         "running = globals().get('dmlink_companion_running')\n"
         "if hasattr(running, 'stop'):\n"
         "    running.stop = True\n"
-        "    print('dmlink: the companion ends.')\n"
+        "    print('dmlink: stopping the companion.')\n"
         "else:\n"
         "    print('dmlink: found no companion here; press Ctrl+Shift+Q to stop it.')\n",
     )

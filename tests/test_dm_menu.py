@@ -62,7 +62,7 @@ def test_menu_starts_and_stops_the_companion(tmp_path, folder, capsys):
         with dmlink.connect(endpoint) as link:
             assert Noise().has(link.next(PATIENCE))
             dm.choose("dmlink", "Stop")
-            wait(dm, "the companion ends")
+            wait(dm, "stopping the companion")
             assert dm._scripts.value("dmlink_companion_running").stopped.wait(PATIENCE)
 
 
@@ -120,7 +120,7 @@ def test_stop_while_dm_is_busy_is_delayed(tmp_path):
             dm.choose("dmlink", "Stop")
             dm.choose("dmlink", "Stop")
         assert companion.stopped.wait(PATIENCE)
-        wait(dm, "the companion ends", 2)
+        wait(dm, "stopping the companion", 2)
 
 
 def test_start_while_dm_is_busy_is_delayed(tmp_path):

@@ -66,7 +66,7 @@ def test_other_files_are_refused(tmp_path, text, reason, capsys):
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
-def test_report_cut_anywhere_is_said(tmp_path, path):
+def test_truncated_report_is_refused(tmp_path, path):
     whole = path.read_text().strip()
     cut = tmp_path / "gms-report.json"
     for length in range(len(whole)):

@@ -64,6 +64,6 @@ class Failure:
 def _main(target: Callable[..., None], pipe: Connection, *arguments: Any) -> None:
     try:
         target(pipe, *arguments)
-    except Exception:  # noqa: BLE001 - told where it can be read
+    except Exception:  # noqa: BLE001 - reported by the parent
         with contextlib.suppress(OSError):
             pipe.send(Failure(traceback.format_exc()))

@@ -21,7 +21,7 @@ TAGS = {"exposure": 0.04, "binning": 1.0, "magnification": 80000.0, "high_tensio
 
 
 class Client:
-    """A connected link: let in, and sent frames."""
+    """A connected link: authenticates it and sends it frames."""
 
     def __init__(self, sock: socket.socket, token: str, array: np.ndarray, slots: Slots | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

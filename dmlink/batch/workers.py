@@ -87,7 +87,7 @@ def cluster(client: Client | str | None) -> Iterator[Client]:
 
 
 def result(client: Client, future: Future[Any]) -> Any:
-    """Return the result of a future; see meanwhile that there are workers."""
+    """Return the result of a future; meanwhile, make sure that there are workers."""
     import distributed  # noqa: PLC0415
 
     while not future.done():

@@ -460,7 +460,7 @@ class LiveCell:
             If the cell is not running and has no result.
         """
         if self.latest is None and not self.running:
-            why = f":\n{self.error}" if self.error else ": start(link) it first."
+            why = f":\n{self.error}" if self.error else ": call start(link) first."
             raise RuntimeError(f"The cell {self.name!r} is not running{why}")
         return self._results()
 

@@ -46,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
     verdict = "all equal" if result.equal else "NOT equal" if result else "nothing to compare"
     print(
         f"{len(result)} comparisons of {len(frames)} frames in {windows} windows: {verdict}. Compared with "
-        f"{options.against or 'the cell in the script'}; the windows are in {picture}."
+        f"{options.against or 'the cell in the script'}; their picture: {picture}."
     )
     return 0 if result.equal else 1

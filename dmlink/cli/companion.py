@@ -22,8 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("-o", "--output", type=Path, help="default: dm_companion.py, or dm_selftest.py")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    parser.add_argument("--port", type=int, help="where to listen; default: 52370 or the next free one")
-    parser.add_argument("--host", help="listen to other computers too; an SSH tunnel is the safer way")
+    parser.add_argument("--port", type=int, help="port to listen on; default: 52370 or the next free one")
+    parser.add_argument("--host", help="address to listen on, for other computers; an SSH tunnel is safer")
     parser.add_argument(
         "--camera",
         type=float,
@@ -63,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
     print(f"(File > Open), tick 'Execute on background thread', execute it, and {then}.")
     write_menu(options, menu, path, lambda place: _items(place, self_test=options.self_test))
     if options.host:
-        print(f"Anyone who reaches {options.host} and has the token can see the live view and move its ROIs.")
+        print(
+            f"Anyone who can reach {options.host} and has the token can see the live view and move its ROIs."
+        )
     return 0
 
 

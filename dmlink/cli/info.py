@@ -44,7 +44,7 @@ def _own(recording: Recording) -> dict[str, str]:
     from dmlink.summary import size
 
     n, h, w = recording.shape
-    lacking = f", {recording.expected} announced" if recording.expected > n else ""
+    lacking = f", {recording.expected} expected" if recording.expected > n else ""
     rows = {
         "name": recording.name,
         "shape": f"{n} {'frame' if n == 1 else 'frames'} of {h} x {w} pixels{lacking}",

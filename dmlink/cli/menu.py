@@ -24,7 +24,7 @@ def add_menu(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--menu-folder",
         metavar="FOLDER",
-        help="the script's folder on the microscope's computer, if that is another one; implies --menu",
+        help="the script's folder on the microscope's computer, if it is not this one; implies --menu",
     )
 
 

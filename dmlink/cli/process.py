@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="set a parameter, such as n=5, log=True, window=hann, or diameter=None for an automatic one",
     )
     parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="a Dask cluster; default: all cores of this computer"
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler; default: all cores of this computer"
     )
     parser.add_argument(
         "--roi",

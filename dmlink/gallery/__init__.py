@@ -103,4 +103,4 @@ def example(name: str) -> Example:
 def _refuse_unknown(name: str) -> None:
     if name not in names():
         has = ", ".join(names()) or "none"
-        raise ValueError(f"There is no cell {name!r} in the gallery; there are: {has}.")
+        raise ValueError(f"There is no cell {name!r} in the gallery; available: {has}.")

@@ -110,7 +110,7 @@ class Files(Layout):
             if sight.signature[0] and now - sight.since >= STILL_SECONDS:
                 self._add(name, now)
                 self._late += 1
-                self.notes = [f"{self._late} files came after later ones and are last, such as {name}."]
+                self.notes = [f"{self._late} files appeared late and are at the end, such as {name}."]
         if self._names and not self._each:
             self._open_first(now)
         self.whole = max(self.whole, len(self._names) * self._each)

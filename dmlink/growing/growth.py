@@ -134,13 +134,13 @@ class Growth:
 
     @property
     def state(self) -> str:
-        """The state: "waiting" (for the first frame), "growing", "paused", "away", "finished" or "closed"."""
+        """The state: "waiting", "growing", "paused", "unreachable", "finished" or "closed"."""
         if self._closed:
             return "closed"
         if self.finished:
             return "finished"
         if self._away and self.written:
-            return "away"
+            return "unreachable"
         if not self.written:
             return "waiting"
         return "paused" if self._quiet > PAUSE_SECONDS else "growing"

@@ -184,7 +184,7 @@ class FollowedLink:
     def _rectangle(self, name: str) -> Roi:
         if name not in self._rois:
             known = ", ".join(self._rois) or "none"
-            raise ValueError(f"There is no ROI {name!r}; there are: {known}. Draw it, or call set_roi().")
+            raise ValueError(f"There is no ROI {name!r}; available: {known}. Draw it, or call set_roi().")
         return self._rois[name]
 
     def show(self, name: str, result: Any) -> None:  # noqa: ARG002 - the interface of a link
@@ -206,7 +206,7 @@ class FollowedLink:
         """The state, as for a link: "live", "waiting", "lost" or "closed"."""
         if self.closed:
             return "closed"
-        return {"waiting": "waiting", "away": "lost"}.get(self.following.state, "live")
+        return {"waiting": "waiting", "unreachable": "lost"}.get(self.following.state, "live")
 
     @property
     def reason(self) -> str:

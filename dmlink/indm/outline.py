@@ -89,7 +89,7 @@ def checked_outline(kind: Any, points: Any) -> Outline:
         If there is no such kind, or the points are not as many pairs of finite numbers as it takes.
     """
     if kind not in CORNERS:
-        raise ValueError(f"There is no outline {kind!r:.50}; there are: {', '.join(CORNERS)}.")
+        raise ValueError(f"There is no outline {kind!r:.50}; available: {', '.join(CORNERS)}.")
     fewest, most = CORNERS[kind]
     pairs = isinstance(points, (list, tuple)) and all(
         isinstance(p, (list, tuple)) and len(p) == 2 and all(type(v) in (int, float) for v in p)

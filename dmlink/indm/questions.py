@@ -26,7 +26,7 @@ QUESTIONS = {
     "unit": "Is a unit text or bytes?",
     "continuous": "How long must GetFrameInContinuousMode wait, at least?",
     "timer": "In which steps do clocks and time.sleep advance, in ms?",
-    "folder": "Where is the working folder, and can it be written?",
+    "folder": "Where is the working folder, and is it writable?",
     "argv": "What is sys.argv?",
     "packages": "Which packages does GMS's Python have?",
     "loopback": "Can a port of this computer be opened?",

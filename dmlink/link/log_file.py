@@ -167,7 +167,7 @@ class LogFile:
         wanted = self._columns or [cell for cell in cells if cell and cell != self._time]
         missing = [name for name in wanted if name not in cells]
         there = ", ".join(repr(cell) for cell in cells)
-        self._misread = f"There is no column {missing[0]!r}; there are: {there}." if missing else ""
+        self._misread = f"There is no column {missing[0]!r}; available: {there}." if missing else ""
         self._logs = {cells.index(name): self._add(name) for name in wanted if name in cells}
         for log in self._logs.values():
             log.offset = self._offset

@@ -236,7 +236,7 @@ class Lookback:
 
     @property
     def room(self) -> int:
-        """How many more frames fit: never none, because the oldest make room."""
+        """A large number: there is always room, because the oldest frames make it."""
         return self._limits[1]
 
     def put(self, frame: Frame) -> None:

@@ -80,7 +80,7 @@ class Requests:
         """Delete the ROI `name`; raises the same errors as `Link.remove_roi`."""
         if name not in self.rois and name not in self._drawn:
             known = ", ".join(repr(n) for n in self.rois) or "none"
-            raise ValueError(f"There is no ROI named {name!r} on the view; there are: {known}.")
+            raise ValueError(f"There is no ROI named {name!r} on the view; available: {known}.")
         self._send(protocol.ROI, {"name": name, "rectangle": None})
         self._drawn.discard(name)
 

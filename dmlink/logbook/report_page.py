@@ -197,7 +197,7 @@ def _gaps(session: Session, begin: float) -> list[str]:
         for mark in marks[:MOST_EVENTS]
     )
     more = f"<p>{len(marks) - MOST_EVENTS} more are not listed.</p>" if len(marks) > MOST_EVENTS else ""
-    head = "<tr><th>at</th><th>after</th><th></th><th></th></tr>"
+    head = "<tr><th>time</th><th>elapsed</th><th></th><th></th></tr>"
     return [
         "<h2>Gaps and changes</h2>",
         f'<div class="wide"><table class="gaps">{head}{rows}</table></div>{more}',

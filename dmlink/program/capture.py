@@ -231,7 +231,7 @@ class Capture:
         total = value.nbytes + sum(array.nbytes for array in self.arrays.values())
         if total > _MAX_BYTES:
             raise ValueError(
-                f"{where} makes {total / 1e6:.0f} MB of arrays; a cell can use at most "
+                f"{where} brings the arrays to {total / 1e6:.0f} MB; a cell can use at most "
                 f"{_MAX_BYTES / 1e6:.0f} MB: load it inside the cell, and keep it in state."
             )
         self.arrays[name] = value.copy()

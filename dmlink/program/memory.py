@@ -17,7 +17,7 @@ _READING = set(
 )
 _COMPUTING = ast.BinOp, ast.BoolOp, ast.Compare, ast.UnaryOp, ast.If, ast.IfExp, ast.While
 _MUTABLE = ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Call
-_Path = tuple[ast.AST, ...]  # a node with what it stands in, the innermost last
+_Path = tuple[ast.AST, ...]  # a node after its ancestors, outermost first
 
 
 def keeps(source: str) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def letting_go_if_refused() -> Iterator[None]:
     """Let go of what a reader has opened if it raises.
 
-    Python, and above all a notebook, keeps an exception, and with it everything that the reader had at hand.
+    Python, and above all a notebook, keeps an exception, and with it everything that the reader referred to.
     Windows lets nobody write to a file that is still mapped into memory.
     """
     try:

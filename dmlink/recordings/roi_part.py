@@ -94,7 +94,7 @@ class RoiPart(Composed):
             if roi not in frame.rois:
                 known = ", ".join(map(repr, frame.rois)) or "none"
                 raise ValueError(
-                    f"Frame {frame.index} of {frame.source} has no ROI {roi!r}; there are: {known}. A "
+                    f"Frame {frame.index} of {frame.source} has no ROI {roi!r}; available: {known}. A "
                     "rectangle can be given instead: top, left, bottom, right."
                 )
             roi = frame.rois[roi]

@@ -126,7 +126,7 @@ class Camera:
     def step(self, timeout: float = 120.0) -> int:
         """Write one frame while paused, wait until it is written, and return its number in the recording."""
         if not self._paused:
-            raise RuntimeError("step: the camera runs; pause() it first.")
+            raise RuntimeError("step: the camera is running; pause() it first.")
         if self.ended.is_set():
             raise RuntimeError("step: that was the last frame; seek() another one first.")
         with self._changed:

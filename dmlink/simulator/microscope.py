@@ -355,7 +355,7 @@ class Microscope:
                         self._close_view()
                     self._workspace.close(document)
                     return
-            raise ValueError(f"There is no window {name!r}; there are: {[w.name for w in self.windows()]}.")
+            raise ValueError(f"There is no window {name!r}; available: {[w.name for w in self.windows()]}.")
 
         self._main_thread.call(close)
 
@@ -396,7 +396,7 @@ class Microscope:
         for roi in self._live_display().rois:
             if roi.id == roi_id:
                 return roi
-        raise ValueError(f"There is no ROI {roi_id} on the view; there are: {list(self.user_rois())}.")
+        raise ValueError(f"There is no ROI {roi_id} on the view; available: {list(self.user_rois())}.")
 
     def _remove_roi(self, roi: Roi) -> None:
         self._workspace.remove_roi(self._live_display(), roi)

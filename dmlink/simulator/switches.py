@@ -40,7 +40,7 @@ class Switches:
     create_image : {"raise", "none"}
         What `CreateImage` does with an invalid array.
     unregister_all : bool
-        Whether `UnregisterAllListeners` exists (not up to GMS 3.5.1).
+        Whether `UnregisterAllListeners` exists (from GMS 3.5.2 on).
     unit_bytes : bool
         Whether Python gets a non-ASCII unit as bytes, such as `b'\xb5m'`.
     stale_persistent : bool

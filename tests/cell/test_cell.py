@@ -749,7 +749,7 @@ def test_run_works_before_start():
     assert not cell.running
     assert cell.stats == (0, 0, 0, 0, 0, 0.0, None)
     assert "stopped" in repr(cell)
-    with pytest.raises(RuntimeError, match=r"'cell' is not running: start\(link\) it first"):
+    with pytest.raises(RuntimeError, match=r"'cell' is not running: call start\(link\) first"):
         cell.results()
     cell.stop()
 

@@ -62,7 +62,7 @@ def test_sixty_four_cells_at_once():
 
 @pytest.mark.exhaustive
 @pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="looks into /dev/shm and /proc")
-def test_cell_run_200_times_grows_nothing():
+def test_cell_run_200_times_leaks_nothing():
     with microscope(fps=50) as dm, dmlink.connect(dm.endpoint) as link:
 
         def run():

@@ -54,7 +54,7 @@ def main() -> int:
         return run_in(options.python, options.minutes) != "passed"
     chosen = {name: needs for name, needs in COMBINATIONS.items() if options.only in name}
     if not chosen:
-        parser.error(f"no combination has {options.only!r} in its name; there are: {', '.join(COMBINATIONS)}")
+        parser.error(f"no combination has {options.only!r} in its name; available: {', '.join(COMBINATIONS)}")
     outcomes = {name: run(name, needs, options.tests, options.minutes) for name, needs in chosen.items()}
     for name, outcome in outcomes.items():
         print(f"{name:28} {outcome}")

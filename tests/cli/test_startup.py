@@ -25,7 +25,7 @@ STARTS = [
 
 
 @pytest.mark.parametrize("arguments", STARTS, ids=" ".join)
-def test_a_start_loads_nothing_heavy(arguments):
+def test_startup_loads_nothing_heavy(arguments):
     loaded = packages_loaded(arguments)
     assert "dmlink" in loaded
     assert not HEAVY & loaded

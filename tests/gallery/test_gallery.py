@@ -11,7 +11,7 @@ from dmlink.script.exporter import export
 
 
 def test_unknown_name_lists_the_gallery():
-    with pytest.raises(ValueError, match=r"no cell 'drfit' in the gallery; there are: .*running_difference"):
+    with pytest.raises(ValueError, match=r"no cell 'drfit' in the gallery; available: .*running_difference"):
         gallery.text("drfit")
     with pytest.raises(ValueError, match="no cell '__init__'"):
         gallery.text("__init__")

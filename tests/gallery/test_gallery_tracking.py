@@ -216,7 +216,7 @@ def test_broken_pixels_are_no_particles():
         assert tracking(dark=False).run(blank).results["count"].value == 0
 
 
-def test_crowded_particles_are_found_or_not(capsys):
+def test_crowded_particles_need_a_lower_contrast(capsys):
     y, x = np.mgrid[:120, :120]
     crowd = np.float32(1000 + 300 * np.sin(2 * np.pi * y / 12) * np.sin(2 * np.pi * x / 12))
     assert tracking(contrast=8.0).run(crowd).results["count"].value == 0

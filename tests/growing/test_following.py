@@ -190,14 +190,14 @@ def test_very_late_file_is_read_last(tmp_path):
 
 
 def test_lost_disk_is_found_again(tmp_path):
-    folder, away = tmp_path / "share", tmp_path / "away"
+    folder, away = tmp_path / "share", tmp_path / "unreachable"
     folder.mkdir()
     for i in range(3):
         tiff(folder / f"{i}.tif", frame(i))
     with dmlink.follow(folder, idle=None) as source:
         take(source, 1)
         folder.rename(away)
-        until(lambda: source.state == "away")
+        until(lambda: source.state == "unreachable")
         assert "any more" in source.reason
         tiff(away / "3.tif", frame(3))
         away.rename(folder)

@@ -216,7 +216,7 @@ def test_listener_never_tears_a_slot(offers, lossless):
     assert in_slots
 
 
-def test_slots_are_offered_on_after_one_was_used(offers):
+def test_slots_are_still_offered_after_one_was_used(offers):
     used, unused = offers.make(2)
     assert offers.take({"slot": used[-1]}, SIZE)
     assert offers.take({"returned": [unused[-1]]}, SIZE) is None  # returned for a larger frame

@@ -79,7 +79,7 @@ def test_given_pixel_size_takes_precedence():
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf")])
-def test_only_positive_numbers_make_sense(wrong):
+def test_only_positive_numbers_are_accepted(wrong):
     with pytest.raises(ValueError, match="positive"):
         dmlink.log_dose(Closed(), wrong)
     with pytest.raises(ValueError, match="positive"):

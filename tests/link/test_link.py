@@ -429,9 +429,9 @@ def test_unknown_name_lists_known_ones():
         dm.draw_roi(0, 0, 8, 8)
         with dmlink.connect(dm.endpoint) as link:
             until(link, link.rois)
-            with pytest.raises(ValueError, match=r"no ROI named 'fft'.* there are: 'roi'"):
+            with pytest.raises(ValueError, match=r"no ROI named 'fft'.* available: 'roi'"):
                 link.part("fft")
-        with pytest.raises(ValueError, match=r"no view named 'Silver'.* there are: 'Gold'"):
+        with pytest.raises(ValueError, match=r"no view named 'Silver'.* available: 'Gold'"):
             dmlink.connect(dm.endpoint, source="Silver")
         with pytest.raises(ValueError, match="mode"):
             dmlink.connect(dm.endpoint, mode="all")

@@ -187,7 +187,7 @@ def test_missing_column_is_named(link, tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("time,T\n1700000000,1\n")
     with dmlink.log_file(path, link, columns=["p"]) as followed_file:
-        followed(link, lambda: followed_file.reason == "There is no column 'p'; there are: 'time', 'T'.")
+        followed(link, lambda: followed_file.reason == "There is no column 'p'; available: 'time', 'T'.")
 
 
 @pytest.mark.exhaustive

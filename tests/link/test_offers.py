@@ -127,7 +127,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("fault", SPOILED)
-def test_otherwise_frames_are_sent(ways, fault, monkeypatch):
+def test_frames_are_sent_if_slots_are_useless(ways, fault, monkeypatch):
     make, made = Offers.make, []
 
     def spoiled(offers, n):

@@ -61,7 +61,7 @@ def test_view_and_cell_are_as_they_were(jupyter):
         cell.locator(".widget-readout", has_text="4").first.wait_for()
         assert link.rois()["roi"].top == 200
         page.locator(".dmlink-pane:not([data-old]) path.dmlink-curve[d^=M]").wait_for()
-        view.get_by_role("button", name="As it was").click()
+        view.get_by_role("button", name="As saved").click()
         until(link, lambda: link.rois()["roi"] == (20, 30, 90, 120))
-        view.get_by_role("button", name="As in DM").click()
+        view.get_by_role("button", name="As before").click()
         until(link, lambda: link.rois()["roi"].top == 200)

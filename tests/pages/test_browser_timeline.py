@@ -141,7 +141,7 @@ def test_drag_shows_the_frame_in_its_pixels(lab):
     assert f"number {number}" in then
 
 
-def test_live_goes_back(lab):
+def test_live_button_shows_the_newest_frame(lab):
     page, view, timeline, _ = lab
     drag(page, timeline, 0.5)
     said(view)

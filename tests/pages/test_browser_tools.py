@@ -210,6 +210,51 @@ def test_letters_in_a_list_choose_from_it(lab):
     switch(page, view, "c", presets, "hidden")
 
 
+def test_letters_on_a_button_are_keys_of_the_view(lab):
+    page, view, _ = lab
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    codes = page.locator(".jp-Notebook .jp-CodeCell").count()
+    pause = view.locator("button[title^=Pause]")
+    pause.click()  # it keeps the focus
+    presets = view.locator("select[title^='Contrast that suits']").first
+    page.keyboard.press("c")
+    presets.wait_for(state="visible")
+    page.keyboard.press("c")
+    presets.wait_for(state="hidden")
+    for key in ("a", "x", "m", "y", "1", "z"):  # in JupyterLab: insert, cut, Markdown, ...
+        page.keyboard.press(key)
+    page.keyboard.press("r")  # raw, in JupyterLab
+    page.wait_for_function(READY, arg=view.element_handle())
+    page.keyboard.press("Escape")
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == codes
+    resume = view.locator("button.dmlink-pause")
+    resume.focus()
+    page.keyboard.press("Enter")  # the button's own
+    view.locator(".dmlink-light", has_text="live").first.wait_for()
+
+
+def test_double_click_that_ends_a_polygon_keeps_the_zoom(lab):
+    page, view, link = lab
+    page.mouse.move(*at(view, 256, 256))
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    chip = view.locator(".dmlink-zoom").first  # that of the image
+    chip.wait_for()
+    view.locator("button.dmlink-draw-polygon").click()
+    page.wait_for_function(READY, arg=view.element_handle())
+    for place in ((100, 50), (100, 120)):
+        page.mouse.click(*at(view, *place))
+    page.mouse.dblclick(*at(view, 160, 120))
+    until(link, lambda: "polygon1" in link.rois())
+    assert chip.is_visible()
+    page.keyboard.press("Control+z")
+    until(link, lambda: "polygon1" not in link.rois())
+    page.mouse.dblclick(*at(view, 500, 8))  # now it shows all
+    chip.wait_for(state="hidden")
+
+
 def test_ruler_begins_inside_an_roi(lab):
     page, view, link = lab
     before = link.rois()["roi"]

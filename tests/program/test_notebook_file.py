@@ -137,7 +137,7 @@ def test_options_may_stand_anywhere(notebook):
     assert run(notebook_file.program(path, "b")).value == 2.0
 
 
-def test_without_name_the_only_cell_is_meant(notebook):
+def test_only_cell_needs_no_name(notebook):
     assert notebook_file.program(notebook("1", "%%live only\nframe.max()")).name == "only"
     path = notebook("%%live a\n1", "%%live b\n2")
     with pytest.raises(ValueError, match=r"name one of its live cells\. It has: a, b\."):

@@ -71,10 +71,10 @@ def test_part_of_a_recorded_roi_is_in_pixels_of_the_source(tmp_path):
 
 def test_roi_that_is_not_there_is_refused(tmp_path):
     with dmlink.open(written(tmp_path, [{"ring": RING}, {}, {"ring": Roi(0, 0, 3, 3)}])) as whole:
-        with pytest.raises(ValueError, match=r"no ROI 'gone'; there are: 'ring'\. A rectangle"):
+        with pytest.raises(ValueError, match=r"no ROI 'gone'; available: 'ring'\. A rectangle"):
             whole.part("gone")
         part = whole.part("ring")
-        with pytest.raises(ValueError, match="Frame 1 of gold has no ROI 'ring'; there are: none"):
+        with pytest.raises(ValueError, match="Frame 1 of gold has no ROI 'ring'; available: none"):
             part[1]
         with pytest.raises(ValueError, match="is 3 x 3 in frame 2 of"):
             part[2]
@@ -93,7 +93,7 @@ def test_command_processes_an_roi(tmp_path, capsys):
     inside = PIXELS[:, top:bottom, left:right] * RING.mask
     assert sums("ring", "ring") == inside.sum((1, 2)).tolist()
     assert sums("rectangle", "2,3,9,12") == PIXELS[:, 2:9, 3:12].sum((1, 2)).tolist()
-    for roi, said in (("gone", "there are: 'ring'"), ("9,3,2,12", "top must be above bottom")):
+    for roi, said in (("gone", "available: 'ring'"), ("9,3,2,12", "top must be above bottom")):
         assert main([*command, str(tmp_path / "no"), "--roi", roi]) == 1
         assert said in capsys.readouterr().err
     assert main([*command, str(tmp_path / "whole")]) == 0

@@ -141,7 +141,7 @@ def test_switches_come_before_the_report():
             {},
             r"streaming 'Gold' \(48 x 64 pixels\), [\d.]+ frames/s, with GMS 3.61.4719, Py.*dmlink.connect",
         ),
-        ({"paused": True}, "does not change: start View"),
+        ({"paused": True}, r"not changing \(start View"),
         ({"closed": True}, "no image is open: start View"),
     ],
     ids=["running", "still", "closed"],

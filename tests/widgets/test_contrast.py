@@ -121,6 +121,40 @@ def test_large_images_are_block_averaged():
     assert picture.reduced(pixels, 8)[0, 0] == pytest.approx(pixels[:8:2, :8:2].mean())
 
 
+@pytest.mark.parametrize("shape", [(7, 2048), (15, 4096), (2048, 3), (100, 2048), (2046, 2048), (1, 5000)])
+@pytest.mark.parametrize("size", [8, 128, 512])
+def test_narrow_images_lose_no_rows(shape, size):
+    (dy, dx), pixels = picture.steps(shape, size), np.zeros(shape)
+    pixels[shape[0] - shape[0] % dy - 1, shape[1] - shape[1] % dx - 1] = 1  # the last one in the picture
+    drawn = picture.reduced(pixels, size)
+    assert max(drawn.shape) <= size
+    assert drawn.max() > 0 or max(dy, dx) > picture.SAMPLES
+    assert max(shape[0] % dy / shape[0], shape[1] % dx / shape[1]) < 0.13
+
+
+def test_picture_is_where_its_pixels_are():
+    figure = ImageFigure(64)
+    figure.draw(np.ones((9, 2050)), Axis(), Axis())
+    dy, dx = picture.steps((9, 2050), max(figure.canvas.area[2:]))
+    assert figure.canvas.extent == [0, 0, 9 - 9 % dy, 2050 - 2050 % dx]
+
+
+@pytest.mark.parametrize("fixed", [(10.0, 90.0), (None, 90.0)])
+def test_double_click_removes_typed_limits(fixed):
+    controls = ContrastControls(lambda: None)
+    for end, limit in zip(controls._ends, fixed, strict=True):
+        end.value = "" if limit is None else str(limit)
+    assert controls.contrast.fixed == fixed
+    restored = ContrastControls(lambda: None)
+    restored.contrast = controls.contrast
+    for one in (controls, restored):
+        assert one.contrast.fixed == fixed
+        assert one.histogram.chosen  # or a double-click would change nothing
+        one.histogram.chosen = []
+        assert one.contrast.fixed == (None, None)
+        assert [end.value for end in one._ends] == ["", ""]
+
+
 def test_cell_keeps_its_colour():
     first, second = colour.colour_of("first of this test"), colour.colour_of("second of this test")
     assert first != second

@@ -206,6 +206,39 @@ def test_zoomed_view_encodes_seen_part(view):
     wait_for(view, lambda: view._figure.canvas.extent == [0, 0, 64, 96])
 
 
+def test_zoomed_still_image_is_drawn_again(tmp_path):
+    np.save(tmp_path / "still.npy", np.random.default_rng(1).poisson(50, (4, 64, 96)).astype(np.uint16))
+    with (
+        Microscope(dmlink.open(tmp_path / "still.npy"), fps=50) as microscope,
+        dmlink.connect(microscope.start_companion()) as link,
+    ):
+        view = LiveView(link)
+        seen(view)
+        wait_for(view, lambda: view._frame is not None)
+        microscope.camera.pause()
+        microscope.settle()
+        wait_for(view, lambda: view._frame.index == link.newest.index and view not in painter._changed)
+        view._overlay.viewport = [10.2, 20.5, 20.0, 40.0]
+        wait_for(view, lambda: view._figure.canvas.extent == [10, 20, 20, 40])
+        view.close()
+
+
+def test_fault_ends_with_the_next_success(view, link, monkeypatch):
+    def refuse(_):
+        raise OSError("the disk is read-only")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("dmlink_widgets.panels.live_view.snapshot.save", refuse)
+        view._save()
+    assert "read-only" in view._error.value
+    view._save()
+    assert view._error.value == ""
+    assert "Saved" in view._message.value
+    view._show_fault("an old fault")
+    monkeypatch.setattr(type(link), "state", "lost")
+    wait_for(view, lambda: "lost: " in view._error.value)
+
+
 def test_pointer_value_is_of_shown_frame(view):
     view.paused = True
     wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))

@@ -197,7 +197,7 @@ def test_list_shows_what_runs_and_where(shell, link):
         link.next(60)
     shell.run_cell_magic("live", "cell --roi 'my roi'", "frame.mean()\n")
     listed = shell.run_line_magic("live", "")
-    assert re.fullmatch(r"cell: \w+, ROI 'my roi' at 127\.0\.0\.1:\d+, shown nowhere", repr(listed))
+    assert re.fullmatch(r"cell: \w+, ROI 'my roi' at 127\.0\.0\.1:\d+, not shown", repr(listed))
     assert listed == [shell.run_line_magic("live", "cell")]
 
 
@@ -347,12 +347,22 @@ def wait_for_failure(cell, words=""):
     unwatch()
 
 
+def test_new_gallery_ends_what_the_last_one_tries(shell):
+    first = shell.run_line_magic("live", "gallery")
+    first.try_out("running_difference")
+    link = first.cell.link
+    second = shell.run_line_magic("live", "gallery")
+    assert link.closed
+    assert first.widget.comm is None
+    second.close()
+
+
 def test_gallery_cell_is_put_into_notebook(shell):
     shell.run_line_magic("live", "load gallery/running_difference")
     name, text = shell.rl_next_input.split("\n", 1)
     assert name == "%%live running_difference"
     assert text == gallery.text("running_difference")
-    with pytest.raises(UsageError, match=r"no cell 'dritf' in the gallery; there are: .*running_difference"):
+    with pytest.raises(UsageError, match=r"no cell 'dritf' in the gallery; available: .*running_difference"):
         shell.run_line_magic("live", "load gallery/dritf")
 
 

@@ -18,7 +18,18 @@ from dmlink_widgets.plots.profile import ROWS
 from dmlink_widgets.plots.waterfall import Waterfall
 
 from dmlink.frame import Axis
-from dmlink.indm.results import Boxes, Image, Overlay, Points, Profile, Scalar, Several, Table, Text
+from dmlink.indm.results import (
+    MAX_SEVERAL,
+    Boxes,
+    Image,
+    Overlay,
+    Points,
+    Profile,
+    Scalar,
+    Several,
+    Table,
+    Text,
+)
 
 NASTY = "<img src=x onerror=alert(1)>\"'"
 
@@ -335,6 +346,30 @@ def test_several_results_have_own_plots():
     assert {"-a_b.csv", "-curve.csv", "-seen.tif", "-seen.png"} <= set(plot.files())
     plot.draw(Several({"curve": Scalar(3)}), small=False)  # a different kind under the same name
     assert isinstance(plot.plots["curve"], plots.StripChart)
+
+
+def test_changing_names_add_no_plots_for_ever():
+    closed = []
+    plot = drawn(Several({"first": Scalar(1)}))
+    for i in range(3 * MAX_SEVERAL):
+        result = Several({f"particle {i}": Profile([1, 2, i])})
+        plot.remember(float(i), result)
+        plot.draw(result, small=False)
+        closed += [old for old in plot._made.values() if old.widget.comm is None]
+    assert len(plot.plots) == len(plot._made) == MAX_SEVERAL == len(plot.widget.children)
+    assert f"particle {i}" in plot.plots
+    assert not closed
+
+
+def test_waterfall_keeps_no_memory_of_the_result():
+    values, fall = np.arange(8, dtype=np.float32), Waterfall(4)
+    fall.add(0.0, values, Axis())
+    assert not np.shares_memory(fall._rows[-1], values)
+
+
+def test_table_without_columns_has_a_picture():
+    plot = drawn(Table([]))
+    assert plot.picture().width
 
 
 def test_columns_have_one_width():

@@ -67,7 +67,7 @@ def test_old_frame_never_stands_for_another_moment(link, timeline):
     timeline.look_at(link.session.began)
     timeline.draw(small=False)
     assert view._past is None
-    assert "no frame from then is left" in timeline._about.value
+    assert "no frame is left from this time" in timeline._about.value
     view.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import math
 import types
 import xml.etree.ElementTree as ET
@@ -96,6 +97,63 @@ def test_profile_along_the_line_is_saved(view, tmp_path):  # noqa: F811
     rows = list(csv.reader(file.read_text("utf-8").splitlines()))
     assert len(rows) == 1 + 31
     assert [float(row[0]) for row in rows[1:3]] == [0.0, 0.5]  # nm
+
+
+def test_next_line_has_the_width_that_is_shown(view, link):  # noqa: F811
+    draw(view, "line", (10.5, 10.5), (10.5, 40.5))
+    view._line._width.value = 5
+    view.shapes.set_line(None)
+    draw(view, "line", (20.5, 10.5), (20.5, 40.5))
+    assert view.shapes.line.width == view._line._width.value == 5
+    view.shapes.set_line(None)
+    until(link, lambda: link.newest.line is None)
+    link.set_line(Line(1, 2, 3, 40))  # drawn elsewhere
+    wait_for(view, lambda: view.shapes.line is not None)
+    assert view.shapes.line.width == 5
+
+
+def test_redrawn_frame_adds_no_row_to_the_waterfall(view):  # noqa: F811
+    draw(view, "line", (10.5, 10.5), (10.5, 40.5))
+    wait_for(view, lambda: view._line._plot._newest is not None)
+    view.paused = True
+    wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))
+    kept = len(view._line._plot.waterfall.rows)
+    for gamma in (0.5, 0.7, 2.0):
+        view._contrast._gamma.value = gamma
+        drawn = view.fence.drawn
+        wait_for(view, lambda drawn=drawn: view.fence.drawn > drawn)
+    assert len(view._line._plot.waterfall.rows) == kept
+
+
+def test_measured_spacing_stays_when_the_view_is_zoomed(view):  # noqa: F811
+    view._fft.value = True
+    wait_for(view, lambda: view._spectrum._power is not None)
+    view._spectrum.shapes._take_action({"drawn": {"kind": "spot", "points": [[20, 30]]}})
+    wait_for(view, lambda: view._measurements._rows)
+    (before,) = view._spectrum.spacings()
+    shape = view._spectrum._power.shape
+    view._overlay.viewport = [10.0, 20.0, 42.0, 52.0]
+    wait_for(view, lambda: view._spectrum._power.shape != shape)
+    (after,) = view._spectrum.spacings()
+    assert after[1].d == pytest.approx(before[1].d)
+    assert after[0].points != before[0].points
+    view._figure.show_all()
+    wait_for(view, lambda: view._spectrum._power.shape == shape)
+    assert view._spectrum.spacings()[0][0].points[0] == pytest.approx(before[0].points[0])
+
+
+def test_copied_picture_has_all_pixels(view):  # noqa: F811
+    sent = []
+    view._style.send = lambda *message: sent.append(message)
+    view.paused = True
+    wait_for(
+        view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG") and view not in painter._changed
+    )
+    view._copy()
+    ((_, (png,)),) = sent
+    copied, whole = PIL.Image.open(io.BytesIO(png)), view.printed().image()
+    assert copied.size == whole.size
+    assert copied.tobytes() == whole.tobytes()
 
 
 def test_measurements_are_copied_for_a_spreadsheet(view):  # noqa: F811

@@ -63,6 +63,7 @@ class LiveMagics(Magics):
         super().__init__(shell)
         self._next_input = shell.set_next_input
         self.panels: dict[str, CellPanel] = {}
+        self._picker: GalleryPicker | None = None
         self._namespace = shell.user_ns
         # opened here, by source and by the id of the link that they accompany
         self._links: dict[tuple[int | None, str | None], Link | FollowedLink] = {}
@@ -164,7 +165,10 @@ class LiveMagics(Magics):
             print(f"{self.live.parser.format_help()}\n{inspect.getdoc(self.live_line.__func__)}")  # noqa: T201 - where it is asked for
             return None
         if words == ["gallery"] and "gallery" not in self.panels:
-            return GalleryPicker()
+            if self._picker:  # otherwise what it tries would go on
+                self._picker.close()
+            self._picker = GalleryPicker()
+            return self._picker
         if len(words) == 1 and words[0] not in ("stop", "export", "debug", "load"):
             return self._panel(words[0]).cell
         if words[0] == "stop" and len(words) == 2:
@@ -221,7 +225,7 @@ class LiveMagics(Magics):
     def _panel(self, name: str) -> CellPanel:
         if name not in self.panels:
             known = ", ".join(self.panels) or "none"
-            raise UsageError(f"There is no live cell named {name!r}; there are: {known}.")
+            raise UsageError(f"There is no live cell named {name!r}; available: {known}.")
         return self.panels[name]
 
     def _find_link(self, source: str | None) -> Link | FollowedLink:

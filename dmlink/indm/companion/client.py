@@ -111,7 +111,7 @@ class Client:
             if type(version) is not int or version != VERSION:
                 raise ProtocolError(
                     f"This companion speaks version {VERSION}, the link {version!r:.20}. Write "
-                    "a new companion with `dmlink companion -o dm_companion.py`."
+                    "a new companion with `dmlink companion --overwrite`."
                 )
             theirs = header.get("nonce", "")
             if not is_nonce(theirs):

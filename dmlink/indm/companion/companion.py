@@ -343,11 +343,11 @@ class Companion:
                 with unless_closed(image):
                     _check_streamable(image)
             known = ", ".join(repr(s["name"]) for s in self._views.sources()) or "none"
-            raise RefusedError(f"There is no view named {source!r:.200}; there are: {known}.")
+            raise RefusedError(f"There is no view named {source!r:.200}; available: {known}.")
         if roi is not None and (view is None or roi not in view.rois.known):
             known = ", ".join(repr(name) for name in view.rois.known) if view else ""
             raise RefusedError(
-                f"There is no ROI named {roi!r:.200} on the view; there are: {known or 'none'}."
+                f"There is no ROI named {roi!r:.200} on the view; available: {known or 'none'}."
             )
 
     def _change_roi(self, client: Client, name: Any, rectangle: Any, outline: Any) -> None:
@@ -510,7 +510,7 @@ class Companion:
         if region and region.missed:
             return "live", (
                 f"{region.missed} frames were dropped: more than {LOSSLESS_BYTES >> 20} MB were waiting for "
-                "this link. Process faster, or use a smaller ROI."
+                "lossless links. Process faster, or use a smaller ROI."
             )
         return "live", ""
 

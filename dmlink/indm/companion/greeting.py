@@ -33,10 +33,10 @@ class Greeting:
 
     def _found(self, view: View | None, now: float, fault: str) -> str:
         if fault and view is None:
-            return f"ready, with {self._versions}; but no image can be streamed ({fault})."
+            return f"ready with {self._versions}, but no image can be streamed ({fault})."
         if view is None or self._first is None:
-            return f"ready, with {self._versions}; no image is open: start View, and frames will follow."
+            return f"ready with {self._versions}; no image is open: start View."
         h, w = view.shape[:2]
         rate = (view.index - self._first[1]) / (now - self._first[2])
-        at = f"{rate:.3g} frames/s" if rate else "which does not change: start View for live frames"
+        at = f"{rate:.3g} frames/s" if rate else "not changing (start View for live frames)"
         return f"streaming {view.name!r} ({h} x {w} pixels), {at}, with {self._versions}."

@@ -89,7 +89,7 @@ class Display:
         if kind in _ANY:
             kind = LINE_PLOT if len(self.image.shape) == 1 else RASTER
         if kind not in _KINDS:
-            raise ValueError(f"Display type {kind}: known are {_KINDS}.")
+            raise ValueError(f"Display type {kind}: it must be one of {_KINDS}.")
         self.kind = kind
 
     def draw(self) -> None:

@@ -342,7 +342,7 @@ def dmlink_live(before):
             self.labels = _labels(labels, there)
             tails = [] if tails is None else list(tails)
             if tails and len(tails) != len(there):
-                raise ValueError(f"{len(tails)} tails for {len(there)} points: give one to each.")
+                raise ValueError(f"{len(tails)} tails for {len(there)} points: give one for each.")
             known = [_places(tail, "y, x") for tail in compress(tails, there)]
             self.tails = tuple(been[where] for been, where in known)
 
@@ -612,7 +612,7 @@ def dmlink_live(before):
         if array.nbytes > MAX_BYTES:
             raise ValueError(
                 f"This {what} of shape {array.shape} and type {array.dtype} has {array.nbytes >> 20} MiB; at "
-                f"most {MAX_BYTES >> 20} are shown: bin it, or cut a part out."
+                f"most {MAX_BYTES >> 20} are shown: bin or crop it."
             )
         masked = isinstance(values, np.ma.MaskedArray)  # on purpose
         if (
@@ -632,7 +632,7 @@ def dmlink_live(before):
         """Return the labels of the valid points or boxes."""
         texts = () if labels is None else tuple(str(label) for label in labels)
         if texts and len(texts) != len(there):
-            raise ValueError(f"{len(texts)} labels for {len(there)} places: give one to each.")
+            raise ValueError(f"{len(texts)} labels for {len(there)} places: give one for each.")
         return tuple(compress(texts, there))
 
 

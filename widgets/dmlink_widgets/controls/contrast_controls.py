@@ -131,6 +131,9 @@ class ContrastControls:
             if "fixed" in changed:
                 for end, limit in zip(self._ends, contrast.fixed, strict=True):
                     end.value = "" if limit is None else _formatted(limit)  # rounded, for reading
+                pairs = zip(contrast.fixed, self._drawn_limits, strict=True)
+                limits = [drawn if limit is None else limit for limit, drawn in pairs]
+                self.histogram.chosen = [] if contrast.fixed == AUTOMATIC else limits
             self._lock.value = None not in contrast.fixed
         finally:
             self._following = False
@@ -186,13 +189,14 @@ class ContrastControls:
                 self._apply(replace(self._contrast, fixed=(low, high)))
 
     def _drag_limits(self, change: dict[str, Any]) -> None:
+        if self._following:
+            return
         limits = change["new"]
         fixed = (float(limits[0]), float(limits[1])) if limits else AUTOMATIC
         self._apply(replace(self._contrast, fixed=fixed))
 
     def _lock_limits(self, locked: bool) -> None:
         if not self._following:
-            self.histogram.chosen = list(self._drawn_limits) if locked else []  # a double-click clears it
             self._apply(replace(self._contrast, fixed=self._drawn_limits if locked else AUTOMATIC))
 
 

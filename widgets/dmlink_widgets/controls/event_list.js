@@ -54,17 +54,17 @@ export default {
       const rows = model.get("rows");
       el.classList.toggle("dmlink-events-none", !rows.length); // its own style is the layout's
       caption.textContent = model.get("caption");
-      const chosen = model.get("chosen");
+      const isChosen = (frame, time) => frame === model.get("chosen")[0] && time === model.get("chosen")[1];
       const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
       list.replaceChildren();
       for (const [frame, time, clock, text] of rows) {
         const key = `${frame} ${time}`;
         const line = made("button", list, { type: "button", title: `Show frame ${frame}`, "data-key": key });
-        line.setAttribute("aria-pressed", String(key === chosen));
+        line.setAttribute("aria-pressed", String(isChosen(frame, time)));
         made("span", line, { class: "dmlink-events-frame" }, String(frame));
         made("span", line, { class: "dmlink-events-time" }, clock);
         made("span", line, { class: "dmlink-events-text" }, text);
-        line.addEventListener("click", () => model.send({ show: key === model.get("chosen") ? null : [frame, time] }));
+        line.addEventListener("click", () => model.send({ show: isChosen(frame, time) ? null : [frame, time] }));
         if (key === focused) line.focus();
       }
       const now = model.get("count");

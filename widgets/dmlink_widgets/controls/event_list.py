@@ -34,7 +34,7 @@ class Lines(PageWidget):
     rows: Any = traitlets.List([]).tag(sync=True)
     caption = traitlets.Unicode("").tag(sync=True)
     count = traitlets.Int(0).tag(sync=True)
-    chosen = traitlets.Unicode("").tag(sync=True)  # frame number and time of the selected line
+    chosen: Any = traitlets.List([]).tag(sync=True)  # frame number and time of the selected line
 
 
 class EventList:
@@ -76,7 +76,7 @@ class EventList:
     def show(self, event: Happening | None) -> None:
         """Show the frame of an event, or hide it."""
         found = self._find(event) if event else None
-        self._lines.chosen = f"{event.frame} {event.time!r}" if event else ""
+        self._lines.chosen = [event.frame, event.time] if event else []
         self._image.layout.display = "inline" if found else "none"
         if event is None:
             self._about.value = ""

@@ -37,7 +37,7 @@ class FileLine:
         facts = [
             ("shown", "live, provisional", 17) if cell.provisional else ("shown", "file", 17),
             ("file", counts, 2 * len(f"{f.written:,}") + 11),
-            ("", "stopped" if f.closed else f.state, 9),
+            ("", "stopped" if f.closed else f.state, 11),
             ("behind", f"{f.behind:,}, {f.lag:.1f} s" if f.behind and not f.closed else "", 12),
             ("errors", str(stats.errors or ""), 4),
         ]

@@ -38,10 +38,10 @@ KEYS = (
         "dmlink-undo",
     ),
     Key("?", "Show these keys", "dmlink-keys"),
-    Key("Escape", "Leave a tool; select nothing"),
+    Key("Escape", "Leave a tool; clear the selection"),
     Key("Delete", "Remove what is selected"),
     Key("Arrows", "Move the selection by one pixel, with Shift by ten"),
     Key("+ - 0", "Zoom in, zoom out, show everything"),
-    Key("Ctrl+wheel", "Zoom where the pointer is"),
+    Key("Ctrl+wheel", "Zoom at the pointer"),
     Key("Shift", "Hold it while you finish drawing to keep the tool"),
 )

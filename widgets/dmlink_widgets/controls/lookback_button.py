@@ -60,7 +60,7 @@ class LookbackButton:
         self._saving: threading.Thread | None = None
         self.widget = button(
             "history",
-            f"Save the last {SECONDS:.0f} s, which are in memory, beside this notebook (b)",
+            f"Save the last {SECONDS:.0f} s from memory beside this notebook (b)",
             self._press,
         )
         self.widget.add_class("dmlink-lookback")
@@ -104,7 +104,7 @@ class LookbackButton:
             taken = FileNames(path.name for path in Path.cwd().iterdir())
             name = taken.take(time.strftime("moment-%Y%m%d-%H%M%S"), [SUFFIX])
             path = lookback.save(name)
-            missing = f", {lookback.missing} in between are missing" if lookback.missing else ""
+            missing = f", {lookback.missing} missing in between" if lookback.missing else ""
             with recordings.open(path) as written:  # a frame may have come since the button was pressed
                 saved = f"Saved {_length(written)}{missing}: {path.absolute()}"
             self._report(f"{saved} {lookback.reason}".strip())

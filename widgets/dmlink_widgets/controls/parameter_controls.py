@@ -91,7 +91,7 @@ def _declared_step(parameter: Parameter) -> float:
 def _step(parameter: Parameter, value: Any) -> float:
     """Return the declared step, or a finer one on which `value` lies.
 
-    The page moves a value between two steps to one of them, unasked, for instance when the theme changes.
+    The page snaps a value between two steps to one of them, for instance when the theme changes.
     """
     step, above = _declared_step(parameter), value - (parameter.minimum or 0)
     if abs(above / step - round(above / step)) < STEP_ERROR:

@@ -46,7 +46,7 @@ class RoiControls:
             placeholder="select an ROI",
             continuous_update=False,
             layout=ipywidgets.Layout(width="130px"),
-            tooltip="Name of the ROI, here and in DigitalMicrograph",
+            tooltip="Name of the ROI; DigitalMicrograph does not show it",
         )
         self._numbers = {
             side: ipywidgets.BoundedIntText(min=0, max=1 << 20, layout=ipywidgets.Layout(width="72px"))

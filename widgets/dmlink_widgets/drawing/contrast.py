@@ -46,7 +46,7 @@ class Contrast:
 
     def __post_init__(self) -> None:
         if self.colours not in MAPS:
-            raise ValueError(f"There is no colour map {self.colours!r}; there are: {', '.join(MAPS)}.")
+            raise ValueError(f"There is no colour map {self.colours!r}; available: {', '.join(MAPS)}.")
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise ValueError(

@@ -152,17 +152,18 @@ class ImageFigure:
         visible = pixels[top - empty : bottom - empty, left:right]
         scale = 0.25 if small else min(self.overlay.ratio, MOST_RATIO)
         height, width = (max(1, round(px * scale)) for px in self.canvas.area[2:])
-        longer = max(height, width)
+        # if rows and columns differ in kind, such as time and position, a few rows are not averaged
+        size = (height, width) if isinstance(self.size, tuple) else max(height, width)
         if visible.ndim == 3:
             self.shown_values = None
-            data, self.limits = picture.render(visible, longer, lossless=lossless)
+            data, self.limits = picture.render(visible, size, lossless=lossless)
         else:
             contrast = contrast or Contrast()
-            # if rows and columns differ in kind, such as time and position, a few rows are not averaged
-            size = (height, width) if isinstance(self.size, tuple) else longer
             self.shown_values = picture.reduced(visible, size)
             self.limits = contrast.limits(self.shown_values)
             data = picture.encode(contrast.apply(self.shown_values, self.limits), lossless=lossless)
+        dy, dx = picture.steps(visible.shape[:2], size)  # what is left over is not in the picture
+        bottom, right = bottom - (bottom - top) % dy, right - (right - left) % dx
         with self.canvas.hold_sync():  # picture and extent must arrive together
             self.canvas.picture = data
             self.canvas.extent = [top, left, bottom, right]

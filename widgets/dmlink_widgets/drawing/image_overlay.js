@@ -175,7 +175,7 @@ export default {
         const group = make("g", layers.marks, { class: "dmlink-mark", stroke: mark.colour, fill: mark.colour });
         const places = (mark.points || mark.boxes).length;
         group.setAttribute("role", "img");
-        group.setAttribute("aria-label", `${mark.name}: ${places} ${places === 1 ? "marker" : "markers"}`);
+        group.setAttribute("aria-label", `${mark.name}: ${places} ${places === 1 ? "mark" : "marks"}`);
         const tails = (mark.tails || []).map((tail) => `M${tail.map((p) => at(p).join()).join("L")}`);
         const circles = (mark.points || []).map(at).map(([x, y]) => `M${x - 5},${y}a5,5 0 1 0 10,0a5,5 0 1 0 -10,0`);
         const frames = (mark.boxes || []).map(box).map((b) => `M${b.x},${b.y}h${b.width}v${b.height}h${-b.width}z`);
@@ -415,7 +415,9 @@ export default {
       if (model.get("drawing")) drawNew(down);
       else if (![...guests].some((guest) => guest.press(down))) pan(down);
     });
-    svg.addEventListener("dblclick", () => show(0, 0, Infinity, Infinity));
+    svg.addEventListener("dblclick", (event) => {
+      if (![...guests].some((guest) => guest.finish(event))) show(0, 0, Infinity, Infinity);
+    });
     svg.addEventListener(
       "wheel",
       (event) => {

@@ -12,11 +12,12 @@ import simplejpeg
 from dmlink_widgets.drawing.contrast import Contrast
 
 QUALITY = 80
+NARROW = 64  # rows or columns that an image keeps
 SAMPLES = 4  # most pixels averaged along each side of a block: more take longer and look the same
 
 
 def render(
-    pixels: Any, size: int, contrast: Contrast | None = None, *, lossless: bool = False
+    pixels: Any, size: int | tuple[int, int], contrast: Contrast | None = None, *, lossless: bool = False
 ) -> tuple[bytes, tuple[float, float]]:
     """Return (JPEG or PNG, the values drawn as the first and as the last colour).
 
@@ -24,33 +25,44 @@ def render(
     ----------
     pixels : numpy.ndarray
         Shape (h, w), any numeric type (complex numbers are shown as their magnitude), or (h, w, 3) uint8.
-    size : int
-        The longest side that the picture may have, in pixels; a larger image is reduced by averaging.
+    size : int or (int, int)
+        The longest side that the picture may have, or (height, width), in pixels; a larger image is reduced,
+        see `steps`.
     contrast : Contrast, optional
         How values become colours; not used for (h, w, 3).
     lossless : bool
         Whether to return a PNG, for a picture that stays on screen.
     """
     if pixels.ndim == 3:
-        step = max(1, -(-max(pixels.shape[:2]) // size))
-        return encode(np.ascontiguousarray(pixels[::step, ::step]), lossless=lossless), (0.0, 255.0)
+        dy, dx = steps(pixels.shape[:2], size)
+        h, w = (n - n % step for n, step in zip(pixels.shape[:2], (dy, dx), strict=True))
+        return encode(np.ascontiguousarray(pixels[:h:dy, :w:dx]), lossless=lossless), (0.0, 255.0)
     contrast = contrast or Contrast()
     grey = reduced(pixels, size)
     limits = contrast.limits(grey)
     return encode(contrast.apply(grey, limits), lossless=lossless), limits
 
 
+def steps(shape: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return how many rows and how many columns become one.
+
+    With one `size` for the longer side, these are equal, but a narrow image keeps more of its few rows or
+    columns; with (height, width), each side is reduced separately.
+    """
+    if isinstance(size, int):
+        step = -(-max(shape) // size)
+        dy, dx = (min(step, -(-n // min(size, NARROW))) for n in shape)
+    else:
+        dy, dx = (min(-(-n // most), n) for n, most in zip(shape, size, strict=True))
+    return max(1, dy), max(1, dx)
+
+
 @np.errstate(over="ignore", invalid="ignore")  # infinities of both signs have no mean
 def reduced(pixels: Any, size: int | tuple[int, int]) -> np.ndarray:
-    """Return the pixels as float32, averaged over blocks until no side is longer than `size`.
-
-    The blocks are squares; with a `size` of (height, width), each side is reduced separately.
-    """
-    longest = (max(pixels.shape),) * 2 if isinstance(size, int) else pixels.shape
-    sizes = (size, size) if isinstance(size, int) else size
-    dy, dx = (max(1, -(-n // most)) for n, most in zip(longest, sizes, strict=True))
-    if dy == dx == 1 or pixels.shape[0] < dy or pixels.shape[1] < dx:
-        return np.asarray(_magnitude(pixels[::dy, ::dx]), np.float32)
+    """Return the pixels as float32, averaged over blocks until no side is longer than `size`; see `steps`."""
+    dy, dx = steps(pixels.shape, size)
+    if dy == dx == 1:
+        return np.asarray(_magnitude(pixels), np.float32)
     h, w = pixels.shape[0] // dy, pixels.shape[1] // dx
     pixels = pixels[: h * dy, : w * dx]
     picked_rows, picked_columns = (range(0, step, max(1, step // SAMPLES)) for step in (dy, dx))

@@ -82,6 +82,11 @@ def frame_line(frame: Frame | None) -> str:
     return f"frame {frame.index}, {time.strftime(DATE, time.localtime(frame.time))}"
 
 
+def whole_png(page: Print) -> bytes:
+    """Return a PNG of all its pixels."""
+    return _encoded(page.image())
+
+
 def png(page: Print) -> bytes:
     """Return a PNG of at most `MOST_BYTES`, with fewer grey levels, then fewer pixels if necessary."""
     image = page.image()
@@ -122,7 +127,8 @@ def below(images: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
 
 
 def beside(images: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
-    """Return pictures side by side."""
+    """Return pictures side by side; an empty one if there are none."""
+    images = images or [PIL.Image.new("RGB", (1, 1), PAPER)]
     page = PIL.Image.new("RGB", (sum(i.width for i in images), max(i.height for i in images)), PAPER)
     left = 0
     for image in images:

@@ -230,12 +230,11 @@ export default {
       draw();
     };
     const leave = () => model.get("tool") && model.get("tool") !== "spot" && save("tool", "");
-    const guest = { draw, press, key, leave };
+    const guest = { draw, press, key, leave, finish };
     const find = () => {
       host = el.closest(".dmlink-stack")?.querySelector(".dmlink-overlay")?.dmlinkHost; // once both are in the page
       if (!host) return gone || requestAnimationFrame(find);
       host.guests.add(guest);
-      host.layer.ownerSVGElement.addEventListener("dblclick", finish);
       toolChanged();
     };
     find();

@@ -73,7 +73,7 @@ class CellPanel(Panel):
         Whether the results are also shown in a window of DigitalMicrograph.
     ends_unseen : bool
         Whether the cell stops half a minute after its output was removed from the notebook, unless its
-        results are shown in DigitalMicrograph or it is lossless.
+        results are shown in DigitalMicrograph, it is lossless, or it has a file.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ class CellPanel(Panel):
         link = self.cell.link
         roi = f"ROI {link.roi!r}" if link and link.roi else "the whole image"
         at = link.endpoint.address if link else "no link"
-        return f"{roi} at {at}" + ("" if self._in_page else ", shown nowhere")
+        return f"{roi} at {at}" + ("" if self._in_page else ", not shown")
 
     def in_page(self, there: bool) -> None:
         """Start drawing when a page shows the panel; stop the cell soon after its output was removed."""

@@ -43,7 +43,7 @@ class FollowBar(Panel):
         """Show the counts."""
         f = self.following
         facts = [
-            ("", f.state, 9),
+            ("", f.state, 11),
             ("written", f"{f.written} ({f.rate:.1f}/s)", 18),
             ("seen", f"{f.seen} ({f.pace:.1f}/s)", 18),
             ("behind", f"{f.behind}, {f.lag:.1f} s", 16),

@@ -62,7 +62,7 @@ class GalleryPicker:
         after = cards.index(name) + 1 if name in self._cards else len(cards)
         cards[after:after] = [""]
         self._grid.children = [self._cards.get(card, self._tried) for card in cards]
-        self._say(f"The demo recording of {name} is being made ready.")
+        self._say(f"Preparing the demo recording of {name}.")
         try:
             example = gallery.example(name)
             with self._lock:

@@ -73,7 +73,7 @@ class LinkPanel(Panel):
             self._doctor.start()
 
     def draw_status(self) -> None:
-        """Show the state of the link; find out why if none have arrived for a while."""
+        """Show the state of the link; find out why if no frames arrive for a while."""
         link, now = self.link, time.monotonic()
         if self._reader.poll() is not None:
             self._last_frame = now

@@ -278,7 +278,7 @@ class LiveView(Panel):
         trouble = f"{link.state}: {link.reason}" if link.state in {"waiting", "lost"} else ""
         if frame is not None and not frame.data.size:
             trouble = f"Frame {frame.index} has no pixels: its shape is {frame.data.shape}."
-        self._error.value = html_text.error(self._fault or trouble)
+        self._error.value = html_text.error(trouble or self._fault)
         self._record.follow()
         self._follow_rois()
         self._rois.show_selected()
@@ -359,8 +359,7 @@ class LiveView(Panel):
             self.changed()
 
     def _change_viewport(self) -> None:
-        if self.paused:  # a live picture is drawn soon enough
-            self.changed()
+        self.changed()  # the next frame may never come
 
     def _take_action(self, message: dict[str, Any]) -> None:
         self._rois.take_action(message)
@@ -426,11 +425,12 @@ class LiveView(Panel):
         except (OSError, ValueError) as error:
             self._show_fault(str(error))
         else:
+            self._show_fault("")
             self._show_message(f"Undone: {what}" if what else "There is nothing to undo.")
             self.changed()
 
     def _copy(self) -> None:
-        self.copy(png=prints.png(self.printed()))
+        self.copy(png=prints.whole_png(self.printed()))
         self._show_message("Copied the picture")
 
     def _save_picture(self) -> None:
@@ -439,6 +439,7 @@ class LiveView(Panel):
         except (OSError, RuntimeError) as error:
             self._show_fault(str(error))
         else:
+            self._show_fault("")
             self._show_message(f"Saved {' and '.join(str(path) for path in paths)}")
 
     def _show_fault(self, fault: str) -> None:
@@ -454,4 +455,5 @@ class LiveView(Panel):
         except (OSError, RuntimeError) as error:
             self._show_fault(str(error))
         else:
+            self._show_fault("")
             self._show_message(f"Saved {path}")

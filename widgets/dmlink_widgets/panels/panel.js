@@ -1,6 +1,7 @@
 // Keys of the focused panel and the list of keys; docking beside the notebook; selecting its ROI; the clipboard.
-const TAKES_KEYS = "input, textarea, select, button, [role=slider], [contenteditable], .cm-editor";
-const CHOOSES = "select, [role=slider]"; // JupyterLab leaves keys to text fields alone
+const TAKES_KEYS = "input, textarea, select, [role=slider], [contenteditable], .cm-editor";
+const PRESSES = [" ", "Enter"]; // a button
+const CHOOSES = "select, button, input[type=checkbox], [role=slider]"; // JupyterLab leaves only text fields alone
 const DOCKS = Symbol.for("dmlink.docks"); // set by the JupyterLab extension (widgets/labextensions)
 
 export default {
@@ -15,13 +16,14 @@ export default {
     // On the window, so that it is called before the notebook, which uses r itself.
     const pressed = (event) => {
       if (!panel?.contains(event.target)) return;
-      // In a list or on a slider, letters and arrows are the control's: JupyterLab would delete cells at "d d".
+      // On a list, a button or a slider, letters and arrows are ours: JupyterLab would delete cells at "d d".
       const own = !event.ctrlKey && !event.metaKey && !event.altKey;
       if (event.target.matches(CHOOSES)) event.target.toggleAttribute("data-lm-suppress-shortcuts", own);
       if (event.altKey) return;
       const target = keys.get(named(event));
       const button = target && panel.querySelector(`.${target}`);
       if (!target || event.target.closest(TAKES_KEYS)) return;
+      if (event.target.closest("button") && PRESSES.includes(event.key)) return;
       if (event.target.closest(".dmlink-paced") !== panel) return; // a panel inside this one has the focus
       if (target === "dmlink-keys") showKeys();
       else if (!button || button.disabled) return;
@@ -59,7 +61,7 @@ export default {
         else box.value = text;
         const map = document.createElement("div");
         map.className = "dmlink-key-map";
-        map.append("This page may not use the clipboard. Copy it from here (right-click), then click beside it to close.", box);
+        map.append("This page may not use the clipboard. Copy it from here (right-click), then click outside it to close.", box);
         map.addEventListener("click", ({ target }) => target === map && map.remove());
         panel.appendChild(map);
       }
@@ -84,7 +86,7 @@ export default {
     };
 
     const find = () => {
-      panel = el.closest(".dmlink-paced"); // null until the panel is in the page
+      panel = el.closest(".dmlink-paced, .dmlink-panel"); // null until the panel is in the page
       if (!panel) return gone || requestAnimationFrame(find);
       panel.tabIndex = 0;
       panel.classList.toggle("dmlink-docks", Boolean(globalThis[DOCKS]));

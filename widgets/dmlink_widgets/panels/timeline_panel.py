@@ -284,7 +284,7 @@ class TimelinePanel(Panel):
             return "live"
         at = f"{_clock(self._pointed)}"
         if self._found is None:
-            return f"{at}: no frame from then is left, only the numbers"
+            return f"{at}: no frame is left from this time, only numbers"
         frame, where = self._found
         old = long_ago(self.link.age(frame))
         apart = frame.time - self._pointed

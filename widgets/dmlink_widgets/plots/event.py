@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dmlink.indm.results import Event
 
 MOST_EVENTS = 10_000
-NOTHING = "nothing has happened yet"
+NOTHING = "no event yet"
 
 
 class EventPlot(Plot):

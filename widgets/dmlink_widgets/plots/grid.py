@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from dmlink.indm.results import MAX_SEVERAL
 from dmlink.recordings.writing.file_names import FileNames
 from dmlink_widgets import widget_tree
 from dmlink_widgets.controls import html_text
@@ -65,7 +66,9 @@ class PlotGrid(Plot):
         """Draw each plot; a plot whose result is missing this time stays unchanged and says so."""
         self._arrange(result)
         for name, title in list(self._titles.items()):
-            title.value = html_text.subtitle(name if name in result.results else f"{name} (an earlier frame)")
+            title.value = html_text.subtitle(
+                name if name in result.results else f"{name} (from an earlier frame)"
+            )
         for name, single in result.results.items():
             self.plots[name].draw(single, small=small, lossless=lossless)
 
@@ -106,10 +109,16 @@ class PlotGrid(Plot):
                 key = name, single.kind
                 self.plots[name] = self._made.get(key) or self._plot_for(single)
                 self._made[key] = self.plots[name]
+            # the oldest of earlier results, if there are too many: names may change with every frame
+            gone = [name for name in self.plots if name not in result.results]
+            for name in gone[: max(0, len(self.plots) - MAX_SEVERAL)]:
+                del self.plots[name]
             if self.widget.comm is None:  # the grid was closed meanwhile
                 self._close_plots()
             elif self.plots != before:
                 self._show(result)
+            for key in [key for key in self._made if key[0] not in self.plots]:
+                self._made.pop(key).close()
 
     def _close_plots(self) -> None:
         for plot in self._made.values():

@@ -27,7 +27,9 @@ class Waterfall:
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
         """Add a profile, shape (n,), of a frame taken at `time` (s); another axis clears the waterfall."""
         step = max(1, len(values) // WIDEST)
-        row = np.asarray(values[::step], dtype=np.float32)
+        row = np.array(
+            values[::step], dtype=np.float32
+        )  # a copy: a view would keep the whole result's memory
         layout = len(row), axis._replace(scale=axis.scale * step)
         with self._lock:
             if layout != self._layout or (self._times and time < self._times[-1]):

@@ -66,6 +66,7 @@ class LinePanel:
         self._last: Line | None = None  # as it was sent or shown last
         self._seen: Line | None = None  # line of the last frame
         self._source = ""
+        self._remembered: Frame | None = None
         self._width = ipywidgets.BoundedIntText(
             1, min=1, max=WIDEST, tooltip="Pixels across the line that are averaged", layout={"width": "72px"}
         )
@@ -114,7 +115,9 @@ class LinePanel:
         if not np.isfinite(values).any():  # it lies outside the image
             return
         profile = Profile(values, step, unit=measured.unit, name="profile")
-        self._plot.remember(frame.time, profile)
+        if frame is not self._remembered:  # it may be drawn again, with another contrast
+            self._remembered = frame
+            self._plot.remember(frame.time, profile)
         self._plot.draw(profile, small=small)
 
     def draw_status(self) -> None:

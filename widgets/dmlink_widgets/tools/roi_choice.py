@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
 
-AS_IT_WAS, AS_IN_DM = "As it was", "As in DM"
+AS_IT_WAS, AS_IN_DM = "As saved", "As before"
 
 
 class RoiChoice:
@@ -39,7 +39,10 @@ class RoiChoice:
         self._link, self._report = link, report
         self._other: dict[str, Roi] = {}  # the ROIs that the button places
         self._text = ipywidgets.Label("The ROIs differ from those that this notebook was saved with.")
-        self._button = ipywidgets.Button(description=AS_IT_WAS, tooltip="Move the ROIs to their saved places")
+        self._button = ipywidgets.Button(
+            description=AS_IT_WAS,
+            tooltip="Switch between the saved ROIs and DigitalMicrograph's",
+        )
         self._button.add_class("dmlink-as-it-was")
         self._button.on_click(lambda _: self._swap())
         self.widget = ipywidgets.HBox([self._text, self._button], layout={"display": "none"})
@@ -66,7 +69,7 @@ class RoiChoice:
             self._other = before
             was = self._button.description == AS_IT_WAS
             self._button.description = AS_IN_DM if was else AS_IT_WAS
-            self._text.value = "The ROIs are as they were saved." if was else "The ROIs are as in DM."
+            self._text.value = "The ROIs are as saved." if was else "The ROIs are as before."
 
     def _place(self, rois: dict[str, Roi]) -> bool:
         try:

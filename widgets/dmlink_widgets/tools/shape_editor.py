@@ -68,6 +68,7 @@ class ShapeEditor:
         self._shapes: dict[int, Shape] = {}
         self._next = LINE + 1
         self._released: tuple[int, tuple[Point, ...]] | None = None  # where the last drag has ended
+        self._width = 1.0  # of the line, also of the next one
         self.placed: Callable[[Point], Point] = lambda point: point
         self.overlay = ToolOverlay(self._take_action, tool=tool)
         self.overlay.observe(self._move, "moved")
@@ -110,16 +111,13 @@ class ShapeEditor:
     def set_line(self, points: Sequence[Point] | None) -> None:
         """Place the line, or remove it."""
         before = self.line
-        width = before.width if before else 1.0
-        after = Shape(LINE, "line", _checked("line", points), width) if points else None
+        after = Shape(LINE, "line", _checked("line", points), self._width) if points else None
         self._set(LINE, after)
         self._undo.add("the line", lambda: self._set(LINE, before), "line")
 
     def show_line(self, points: Sequence[Point] | None) -> None:
         """Show the line where it was placed elsewhere."""
-        before = self.line
-        width = before.width if before else 1.0
-        self._set(LINE, Shape(LINE, "line", tuple(points), width) if points else None, quiet=True)
+        self._set(LINE, Shape(LINE, "line", tuple(points), self._width) if points else None, quiet=True)
 
     def show_mask(self, name: str, kind: str, points: Sequence[Point]) -> None:
         """Show the mask of that name where somebody else has placed it."""
@@ -136,9 +134,18 @@ class ShapeEditor:
                 self._set(shape.id, None, quiet=True)
 
     def set_width(self, width: float) -> None:
-        """Set the width of the line in pixels."""
+        """Set the width of the line in pixels, and of lines drawn later."""
+        self._width = width
         if self.line:
             self._set(LINE, replace(self.line, width=width), quiet=True)
+
+    def carry(self, kind: str, moved: Callable[[Point], Point]) -> None:
+        """Move the points of all shapes of a kind, because what they lie on has other pixels."""
+        with self._lock:
+            for number, shape in self._shapes.items():
+                if shape.kind == kind:
+                    self._shapes[number] = replace(shape, points=tuple(map(moved, shape.points)))
+        self.show()
 
     def label(self, labels: dict[int, str]) -> None:
         """Show these texts next to the shapes with these ids."""

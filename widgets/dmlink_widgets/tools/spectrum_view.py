@@ -61,9 +61,22 @@ class SpectrumView:
     def draw(self, pixels: Any, frame: Frame, *, small: bool, lossless: bool) -> None:
         """Draw the spectrum of these pixels of a frame."""
         self._power, y, x = spectrum.power_spectrum(pixels, frame.y, frame.x)
-        self._axes = y, x
+        self._follow(y, x)
         self._figure.draw(self._power, y, x, RINGS, small=small, lossless=lossless)
         self.shapes.label({shape.id: f"d {_d(found)}" for shape, found in self.spacings()})
+
+    def _follow(self, y: Axis, x: Axis) -> None:
+        """Keep the spots at their frequencies when the spectrum is of another part of the image."""
+        before, self._axes = self._axes, (y, x)
+        if before in (None, self._axes) or [axis.unit for axis in before] != [y.unit, x.unit]:
+            return
+
+        def moved(point: Point) -> Point:
+            q = [old.origin + old.scale * (at - 0.5) for old, at in zip(before, point, strict=True)]
+            py, px = ((value - new.origin) / new.scale + 0.5 for new, value in zip((y, x), q, strict=True))
+            return py, px
+
+        self.shapes.carry("spot", moved)
 
     def spacings(self) -> list[tuple[Shape, Spacing]]:
         """Return the frequency and spacing of each spot."""

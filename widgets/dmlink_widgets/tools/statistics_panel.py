@@ -66,7 +66,7 @@ class StatisticsPanel:
         bar = ipywidgets.HBox(
             [
                 button("save", "Save the numbers over time as CSV beside this notebook", self.save),
-                button("trash", "Clear the recorded values", self._kept.clear),
+                button("trash", "Clear the numbers kept so far", self._kept.clear),
                 masks,
             ]
         )

@@ -16,7 +16,7 @@ ICONS = {
     "ruler": ("arrows-h", "Measure a distance and its angle (d)"),
     "ellipse": ("circle-o", "Draw an ellipse (e)"),
     "ring": ("dot-circle-o", "Draw a ring from its centre (o)"),
-    "polygon": ("star-o", "Draw a polygon: click its corners, double-click at the end (p)"),
+    "polygon": ("star-o", "Draw a polygon: click each corner, double-click to finish (p)"),
 }
 
 
