@@ -242,8 +242,7 @@ def test_double_click_that_ends_a_polygon_keeps_the_zoom(lab):
     page.keyboard.up("Control")
     chip = view.locator(".dmlink-zoom").first  # that of the image
     chip.wait_for()
-    view.locator("button.dmlink-draw-polygon").click()
-    page.wait_for_function(READY, arg=view.element_handle())
+    take(page, view, "polygon", key="p")
     for place in ((100, 50), (100, 120)):
         page.mouse.click(*at(view, *place))
     page.mouse.dblclick(*at(view, 160, 120))
