@@ -91,7 +91,8 @@ def install(command: str) -> None:
 def make_environment() -> None:
     """Create `.venv` with pip in it; remove an incomplete one."""
     try:
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        # copies of some Pythons do not start on macOS
+        venv.create(ENVIRONMENT, with_pip=True, clear=True, symlinks=os.name != "nt")
     except subprocess.CalledProcessError:
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         sys.exit(

@@ -1,7 +1,7 @@
 """Report: writes benchmark results into the pages in docs/ that have a place for them.
 
-`python benchmarks/report.py` runs all benchmarks that have such a place, one after another: an hour and a
-half, on an otherwise idle computer. Given names (`link cells`), it runs these; given files of
+`python benchmarks/report.py` runs all benchmarks that have such a place, one after another: two hours,
+on an otherwise idle computer. Given names (`link cells`), it runs these; given files of
 `dmlink bench NAME --json FILE`, it writes them.
 """
 

@@ -1,8 +1,8 @@
 """Soak: a class of ten notebooks on one companion, with events, clips, look-back and a followed recording.
 
-`python -m benchmarks.soak_class` takes thirty minutes, `--minutes 5` less; `dmlink bench soak_class` takes
-four. Ten kernels run two live cells each and keep a look-back; one of them saves clips, one records, and one
-follows that recording. Every minute the camera pauses, and all counts are compared with the frames that
+`dmlink bench soak_class` takes thirty minutes, `python -m benchmarks.soak_class --minutes 5` less. Ten
+kernels run two live cells each and keep a look-back; one of them saves clips, one records, and one follows
+that recording. Every minute the camera pauses, and all counts are compared with the frames that
 DigitalMicrograph has announced.
 """
 
@@ -94,7 +94,7 @@ class Class:
         return sum(_wait(notebook.held())["MB"] for notebook in self.notebooks.values())
 
 
-def run(quick: bool, minutes: float = 4.0) -> dict[str, Any]:
+def run(quick: bool, minutes: float = 30.0) -> dict[str, Any]:
     """Run it for a time; return what was announced, counted, recorded and followed."""
     seconds = 60.0 if quick else 60.0 * min(minutes, MAX_MINUTES)
     sums: dict[str, list[int]] = {}

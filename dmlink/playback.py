@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import subprocess
@@ -44,6 +45,7 @@ class Replay:
         if fps is not None and not fps > 0:
             raise ValueError(f"fps={fps}: frames per second must be greater than 0.")
         self._asking = threading.Lock()
+        self._numbers = itertools.count(1)  # of requests
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, *preload.arguments("from dmlink.simulator.player import main; main()")],
             stdin=subprocess.PIPE,
@@ -90,6 +92,11 @@ class Replay:
     def position(self) -> int:
         """Index of the present frame in the recording."""
         return self._ask().position
+
+    @property
+    def fault(self) -> str:
+        """Why a frame was left out: it cannot be read. Empty if all could."""
+        return self._ask().fault
 
     @property
     def time(self) -> float:
@@ -148,9 +155,12 @@ class Replay:
         assert self._process.stdout  # noqa: S101
         try:
             with self._asking:
-                pickle.dump(request, self._process.stdin)
+                number = next(self._numbers)
+                pickle.dump((number, request), self._process.stdin)
                 self._process.stdin.flush()
-                fault, value = pickle.load(self._process.stdout)  # noqa: S301 - our own process
+                answered, fault, value = -1, None, None
+                while answered not in {number, 0}:  # an interrupt may have left an earlier answer in the pipe
+                    answered, fault, value = pickle.load(self._process.stdout)  # noqa: S301 - our own process
         except (OSError, EOFError, ValueError) as error:
             raise ConnectionError(
                 f"The replay of {self.recording.name!r} has ended; start it again with dmlink.replay(...)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import select
 import signal
 import subprocess
@@ -275,3 +276,32 @@ def test_a_replay_keeps_to_unequal_times(path):
         assert steps[3] > 0.4  # a late camera catches up by at most 0.5 s
     with opened(path, fps=50) as recording:
         assert Frames(recording, ["uint16"]).lasts(3) == 1
+
+
+def test_unreadable_frame_is_left_out(tmp_path):
+    import tifffile
+
+    for i in range(5):
+        tifffile.imwrite(tmp_path / f"{i}.tif", np.full((8, 9 if i == 2 else 8), i, np.uint16))
+    with dmlink.replay(tmp_path, fps=50, loop=True) as played:
+        until(played.link, lambda: played.fault)
+        assert "Frame 2 cannot be read: " in played.fault
+        until(played.link, lambda: played.position == 4)
+        played.pause()
+        played.seek(1)
+        played.step()
+        assert played.position == 3
+
+
+def test_interrupted_request_shifts_no_answers(path):
+    with dmlink.replay(path) as played:
+        played.pause()
+        played.seek(3)
+        with played._asking:  # as if an interrupt had come before the answer was read
+            pickle.dump((next(played._numbers), ("seek", (7,))), played._process.stdin)
+            played._process.stdin.flush()
+        played.seek(5)
+        assert played.position == 5
+        with pytest.raises(IndexError):
+            played.seek(99)
+        assert played.position == 5

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.1  # how often new frames are written to an open clip
 LATE_SECONDS = 10.0  # the disk may lag behind by this much without a frame being lost
-SMALL_RESULT = 65536  # bytes; larger results are not kept in case an event follows
+SMALL_RESULT = 1 << 19  # bytes; larger results, such as images, are not kept in case an event follows
 
 
 class Kept(Protocol):

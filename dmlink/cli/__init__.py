@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"dmlink.cli.{name}").add_parser(subparsers)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # on Windows, a pipe may lack letters such as those of units
+            stream.reconfigure(errors="backslashreplace")
     overwrites = False
     try:
         options = parser.parse_args(arguments)

@@ -46,7 +46,7 @@ def tell(name: str, file: Path | None, *, overwrite: bool = False, **options: An
         If the file exists and must not be replaced.
     """
     if file and file.exists() and file.stat().st_size and not overwrite:  # empty: an interrupted run left it
-        raise FileExistsError(f"{file} exists. Choose another name, move it, or use --overwrite.")
+        raise FileExistsError(f"{file} exists. Choose another name, or move it (dmlink bench: --overwrite).")
     if file:
         file.touch()  # so that it fails now rather than after hours
     report = measure(name, **options)

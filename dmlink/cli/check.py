@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmlink.cli import option_types
 from dmlink.cli.choice import add_choice
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--against", type=Path, help="the cell (.py, or .ipynb and --name); default: the one in the script"
     )
     parser.add_argument("--name", help="name of the live cell in that notebook")
-    parser.add_argument("--frames", type=int, default=50, help="number of frames to compare (%(default)s)")
+    parser.add_argument(
+        "--frames", type=option_types.count, default=50, help="number of frames to compare (%(default)s)"
+    )
     parser.add_argument("-o", "--output", type=Path, help="the picture to write; default: SCRIPT.png")
     parser.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
     add_choice(parser)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlink import __version__
+from dmlink.cli import option_types
 from dmlink.cli.menu import add_menu, menu_path, write_menu
 
 if TYPE_CHECKING:
@@ -22,11 +23,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("-o", "--output", type=Path, help="default: dm_companion.py, or dm_selftest.py")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    parser.add_argument("--port", type=int, help="port to listen on; default: 52370 or the next free one")
+    parser.add_argument(
+        "--port", type=option_types.port, help="port to listen on; default: 52370 or the next free one"
+    )
     parser.add_argument("--host", help="address to listen on, for other computers; an SSH tunnel is safer")
     parser.add_argument(
         "--camera",
-        type=float,
+        type=option_types.seconds,
         metavar="EXPOSURE",
         help="acquire from the camera directly, with this exposure (s), instead of using the live view",
     )

@@ -17,6 +17,8 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmlink.cli import option_types
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -41,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--fps", help="frames per second")
     parser.add_argument("--scale", help="pixel size, if the recording has none")
     parser.add_argument("--unit", help="unit of --scale, such as nm")
-    parser.add_argument("--port", type=int, default=8888, help="port of JupyterLab (8888)")
+    parser.add_argument("--port", type=option_types.port, default=8888, help="port of JupyterLab (8888)")
     parser.set_defaults(run=run)
 
 

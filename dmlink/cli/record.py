@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmlink.cli import option_types
 from dmlink.cli.endpoint import add_endpoint
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_endpoint(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="the recording; .ome.zarr is added")
     parser.add_argument("--roi", help="record only this ROI")
-    parser.add_argument("--frames", type=int, help="stop after this many frames; default: at Ctrl+C")
-    parser.add_argument("--seconds", type=float, help="stop after this many seconds")
+    parser.add_argument(
+        "--frames", type=option_types.count, help="stop after this many frames; default: at Ctrl+C"
+    )
+    parser.add_argument("--seconds", type=option_types.seconds, help="stop after this many seconds")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing dmlink recording")
     parser.set_defaults(run=run)
 

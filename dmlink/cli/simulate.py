@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 
+from dmlink.cli import option_types
 from dmlink.cli.choice import add_choice
 
 
@@ -20,7 +21,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--speed", type=_speed, default=1.0, help="2: twice as fast; max: as fast as possible without loss"
     )
-    parser.add_argument("--port", type=int, default=52370, help="port (52370); if in use, the next free one")
+    parser.add_argument(
+        "--port", type=option_types.port, default=52370, help="port (52370); if in use, the next free one"
+    )
     parser.add_argument(
         "--loop", action=argparse.BooleanOptionalAction, default=True, help="start again at the end"
     )

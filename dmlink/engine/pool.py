@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.1  # between checks for time-outs
 THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-ENDING_SECONDS = 2.0  # from the end of its answers to its own
+ENDING_SECONDS = 2.0  # for a process to exit after it has stopped answering
 LOAD_SECONDS = 60.0  # for a cell's imports, if the time-out of a frame is shorter
 
 

@@ -73,7 +73,7 @@ shift = peak_of(fft.irfft2(cross * weight, shape))
 
 result = None
 if shift is None:
-    state["lost"] += 1
+    state["lost"] += not info.again
     print("No result: nothing in common with the reference. Is the beam blanked?")
 else:
     state["lost"] = 0

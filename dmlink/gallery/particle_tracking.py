@@ -126,7 +126,8 @@ speeds = speeds[speeds > 0]  # new particles have none yet
 
 # new and lost particles away from the edges, where particles come and go all the time
 state["frames"] = state.get("frames", 0) + (not info.again)
-known = state.setdefault("known", {})  # number: last position
+known = dict(state.get("before" if info.again else "known", {}))  # number: last position
+state["before"] = dict(known)
 numbered = zip(tracks.ids.tolist(), tracks.tails)
 inside = {number: tail for number, tail in numbered if len(tail) >= CERTAIN}
 
@@ -140,6 +141,7 @@ new = [number for number, tail in inside.items() if number not in known and is_c
 gone = [number for number, place in known.items() if number not in inside and is_clear(place)]
 known.clear()
 known.update({number: tail[-1] for number, tail in inside.items()})
+state["known"] = known
 if state["frames"] <= AT_FIRST:
     new = []
 happened = []

@@ -31,7 +31,7 @@ if values.size:
         print("Some pixels are saturated (%g counts): mean and dose rate are too low." % full)
 
     before = state.setdefault("first means", [])
-    if len(before) < FIRST:
+    if len(before) < FIRST and not (info.again and before):
         before.append(mean)
     usual = np.mean(before)
     is_off = abs(mean - usual) > limit / 100 * abs(usual)

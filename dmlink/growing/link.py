@@ -88,11 +88,12 @@ class FollowedLink:
         if reader in self._readers:
             self._readers.remove(reader)
 
-    def took(self, frame: Frame) -> None:
-        """Count a frame taken by a reader."""
+    def took(self, frame: Frame, received: int) -> None:
+        """Count a frame taken by a reader, which has received so many; each frame counts once for all."""
         self.session.see(frame)
-        self._received += 1
-        self._bytes += frame.data.nbytes
+        if received > self._received:
+            self._received = received
+            self._bytes += frame.data.nbytes
         if self.newest is None or frame.index > self.newest.index:
             self.newest = frame
 
@@ -206,12 +207,21 @@ class FollowedLink:
         """The state, as for a link: "live", "waiting", "lost" or "closed"."""
         if self.closed:
             return "closed"
+        if not self.has_place:
+            return "waiting"
         return {"waiting": "waiting", "unreachable": "lost"}.get(self.following.state, "live")
 
     @property
     def reason(self) -> str:
         """What it waits for, or what was left out; empty if all is well."""
+        if not self.has_place:
+            return f"The ROI {self.roi!r} was deleted; draw it again."
         return self.following.reason
+
+    @property
+    def has_place(self) -> bool:
+        """Whether its ROI, if it has one, exists."""
+        return self.roi is None or self.roi in self.rois()
 
     @property
     def closed(self) -> bool:
@@ -302,16 +312,17 @@ class FollowedReader:
             if self._again and self._last is not None:
                 self._again = False
                 return self._last
-            frame = self._frames.take()
+            # an ROI that was deleted or renamed may be drawn again
+            frame = self._frames.take() if self._link.has_place else None
             if frame is not None:
                 self.received += 1
                 self._last = self._link.shared(frame)
-                self._link.took(self._last)
+                self._link.took(self._last, self.received)
                 return self._last
             left = 0.5 if due is None else due - time.monotonic()
             if left <= 0:
                 raise TimeoutError(
-                    f"No new frame in {source.path} within {timeout or 0:g} s ({source.state})."
+                    f"No new frame in {source.path} within {timeout or 0:g} s ({self._link.state})."
                 )
             source.wait(min(left, 0.05 if source.written > self._frames.seen else 0.5))
 
@@ -319,7 +330,12 @@ class FollowedReader:
         """Return the newest frame if it is new, without waiting: a view skips what it cannot draw in time."""
         source = self._link.following
         newest = source.written - 1
-        if self.closed or newest < 0 or (self._last is not None and self._last.index >= newest):
+        if (
+            self.closed
+            or newest < 0
+            or not self._link.has_place
+            or (self._last is not None and self._last.index >= newest)
+        ):
             return None
         if self._shown is None:
             self._shown = FrameReader(source, counted=False)
@@ -328,7 +344,7 @@ class FollowedReader:
             return None
         self.received += 1
         self._last = self._link.shared(frame)
-        self._link.took(self._last)
+        self._link.took(self._last, self.received)
         return self._last
 
     def __iter__(self) -> Iterator[Frame]:

@@ -155,7 +155,7 @@ class RawParts(Layout):
         still = now - self._changed >= COMPLETE_SECONDS
         if still and self._late_header and there >= expected:  # frames that end in black were written, too
             self.whole = max(self.whole, expected)
-        self.complete = still and self.whole == expected and (self._late_header or found == there)
+        self.complete = still and self.whole == expected > 0 and (self._late_header or found == there)
 
     def _written(self, i: int) -> bool:
         """Whether the end of frame `i` is not all zeros."""

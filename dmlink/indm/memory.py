@@ -128,6 +128,7 @@ class Tracks:
         self._assign = assign
         self._frame, self._begun = -1, 0
         self._before: dict[str, Any] = {}  # as it was before the last frame
+        self._given = -1  # the number of that frame
         self.ids, self._last, self._steps = np.zeros((3, 0), int)
         self.yx, self.velocity = np.zeros((2, 0, 2))
         self.tails: list[Any] = []
@@ -142,10 +143,11 @@ class Tracks:
         `tail` positions are kept. The returned values are indices into `ids` and the other arrays. `again`
         replaces what was added last: the same frame has been processed with other parameters.
         """
-        if again:
+        if again and self._given == frame:
             vars(self).update(self._before)
         now = {name: value for name, value in vars(self).items() if name != "_before"}
         self._before = {k: np.copy(v) if isinstance(v, np.ndarray) else v for k, v in now.items()}
+        self._given = frame
         yx = np.asarray(yx, float).reshape(-1, 2)
         self._frame = max(int(frame), self._frame + 1)  # a recording may start again
         waited = (self._frame - self._last)[:, None]

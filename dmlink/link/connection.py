@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dmlink.link.endpoint import Endpoint
 
-HANDSHAKE_SECONDS = 3.0
+CONNECT_SECONDS = 3.0  # until the other computer accepts a connection
 QUIET_SECONDS = protocol.PING_SECONDS / 3  # without a byte: how often to check whether a PING is due
 WAIT_WITH_SELECT = sys.platform == "win32"  # on Windows, a socket is in an undefined state after a time-out
 WAKE_BYTES = 512 * 1024  # per wake-up in a large frame; waking for every segment takes a quarter more time
@@ -50,11 +50,11 @@ class Connection:
     def __init__(self, endpoint: Endpoint, notice: Callable[[int, dict[str, Any]], bool]) -> None:
         self.endpoint = endpoint
         self._notice = notice
-        self._deadline = time.monotonic() + HANDSHAKE_SECONDS
+        self._deadline = time.monotonic() + protocol.HANDSHAKE_SECONDS
         self._send_lock = threading.Lock()
         self._read = b""  # bytes received and not used yet
         try:
-            self._socket = socket.create_connection(endpoint[:2], HANDSHAKE_SECONDS)
+            self._socket = socket.create_connection(endpoint[:2], CONNECT_SECONDS)
         except OSError as error:
             raise ConnectionError(
                 f"No companion answers at {endpoint.address} ({error}). Run dm_companion.py in "
@@ -238,7 +238,13 @@ class Connection:
         except _Refused as error:
             self.close()
             raise ValueError(str(error)) from None
-        except (TimeoutError, ConnectionResetError, BrokenPipeError, *protocol.MALFORMED) as error:
+        except TimeoutError:
+            self.close()
+            raise ConnectionError(
+                f"Something listens at {self.endpoint.address}, but it is not a companion, or is too busy to "
+                "answer: close menus and dialogs in DigitalMicrograph, and try again."
+            ) from None
+        except (ConnectionResetError, BrokenPipeError, *protocol.MALFORMED) as error:
             self.close()
             raise ConnectionError(
                 f"Something listens at {self.endpoint.address}, but it is not a companion ({error})."

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from dmlink.link.logs import Log
 
 LOOK_SECONDS = 0.2  # how often to check the file
+DELIMITERS = ";", "\t", ","
+TIMES = "use seconds since 1970, or date and time such as 2026-12-01 14:03:07"
 READ_BYTES = 1 << 20  # per read
-SNIFFED_LINES = 1000  # at the beginning, to find the delimiter
 BEGIN = 64  # bytes: if the first ones change, the file was replaced
 FORMATS = "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M:%S.%f"
 SINCE_1970 = 1e8  # seconds (1973); a smaller time counts from the instrument's own start
@@ -52,7 +53,7 @@ class LogFile:
         self._time, self._columns = time, list(columns)
         self._offset = number(offset, "offset")
         self.rows = self.skipped = self.bytes_read = 0
-        self._unread = self._misread = ""  # why the file cannot be read, and why its rows cannot
+        self._unread = self._missing = self._misread = ""  # why not the file, a column, the newest rows
         self._begin, self._done = b"", 0  # the file's first bytes, and how many of them were read
         self._logs: dict[int, Log] = {}  # by column
         self._formats = list(FORMATS)  # the one that was read last comes first
@@ -65,7 +66,7 @@ class LogFile:
 
     @property
     def reason(self) -> str:  # noqa: D102 - among the attributes
-        return self._unread or self._misread
+        return self._unread or self._missing or self._misread
 
     @property
     def offset(self) -> float:  # noqa: D102 - among the attributes
@@ -131,6 +132,7 @@ class LogFile:
 
     def _forget(self) -> None:
         self._begin, self._done = b"", 0
+        self._missing = self._misread = ""
         self._head: list[str] | None = None
         self._dialect: tuple[str, bool] = (",", False)
         self.rows = self.skipped = 0
@@ -140,21 +142,20 @@ class LogFile:
 
     def _take(self, lines: list[str]) -> None:
         """Parse whole lines."""
-        if self._head is None:
-            delimiter = _delimiter(lines)
-            self._dialect = delimiter, delimiter != ","
-        delimiter, decimal_comma = self._dialect
         pairs: dict[int, list[tuple[float, float]]] = {}
         rows = skipped = 0
+        self._misread = ""
         for line in lines:
-            cells = _cells(line, delimiter)
             if self._head is None:
-                if self._time in cells:
-                    self._take_head(cells)
+                self._look_for_head(line)
                 continue
+            delimiter, decimal_comma = self._dialect
+            cells = _cells(line, delimiter)
             if any(cells):
                 found = self._take_row(cells, pairs, decimal_comma=decimal_comma)
                 rows, skipped = rows + found, skipped + (not found)
+        if rows:
+            self._misread = ""
         for place, values in pairs.items():
             self._logs[place].extend(values)
         self.skipped += skipped
@@ -162,12 +163,21 @@ class LogFile:
         if self._head is None:
             self._misread = f"{self._path} has no column {self._time!r} yet."
 
+    def _look_for_head(self, line: str) -> None:
+        """Take a line as the head if it has the time column, with whatever delimiter."""
+        for delimiter in DELIMITERS:
+            cells = _cells(line, delimiter)
+            if self._time in cells and (len(cells) > 1 or delimiter == DELIMITERS[-1]):
+                self._dialect = delimiter, delimiter != ","
+                self._take_head(cells)
+                return
+
     def _take_head(self, cells: list[str]) -> None:
         self._head = cells
         wanted = self._columns or [cell for cell in cells if cell and cell != self._time]
         missing = [name for name in wanted if name not in cells]
         there = ", ".join(repr(cell) for cell in cells)
-        self._misread = f"There is no column {missing[0]!r}; available: {there}." if missing else ""
+        self._missing = f"There is no column {missing[0]!r}; available: {there}." if missing else ""
         self._logs = {cells.index(name): self._add(name) for name in wanted if name in cells}
         for log in self._logs.values():
             log.offset = self._offset
@@ -179,6 +189,8 @@ class LogFile:
         assert self._head is not None  # noqa: S101 - as called
         place = self._head.index(self._time)
         time = self._seconds(cells[place], decimal_comma=decimal_comma) if place < len(cells) else None
+        if time is None and place < len(cells):
+            self._misread = f"{cells[place]!r} in {self._path.name} is no time that dmlink can read; {TIMES}."
         if time is not None and time + self._offset < SINCE_1970:
             self._misread = (
                 f"Times in {self._path.name}, such as {cells[place]}, do not count from 1970; set offset= to "
@@ -248,16 +260,6 @@ def _decoded(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
-
-
-def _delimiter(lines: list[str]) -> str:
-    """Return the column delimiter: the most frequent candidate in the first line that has one."""
-    for line in lines[:SNIFFED_LINES]:
-        counts = {delimiter: line.count(delimiter) for delimiter in (";", "\t", ",")}
-        best = max(counts, key=lambda delimiter: counts[delimiter])
-        if counts[best]:
-            return best
-    return ","
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

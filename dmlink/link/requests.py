@@ -126,7 +126,8 @@ class Requests:
         if not header.get("more"):
             with self._status.changed:
                 self.known_sources = self._some_sources
-                self._answered += answer
+                # on a new connection, earlier requests are answered no more
+                self._answered = self._answered + 1 if answer else self._asked
                 self._status.changed.notify_all()
 
     def take_refusal(self, header: dict[str, Any]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmlink import __version__
 from dmlink.gms_versions import PYTHON_OF_GMS
 from dmlink.program.capture import RESULTS
 from dmlink.program.program import Program, program_of
@@ -159,7 +159,7 @@ def script(
         of=OF[target],
         how=HOW[target] + of_mask,
         needs="{needs}",
-        version=version("dmlink"),
+        version=__version__,
     )
     future = max(n.end_lineno or 0 for n in ast.parse(imports).body if _is_future(n))
     first, others = imports.split("\n")[:future], imports.split("\n")[future:]

@@ -44,6 +44,8 @@ class Camera:
         Index in the recording of the last frame written; -1 before the first.
     ended : threading.Event
         Set once the last frame was written and `loop` is off.
+    fault : str
+        Why the last frame that cannot be read was left out; empty if all could.
     hold : callable
         Returns whether the next frame must wait although it is due.
     """
@@ -58,6 +60,8 @@ class Camera:
         self.written = 0
         self.position = -1
         self.ended = threading.Event()
+        self.fault = ""
+        self._unread = 0  # frames in a row that cannot be read
         self.hold: Callable[[], bool] = bool  # a camera does not wait
         self._target: Target | None = None
         self._binning = 1
@@ -133,9 +137,12 @@ class Camera:
             wanted = self.written + self._steps + 1
             self._steps += 1
             self._changed.notify_all()
-            if not self._changed.wait_for(lambda: self.written >= wanted or self._closing, timeout):
+            over = self.ended.is_set
+            if not self._changed.wait_for(lambda: self.written >= wanted or self._closing or over(), timeout):
                 self._steps = 0
                 raise TimeoutError(f"No frame within {timeout} s: the view is closed.")
+            if self.written < wanted and over():
+                raise RuntimeError(f"step: {self.fault}")
         with self._writing:  # until DM has its event
             return self.position
 
@@ -163,10 +170,27 @@ class Camera:
                     return
                 turn, number, binning, target = self._turn, self._next, self._binning, self._target
                 stepping = self._paused
-            pixels = self._frames.read(number, binning)
+            try:
+                pixels = self._frames.read(number, binning)
+            except Exception as error:  # noqa: BLE001 - whatever a damaged file causes; others may be sound
+                self._skip(number, turn, error)
+                continue
             if target is not None:
                 self._write(target, pixels, number, turn, stepping=stepping)
                 del target  # or a closed view's image would live until the next frame
+
+    def _skip(self, number: int, turn: int, error: Exception) -> None:
+        """Go on with the next frame; end if none can be read."""
+        with self._changed:
+            if self._turn != turn:
+                return
+            self.fault = f"Frame {number} cannot be read: {error}"
+            self._unread += 1
+            self._next = (number + 1) % len(self._frames)
+            if self._unread >= len(self._frames) or (self._next == 0 and not self._loop):
+                self._steps = 0
+                self.ended.set()
+            self._changed.notify_all()
 
     def _write(self, target: Target, pixels: np.ndarray, number: int, turn: int, *, stepping: bool) -> None:
         """Write a frame at its time, unless a command comes before that."""
@@ -200,6 +224,7 @@ class Camera:
     def _count(self, number: int, *, stepping: bool) -> None:
         with self._changed:
             self.written += 1
+            self._unread = 0
             self.position = number
             self._due = self._advanced(self._due, number)
             if stepping:

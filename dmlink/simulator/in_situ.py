@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
+from dmlink.indm.data_types import dtype_in_dm
 from dmlink.indm.info import TAGS
 from dmlink.indm.renaming import give_name
 from dmlink.simulator.dm.gatan_files import in_situ_tags, tree_place, write_dm4
@@ -133,7 +134,7 @@ class InSitu:
                 due = max(
                     due + self._period, time.monotonic() - 1.0
                 )  # catch up after a late frame, but not after a pause
-                pixels = self._recording[self.written % len(self._recording)].data
+                pixels = self._pixels(self.written % len(self._recording))
                 if self._layout == "raw":
                     self._write_raw(np.ascontiguousarray(pixels).tobytes())
                 else:
@@ -142,8 +143,14 @@ class InSitu:
         except OSError as error:
             self.reason = f"{error.strerror}: {self.written} frames are written."
         finally:
-            self._end()
-            self.ended.set()
+            try:
+                self._end()
+            finally:
+                self.ended.set()
+
+    def _pixels(self, i: int) -> np.ndarray:
+        """Return the pixels of a frame in a type that DigitalMicrograph has."""
+        return np.asarray(self._recording[i].data, dtype_in_dm(self._recording.dtype))
 
     def _end(self) -> None:
         """Cut preallocated files to size, and write the header with the number of frames."""
@@ -158,7 +165,7 @@ class InSitu:
             self.reason = f"{error.strerror}: {self.written} frames are written."
 
     def _write_header(self, path: Path, n: int) -> None:
-        write_dm4(path, self._recording[0].data, axes=self._axes, tags=self._tags(n))
+        write_dm4(path, self._pixels(0), axes=self._axes, tags=self._tags(n))
 
     def _write_raw(self, data: bytes) -> None:
         while data:

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 class Status(NamedTuple):
-    """State of a replay: `position` is the frame shown, `speed` a factor or None for as fast as possible."""
+    """State of a replay: `position` is the frame shown, `speed` a factor or None for as fast as possible.
+
+    `fault` says why a frame was left out.
+    """
 
     playing: bool
     position: int
     speed: float | None
     loop: bool
+    fault: str
 
 
 class Player:
@@ -50,7 +54,9 @@ class Player:
         """The state of the replay."""
         camera = self._camera
         speed = None if math.isinf(camera.fps) else camera.fps / self._fps
-        return Status(not camera.paused and not camera.ended.is_set(), camera.position, speed, camera.loop)
+        return Status(
+            not camera.paused and not camera.ended.is_set(), camera.position, speed, camera.loop, camera.fault
+        )
 
     def play(self) -> None:
         """Continue, or start over at the end."""
@@ -83,8 +89,9 @@ class Player:
 def main() -> None:
     """Play for the process that started this one, until that closes the pipe or dies.
 
-    The first request is (recording, fps, loop), and the answer (exception or None, endpoint). Each later one
-    is (name, arguments) of a method of Player, and the answer (exception or None, status).
+    The first request is (number, (recording, fps, loop)), and the answer (number, exception or None,
+    endpoint). Each later one is (number, (name, arguments)) of a method of Player, and the answer (number,
+    exception or None, status).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupts are for the kernel only
     requests = os.fdopen(os.dup(0), "rb")
@@ -96,22 +103,24 @@ def main() -> None:
     with TemporaryDirectory(prefix="dmlink-replay-", ignore_cleanup_errors=True) as home:
         os.environ["DMLINK_HOME"] = home
         try:
-            recording, fps, loop = pickle.load(requests)  # noqa: S301 - from the process that started us
-            serve(recording, fps, loop, requests, replies)
+            number, (recording, fps, loop) = pickle.load(requests)  # noqa: S301 - from the process that started us
+            serve(recording, fps, loop, number, requests, replies)
         except Exception as error:  # noqa: BLE001 - the other end raises it
-            _answer(replies, (error, None))
+            _answer(replies, (0, error, None))
 
 
-def serve(recording: Recording, fps: float, loop: bool, requests: BinaryIO, replies: BinaryIO) -> None:
+def serve(
+    recording: Recording, fps: float, loop: bool, number: int, requests: BinaryIO, replies: BinaryIO
+) -> None:
     """Play the recording and answer requests until the pipe is closed."""
     microscope = Microscope(recording, fps, loop, patient=True)
     microscope.camera.pause()
     with recording, microscope:
         player = Player(microscope, fps, len(recording))
-        _answer(replies, (None, player.endpoint))
+        _answer(replies, (number, None, player.endpoint))
         while True:
             try:
-                name, arguments = pickle.load(requests)  # noqa: S301
+                number, (name, arguments) = pickle.load(requests)  # noqa: S301
             except (EOFError, OSError):
                 return
             fault = None
@@ -120,7 +129,7 @@ def serve(recording: Recording, fps: float, loop: bool, requests: BinaryIO, repl
                     getattr(player, name)(*arguments)
             except Exception as error:  # noqa: BLE001 - the other end raises it
                 fault = error
-            _answer(replies, (fault, player.status))
+            _answer(replies, (number, fault, player.status))
 
 
 def _answer(replies: BinaryIO, what: object) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import dmlink
@@ -61,6 +63,38 @@ def test_missing_file_is_one_line(arguments, tmp_path, monkeypatch, capsys):
     assert said.startswith("dmlink: ")
     assert "nothing." in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["demo", "--port", "99999"],
+        ["simulate", "--port", "-1"],
+        ["companion", "--port", "70000"],
+        ["companion", "--camera", "0"],
+        ["check", "a.py", "--data", "b.npy", "--frames", "0"],
+        ["record", "-o", "a", "--frames", "0"],
+        ["record", "-o", "a", "--seconds", "nan"],
+    ],
+)
+def test_numbers_without_sense_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert f"{arguments[-1]} is not" in capsys.readouterr().err
+
+
+def test_output_may_lack_letters(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 8, 8), np.uint16))
+    (tmp_path / "a.json").write_text('{"scale": 0.1, "unit": "\u00b5m", "name": "\u03b1"}', "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "dmlink", "info", str(tmp_path / "a.npy")],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp932"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\\xb5m" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["view", "-"], ["record", "-", "-o", "a"], ["doctor", "-"]])

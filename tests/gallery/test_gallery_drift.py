@@ -229,4 +229,6 @@ def test_frame_processed_again_is_counted_once(name):
         for repeated in (False, True, True):
             found = again.run(frame, Info(i, 0.1 * i, again=repeated))
     for key, result in expected.results.items():
-        assert result.text == found.results[key].text, key
+        other = found.results[key]
+        assert result.text == other.text, key
+        np.testing.assert_array_equal(getattr(result, "values", 0), getattr(other, "values", 0))

@@ -190,7 +190,7 @@ def test_very_late_file_is_read_last(tmp_path):
 
 
 def test_lost_disk_is_found_again(tmp_path):
-    folder, away = tmp_path / "share", tmp_path / "unreachable"
+    folder, away = tmp_path / "share", tmp_path / "away"
     folder.mkdir()
     for i in range(3):
         tiff(folder / f"{i}.tif", frame(i))
@@ -257,6 +257,49 @@ def test_roi_works_without_a_companion(tmp_path):
         np.testing.assert_array_equal(part.next(60).data, frame(0)[2:12, 3:9])
         with pytest.raises(ValueError, match="no ROI 'other'"):
             link.part("other")
+
+
+def test_deleted_roi_is_waited_for(tmp_path):
+    for i in range(3):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path, idle=None) as source:
+        link = source.link
+        link.set_roi("spot", dmlink.Roi(2, 3, 12, 9))
+        cell = dmlink.LiveCell("info.index").start(link, "spot")
+        until(lambda: cell.latest and cell.latest[0] == 2)
+        link.remove_roi("spot")
+        tiff(tmp_path / "3.tif", frame(3))
+        until(lambda: source.written == 4)
+        assert (cell.link.state, cell.error) == ("waiting", "")
+        assert "'spot' was deleted; draw it again" in cell.link.reason
+        link.set_roi("spot", dmlink.Roi(4, 3, 14, 9))
+        until(lambda: cell.latest[0] == 3)
+        assert cell.stats.received == 4
+        cell.stop()
+
+
+def test_each_frame_counts_once_for_all_readers(tmp_path):
+    for i in range(6):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path) as source:
+        cells = [dmlink.LiveCell("info.index", name).start(source.link) for name in "ab"]
+        until(lambda: all(cell.latest and cell.latest[0] == 5 for cell in cells))
+        assert source.link.stats.received == 6
+        for cell in cells:
+            cell.stop()
+
+
+def test_recording_without_a_number_is_not_complete_when_empty(tmp_path):
+    write_dm4(tmp_path / "a.dm4", frame(0), tags={EXPOSURE: 0.1})
+    (tmp_path / "a.raw").touch()
+    with dmlink.follow(tmp_path / "a.dm4", idle=None) as source:
+        until(lambda: source._layout is not None)
+        for _ in range(20):
+            source._look()
+            time.sleep(layout.STILL_SECONDS / 4)
+        assert not source.finished
+        (tmp_path / "a.raw").write_bytes(np.stack([frame(0), frame(1)]).tobytes())
+        np.testing.assert_array_equal(source.next(60).data, frame(0))
 
 
 def test_growing_recording_can_be_recorded(tmp_path):

@@ -32,6 +32,15 @@ def test_sums_of_a_frame_have_64_bits(monkeypatch, dtype, compute, axis):
     assert (sums.summable(frame) > 0).sum(axis=axis).dtype == np.int64
 
 
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "max", "min", "std", "any"])
+def test_single_values_are_numbers(monkeypatch, name):
+    monkeypatch.setattr(sums, "NARROW", True)
+    frame = sums.summable(np.arange(6, dtype=np.uint16).reshape(2, 3))
+    assert isinstance(getattr(frame, name)(), np.generic)
+    assert isinstance(getattr(np, name)(frame), np.generic)
+    assert getattr(frame, name)(axis=0).shape == (3,)
+
+
 def test_floats_are_left_alone(monkeypatch):
     monkeypatch.setattr(sums, "NARROW", True)
     frame = np.ones((2, 2), np.float32)

@@ -145,6 +145,27 @@ def test_semicolons_commas_and_dates(link, tmp_path):
         assert first == pytest.approx(START + 0.5)
 
 
+def test_text_above_the_table_may_have_commas(link, tmp_path):
+    path = tmp_path / "furnace.csv"
+    path.write_text("Furnace 7, lab 3, hall 2\ntime;T\n1700000000;20,5\n")
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: followed_file.rows == 1)
+        assert link.logs.at(START) == {"T": 20.5}
+        assert followed_file.reason == ""
+
+
+def test_times_that_cannot_be_read_are_named(link, tmp_path):
+    path = tmp_path / "furnace.csv"
+    path.write_text("time,T\n11/29/2026 2:03:07 PM,20\n")
+    with dmlink.log_file(path, link) as followed_file:
+        followed(link, lambda: followed_file.skipped == 1)
+        followed(link, lambda: "'11/29/2026 2:03:07 PM' in furnace.csv is no time" in followed_file.reason)
+        with path.open("a") as file:
+            file.write("0,20\n1700000000,21\n")
+        followed(link, lambda: followed_file.rows == 1)
+        assert followed_file.reason == ""
+
+
 def test_bad_rows_are_counted(link, tmp_path):
     path = tmp_path / "log.csv"
     rows = ["1700000000,1", "", "yesterday,2", "1700000001,off", "1700000002", "nan,3", "1700000003,4"]

@@ -1,6 +1,7 @@
 """In-situ: a data set written as DigitalMicrograph might write it, read while it grows."""
 
 import itertools
+import math
 import subprocess
 import sys
 
@@ -102,3 +103,15 @@ def test_command_records_more_than_it_shows(tmp_path, seen):
     assert "Recording to" in out
     assert "30 frames are in" in out
     assert (folder / "insitu.raw_2").exists()
+
+
+@pytest.mark.parametrize("header", ["first", "last"])
+@pytest.mark.parametrize("layout", ["raw", "tree"])
+def test_types_that_dm_lacks_are_converted(tmp_path, header, layout):
+    np.save(tmp_path / "a.npy", np.arange(3 * 64).reshape(3, 8, 8))  # int64
+    with dmlink.open(tmp_path / "a.npy") as recording:
+        with InSitu(recording, tmp_path / "set", math.inf, layout=layout, header=header) as writer:
+            assert writer.ended.wait(60)
+        with dmlink.open(tmp_path / "set") as written:
+            assert written.dtype == np.float64
+            np.testing.assert_array_equal(np.asarray(written), np.asarray(recording))

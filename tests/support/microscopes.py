@@ -61,6 +61,9 @@ def microscope(recording=None, fps=100.0, companion=True, constants=None, backgr
         assert not dm.escaped
         troubles = [line for line in dm.results_window if "Traceback" in line]
         assert not troubles, "\n".join(dm.results_window)
+    end = time.monotonic() + PATIENCE
+    while dm.leaked_images and time.monotonic() < end:  # a thread may still be returning from its last call
+        time.sleep(0.01)
     assert not dm.leaked_images
 
 

@@ -119,8 +119,8 @@ def test_redrawn_frame_adds_no_row_to_the_waterfall(view):  # noqa: F811
     wait_for(view, lambda: view._figure.canvas.picture.startswith(b"\x89PNG"))
     kept = len(view._line._plot.waterfall.rows)
     for gamma in (0.5, 0.7, 2.0):
-        view._contrast._gamma.value = gamma
         drawn = view.fence.drawn
+        view._contrast._gamma.value = gamma
         wait_for(view, lambda drawn=drawn: view.fence.drawn > drawn)
     assert len(view._line._plot.waterfall.rows) == kept
 

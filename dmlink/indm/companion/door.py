@@ -36,7 +36,7 @@ def listen(host: str, port: int, *, expose: bool) -> socket.socket:
             f"HOST = {host!r} would let other computers connect. An SSH tunnel is safer; if you want this "
             "anyway, set EXPOSE = True."
         )
-    for candidate in [*range(port, port + 20), 0]:
+    for candidate in [*range(port, min(port + 20, 1 << 16)), 0]:
         try:
             server = _bound(host, candidate)
         except OSError as error:

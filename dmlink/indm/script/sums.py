@@ -20,6 +20,10 @@ def in_64_bits(name):
 class Summable(np.ndarray):
     """An array whose sums and products of integers do not overflow at 32 bits."""
 
+    def __array_wrap__(self, array, context=None, return_scalar=False):
+        """Return a number where NumPy does for plain arrays, not an array without dimensions."""
+        return array[()] if array.ndim == 0 else array.view(Summable)
+
     sum, prod = in_64_bits("sum"), in_64_bits("prod")
     cumsum, cumprod = in_64_bits("cumsum"), in_64_bits("cumprod")
 

@@ -5,7 +5,7 @@ execute it. On GMS before 3.6.1 leave "Execute on background thread" unticked. A
 view limits what is processed. Close the live view or the result to stop it; execute it again to restart it.
 
 Needs: NumPy, which comes with GMS.
-Change the parameters and process() as you like. Made by dmlink 0.2.0.dev0.
+Change the parameters and process() as you like. Made by dmlink 0.2.0.
 """
 
 from __future__ import annotations  # so that Python 3.7 reads newer ones
@@ -1439,6 +1439,10 @@ def dmlink_live(before):
 
     class Summable(np.ndarray):
         """An array whose sums and products of integers do not overflow at 32 bits."""
+
+        def __array_wrap__(self, array, context=None, return_scalar=False):
+            """Return a number where NumPy does for plain arrays, not an array without dimensions."""
+            return array[()] if array.ndim == 0 else array.view(Summable)
 
         sum, prod = in_64_bits("sum"), in_64_bits("prod")
         cumsum, cumprod = in_64_bits("cumsum"), in_64_bits("cumprod")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dmlink.frame import Axis
 
+FEW = 64  # rows or columns that are drawn, if there are as many
 MOST_RATIO = 2.0  # device pixels drawn per px
 SHORTEST = 32  # px, shortest side on the screen, however narrow the image
 NARROW = {"y": 120, "x": 256}  # px; a shorter axis has numbers only at its ends
@@ -152,8 +153,9 @@ class ImageFigure:
         visible = pixels[top - empty : bottom - empty, left:right]
         scale = 0.25 if small else min(self.overlay.ratio, MOST_RATIO)
         height, width = (max(1, round(px * scale)) for px in self.canvas.area[2:])
-        # if rows and columns differ in kind, such as time and position, a few rows are not averaged
-        size = (height, width) if isinstance(self.size, tuple) else max(height, width)
+        # few rows or columns are not averaged
+        rows, columns = visible.shape[:2]
+        size = max(height, min(rows, FEW)), max(width, min(columns, FEW))
         if visible.ndim == 3:
             self.shown_values = None
             data, self.limits = picture.render(visible, size, lossless=lossless)

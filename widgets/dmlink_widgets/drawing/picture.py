@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import simplejpeg
 from dmlink_widgets.drawing.contrast import Contrast
 
 QUALITY = 80
-NARROW = 64  # rows or columns that an image keeps
+NEARLY = 0.05  # of a block
 SAMPLES = 4  # most pixels averaged along each side of a block: more take longer and look the same
 
 
@@ -44,16 +45,16 @@ def render(
 
 
 def steps(shape: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int]:
-    """Return how many rows and how many columns become one.
+    """Return how many rows and how many columns become one pixel.
 
-    With one `size` for the longer side, these are equal, but a narrow image keeps more of its few rows or
-    columns; with (height, width), each side is reduced separately.
+    With one `size` for the longer side, these are equal; with (height, width), each side is reduced
+    separately, to a few pixels more if it nearly fits.
     """
     if isinstance(size, int):
         step = -(-max(shape) // size)
-        dy, dx = (min(step, -(-n // min(size, NARROW))) for n in shape)
+        dy, dx = (min(step, n) for n in shape)
     else:
-        dy, dx = (min(-(-n // most), n) for n, most in zip(shape, size, strict=True))
+        dy, dx = (min(math.ceil(n / most - NEARLY), n) for n, most in zip(shape, size, strict=True))
     return max(1, dy), max(1, dx)
 
 

@@ -17,7 +17,8 @@ export default {
     const pressed = (event) => {
       if (!panel?.contains(event.target)) return;
       // On a list, a button or a slider, letters and arrows are ours: JupyterLab would delete cells at "d d".
-      const own = !event.ctrlKey && !event.metaKey && !event.altKey;
+      const runs = event.shiftKey && event.key === "Enter"; // the notebook's cell
+      const own = !event.ctrlKey && !event.metaKey && !event.altKey && !runs;
       if (event.target.matches(CHOOSES)) event.target.toggleAttribute("data-lm-suppress-shortcuts", own);
       if (event.altKey) return;
       const target = keys.get(named(event));
@@ -74,6 +75,7 @@ export default {
       document.dispatchEvent(new CustomEvent("dmlink-dock", { detail }));
     };
     const clicked = ({ target }) => {
+      if (target.closest(".dmlink-paced, .dmlink-panel") !== panel) return; // of a panel inside this one
       if (target.closest(".dmlink-dock")) dock();
       if (target.closest(".dmlink-keys")) showKeys();
       const roi = target.closest(".dmlink-on-roi");

@@ -33,6 +33,7 @@ class ReplayBar(Panel):
     def __init__(self, replay: Replay) -> None:
         super().__init__(replay.link.age)
         self.replay = replay
+        self._fault = ""  # why a frame was left out
         self._following: dict[str, Any] = {}  # by control: the value set by the replay rather than the user
         self._unwatch: Callable[[], None] | None = None
         self._play = toggle("play", "Play or pause", lambda _: None)
@@ -96,6 +97,7 @@ class ReplayBar(Panel):
         self._play.icon = "pause" if self._play.value else "play"
         last = len(replay) - 1
         times = replay.recording.times
+        self._fault = replay.fault
         self._place.value = html_text.status(
             ("frame", f"{self._slider.value} of {last}", 2 * len(str(last)) + 4),
             ("", f"{times[self._slider.value] - times[0]:.3f} s", 9),
@@ -117,7 +119,7 @@ class ReplayBar(Panel):
     def _request(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except (OSError, ValueError, IndexError) as error:
+        except (OSError, RuntimeError, ValueError, IndexError) as error:
             self._error.value = html_text.error(str(error))
         else:
-            self._error.value = ""
+            self._error.value = html_text.error(self._fault)

@@ -66,7 +66,7 @@ class LinePanel:
         self._last: Line | None = None  # as it was sent or shown last
         self._seen: Line | None = None  # line of the last frame
         self._source = ""
-        self._remembered: Frame | None = None
+        self._remembered: tuple[int, float] | None = None  # number and time of the waterfall's last frame
         self._width = ipywidgets.BoundedIntText(
             1, min=1, max=WIDEST, tooltip="Pixels across the line that are averaged", layout={"width": "72px"}
         )
@@ -115,8 +115,9 @@ class LinePanel:
         if not np.isfinite(values).any():  # it lies outside the image
             return
         profile = Profile(values, step, unit=measured.unit, name="profile")
-        if frame is not self._remembered:  # it may be drawn again, with another contrast
-            self._remembered = frame
+        this = frame.index, frame.time
+        if this != self._remembered:  # it may be drawn again, with another contrast
+            self._remembered = this
             self._plot.remember(frame.time, profile)
         self._plot.draw(profile, small=small)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dmlink.growing.link import FollowedLink
     from dmlink.link.link import Link
 
-AS_IT_WAS, AS_IN_DM = "As saved", "As before"
+AS_SAVED, AS_BEFORE = "As saved", "As before"
 
 
 class RoiChoice:
@@ -40,7 +40,7 @@ class RoiChoice:
         self._other: dict[str, Roi] = {}  # the ROIs that the button places
         self._text = ipywidgets.Label("The ROIs differ from those that this notebook was saved with.")
         self._button = ipywidgets.Button(
-            description=AS_IT_WAS,
+            description=AS_SAVED,
             tooltip="Switch between the saved ROIs and DigitalMicrograph's",
         )
         self._button.add_class("dmlink-as-it-was")
@@ -67,8 +67,8 @@ class RoiChoice:
         before = self._link.rois()
         if self._place(self._other):
             self._other = before
-            was = self._button.description == AS_IT_WAS
-            self._button.description = AS_IN_DM if was else AS_IT_WAS
+            was = self._button.description == AS_SAVED
+            self._button.description = AS_BEFORE if was else AS_SAVED
             self._text.value = "The ROIs are as saved." if was else "The ROIs are as before."
 
     def _place(self, rois: dict[str, Roi]) -> bool:

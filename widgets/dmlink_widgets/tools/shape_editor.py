@@ -19,6 +19,7 @@ COLOURS = {"line": "#ffd400", "ruler": "#00e5ff", "spot": "#00e5ff"}
 MASK_COLOUR = "#ff6ec7"
 MASKS = "ellipse", "ring", "polygon"
 LINE = 0  # id of the one line
+NOWHERE = (1.0, 1.0), (0.0, 0.0)  # factors and shifts
 MOST = 200  # shapes; more would only cover the image
 POINTS = {"line": 2, "ruler": 2, "spot": 1, "ellipse": 2, "ring": 3}  # a polygon has 3 or more
 MOST_POINTS = CORNERS["polygon"][1]
@@ -69,6 +70,7 @@ class ShapeEditor:
         self._next = LINE + 1
         self._released: tuple[int, tuple[Point, ...]] | None = None  # where the last drag has ended
         self._width = 1.0  # of the line, also of the next one
+        self._carried: dict[str, tuple[Point, Point]] = {}  # by kind: factors and shifts since the start
         self.placed: Callable[[Point], Point] = lambda point: point
         self.overlay = ToolOverlay(self._take_action, tool=tool)
         self.overlay.observe(self._move, "moved")
@@ -139,13 +141,34 @@ class ShapeEditor:
         if self.line:
             self._set(LINE, replace(self.line, width=width), quiet=True)
 
-    def carry(self, kind: str, moved: Callable[[Point], Point]) -> None:
-        """Move the points of all shapes of a kind, because what they lie on has other pixels."""
+    def carry(self, kind: str, factors: Point, shifts: Point) -> None:
+        """Move the points of all shapes of a kind, because what they lie on has other pixels.
+
+        A point (y, x) moves to `factors` times it plus `shifts`.
+        """
         with self._lock:
             for number, shape in self._shapes.items():
                 if shape.kind == kind:
-                    self._shapes[number] = replace(shape, points=tuple(map(moved, shape.points)))
+                    points = tuple(_moved(point, factors, shifts) for point in shape.points)
+                    self._shapes[number] = replace(shape, points=points)
+            before, by = self._carried.get(kind, NOWHERE)
+            together = before[0] * factors[0], before[1] * factors[1]
+            self._carried[kind] = together, _moved(by, factors, shifts)
         self.show()
+
+    def _back(self, *shapes: Shape) -> Callable[[], None]:
+        """Return a function that puts shapes back, also if their kind has been carried since."""
+        carried = dict(self._carried)
+
+        def back() -> None:
+            for shape in shapes:
+                (fy, fx), (sy, sx) = carried.get(shape.kind, NOWHERE)
+                factors, shifts = self._carried.get(shape.kind, NOWHERE)
+                first = [((y - sy) / fy, (x - sx) / fx) for y, x in shape.points]
+                points = tuple(_moved(point, factors, shifts) for point in first)
+                self._set(shape.id, replace(shape, points=points))
+
+        return back
 
     def label(self, labels: dict[int, str]) -> None:
         """Show these texts next to the shapes with these ids."""
@@ -162,12 +185,8 @@ class ShapeEditor:
         for shape in gone:
             self._set(shape.id, None)
 
-        def back() -> None:
-            for shape in gone:
-                self._set(shape.id, shape)
-
         if gone:
-            self._undo.add("removed measurements", back)
+            self._undo.add("removed measurements", self._back(*gone))
 
     def show(self) -> None:
         """Update the page."""
@@ -198,7 +217,7 @@ class ShapeEditor:
             before = self._shapes.get(number)
             if before:
                 self._set(number, None)
-                self._undo.add(before.kind, lambda: self._set(number, before))
+                self._undo.add(before.kind, self._back(before))
         elif "released" in message:
             self._released = int(message["released"]), _tuples(message["points"])
             self._move_to(*self._released)
@@ -214,7 +233,11 @@ class ShapeEditor:
         if before is None or before.points == points:  # it was removed meanwhile, or is already there
             return
         self._set(number, replace(before, points=points))
-        self._undo.add(before.kind, lambda: self._set(number, before), ("moved", number))
+        self._undo.add(before.kind, self._back(before), ("moved", number))
+
+
+def _moved(point: Point, factors: Point, shifts: Point) -> Point:
+    return point[0] * factors[0] + shifts[0], point[1] * factors[1] + shifts[1]
 
 
 def _tuples(points: Any) -> tuple[Point, ...]:

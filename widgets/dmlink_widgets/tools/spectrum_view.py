@@ -71,12 +71,11 @@ class SpectrumView:
         if before in (None, self._axes) or [axis.unit for axis in before] != [y.unit, x.unit]:
             return
 
-        def moved(point: Point) -> Point:
-            q = [old.origin + old.scale * (at - 0.5) for old, at in zip(before, point, strict=True)]
-            py, px = ((value - new.origin) / new.scale + 0.5 for new, value in zip((y, x), q, strict=True))
-            return py, px
-
-        self.shapes.carry("spot", moved)
+        pairs = list(zip(before, (y, x), strict=True))
+        fy, fx = (old.scale / new.scale for old, new in pairs)
+        # points count from the corner of the first pixel, axes from its middle
+        sy, sx = ((old.origin - new.origin - 0.5 * old.scale) / new.scale + 0.5 for old, new in pairs)
+        self.shapes.carry("spot", (fy, fx), (sy, sx))
 
     def spacings(self) -> list[tuple[Shape, Spacing]]:
         """Return the frequency and spacing of each spot."""
