@@ -37,7 +37,7 @@ MOST_EVENTS = 1000
 STRETCH = 0.5, 99.7  # percentiles of the pixels that become black and white
 QUALITY = 80  # of JPEG
 TAG_UNITS = {"exposure": "s", "magnification": "x", "camera_length": "mm", "high_tension": "V"}
-KINDS = {NO_LINK: "No link", NO_FRAMES: "No frames", CELL: "Cell changed", PARAMETER: "Parameter moved"}
+KINDS = {NO_LINK: "No link", NO_FRAMES: "No frames", CELL: "Cell changed", PARAMETER: "Parameter changed"}
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 12px 16px; max-width: 1040px; }
@@ -63,7 +63,7 @@ HEAD = """<!DOCTYPE html>
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title><style>{style}</style></head><body>
 """
-KEY = {EVENT: "event", CELL: "cell changed", PARAMETER: "parameter moved"}
+KEY = {EVENT: "event", CELL: "cell changed", PARAMETER: "parameter changed"}
 KEY |= {CLIP: "clip", NO_FRAMES: "no frames", NO_LINK: "no link"}
 
 
