@@ -34,7 +34,7 @@ CELLS = [
     "import dmlink\n%load_ext dmlink\nlink = dmlink.connect(ENDPOINT)\nlink.log('temperature', 300.0, 'C')",
     "dmlink.view(link, size=320)",
     "dmlink.timeline(link)",
-    """%%live number --keep 1 --keep-after 1 --clips clips-of-timeline
+    """%%live number --lossless --keep 1 --keep-after 1 --clips clips-of-timeline
 n = (frame[64, 16::32] > 127) @ (2 ** np.arange(8))
 {'number': Scalar(n), 'seen': Event('<b>sixty</b>', n % 60 == 0)}""",
 ]
