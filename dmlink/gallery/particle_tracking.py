@@ -126,8 +126,7 @@ speeds = speeds[speeds > 0]  # new particles have none yet
 
 # new and lost particles away from the edges, where particles come and go all the time
 state["frames"] = state.get("frames", 0) + (not info.again)
-known = dict(state.get("before" if info.again else "known", {}))  # number: last position
-state["before"] = dict(known)
+known = state.get("before" if info.again else "known", {})  # number: last position
 numbered = zip(tracks.ids.tolist(), tracks.tails)
 inside = {number: tail for number, tail in numbered if len(tail) >= CERTAIN}
 
@@ -139,9 +138,7 @@ def is_clear(place):
 
 new = [number for number, tail in inside.items() if number not in known and is_clear(tail[0])]
 gone = [number for number, place in known.items() if number not in inside and is_clear(place)]
-known.clear()
-known.update({number: tail[-1] for number, tail in inside.items()})
-state["known"] = known
+state.update(before=known, known={number: tail[-1] for number, tail in inside.items()})
 if state["frames"] <= AT_FIRST:
     new = []
 happened = []

@@ -32,7 +32,7 @@ WITH_PIXELS = (FRAME, SHOW)  # only these kinds have a payload
 MAX_HEADER = 64 * 1024
 MAX_PAYLOAD = 2 * 1024**3
 MAX_UNKNOWN = 4 * 1024  # bytes of a message from a peer that has not yet proved that it has the token
-HANDSHAKE_SECONDS = 10.0
+HANDSHAKE_SECONDS = 3.0
 PING_SECONDS = 3.0  # silence after which a PING is sent
 DEAD_SECONDS = 8.0  # silence after which the other end is considered dead
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dmlink.link.endpoint import Endpoint
 
 CONNECT_SECONDS = 3.0  # until the other computer accepts a connection
+ANSWER_SECONDS = 10.0  # until a companion, which DigitalMicrograph may keep busy, has let a link in
 QUIET_SECONDS = protocol.PING_SECONDS / 3  # without a byte: how often to check whether a PING is due
 WAIT_WITH_SELECT = sys.platform == "win32"  # on Windows, a socket is in an undefined state after a time-out
 WAKE_BYTES = 512 * 1024  # per wake-up in a large frame; waking for every segment takes a quarter more time
@@ -50,7 +51,7 @@ class Connection:
     def __init__(self, endpoint: Endpoint, notice: Callable[[int, dict[str, Any]], bool]) -> None:
         self.endpoint = endpoint
         self._notice = notice
-        self._deadline = time.monotonic() + protocol.HANDSHAKE_SECONDS
+        self._deadline = time.monotonic() + ANSWER_SECONDS
         self._send_lock = threading.Lock()
         self._read = b""  # bytes received and not used yet
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dmlink.indm import protocol
 from dmlink.link import endpoint as endpoints
 from dmlink.link import switch_interval
-from dmlink.link.connection import Connection
+from dmlink.link.connection import ANSWER_SECONDS, Connection
 from dmlink.link.delivery import Delivery
 from dmlink.link.logs import Logs, number
 from dmlink.link.readers import LosslessReader, Reader
@@ -385,7 +385,7 @@ class Link:
         self._connection.shut()
         self._watchers.tell()
         if self._thread is not threading.current_thread():
-            self._thread.join(protocol.HANDSHAKE_SECONDS + 2.0)
+            self._thread.join(ANSWER_SECONDS + 2.0)
         self._connection.close()
         self._reader = None  # it holds the last frame, whose memory would stay open
         self._delivery.clear()

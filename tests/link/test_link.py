@@ -548,7 +548,7 @@ def test_large_frame_arrives_whole(pieces, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["silent", "garbage", "closing", "dribbling", "lying"])
 def test_other_server_is_refused(kind, monkeypatch):
-    monkeypatch.setattr("dmlink.indm.protocol.HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr("dmlink.link.connection.ANSWER_SECONDS", 0.5)
     over = threading.Event()
 
     def answer(sock):

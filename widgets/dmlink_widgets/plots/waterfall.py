@@ -27,9 +27,8 @@ class Waterfall:
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
         """Add a profile, shape (n,), of a frame taken at `time` (s); another axis clears the waterfall."""
         step = max(1, len(values) // WIDEST)
-        row = np.array(
-            values[::step], dtype=np.float32
-        )  # a copy: a view would keep the whole result's memory
+        # a copy: a view would keep the whole result's memory
+        row = np.array(values[::step], dtype=np.float32)
         layout = len(row), axis._replace(scale=axis.scale * step)
         with self._lock:
             if layout != self._layout or (self._times and time < self._times[-1]):
