@@ -1,3 +1,5 @@
+from . import data as data
+from . import gallery as gallery
 from .batch import process as process
 from .cell import LiveCell as LiveCell
 from .cell import read_script as read_script
