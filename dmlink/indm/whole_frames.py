@@ -40,17 +40,20 @@ class WholeFrames:
     ----------
     unsure : int
         Events that may have announced a frame that could not be copied completely.
+    sample : list of bytes
+        Some bytes of the image at the last look: of the first row, of two in between, and of the last.
     """
 
     CAMERA, UNDECIDED, SCANNING = "camera", "undecided", "scanning"
     SURE = 8  # consecutive whole frames that show that a view is a camera's
     REPEATS = 6  # consecutive frames announced more than once that show that a view repeats its events
     BLOCKS = 64  # blocks of rows that are compared one by one
-    SAMPLED = 512  # bytes of the first and last row by which a camera's view is watched
+    SAMPLED = 512  # bytes of each of four rows by which a camera's view is watched
     PATIENCE = 16, 1024  # events before a camera's view is first re-examined; at most
 
     def __init__(self) -> None:
         self.unsure = 0
+        self.sample: list[bytes] = []
         self._patience = self.PATIENCE[0]
         self._announced = True
         self._known = False  # assume a camera's view, unless the watched rows show otherwise
@@ -58,6 +61,7 @@ class WholeFrames:
         self._repeated = 0
         self._owed = 0  # events still expected for frames that were seen without one
         self._like: tuple[Any, ...] = ()
+        self._sampled: list[slice] = []  # the bytes in `sample`
         self._places: list[tuple[int, int]] = []  # ends of the blocks, in bytes
         self._blocks: list[bytearray] = []  # the image at the last look
 
@@ -69,11 +73,17 @@ class WholeFrames:
             self._owed = 1 if self._like and not events else 0
             self._like = like
             self._height, self._bottom = len(array), len(array) - 1  # the last row that ever changes
+            row = len(flat) // self._height
+            n = min(row, self.SAMPLED)
+            between = (self._height * i // 3 * row + (row - n) // 2 for i in (1, 2))
+            self._sampled = [slice(begin, begin + n) for begin in (0, *between, len(flat) - n)]
+            self.sample = self.sample_of(flat)
             self._watch_closely(flat)
             self._known = False
             return Seen(None, True, passed)
+        before, self.sample = self.sample, self.sample_of(flat)
         if self._mode == self.CAMERA:
-            same, doubtful = self._glance(flat)
+            same, doubtful = self._glance(before)
             if doubtful or not events:
                 self._watch_closely(flat)
             if not events:
@@ -95,9 +105,7 @@ class WholeFrames:
         events -= owed
         self._announced, known, unsure = events > 0, self._known, self.unsure
         seen = self._judge(self._changed_rows(changed, flat)) if changed else self._judge_same()
-        if self._mode == self.CAMERA:
-            self._sample = self._ends(flat)
-        else:
+        if self._mode != self.CAMERA:
             for i in changed:
                 self._blocks[i][:] = flat[slice(*self._places[i])]
         self._known = self._known and self._mode != self.SCANNING and self._repeated < self.REPEATS
@@ -141,18 +149,19 @@ class WholeFrames:
             self._known = True
             self._patience = min(2 * self._patience, self.PATIENCE[1])
 
-    def _glance(self, flat: memoryview) -> tuple[bool, bool]:
-        """Look at the first and the last row of a camera's view.
+    def _glance(self, before: list[bytes]) -> tuple[bool, bool]:
+        """Compare the sample of a camera's view with the one before.
 
-        Return whether both are unchanged, and whether the view should be watched closely again.
+        Return whether it is unchanged, and whether the view should be watched closely again.
         """
-        before, self._sample = self._sample, self._ends(flat)
+        now = self.sample
         self._countdown -= 1
-        doubtful = self._countdown < 0 and (self._sample[0] == before[0] or self._sample[1] == before[1])
-        return self._sample == before, doubtful
+        doubtful = self._countdown < 0 and (now[0] == before[0] or now[-1] == before[-1])
+        return now == before, doubtful
 
-    def _ends(self, flat: memoryview) -> tuple[bytes, bytes]:
-        return bytes(flat[: self.SAMPLED]), bytes(flat[-self.SAMPLED :])
+    def sample_of(self, flat: memoryview) -> list[bytes]:
+        """Return the sample of an image like the last one, given as bytes."""
+        return [bytes(flat[place]) for place in self._sampled]
 
     def _judge_same(self) -> Seen:
         """Judge a look at an unchanged image."""

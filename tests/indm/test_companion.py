@@ -305,7 +305,7 @@ HOLD = "import time\nprint('busy')\nwhile 'go' not in globals(): time.sleep(0.00
 @pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("frames", ["all differ", "one pixel differs"])
 def test_late_event_keeps_number_and_pixels(replay, frames):
-    recording = Noise(n=99)
+    recording = Noise(n=99, shape=(48, 400))
     if frames == "one pixel differs":
         recording.stack[:] = 0
         recording.stack[:, 47, 60] = np.arange(99)  # outside the sampled rows

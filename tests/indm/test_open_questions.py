@@ -132,7 +132,7 @@ while sum(tick > dmlink_selftest_ticks["end"] for tick in list(dmlink_selftest_t
 
 def twice(dm, folder, threads):
     """Run the self-test a second time when the first one's thread has had time to run on."""
-    text = bundle.selftest(FOLDER=str(folder), ASK=False, THREAD_SECONDS=PATIENCE, **SHORT)
+    text = bundle.selftest(FOLDER=str(folder), ASK=False, THREAD_SECONDS=PATIENCE, **(SHORT | PATIENT))
     dm.run_script(text).join(5 * PATIENCE)
     ticks = dm._scripts.value("dmlink_selftest_ticks")
     if threads == "run":  # much longer than it takes to compile the script, while no thread makes a step

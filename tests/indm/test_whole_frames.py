@@ -18,6 +18,7 @@ class Events:
         self.frames = WholeFrames()
         self.taken = []
         self.passed = 0
+        self.random = np.random.default_rng(0)
         self.event()
 
     def event(self, events=1):
@@ -37,7 +38,7 @@ class Events:
         taken = []
         for top, bottom in itertools.pairwise(edges):
             part = self.image[top:bottom]
-            part[:] = np.random.default_rng().integers(1, 255, part.shape)
+            part[:] = self.random.integers(1, 255, part.shape)
             taken.append(self.event())
         return taken
 

@@ -23,8 +23,6 @@ from dmlink.indm.whole_frames import Seen, WholeFrames, bytes_of
 HANDLING_SECONDS = 2.0  # time for an event to be handled when its view ends, on a busy computer
 UNANNOUNCED = 3  # frames without an event after which none is expected
 CALIBRATION_SECONDS = 0.5  # interval at which calibration and tags are read again
-SAMPLED_ROWS = 8  # rows by which a frame without its event is noticed immediately
-SAMPLED_BYTES = 512  # bytes from the middle of each row
 
 
 class Listener(DM.Py_ScriptObject):  # type: ignore[misc]
@@ -90,7 +88,7 @@ class View:
         self._frames = WholeFrames()
         self._frames.unsure = counts[1]
         self._frames.see(array)
-        self._sample = _sample(array)  # some bytes of the newest frame
+        self._sample = self._frames.sample  # some bytes of the newest frame
         self._still: Any = array.copy()  # copy of the whole image, while no other frame arrives
         self.name = name_of(image)
         self.regions: list[Region] = []
@@ -168,7 +166,11 @@ class View:
         """
         with self._undisturbed(image):
             array, came = pixels_of(image), self._events_came
-            if self._still is None and self.regions and _sample(array) == self._sample:
+            if (
+                self._still is None
+                and self.regions
+                and self._frames.sample_of(bytes_of(array)) == self._sample
+            ):
                 self._still = array.copy()
             if self._still is not None and self._events_came == came:
                 # the others were just filled by the listener
@@ -238,7 +240,10 @@ class View:
                 self._take(image, self._still)
             self.index += seen.passed
             if seen.whole:
-                self._still, self._sample = None, _sample(array)
+                self._still = None
+                self._sample = (
+                    self._frames.sample_of(bytes_of(array)) if self.announced else self._frames.sample
+                )
                 self._take(image, array)
         finally:
             self.announced = False
@@ -315,15 +320,6 @@ class View:
         finally:
             if self._again:
                 self.observe(image)
-
-
-def _sample(array: Any) -> bytes:
-    """Return some bytes from rows all over the image."""
-    flat = bytes_of(array)
-    row = len(flat) // len(array)
-    n = min(row, SAMPLED_BYTES)
-    begin, step = (row - n) // 2, row * -(-len(array) // SAMPLED_ROWS)
-    return b"".join(bytes(flat[i : i + n]) for i in range(begin, len(flat), step))
 
 
 def name_of(image: Any) -> str:
