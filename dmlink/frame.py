@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -177,6 +177,20 @@ class Frame:
         y, x = (a if a.unit.isascii() else a._replace(unit=ascii_text(a.unit)) for a in (self.y, self.x))
         return Info(
             self.index, self.time, x, y, self.roi, self.source, self.tags, line, self.log, dict(self.rois)
+        )
+
+    def within(self, place: Roi, data: np.ndarray) -> Frame:
+        """Return this frame cut to `place`, in pixels of it; `data` are the pixels there."""
+        top, left, *_ = place
+        line = self.line and Line(*(v - d for v, d in zip(self.line, [top, left] * 2, strict=True)))
+        return replace(
+            self,
+            data=data,
+            y=self.y.part(top),
+            x=self.x.part(left),
+            roi=place.seen_from(self.roi and Roi(-self.roi.top, -self.roi.left, 0, 0)),
+            rois={name: roi.seen_from(place) for name, roi in self.rois.items()},
+            line=line,
         )
 
     def to_hyperspy(self) -> Any:

@@ -21,7 +21,7 @@ from dmlink.batch.processing import (
     run_blocks,
     write_about,
 )
-from dmlink.batch.workers import cluster, result
+from dmlink.batch.workers import cluster, result, some_worker
 from dmlink.growing import follow
 from dmlink.recordings.writing.ome_zarr_writer import end_image, journal_lines
 
@@ -145,7 +145,7 @@ def _run(job: Job, workers: Client, bar: Any, todo: list[range]) -> None:
         if not job.in_order:
             run_blocks(job, file, workers, bar, todo)
             return
-        same = next(iter(workers.scheduler_info()["workers"]))  # the worker that has the state
+        same = some_worker(workers)  # the worker that has the state
         for frames in todo:
             future = workers.submit(
                 work_onward, file, frames, pure=False, workers=[same], allow_other_workers=True

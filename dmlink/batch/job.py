@@ -120,11 +120,12 @@ def work_onward(file: Path, frames: range) -> None:
 def _work(job: Job, frames: range, instance: Instance) -> None:
     done = job.part(frames).exists()
     recording = job.recording
-    times = recording.times if recording.timed and not job.room else ()
-    writer = ResultWriter(job.out, job.room or len(recording), times)
+    times = recording.times
+    known = times if recording.timed and not job.room else ()
+    writer = ResultWriter(job.out, job.room or len(recording), known)
     lines = []
     for i in frames:
-        time, line = float(recording.times[i]), None
+        time, line = float(times[i]), None
         try:
             frame = recording[i]
             result = instance.process(frame.data, frame.info)

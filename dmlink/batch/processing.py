@@ -299,9 +299,13 @@ def _run_in_order(job: Job, file: Path, client: Client, bar: Any, todo: list[ran
             revive(client)
         future.result()
     except KilledWorker:
-        for frames in todo:
-            give_up(job, frames)
-            bar.update(len(frames))
+        fatal, *later = todo
+        give_up(job, fatal)
+        died = f"{fatal.start} to {fatal.stop - 1}"
+        why = f"Not processed, because the cell needs the frames in order and died at frames {died}."
+        for frames in later:
+            _fail(job, frames, why)
+        bar.update(sum(len(frames) for frames in todo))
     finally:
         client.cancel([future])
 
@@ -312,7 +316,12 @@ def give_up(job: Job, frames: range) -> None:
         f"The process for frames {frames.start} to {frames.stop - 1} died repeatedly: one of them crashes "
         "the cell, or needs more memory than the computer has."
     )
-    job.write_part(frames, [failure(i, 0.0, why) for i in frames])
+    _fail(job, frames, why)
+
+
+def _fail(job: Job, frames: range, why: str) -> None:
+    times = job.recording.times
+    job.write_part(frames, [failure(i, float(times[i]), why) for i in frames])
 
 
 def _end(job: Job) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,6 +88,15 @@ def cluster(client: Client | str | None) -> Iterator[Client]:
         yield client
 
 
+def some_worker(client: Client) -> str:
+    """Return the address of a worker; wait until there is one."""
+    while True:
+        for address in client.scheduler_info()["workers"]:
+            return str(address)
+        revive(client)
+        time.sleep(LOOK_SECONDS)
+
+
 def result(client: Client, future: Future[Any]) -> Any:
     """Return the result of a future; meanwhile, make sure that there are workers."""
     import distributed  # noqa: PLC0415
@@ -99,7 +110,7 @@ def result(client: Client, future: Future[Any]) -> Any:
 
 
 def revive(client: Client) -> None:
-    """Restart the workers of a local cluster if all of them are gone.
+    """Restart the workers of a local cluster if all of them are gone; warn if another scheduler has none.
 
     Dask gives up a worker that dies while it starts, as happens if it gets a fatal block right away.
     """
@@ -114,3 +125,9 @@ def revive(client: Client) -> None:
             workers.scale(0)
             workers.sync(workers._correct_state)  # noqa: SLF001 - closes the workers that `scale` only removed from its list
             workers.scale(number)
+    elif not client.scheduler_info()["workers"]:
+        address = client.scheduler.address if client.scheduler else "its address"
+        warnings.warn(
+            f"The Dask scheduler has no workers; start some with `dask worker {address}`.",
+            stacklevel=2,
+        )

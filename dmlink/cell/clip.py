@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dmlink.cell.outcomes import memory_of
 from dmlink.recordings.writing import reference_writer
-from dmlink.recordings.writing.cell_results import CELLS, CellResults
-from dmlink.recordings.writing.file_names import FileNames, file_name
+from dmlink.recordings.writing.cell_results import CELLS, ProgramResults
+from dmlink.recordings.writing.file_names import FileNames
 from dmlink.recordings.writing.frame_writer import SUFFIX, FrameWriter, kind
 from dmlink.recordings.writing.ome_zarr_writer import Journal
 from dmlink.recordings.writing.reference_writer import ReferenceWriter, RunningRecording
@@ -82,7 +82,7 @@ class Clip:
         self.view = ""
         self._reference_end = -math.inf
         self._journal = Journal(self.path / EVENTS)
-        self._results: dict[str, CellResults] = {}
+        self._results: ProgramResults | None = None
 
     @property
     def frames(self) -> int:
@@ -123,11 +123,9 @@ class Clip:
 
     def write_result(self, name: str, result: FrameResult) -> int:
         """Write a result of the cell, with its program; return its approximate size in bytes."""
-        if result.program not in self._results:
-            number = f" {len(self._results) + 1}" if self._results else ""  # a parameter was changed
-            folder = self.path / CELLS / file_name(name + number)
-            self._results[result.program] = CellResults(folder, result.program)
-        self._results[result.program].write(result.frame, result.result)
+        if self._results is None:
+            self._results = ProgramResults(self.path / CELLS, name, FileNames())
+        self._results.results_of(result.program).write(result.frame, result.result)
         return memory_of(result.result)
 
     def close(self) -> None:
@@ -135,8 +133,8 @@ class Clip:
         with contextlib.ExitStack() as closing:
             closing.callback(self._writer.close)
             closing.callback(self._journal.close)
-            for results in self._results.values():
-                closing.callback(results.close)
+            if self._results:
+                closing.callback(self._results.close)
 
 
 def view_of(frame: Frame) -> str:

@@ -168,7 +168,7 @@ class Clips:
                     newest = self._write(self._clip, results)
                 if self._clip and (closing or self._is_over(self._clip, processed, newest)):
                     self._finish()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - the next event may still be saved
                 self._fail(error)
 
     def _begin_or_extend(self, event: Happening, results: Sequence[FrameResult]) -> None:
@@ -224,6 +224,9 @@ class Clips:
         for result in results:
             if clip and clip.begin <= result.frame.time <= clip.end:
                 self._take(clip.write_result(self._name, result))
+        later = [result for result in results if clip and result.frame.time > clip.end]
+        with self._changed:  # the next event may be soon
+            self._results.extendleft(reversed(later))
         newest = frames[-1] if frames else self._lookback.newest
         return newest.time if newest else -math.inf
 
@@ -257,12 +260,18 @@ class Clips:
             finally:
                 self.saved = (*self.saved, SavedClip(clip.path, clip.oldest, clip.newest))
 
-    def _fail(self, error: OSError | ValueError) -> None:
+    def _fail(self, error: Exception) -> None:
         """Note why nothing more is saved, and finish the clip with the frames that it has."""
         kept = _content(self._clip) if self._clip else "no clip was begun"
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(Exception):
             self._finish()
-        self._why = why_not(error, kept) if isinstance(error, OSError) else f"{error} {kept}."
+        match error:
+            case OSError():
+                self._why = why_not(error, kept)
+            case ValueError():
+                self._why = f"{error} {kept}."
+            case _:
+                self._why = f"Saving a clip failed ({error!r}); {kept}."
 
 
 def _content(clip: Clip) -> str:

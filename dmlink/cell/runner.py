@@ -249,6 +249,7 @@ class Runner:
 
     def _count(self, frame: Frame, *, rested: bool) -> None:
         """Count a frame, and those since the last one as skipped on purpose or dropped for lack of time."""
-        between = max(0, frame.index - self._seen.index - 1) if self._seen else 0
+        in_order = self._seen and not self._link.newest_first
+        between = max(0, frame.index - self._seen.index - 1) if self._seen and in_order else 0
         skipped = between if rested else min(between, self._options.every - 1)
         self._outcomes.count(skipped=skipped, dropped=between - skipped)

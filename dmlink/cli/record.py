@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
 def _line(recorder: Recorder) -> str:
     left = recorder.seconds_left
     lasts = f", {recorder.disk_left / 1e9:.0f} GB free: {left / 60:.0f} min more" if left else ""
+    why = f". {recorder.reason}" if recorder.reason and recorder.state != "failed" else ""
     return (
         f"{recorder.path}: {recorder.frames} frames in {recorder.seconds:.0f} s, "
-        f"{recorder.bytes / 1e6:.0f} MB, {recorder.dropped} dropped{lasts}"
+        f"{recorder.bytes / 1e6:.0f} MB, {recorder.dropped} dropped{lasts}{why}"
     )

@@ -97,12 +97,14 @@ def check(
     """
     from dmlink.simulator import Microscope  # noqa: PLC0415 - only needed for a check
 
-    if picture and Path(picture).exists() and not overwrite:
+    script = Path(script).expanduser()
+    picture = Path(picture).expanduser() if picture else None
+    if picture and picture.exists() and not overwrite:
         raise FileExistsError(
             f"{picture} exists. Choose another name (-o), or replace it (overwrite=True, --overwrite)."
         )
     parts = parts_of(script)
-    name, text = parts.name, Path(script).read_text(encoding="utf-8")
+    name, text = parts.name, script.read_text(encoding="utf-8")
     if against is None:
         against = read_program(script)
     if not parts.is_live:

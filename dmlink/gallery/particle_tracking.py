@@ -88,7 +88,7 @@ d = diameter or size
 least_contrast = contrast or standing_out
 
 image = padded(d)
-if state.get("diameter") != d:
+if state.get("diameter") != d or info.index < state["first"].index:  # numbers start again with the source
     state.update(diameter=d, first=info, band=band_of(image.shape, d))
 seen = fft.irfft2(fft.rfft2(image) * state["band"], image.shape)
 noise = np.median(np.abs(seen[::3, ::3]))

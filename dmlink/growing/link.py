@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from dmlink.frame import Line
 from dmlink.growing.reader import FrameReader
 from dmlink.link.link import next_number
 from dmlink.link.requests import Source
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from os import PathLike
 
-    from dmlink.frame import Frame, Roi
+    from dmlink.frame import Frame, Line, Roi
     from dmlink.growing.growth import Growth
     from dmlink.recordings.writing.recorder import Recorder
 
@@ -50,11 +49,11 @@ class FollowedLink:
         self.source: str | None = None
         self.roi = roi
         self.newest: Frame | None = None
-        self.session: Session = whole.session if whole else Session()
+        self.session: Session = whole.session if whole else Session(in_order=not source.newest_first)
         self._whole = whole or self
         self._ring: Ring = whole._ring if whole else Ring()  # noqa: SLF001 - of the same class
         self._rois: dict[str, Roi] = whole._rois if whole else {}  # noqa: SLF001
-        self._line: Line | None = None  # the whole link
+        self._drawn: tuple[Line | None] | None = None  # the line, once it was set here, for the whole link
         self._readers: list[FollowedReader] = []
         self._reader: FollowedReader | None = None
         self._received = self._bytes = 0
@@ -99,19 +98,18 @@ class FollowedLink:
 
     def shared(self, frame: Frame) -> Frame:
         """Return a frame, or this link's part of it, with its pixels in memory shared with workers."""
-        data, y, x, roi = frame.data, frame.y, frame.x, frame.roi
+        drawn = self._whole._drawn  # noqa: SLF001 - one line for all parts, as they have one set of rectangles
+        line = frame.line if drawn is None else drawn[0]
+        frame = replace(frame, rois={**frame.rois, **self._rois}, line=line)
         if self.roi is not None:
-            roi = self._rectangle(self.roi).clamped(data.shape[:2])
-            data = data[roi.top : roi.bottom, roi.left : roi.right]
-            y, x = y.part(roi.top), x.part(roi.left)
-        line = self._whole._line  # noqa: SLF001 - one line for all parts, as they have one set of rectangles
-        if line is not None and roi is not None:
-            line = Line(line.y0 - roi.top, line.x0 - roi.left, line.y1 - roi.top, line.x1 - roi.left)
+            place = self._rectangle(self.roi).clamped(frame.data.shape[:2])
+            frame = frame.within(place, frame.data[place.top : place.bottom, place.left : place.right])
+        data = frame.data
         memory, block = self._ring.take(data.nbytes)
         pixels = memory.view(data.dtype).reshape(data.shape)
         pixels[...] = data
         pixels.flags.writeable = False
-        return replace(frame, data=pixels, y=y, x=x, roi=roi, block=block, line=line)
+        return replace(frame, data=pixels, block=block)
 
     @property
     def stats(self) -> LinkStats:
@@ -173,7 +171,7 @@ class FollowedLink:
 
     def set_line(self, line: Line | None) -> None:
         """Set the line for frames from now on, in pixels of the whole image; None removes it."""
-        self._whole._line = line  # noqa: SLF001
+        self._whole._drawn = (line,)  # noqa: SLF001
         self.following.tell()
 
     def remove_roi(self, name: str) -> None:

@@ -11,7 +11,8 @@ from dmlink.link.link import Link
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FRAMES_SECONDS = 5.0
+FIRST_SECONDS = 20.0  # even a still image is sent, but DigitalMicrograph may be busy
+NEXT_SECONDS = 5.0
 
 
 def examine(endpoint: str | endpoints.Endpoint | None, roi: str | None = None) -> Iterator[tuple[bool, str]]:
@@ -46,15 +47,15 @@ def examine(endpoint: str | endpoints.Endpoint | None, roi: str | None = None) -
             top, left, bottom, right = rectangle
             yield True, f"It has the ROI {name!r}: rows {top} to {bottom}, columns {left} to {right}."
         try:
-            first = link.next(FRAMES_SECONDS)
+            first = link.next(FIRST_SECONDS)
         except TimeoutError as error:
             yield False, f"{error} Is the live view running? Start View in DigitalMicrograph."
             return
         yield True, f"A frame arrived: {first!r}."
         try:
-            second = link.next(FRAMES_SECONDS)
+            second = link.next(NEXT_SECONDS)
         except TimeoutError:
             advice = "Start View in DigitalMicrograph, or run the companion with the live view in front."
-            yield False, f"No second frame within {FRAMES_SECONDS:g} s: the image does not change. {advice}"
+            yield False, f"No second frame within {NEXT_SECONDS:g} s: the image does not change. {advice}"
             return
         yield True, f"The next one arrived {second.time - first.time:.3f} s later: everything works."

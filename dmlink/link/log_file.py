@@ -8,6 +8,7 @@ import datetime as dt
 import math
 import threading
 from pathlib import Path
+from time import time as now
 from typing import TYPE_CHECKING, Self
 
 from dmlink.link.logs import number
@@ -25,6 +26,7 @@ TIMES = "use seconds since 1970, or date and time such as 2026-12-01 14:03:07"
 READ_BYTES = 1 << 20  # per read
 BEGIN = 64  # bytes: if the first ones change, the file was replaced
 FORMATS = "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M:%S.%f"
+DAY = 86400.0  # seconds; clocks may differ by less
 SINCE_1970 = 1e8  # seconds (1973); a smaller time counts from the instrument's own start
 
 
@@ -197,6 +199,12 @@ class LogFile:
                 "the time at which they start, in seconds since 1970, as time.time() returns it."
             )
             time = None
+        if time is not None and time + self._offset > now() + DAY:
+            self._misread = (
+                f"Times in {self._path.name}, such as {cells[place]}, are in the future; give seconds (not "
+                "milliseconds), and set offset= if they do not count from 1970."
+            )
+            time = None
         found = False
         if time is not None:
             for column in self._logs:
@@ -248,7 +256,14 @@ def log_file(
         Columns to read; by default all others.
     offset : float
         Seconds to add to the file's times if its clock differs from that of the microscope's computer.
+
+    Raises
+    ------
+    ValueError
+        If the link follows a recording.
     """
+    if not hasattr(link, "logs"):
+        raise ValueError(f"{link.endpoint.address} is a recording; logs belong to the frames of a live view.")
     if isinstance(columns, str):
         columns = [columns]
     return LogFile(Path(path).expanduser(), link.logs.log, time, columns, offset)

@@ -15,8 +15,9 @@ import PIL.Image
 
 from dmlink import __version__
 from dmlink.link.logs import Logs
-from dmlink.logbook.strips import long_ago
 from dmlink.logbook.timeline_svg import BANDS, LINES, timeline_svg
+from dmlink.logbook.times import clock, date, long_ago
+from dmlink.recordings.writing.file_names import write_text
 from dmlink.script.arrays import as_text
 from dmlink.script.exporter import script
 from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER
@@ -93,9 +94,7 @@ def report(
         If it exists and may not be replaced.
     """
     path = Path(path).expanduser()
-    text = page(link, title)
-    with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    write_text(path, page(link, title), overwrite=overwrite)
     return path
 
 
@@ -106,7 +105,7 @@ def page(link: Link | FollowedLink, title: str = "") -> str:
     source = newest.source if newest else link.source or "live view"
     begin = session.began if session.began is not None else time.time()
     end = max(begin, session.newest if session.newest is not None else begin)
-    title = title or f"{source}, {_date(begin)}"
+    title = title or f"{source}, {date(begin)}"
     parts = [
         HEAD.format(title=escape(title), style=STYLE),
         f"<h1>{escape(title)}</h1>",
@@ -133,8 +132,8 @@ def _key() -> str:
 def _facts(link: Link | FollowedLink, session: Session, begin: float, end: float) -> dict[str, str]:
     newest, stats = link.newest, link.stats
     facts = {
-        "from": _date(begin),
-        "to": f"{_date(end)} ({long_ago(end - begin)})",
+        "from": date(begin),
+        "to": f"{date(end)} ({long_ago(end - begin)})",
         "view": newest.source if newest else "",
         "size": f"{newest.data.shape[0]} x {newest.data.shape[1]} {newest.data.dtype}" if newest else "",
         "pixel": f"{newest.x.scale:.5g} {newest.x.unit}" if newest and newest.x.unit else "",
@@ -182,7 +181,7 @@ def _event(session: Session, mark: Mark, begin: float, image: str, clip: str) ->
     moments = {name: m for name, m in session.at(mark.begin).items() if m.frame == mark.frame}
     numbers = ", ".join(f"{escape(name)} = {moment.value:.6g}" for name, moment in moments.items())
     said = f"<b>{escape(mark.text or 'event')}</b> ({escape(mark.cell)}), frame {mark.frame}, "
-    said += f"{_clock(mark.begin)}, after {long_ago(mark.begin - begin)}"
+    said += f"{clock(mark.begin)}, after {long_ago(mark.begin - begin)}"
     lines = [said, numbers, f"clip {escape(clip)}" if clip else ""]
     return f"<figure>{image}<figcaption>{'<br>'.join(filter(None, lines))}</figcaption></figure>"
 
@@ -192,7 +191,7 @@ def _gaps(session: Session, begin: float) -> list[str]:
     if not marks:
         return []
     rows = "".join(
-        f"<tr><td>{_clock(mark.begin)}</td><td>{long_ago(max(0.0, mark.begin - begin))}</td>"
+        f"<tr><td>{clock(mark.begin)}</td><td>{long_ago(max(0.0, mark.begin - begin))}</td>"
         f"<td>{KINDS[mark.kind]}</td><td>{escape(': '.join(filter(None, (mark.cell, mark.text))))}</td></tr>"
         for mark in marks[:MOST_EVENTS]
     )
@@ -268,11 +267,3 @@ def _within(text: str) -> str:
 
 def _plain(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _date(when: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
-
-
-def _clock(when: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(when))

@@ -85,15 +85,3 @@ def _strip(label: str, times: np.ndarray, values: np.ndarray) -> Strip:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     return Strip(label, times, values, low, high)
-
-
-def time_unit(seconds: float) -> tuple[float, str]:
-    """Return the time unit for a timeline of that length: its seconds and its name."""
-    return (1.0, "s") if seconds < 300 else (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
-
-
-def long_ago(seconds: float) -> str:
-    """Return an elapsed time as text, such as "3 min"."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -6,7 +6,8 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from dmlink.logbook.strips import marks, strips, time_unit
+from dmlink.logbook.strips import marks, strips
+from dmlink.logbook.times import time_unit
 from dmlink.session.session import CELL, CLIP, EVENT, NO_FRAMES, NO_LINK, PARAMETER
 
 if TYPE_CHECKING:

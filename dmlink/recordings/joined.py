@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from dmlink.frame import Frame
+
 
 class Joined(Composed):
     """Recordings of the same shape and data type as one, with their times one after another.
 
-    A recording that does not start after the end of the previous one is shifted to one frame after it.
+    Frames are numbered from 0 to the last one of all. A recording that does not start after the end of the
+    previous one is shifted to one frame after it.
     """
 
     def __init__(self, parts: Sequence[Recording]) -> None:
@@ -47,6 +51,9 @@ class Joined(Composed):
         """Yield the files of all recordings."""
         for part in self._parts:
             yield from part.files()
+
+    def _frame(self, data: np.ndarray, i: int) -> Frame:
+        return replace(super()._frame(data, i), index=i)
 
     def _where(self, i: int) -> tuple[Recording, int]:
         at = int(np.searchsorted(self._starts, i, "right")) - 1

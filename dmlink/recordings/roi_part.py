@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.frame import Line, Roi
 from dmlink.recordings.recording import Composed, Recording, recalibrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dmlink.frame import Frame
+    from dmlink.frame import Frame, Roi
 
 
 class RoiPart(Composed):
@@ -75,17 +73,7 @@ class RoiPart(Composed):
 
     def _frame(self, data: np.ndarray, i: int) -> Frame:
         whole = super()._frame(data, i)
-        place = self._place(whole)
-        top, left, *_ = place
-        line = whole.line and Line(*(v - d for v, d in zip(whole.line, [top, left] * 2, strict=True)))
-        return replace(
-            whole,
-            y=whole.y.part(top),
-            x=whole.x.part(left),
-            roi=place.seen_from(whole.roi and Roi(-whole.roi.top, -whole.roi.left, 0, 0)),
-            rois={name: roi.seen_from(place) for name, roi in whole.rois.items()},
-            line=line,
-        )
+        return whole.within(self._place(whole), data)
 
     def _place(self, frame: Frame) -> Roi:
         """Return where the ROI is in a frame, in pixels of the frame."""

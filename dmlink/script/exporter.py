@@ -12,6 +12,7 @@ from dmlink import __version__
 from dmlink.gms_versions import PYTHON_OF_GMS
 from dmlink.program.capture import RESULTS
 from dmlink.program.program import Program, program_of
+from dmlink.recordings.writing.file_names import write_text
 from dmlink.script import requirements
 from dmlink.script.arrays import DATA_FILE, as_text, file_beside, path_setting, refers_to, save
 from dmlink.script.mechanics import LAST, asks_for_mask, free_word, given_names, mechanics
@@ -100,7 +101,7 @@ def export(
     ValueError, SyntaxError
         If the text is not a live cell, or cannot run in that version of GMS: with the cell's line.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if isinstance(cell, str):
         cell = Program.from_cell(cell, path.stem)
     program = program_of(cell)
@@ -112,8 +113,7 @@ def export(
     _refuse_existing(path, data, overwrite=overwrite)
     if data:
         save(program.arrays, data)
-    with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    write_text(path, text, overwrite=overwrite)
     return path
 
 

@@ -61,7 +61,7 @@ def read_program(path: str | Path) -> Program:
     SyntaxError
         If it is not valid Python.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     script = parts_of(path)
     tree = ast.parse(script.above, str(path))
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "process"]
@@ -125,7 +125,7 @@ def parts_of(path: str | Path) -> Script:
     SyntaxError
         If the part below the dividing line is not valid Python.
     """
-    text = "\n".join(split_lines(Path(path).read_text(encoding="utf-8")))
+    text = "\n".join(split_lines(Path(path).expanduser().read_text(encoding="utf-8")))
     above, line, below = text.partition(BELOW)
     tree = ast.parse(below) if line else ast.Module([], [])
     names = [

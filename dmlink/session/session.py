@@ -67,13 +67,22 @@ class Session:
         Time of the newest frame.
     pictures : Pictures
         Thumbnails of frames with events, and the cells' newest images.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes for the numbers.
+    in_order : bool
+        Whether frames come in the order in which they were taken. Otherwise, gaps are unknown, and only the
+        numbers of frames that were the newest are kept.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
+    def __init__(self, memory: int = MEMORY, *, in_order: bool = True) -> None:
         self.began: float | None = None
         self.newest: float | None = None
         self.pictures = Pictures()
         self._memory = memory
+        self._in_order = in_order
         self._tracks: dict[tuple[str, str], Track] = {}
         self._marks: collections.deque[Mark] = collections.deque(maxlen=MOST_MARKS)
         self._programs: dict[str, list[Program]] = {}
@@ -105,7 +114,7 @@ class Session:
             elif last is not None:
                 step = time - last
                 long = max(LONG_SECONDS, LONG * (self._usual or 0.0))
-                if step > long:
+                if step > long and self._in_order:
                     text = f"no frames for {step:.3g} s"
                     self._marks.append(Mark(NO_FRAMES, last, time, frame.index, "", text))
                 elif step > 0:
@@ -152,8 +161,10 @@ class Session:
         with self._lock:
             name = self._names[cell]
             time = max(frame.time, self._clocks.get(name, frame.time))  # if a clock goes back, time stops
+            late = time > frame.time and not self._in_order
             self._clocks[name] = time
             results = result.results.values() if isinstance(result, Several) else [result]
+            results = [] if late else results
             for one in results:
                 if one is not None and one.kind == "scalar":
                     self._add_numbers(name, time, frame.index, one)

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import time
+import warnings
 
 import distributed
 import h5py
@@ -134,6 +135,19 @@ def test_long_texts_of_several_lines_fit_a_parquet(tmp_path):
     lines = [{"frame": i, "time": i / 2, "at": i, "results": {"note": part}} for i in range(20_000)]
     finish(tmp_path, lambda: lines)
     assert pd.read_parquet(tmp_path / "note.parquet").text.tolist() == [text] * len(lines)
+
+
+@pytest.mark.parametrize("value", [2**63, "x" * 2_000_000])
+def test_value_beyond_parquet_is_in_the_csv(tmp_path, value):
+    part = {"kind": "table", "columns": {"n": [value]}}
+    lines = [{"frame": i, "time": i / 2, "at": i, "results": {"t": part}} for i in range(3)]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        finish(tmp_path, lambda: lines)
+    assert str(value) in (tmp_path / "t.csv").read_text()
+    assert (tmp_path / "t.parquet").exists() != any(
+        "t.parquet was not written" in str(w.message) for w in told
+    )
 
 
 def test_results_of_taken_names_are_kept(path, client):

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.fft
 from disks import small_disk
@@ -133,6 +134,32 @@ def test_later_event_has_its_own_clip(watched):
     watched.take_until(lambda: len(watched.clips.finished) == 2)
     assert not set(indices(watched.clips.finished[0])) & set(indices(watched.clips.finished[1]))
     assert watched.clips.finished[1].name == f"mean {second.index}.ome.zarr"
+
+
+def test_results_before_a_close_event_are_kept(watched):
+    watched.take(30)
+    first = watched.take(1, "one")
+    watched.take_until(lambda: watched.frames[-1].time > first.time + 0.11)  # the clip is still open
+    second = watched.take(1, "two")
+    watched.take_until(lambda: len(watched.clips.finished) >= 1)
+    watched.clips.close()
+    for path in watched.clips.finished:
+        rows = pd.read_csv(path / "cells" / "mean" / "result.csv")
+        assert rows["frame"].tolist() == indices(path), (first, second)
+
+
+def test_clips_go_on_after_any_error(watched, monkeypatch):
+    def broken(*_):
+        raise TypeError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clipping.Clip, "write_result", broken)
+        watched.take(5)
+        watched.take(1, "one")
+        watched.take_until(lambda: "TypeError('broken')" in watched.clips.reason)
+    watched.take(1, "two")
+    watched.take_until(lambda: len(watched.clips.finished) == 2)
+    assert watched.clips.reason == ""
 
 
 def test_event_on_every_frame_is_one_clip(tmp_path):
@@ -420,7 +447,7 @@ def said(client, text):
 
 def test_restarted_kernel_goes_on_beside_its_clip(tmp_path):
     recording, folder = Noise(), tmp_path / "clips"
-    manager, client = start_new_kernel(kernel_name="python3")
+    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=300)
     try:
         with microscope(recording, companion=False, patient=True) as dm:
             written = []

@@ -1,5 +1,6 @@
 """Following a growing recording: every frame once, in order, and as in the finished recording."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from growing_writer import KINDS, command, frame, path_of, until
 import dmlink
 from dmlink import recordings
 from dmlink.growing import files, growth, layout, raw_parts
+from dmlink.recordings.writing.frame_writer import FrameWriter
 from dmlink.simulator.dm.gatan_files import write_dm4, write_in_situ_raw
 
 FRAMES = 20
@@ -39,13 +41,14 @@ def take(source, n, timeout=60):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_frame_arrives_once(kind, tmp_path, impatient):
+def test_every_frame_arrives_once(kind, tmp_path, monkeypatch):
     folder = tmp_path / "set"
     folder.mkdir()
     path = path_of(kind, folder)
     writer = subprocess.Popen(command(kind, folder, 1, FRAMES), stdout=subprocess.PIPE, text=True)
     with dmlink.follow(path, idle=None) as source:
         told = json.loads(writer.communicate(timeout=300)[0])
+        monkeypatch.setattr(growth, "GIVE_UP_SECONDS", 2.0)  # not while a slow writer writes
         wanted = [i for i in range(FRAMES) if i not in told["spoilt"]]
         source.idle = 3.0
         until(lambda: source.finished)  # everything was read, even a header that arrived last
@@ -217,6 +220,45 @@ def test_newest_first_then_the_others(tmp_path):
         cell = dmlink.LiveCell("state['n'] = state.get('n', 0) + 1\nstate['n']")
         with pytest.raises(ValueError, match="without newest_first"):
             cell.start(source.link)
+
+
+def test_newest_first_counts_and_draws_no_gap(tmp_path):
+    for i in range(6):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path, newest_first=True) as source:
+        until(lambda: source.written == 6)
+        cell = dmlink.LiveCell("int(info.index)", mode="lossless").start(source.link)
+        results = cell.results()
+        assert [next(results) for _ in range(6)] != []
+        assert (cell.stats.received, cell.stats.dropped) == (6, 0)
+        (track,) = source.link.session.tracks
+        assert len(track) == 1
+        assert (track.at(1e12).frame, track.at(1e12).value) == (5, 5.0)
+        assert not source.link.session.marks
+        cell.stop()
+
+
+def test_places_of_a_recording_are_followed(tmp_path):
+    line, roi = dmlink.frame.Line(1.0, 2.0, 3.0, 4.0), dmlink.Roi(2, 4, 30, 34)
+    rois = {"a": dmlink.Roi(5, 6, 20, 21)}
+    with contextlib.closing(FrameWriter(tmp_path / "a.zarr")) as writer:
+        writer.write(dmlink.Frame(frame(0), roi=roi, line=line, rois=rois))
+        writer.write(dmlink.Frame(frame(1), 1, 1.0, roi=roi, line=line, rois=rois))
+    part = dmlink.Roi(1, 1, 9, 9)
+    with (
+        dmlink.open(tmp_path / "a.zarr") as recording,
+        dmlink.follow(tmp_path / "a.zarr", idle=0.5) as source,
+    ):
+        source.link.set_roi("part", part)
+        followed, expected = source.link.part("part").next(60), recording.part(part)[0]
+        np.testing.assert_array_equal(followed.data, expected.data)
+        for of in ("line", "roi", "y", "x"):
+            assert getattr(followed, of) == getattr(expected, of), of
+        assert followed.rois == {**expected.rois, "part": dmlink.Roi(0, 0, 8, 8)}
+        whole = source.link.reader()
+        assert (whole.next(60).line, whole.next(60).roi) == (line, roi)
+        source.link.set_line(None)
+        assert source.link.reader().next(60).line is None
 
 
 def test_counts_show_the_lag(tmp_path):

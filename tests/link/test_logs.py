@@ -40,6 +40,22 @@ def test_newest_value_counts():
     assert [array.tolist() for array in log.arrays()] == [[1, 2, 3], [10, 20, 30]]
 
 
+def test_log_file_needs_a_live_view(tmp_path):
+    with (
+        dmlink.follow(tmp_path) as source,
+        pytest.raises(ValueError, match="is a recording; logs belong to the frames of a live view"),
+    ):
+        dmlink.log_file(tmp_path / "T.csv", source.link)
+
+
+@pytest.mark.parametrize("factor", [1000.0, 2.2])
+def test_times_in_the_future_are_refused(link, tmp_path, factor):
+    (tmp_path / "T.csv").write_text(f"time,T\n{START * factor},5\n")
+    with dmlink.log_file(tmp_path / "T.csv", link) as log:
+        followed(link, lambda: "are in the future; give seconds (not milliseconds)" in log.reason)
+        assert (log.rows, log.skipped) == (0, 1)
+
+
 @pytest.mark.parametrize("peak", [0, 70, 64 * 1000, 64 * 1563 + 40])
 def test_no_peak_of_many_numbers_is_lost(peak):
     n, log = 64 * 1563 + 50, Log("T")  # more than are looked at one by one, and no full block at the end

@@ -24,6 +24,10 @@ def functions_of(file):
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
+def test_page_has_promises():
+    assert len(PROMISES) > 100
+
+
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[0].strip(" *")[:40])
 def test_promise_names_existing_tests(promise):
     shown = re.findall(r"`([^`]+)`", promise[1])

@@ -105,7 +105,7 @@ def test_conversion_keeps_or_reports(name, suffix, tmp_path, recwarn):
             pytest.skip("MRC cannot store such pixels, and says so")
         out = convert(before, tmp_path / f"out{suffix}")
         said = bool(left_behind(before, out))
-        assert said == bool(recwarn.list)
+        assert said == any(issubclass(told.category, UserWarning) for told in recwarn)
         with recordings.open(out) as after:
             same = (after.y, after.x) == (about(before.y), about(before.x))
             assert said or (same and after.times.tolist() == pytest.approx(before.times.tolist()))
@@ -114,7 +114,7 @@ def test_conversion_keeps_or_reports(name, suffix, tmp_path, recwarn):
 def test_units_have_one_spelling_for_cells():
     path = case("29_live_unit/test_loading_image_saved_with_imageJ_stack.tif")
     with recordings.open(path) as recording, dmlink.replay(path) as replay:
-        assert recording[0].info.unit == replay.link.next(20).info.unit == "um"
+        assert recording[0].info.unit == replay.link.next(60).info.unit == "um"
 
 
 def test_info_names_the_other_series(capsys):

@@ -86,6 +86,14 @@ def test_missing_in_situ_part_is_named(tmp_path, frames):
         recordings.open(tmp_path / "movie.raw")
 
 
+def test_empty_last_in_situ_part_is_left_out(tmp_path, frames):
+    header = tmp_path / "a.dm4"
+    write_in_situ_raw(header, frames, exposure=0.1)
+    header.with_suffix(".raw_1").touch()
+    with recordings.open(header) as recording:
+        np.testing.assert_array_equal(np.asarray(recording), frames)
+
+
 @pytest.mark.parametrize("opened", [".", "movie.dm4", "Hour_00"])
 def test_in_situ_tree_is_in_time_order(tmp_path, opened):
     frames = np.arange(130 * 4, dtype=np.float32).reshape(130, 2, 2)

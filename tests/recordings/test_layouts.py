@@ -101,11 +101,13 @@ def test_pixels_elsewhere_are_not_read(tmp_path, through):
         recordings.open(path)
 
 
-def test_external_storage_is_read(tmp_path):
+def test_external_storage_is_read(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "pixels.raw").write_bytes(bytes(STACK.nbytes))
+    monkeypatch.chdir(tmp_path / "elsewhere")  # it is not looked for in the working folder
     (tmp_path / "pixels.raw").write_bytes(STACK.tobytes())
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("data", STACK.shape, "u2", external=[("pixels.raw", 0, STACK.nbytes)])
-    os.chdir(tmp_path)  # HDF5 also looks for a relative name in the program's working folder
     same(recordings.open(tmp_path / "a.h5"))
 
 

@@ -20,7 +20,7 @@ from microscopes import Noise, linked, microscope, run_companion, until
 import dmlink
 from dmlink import Roi
 from dmlink.cli import main
-from dmlink.indm.results import as_result
+from dmlink.indm.results import Profile, as_result
 from dmlink.link import endpoint as endpoints
 from dmlink.recordings.writing.cell_results import CellResults
 from dmlink.recordings.writing.frame_writer import FrameWriter
@@ -184,6 +184,58 @@ def test_results_that_are_no_numbers_stay_numeric(tmp_path):
     np.testing.assert_array_equal(np.genfromtxt(path, delimiter=",", names=True)["n"], values)
     table = pd.read_parquet(path.with_suffix(".parquet"))
     assert table["n"].dtype == float
+
+
+def test_axes_that_change_are_written(tmp_path):
+    results = CellResults(tmp_path / "a", "")
+    for i, scale in enumerate((1.0, 1.0, 5.0)):
+        frame = dmlink.Frame(np.zeros((2, 2)), i, i / 2)
+        result = {"p": Profile([1.0, 2.0], scale, 3.0, "nm"), "same": Profile([1.0, 2.0], 0.5, 0.0, "nm")}
+        results.write(frame, as_result(result))
+    results.close()
+    assert {p.name for p in (tmp_path / "a").glob("*.csv")} == {"p.csv", "p.axes.csv", "same.csv"}
+    axes = pd.read_csv(tmp_path / "a" / "p.axes.csv")
+    assert axes["x scale"].tolist() == [1.0, 1.0, 5.0]
+    assert set(axes["x unit"]) == {"nm"}
+    assert list(pd.read_csv(tmp_path / "a" / "p.csv")) == ["frame", "time", "0", "1"]
+    assert list(pd.read_csv(tmp_path / "a" / "same.csv")) == ["frame", "time", "0 nm", "0.5 nm"]
+
+
+def test_moved_parameter_has_its_own_results(tmp_path):
+    cell = dmlink.LiveCell("factor: (1, 9) = 2\nframe.mean() * 0 + factor", name="mean")
+    with linked(fps=50, patient=True) as (_, link):
+        cell.start(link)
+        until(link, lambda: cell.latest)
+        with link.record(tmp_path / "gold", cells=[cell]) as recorder:
+            until(link, lambda: cell.stats.processed > 5)
+            cell.set(factor=7)
+            until(link, lambda: cell.latest[1].value == 7.0)
+            done = cell.stats.processed
+            until(link, lambda: cell.stats.processed > done + 3)
+        cell.stop()
+    folder = recorder.path / "cells"
+    assert "factor = 7" in (folder / "mean 2" / "program.py").read_text()
+    assert "factor = 7" not in (folder / "mean" / "program.py").read_text()
+    assert set(pd.read_csv(folder / "mean 2" / "mean.csv")["value"]) == {7.0}
+
+
+def test_running_recording_is_not_overwritten(tmp_path):
+    with linked(fps=50) as (_, link):
+        with link.record(tmp_path / "gold") as recorder:
+            recorded(recorder, 2)
+            with pytest.raises(FileExistsError, match="still being recorded; stop that recording first"):
+                link.record(tmp_path / "gold", overwrite=True)
+        with link.record(tmp_path / "gold", overwrite=True) as again:
+            recorded(again, 1)
+
+
+def test_frame_keeps_its_value_unit_and_log(tmp_path):
+    with contextlib.closing(FrameWriter(tmp_path / "a.zarr")) as writer:
+        writer.write(dmlink.Frame(np.ones((4, 5)), log={"T": np.nan, "p": 1.0}, value_unit="e-"))
+    with dmlink.open(tmp_path / "a.zarr") as recording:
+        assert recording[0].value_unit == "e-"
+        assert np.isnan(recording[0].info.log["T"])
+        assert recording[0].info.log["p"] == 1.0
 
 
 def test_no_frames_or_seconds_are_refused(tmp_path):

@@ -91,6 +91,12 @@ def test_later_times_are_kept(path, tmp_path):
         np.testing.assert_allclose(joined.times[5:8], [0.5, 100, 101])
 
 
+def test_joined_frames_are_numbered_through(path):
+    with dmlink.open([path, path]) as joined:
+        assert [frame.index for frame in joined] == list(range(12))
+        assert [frame.index for frame in joined[5:7]] == [5, 6]
+
+
 @pytest.mark.parametrize(
     ("other", "told"),
     [

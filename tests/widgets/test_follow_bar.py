@@ -8,7 +8,6 @@ from dmlink_widgets.panels.follow_bar import FollowBar
 from dmlink_widgets.panels.live_view import LiveView
 from dmlink_widgets.panels.timeline_panel import TimelinePanel
 from growing_writer import until
-from IPython.core.interactiveshell import InteractiveShell
 
 import dmlink
 
@@ -62,8 +61,8 @@ def test_dashboard_has_the_bar(source):
     board.close()
 
 
-def test_cells_follow_the_newest_source(source):
-    shell = InteractiveShell()
+def test_cells_follow_the_newest_source(source, new_shell):
+    shell = new_shell()
     shell.register_magics(LiveMagics)
     shell.user_ns["source"] = source
     shell.run_cell_magic("live", "cell", "info.index\n")

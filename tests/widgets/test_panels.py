@@ -349,7 +349,8 @@ def test_any_image_makes_a_picture(pixels):
 def test_lossless_keeps_grey_levels():
     ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
     data, limits = picture.render(ramp, 512, lossless=True)
-    assert data.startswith(b"\x89PNG")
+    shown = np.asarray(PIL.Image.open(io.BytesIO(data)))
+    assert len(np.unique(shown)) > 250  # the contrast cuts off the ends
     assert limits[0] < limits[1]
 
 

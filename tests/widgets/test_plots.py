@@ -15,8 +15,9 @@ from dmlink_widgets.drawing.ranges import covering
 from dmlink_widgets.drawing.samples import POINTS, envelope
 from dmlink_widgets.plots.history import MAX_SERIES, History
 from dmlink_widgets.plots.profile import ROWS
-from dmlink_widgets.plots.waterfall import Waterfall
+from dmlink_widgets.plots.waterfall import WIDEST, Waterfall
 
+import dmlink
 from dmlink.frame import Axis
 from dmlink.indm.results import (
     MAX_SEVERAL,
@@ -140,6 +141,31 @@ def test_saved_image_is_calibrated():
         assert numerator / denominator == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("unit", ["µm", "Å"])
+def test_saved_image_has_both_scales(unit, tmp_path):
+    plot = drawn(Image(np.ones((4, 6), np.uint16), (4.0, 0.25), 0.0, unit))
+    (tmp_path / "a.tif").write_bytes(plot.files()[".tif"]())
+    with dmlink.open(tmp_path / "a.tif") as image:
+        assert (image.y.scale, image.x.scale) == pytest.approx((4.0, 0.25))
+        assert image.x.unit == unit
+
+
+def test_numbers_without_a_name_are_no_curve():
+    plot = drawn(Scalar({}))
+    assert not plot.figure.curves.lengths
+    plot.remember(3.0, Scalar({"a": 1.0}))
+    plot.draw(Scalar({"a": 1.0}), small=False)
+
+
+def test_waterfall_keeps_the_peaks_of_long_profiles():
+    waterfall = Waterfall(4)
+    values = np.zeros(3 * WIDEST)
+    values[7] = 9.0
+    waterfall.add(0.0, values, Axis())
+    assert waterfall.rows.shape == (1, WIDEST)
+    assert waterfall.rows.max() == 9.0
+
+
 def test_strip_chart_keeps_its_length():
     plot = plots.plot_for(Scalar(0), lambda: None, colour="#56b4e9", history=5)
     for time in range(12):
@@ -258,7 +284,7 @@ def test_waterfall_axis_fits_kept_values():
     origin, scale, unit = plot.image.overlay.x
     row = plot.waterfall.rows[-1]
     assert unit == "nm"
-    np.testing.assert_allclose(origin + scale * np.arange(len(row)), 3.0 + 0.5 * row)
+    np.testing.assert_allclose(origin + scale * np.arange(len(row)), 3.0 + 0.5 * row, atol=scale / 2)
     plot.remember(
         9.0, Profile(np.arange(len(row)), 0.5, 3.0, "nm")
     )  # the same number of values, from a different profile

@@ -156,11 +156,27 @@ def _reader(path: Path, dataset: Any) -> tuple[Any, MappedFile | None]:
         return dataset, None
     _check_storage(path, dataset)
     here = Path(dataset.file.filename)
-    offset = dataset.id.get_offset() if dataset.chunks is None and not dataset.external else None
+    if dataset.external:
+        return _external(here.parent, dataset)
+    offset = dataset.id.get_offset() if dataset.chunks is None else None
     if offset is None or dataset.is_virtual or dataset.dtype.kind not in "iufb" or dataset.dtype.metadata:
         return _Chunks(path, dataset), None
     file = MappedFile(here)
     return file.array(dataset.shape, dataset.dtype, offset), file
+
+
+def _external(folder: Path, dataset: Any) -> tuple[Any, MappedFile | None]:
+    """Return pixels stored in other files, which HDF5 would look for in the working folder; one is mapped."""
+    if len(dataset.external) == 1:
+        ((name, offset, _),) = dataset.external
+        file = MappedFile(folder / _text(name))
+        return file.array(dataset.shape, dataset.dtype, offset), file
+    parts, left = [], dataset.dtype.itemsize * dataset.size
+    for name, offset, size in dataset.external:
+        n = min(size, left)
+        parts.append(MappedFile(folder / _text(name)).array((n,), np.dtype(np.uint8), offset))
+        left -= n
+    return np.concatenate(parts).view(dataset.dtype).reshape(dataset.shape), None
 
 
 def _check_storage(path: Path, dataset: Any, depth: int = 0) -> None:

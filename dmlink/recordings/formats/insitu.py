@@ -236,7 +236,10 @@ def _parts(header: Path) -> list[Path]:
     if missing is not None:
         part = header.with_suffix(f".raw_{missing}" if missing else ".raw")
         raise ValueError(f"{part} is missing, so later frames cannot be read; copy it next to {header.name}.")
-    return [numbered[i] for i in range(len(numbered))]
+    parts = [numbered[i] for i in range(len(numbered))]
+    while len(parts) > 1 and not parts[-1].stat().st_size:  # created just before the recording ended
+        parts.pop()
+    return parts
 
 
 def _dm_files(folder: Path, below: str) -> Iterator[tuple[str, str]]:

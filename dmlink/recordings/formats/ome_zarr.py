@@ -201,7 +201,9 @@ class _Recorded(ArrayStack):
         tags = {**(values.get("tags") or {}), "source_index": values["index"]}
         outlines = values.get("outlines") or {}
         rois = {name: _roi(place, outlines.get(name)) for name, place in (values.get("rois") or {}).items()}
-        return replace(frame, **axes, roi=roi, line=line, tags=tags, log=values.get("log") or {}, rois=rois)
+        log = {name: np.nan if value is None else value for name, value in (values.get("log") or {}).items()}
+        unit = values.get("value_unit") or ""
+        return replace(frame, **axes, roi=roi, line=line, tags=tags, log=log, rois=rois, value_unit=unit)
 
 
 def _roi(place: list[int], outline: list[Any] | None) -> Roi:

@@ -244,7 +244,7 @@ def _imagej(tiff: Any, series: Any, index: int) -> Axes:
     if unit and unit != "inch" and per_unit:  # ImageJ's word for a resolution meant for printing
         for letter, size in zip("YX", per_unit, strict=True):
             own = spelled(metadata.get(f"{letter.lower()}unit")) or unit
-            origin = _number(metadata.get(f"{letter.lower()}origin"))
+            origin = _finite(metadata.get(f"{letter.lower()}origin"))
             axes[letter] = Axis(-origin * size + 0.0, size, own)
         spacing = _number(metadata.get("spacing"))
         if spacing:
@@ -292,11 +292,16 @@ def _metres(x: Any, y: Any) -> Axes:
 
 def _number(value: Any) -> float:
     """Return a finite number above zero, or zero where there is none."""
+    return max(0.0, _finite(value))
+
+
+def _finite(value: Any) -> float:
+    """Return a finite number, or zero where there is none."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         return 0.0
-    return number if np.isfinite(number) and number > 0 else 0.0
+    return number if np.isfinite(number) else 0.0
 
 
 def _name(element: Any) -> str:

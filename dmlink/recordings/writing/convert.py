@@ -165,11 +165,9 @@ def _write_tiff(recording: Recording, path: Path) -> None:
     # All axes, for dmlink; other programs read only what TIFF and ImageJ can store.
     ours = {"axes": axes_to_json(recording)} if len(recording.dimensions) == 1 else {}
     if recording.dtype.name in IMAGEJ_TYPES and _bytes(recording) < 0.9 * IMAGEJ_BYTES:
-        if _is_for_imagej(y, x):
+        if calibration := imagej_calibration(y, x):
             options["resolution"] = (1 / x.scale, 1 / y.scale)
-            fields |= {"unit": _in_ascii(x.unit)}
-            fields |= {"yunit": _in_ascii(y.unit)} if y.unit != x.unit else {}
-            fields |= {f"{n}origin": -a.origin / a.scale for n, a in (("x", x), ("y", y)) if a.origin}
+            fields |= calibration
         fields |= {"Info": json.dumps({"dmlink": ours}, allow_nan=False)} if ours else {}
         with tifffile.TiffWriter(path, imagej=True) as tiff:
             tiff.write(_frames(recording), metadata={"axes": "TYX", **fields}, **options)
@@ -191,9 +189,16 @@ def _in_ascii(unit: str) -> str:
     return "".join(c if c.isascii() else f"\\u{ord(c):04X}" for c in plain)
 
 
-def _is_for_imagej(y: Axis, x: Axis) -> bool:
-    """Whether TIFF's resolution (a positive fraction) and ImageJ's unit can store these axes."""
-    return bool(x.unit and y.unit) and all(1 / RATIONAL < 1 / a.scale < RATIONAL for a in (y, x))
+def imagej_calibration(y: Axis, x: Axis) -> dict[str, Any]:
+    """Return the axes as ImageJ's metadata, to which the resolution belongs; empty if TIFF cannot store them.
+
+    TIFF's resolution is a positive fraction, and ImageJ needs a unit.
+    """
+    if not (x.unit and y.unit) or not all(1 / RATIONAL < 1 / (a.scale or np.inf) < RATIONAL for a in (y, x)):
+        return {}
+    fields: dict[str, Any] = {"unit": _in_ascii(x.unit)}
+    fields |= {"yunit": _in_ascii(y.unit)} if y.unit != x.unit else {}
+    return fields | {f"{n}origin": -a.origin / a.scale for n, a in (("x", x), ("y", y)) if a.origin}
 
 
 def _is_length(y: Axis, x: Axis) -> bool:
@@ -208,7 +213,7 @@ def _lost_in_tiff(recording: Recording) -> Iterator[str]:
     imagej = recording.dtype.name in IMAGEJ_TYPES and _bytes(recording) < 0.9 * IMAGEJ_BYTES
     if y != x and not (y.unit and x.unit):
         yield f"the calibration of only one side ({_in_words(y, 'y')}, {_in_words(x, 'x')})"
-    elif (y.unit or x.unit) and not (_is_for_imagej(y, x) if imagej else _is_length(y, x)):
+    elif (y.unit or x.unit) and not (imagej_calibration(y, x) if imagej else _is_length(y, x)):
         yield f"{_in_words(y, 'y')}, {_in_words(x, 'x')}"
     elif not imagej and (y.origin or x.origin):
         yield f"the origin ({_in_words(y, 'y')}, {_in_words(x, 'x')})"

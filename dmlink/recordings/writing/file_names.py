@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from dmlink.indm.renaming import give_name
 from dmlink.indm.results import free_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
 LONGEST = 100  # characters
+MOST_FILES = 1000  # numbers tried for a file
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # reserved on Windows
 
 
@@ -39,8 +41,9 @@ class FileNames:
         return free
 
 
-def open_new(paths: Iterable[Path]) -> BinaryIO:
-    """Create the first of these files that does not exist, and open it for writing.
+@contextlib.contextmanager
+def open_new(paths: Iterable[Path]) -> Iterator[BinaryIO]:
+    """Create the first of these files that does not exist, open for writing; if this fails, none remains.
 
     Raises
     ------
@@ -49,9 +52,42 @@ def open_new(paths: Iterable[Path]) -> BinaryIO:
     """
     path = None
     for path in paths:
-        with contextlib.suppress(FileExistsError):
-            return path.open("xb")
+        try:
+            file = path.open("xb")
+        except FileExistsError:
+            continue
+        try:
+            with file:
+                yield file
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        return
     raise FileExistsError(f"{path} exists, and so do those with lower numbers; move them elsewhere.")
+
+
+def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a file as a whole; if this fails, an old one stays and no part of the new one does.
+
+    Raises
+    ------
+    FileExistsError
+        If it exists, unless `overwrite` is set.
+    """
+    data = text.encode()
+    if not overwrite:
+        with open_new([path]) as file:
+            file.write(data)
+        return
+    with open_new(path.with_name(f".{path.name}.{i}.new") for i in range(1, MOST_FILES)) as file:
+        file.write(data)
+        made = Path(file.name)
+    try:
+        give_name(made, path, overwrite=True)
+    except OSError:
+        made.unlink()
+        raise
 
 
 def _on_disk(file: str) -> str:

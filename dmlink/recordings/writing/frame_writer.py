@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 RESERVE = 4 << 20  # bytes kept free on the disk, to finish the recording properly
 SUFFIX = ".ome.zarr"
+
+_writing: set[Path] = set()  # the recordings that this process is writing
 
 
 def check_disk(folder: Path, frame: Frame) -> None:
@@ -70,7 +73,11 @@ class FrameWriter:
         self._last: Frame | None = None
         self._times: tuple[float, float] | None = None
         self._current: dict[str, Any] = {}  # values that stay the same until a line changes them
+        if self.path.resolve() in _writing:
+            advice = "It is still being recorded; stop that recording first, or choose another name"
+            raise FileExistsError(errno.EEXIST, advice, str(self.path))
         make_folder(self.path, overwrite=overwrite)
+        _writing.add(self.path.resolve())
         self._journal = Journal(self.path / JOURNAL)
 
     @property
@@ -112,6 +119,7 @@ class FrameWriter:
 
     def close(self) -> None:
         """Finish the recording."""
+        _writing.discard(self.path.resolve())
         self._journal.close()
         if self._image and self._last:
             self._image.close(self.frames, interval=self._interval())
@@ -140,6 +148,7 @@ class FrameWriter:
             "x": frame.x,
             "tags": frame.tags,
             "log": frame.log,
+            "value_unit": frame.value_unit,
         }
         line = {"index": frame.index, "time": frame.time, "exposure": frame.tags.get("exposure")}
         line |= {key: value for key, value in changing.items() if self._current.get(key, ()) != value}

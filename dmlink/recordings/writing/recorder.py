@@ -9,7 +9,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from dmlink.recordings.writing.cell_results import CELLS, CellResults
+from dmlink.recordings.writing.cell_results import CELLS, ProgramResults
 from dmlink.recordings.writing.file_names import FileNames
 from dmlink.recordings.writing.frame_writer import FrameWriter
 from dmlink.recordings.writing.ome_zarr_writer import why_not
@@ -94,12 +94,8 @@ class RecordedCell(Protocol):
         """The source of its program."""
 
     @property
-    def latest(self) -> tuple[int, Any] | None:
-        """The index of its last frame, and the result."""
-
-    @property
-    def frame(self) -> Frame | None:
-        """The frame of that result."""
+    def newest(self) -> tuple[Frame, Any] | None:
+        """Its last frame with a result, and the result."""
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` on every change; return a function to stop it."""
@@ -161,7 +157,7 @@ class Recorder:
             self._writer = FrameWriter(path, overwrite=overwrite, cells=[cell.name for cell in cells])
             names = FileNames()
             folder = self.path / CELLS
-            self._cells = [_RecordedResults(cell, folder / names.take(cell.name)) for cell in cells]
+            self._cells = [_RecordedResults(cell, folder, names) for cell in cells]
         except BaseException:
             self._link.close()
             raise
@@ -310,19 +306,20 @@ class Recorder:
 class _RecordedResults:
     """A live cell's results: received in the cell's thread, and written in the recorder's."""
 
-    def __init__(self, cell: RecordedCell, folder: Path) -> None:
-        self._results = CellResults(folder, cell.source)
-        self._came: queue.SimpleQueue[tuple[Frame, Any]] = queue.SimpleQueue()
+    def __init__(self, cell: RecordedCell, folder: Path, names: FileNames) -> None:
+        self._results = ProgramResults(folder, cell.name, names)
+        self._results.results_of(cell.source)  # kept even if it returns nothing
+        self._came: queue.SimpleQueue[tuple[Frame, Any, str]] = queue.SimpleQueue()
         self._unwatch = _watch(cell, self._came.put)
 
     def write(self) -> None:
         """Write the results received so far."""
         while True:
             try:
-                frame, result = self._came.get_nowait()
+                frame, result, program = self._came.get_nowait()
             except queue.Empty:
                 return
-            self._results.write(frame, result)
+            self._results.results_of(program).write(frame, result)
 
     def finish(self) -> None:
         """Write the remaining results and make the tables."""
@@ -331,13 +328,16 @@ class _RecordedResults:
             self.write()
 
 
-def _watch(cell: RecordedCell, take: Callable[[tuple[Frame, Any]], None]) -> Callable[[], None]:
-    """Call `take` with each new result from the cell's thread; return a function to stop it."""
-    last: list[Any] = [cell.latest]
+def _watch(cell: RecordedCell, take: Callable[[tuple[Frame, Any, str]], None]) -> Callable[[], None]:
+    """Call `take` with each new frame, result and program; return a function to stop it."""
+    last = [cell.newest]
+    one_at_a_time = threading.Lock()  # the cell's thread calls, and the notebook's
 
     def look() -> None:
-        if cell.latest is not last[0] and cell.latest and cell.frame:
-            last[0] = cell.latest
-            take((cell.frame, cell.latest[1]))
+        with one_at_a_time:
+            newest = cell.newest
+            if newest is not None and newest is not last[0]:
+                last[0] = newest
+                take((*newest, cell.source))
 
     return cell.watch(look)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ JournalLine = dict[str, Any]
 
 HEADS = "frame", "time"  # the first columns of each table
 TABLE = ".csv", ".parquet"
+AXES = ".axes.csv"
+LONGEST_TEXT = 64 << 20  # bytes of a row that Parquet can have
 
 
 class ResultWriter:
@@ -78,7 +81,7 @@ class ResultWriter:
                     times=self._times,
                 )
             self._images[key].write(at, values)
-            return {"kind": part.kind, "array": array}
+            return {"kind": part.kind, "array": array, "y": list(y), "x": list(part.x)}
         return {"kind": part.kind, "columns": _free(_columns(part).items(), *HEADS)}
 
 
@@ -127,16 +130,22 @@ def _while_written(name: str, array: str) -> str:
 def finish(folder: Path, lines: Callable[[], Iterable[JournalLine]], taken: Iterable[str] = ()) -> None:
     """Make tables from the lines, and give the images their final names; a second call changes nothing.
 
-    `lines()` yields them in frame order each time it is called; `taken` are names of other files.
+    `lines()` yields them in frame order each time it is called; `taken` are names of other files. If the axes
+    of an image or profile change from frame to frame, NAME.axes.csv has those of each frame.
     """
     tables: dict[str, dict[str, type]] = {}
     arrays: dict[str, dict[str, str]] = {}  # by name: the kind of each array
+    axes: dict[tuple[str, str], Any] = {}  # of each array: those of its first frame
+    moving = set()  # names of arrays whose axes change
     logs: dict[str, None] = {}  # names, in order of appearance
     for line in lines():
         logs |= dict.fromkeys(line.get("log", ()))
         for name, part in line["results"].items():
             if "array" in part:
                 arrays.setdefault(name, {}).setdefault(part["array"], part["kind"])
+                here = part.get("y"), part.get("x")
+                if axes.setdefault((name, part["array"]), here) != here:
+                    moving.add(name)
                 continue
             types = tables.setdefault(name, dict(zip(HEADS, (int, float), strict=True)))
             for column, values in part["columns"].items():
@@ -147,13 +156,16 @@ def finish(folder: Path, lines: Callable[[], Iterable[JournalLine]], taken: Iter
     for name, kinds in arrays.items():
         ends = ["", *(f" {array}" for array in list(kinds)[1:])]  # the first array has the plain name
         profile = next(iter(kinds.values())) == "profile"
-        stem = names.take(name, [*(f"{end}.ome.zarr" for end in ends), *(TABLE if profile else ())])
+        files = [*(f"{end}.ome.zarr" for end in ends), *(TABLE if profile else ()), AXES]
+        stem = names.take(name, files)
         for array, end in zip(kinds, ends, strict=True):
             made, wanted = folder / _while_written(name, array), folder / f"{stem}{end}.ome.zarr"
             if made.exists() and not wanted.exists():
                 give_name(made, wanted)
         if profile:
-            _write_profiles(folder / f"{stem}.ome.zarr", name, lines())
+            _write_profiles(folder / f"{stem}.ome.zarr", name, lines(), moving=name in moving)
+        if name in moving:
+            _write_axes(folder / f"{stem}{AXES}", name, lines())
 
 
 def _type(types: list[Any]) -> type:
@@ -195,16 +207,36 @@ def _write_parquet(path: Path, types: dict[str, type]) -> None:
     kinds = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
     lines = pacsv.ParseOptions(newlines_in_values=True)
     options = pacsv.ConvertOptions(column_types={c: kinds.get(t, pa.string()) for c, t in types.items()})
-    with (
-        pacsv.open_csv(path, parse_options=lines, convert_options=options) as reader,
-        parquet.ParquetWriter(path.with_suffix(".parquet"), reader.schema) as writer,
-    ):
-        for batch in reader:
-            writer.write_batch(batch)
+    blocks = pacsv.ReadOptions(block_size=LONGEST_TEXT)
+    made = path.with_suffix(".parquet")
+    try:
+        with (
+            pacsv.open_csv(path, blocks, lines, options) as reader,
+            parquet.ParquetWriter(made, reader.schema) as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch)
+    except pa.ArrowInvalid as error:  # such as an integer of more than 64 bits, which CSV can store
+        made.unlink(missing_ok=True)
+        warnings.warn(f"{made.name} was not written ({error}); {path.name} has all results.", stacklevel=2)
 
 
-def _write_profiles(image: Path, name: str, lines: Iterable[JournalLine]) -> None:
-    """Write profiles as a table: a row for each frame, a column for each value of the axis."""
+def _write_axes(path: Path, name: str, lines: Iterable[JournalLine]) -> None:
+    """Write the axes of each frame: an image has only those of its first frame."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*HEADS, *(f"{axis} {of}" for axis in "yx" for of in Axis._fields)])
+        for line in lines:
+            part = line["results"].get(name, {})
+            if "array" in part:
+                writer.writerow([line["frame"], line["time"], *part["y"], *part["x"]])
+
+
+def _write_profiles(image: Path, name: str, lines: Iterable[JournalLine], *, moving: bool) -> None:
+    """Write profiles as a table: a row for each frame, a column for each value of the axis.
+
+    If the axis is `moving` from frame to frame, the columns are numbered; see `_write_axes`.
+    """
     import zarr
 
     array = zarr.open_array(image / "0", mode="r")
@@ -214,7 +246,8 @@ def _write_profiles(image: Path, name: str, lines: Iterable[JournalLine]) -> Non
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         unit = f" {x.unit}" if x.unit else ""
-        writer.writerow([*HEADS, *(f"{value:.9g}{unit}" for value in x.values(array.shape[2]))])
+        places = (f"{value:.9g}{unit}" for value in x.values(array.shape[2]))
+        writer.writerow([*HEADS, *(range(array.shape[2]) if moving else places)])
         for line in lines:
             if line["results"].get(name, {}).get("array") == kept:
                 values: Any = array[line["at"], 0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-import time
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import traitlets
 
+from dmlink.logbook.times import clock
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.drawing import picture
 from dmlink_widgets.pacing.round import Html
@@ -69,7 +69,7 @@ class EventList:
         self._events = events
         newest = events[: -MOST_ROWS - 1 : -1]
         with self._lines.hold_sync():
-            self._lines.rows = [[e.frame, e.time, _clock(e.time), e.text] for e in newest]
+            self._lines.rows = [[e.frame, e.time, clock(e.time), e.text] for e in newest]
             self._lines.caption = "1 event" if n == 1 else f"{n} events"
             self._lines.count = n
 
@@ -88,7 +88,7 @@ class EventList:
             frame, where = found
             self._image.value, _ = picture.render(frame.data, SIZE, lossless=True)
             self._about.value = html_text.message(
-                f"frame {event.frame}, {_clock(event.time)}: {event.text}", f"from {where}"
+                f"frame {event.frame}, {clock(event.time)}: {event.text}", f"from {where}"
             )
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -96,7 +96,3 @@ class EventList:
         wanted = message.get("show")
         found = (e for e in self._events if wanted and [e.frame, e.time] == wanted)
         self.show(next(found, None))
-
-
-def _clock(when: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(when))

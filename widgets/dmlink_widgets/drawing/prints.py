@@ -18,6 +18,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 import PIL.ImageOps
 
+from dmlink.logbook.times import date
 from dmlink_widgets.drawing.ranges import MARGIN, nice, number_format
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ LINE_HEIGHT = 18  # px
 MOST_LINES = 40  # lines of a text: about a page
 TICK_PX = {"x": 72, "y": 40}  # px for each number along an axis
 GAP = 8  # px
-DATE = "%Y-%m-%d %H:%M:%S"
-LIVE = 1e9  # s: later times are counted from 1970
 
 
 @dataclass
@@ -76,10 +75,8 @@ class Print:
 def frame_line(frame: Frame | None) -> str:
     """Return a frame's number and time: the date for a live frame, seconds for one from a recording."""
     if frame is None:
-        return f"no frame yet, {time.strftime(DATE)}"
-    if frame.time < LIVE:
-        return f"frame {frame.index}, {frame.time:.3f} s"
-    return f"frame {frame.index}, {time.strftime(DATE, time.localtime(frame.time))}"
+        return f"no frame yet, {date(time.time())}"
+    return f"frame {frame.index}, {date(frame.time)}"
 
 
 def whole_png(page: Print) -> bytes:

@@ -22,7 +22,7 @@ def power_spectrum(pixels: Any, y: Axis, x: Axis) -> tuple[np.ndarray, Axis, Axi
     ----------
     pixels : numpy.ndarray
         Shape (h, w), or (h, w, 3) of colours, which are averaged. Images larger than `LONGEST_SIDE` are first
-        averaged over square blocks, which removes the frequencies beyond the new Nyquist limit. Values that
+        averaged over blocks, which removes the frequencies beyond the new Nyquist limit. Values that
         are not finite count as the mean.
     y, x : Axis
         Calibration of the image.
@@ -31,11 +31,10 @@ def power_spectrum(pixels: Any, y: Axis, x: Axis) -> tuple[np.ndarray, Axis, Axi
 
     pixels = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
     step = max(1, -(-max(pixels.shape) // LONGEST_SIDE))
-    if min(pixels.shape) < step:
-        step = 1
-    h, w = (n // step for n in pixels.shape)
+    down, right = (step if n >= step else 1 for n in pixels.shape)  # a line has no blocks across
+    h, w = pixels.shape[0] // down, pixels.shape[1] // right
     pixels = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
-    blocks = pixels[: h * step, : w * step].reshape(h, step, w, step)
+    blocks = pixels[: h * down, : w * right].reshape(h, down, w, right)
     grey: Any = np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))
     finite = np.isfinite(grey)
     mean = grey[finite].mean() if finite.any() else 0.0
@@ -44,7 +43,7 @@ def power_spectrum(pixels: Any, y: Axis, x: Axis) -> tuple[np.ndarray, Axis, Axi
     transformed = scipy.fft.fftshift(scipy.fft.fft2(grey.astype(np.float32), (n, n)))
     power = np.abs(transformed) ** 2
     floor = max(float(power.max()) * 1e-12, 1e-30)
-    return np.log10(np.maximum(power, floor)), _inverse(y, n, step), _inverse(x, n, step)
+    return np.log10(np.maximum(power, floor)), _inverse(y, n, down), _inverse(x, n, right)
 
 
 def _hann(n: int) -> np.ndarray:

@@ -56,9 +56,14 @@ def _between(pixels: Any, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
     below, after = np.minimum(top + 1, h - 1), np.minimum(left + 1, w - 1)
     fy, fx = y - top, x - left
-    value = _at(pixels, top, left) * (1 - fx) + _at(pixels, top, after) * fx
-    lower = _at(pixels, below, left) * (1 - fx) + _at(pixels, below, after) * fx
-    return np.where(inside, np.where(fy > 0, value * (1 - fy) + lower * fy, value), np.nan)
+    upper = _mix(_at(pixels, top, left), _at(pixels, top, after), fx)
+    lower = _mix(_at(pixels, below, left), _at(pixels, below, after), fx)
+    return np.where(inside, _mix(upper, lower, fy), np.nan)
+
+
+def _mix(one: np.ndarray, other: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Return values between one and the other, at `part` of the way; at 0, the other may be NaN."""
+    return np.where(part > 0, one * (1 - part) + other * part, one)
 
 
 def _at(pixels: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

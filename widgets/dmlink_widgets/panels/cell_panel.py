@@ -344,8 +344,11 @@ class CellPanel(Panel):
         """Let the plots remember the results that wait: a strip chart shows all, drawn or not."""
         self._change_source()
         while self._waiting:
-            self._newest = frame, result = self._waiting.popleft()
-            self._remember_one(frame.time, result)
+            before, self._newest = self._newest, self._waiting.popleft()
+            frame, result = self._newest
+            late = before is not None and frame.time < before[0].time
+            if not (late and self.cell.link and self.cell.link.newest_first):  # charts go from left to right
+                self._remember_one(frame.time, result)
 
     def _remember_one(self, taken: float, result: Any) -> None:
         """Let the plot of its kind remember a result, of a frame that was taken at this time (s)."""

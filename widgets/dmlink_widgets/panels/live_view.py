@@ -10,7 +10,7 @@ import ipywidgets
 
 from dmlink.cell.live_cell import live_cells
 from dmlink.frame import Roi
-from dmlink.logbook.strips import long_ago
+from dmlink.logbook.times import long_ago
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.contrast_controls import ContrastControls
 from dmlink_widgets.controls.lookback_button import LookbackButton

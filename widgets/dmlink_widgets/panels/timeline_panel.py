@@ -13,7 +13,8 @@ import numpy as np
 
 from dmlink.link.logs import Logs
 from dmlink.logbook import report, strips
-from dmlink.logbook.strips import GAPS, long_ago, time_unit
+from dmlink.logbook.strips import GAPS
+from dmlink.logbook.times import clock, long_ago, time_unit
 from dmlink.recordings.writing.file_names import FileNames
 from dmlink.session.session import CELL, CLIP, EVENT, PARAMETER
 from dmlink_widgets import widget_tree
@@ -182,7 +183,7 @@ class TimelinePanel(Panel):
                 [
                     (m.begin - begin) / (end - begin),
                     MARK_COLOURS[m.kind],
-                    f"{_clock(m.begin)} {m.cell}: {m.text}",
+                    f"{clock(m.begin)} {m.cell}: {m.text}",
                 ]
                 for m in marks
                 if m.kind not in BANDS
@@ -282,7 +283,7 @@ class TimelinePanel(Panel):
         """Return a text about the moment shown, and how far from it the nearest available frame is."""
         if self._pointed is None:
             return "live"
-        at = f"{_clock(self._pointed)}"
+        at = f"{clock(self._pointed)}"
         if self._found is None:
             return f"{at}: no frame is left from this time, only numbers"
         frame, where = self._found
@@ -316,7 +317,3 @@ def writer(link: Link | FollowedLink) -> Callable[[], Any]:
         return report(f"{name}.html", link).absolute()
 
     return write
-
-
-def _clock(when: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(when))

@@ -9,6 +9,8 @@ import ipywidgets
 import numpy as np
 import tifffile
 
+from dmlink.frame import Axis
+from dmlink.recordings.writing.convert import IMAGEJ_TYPES, imagej_calibration
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.contrast_controls import ContrastControls
 from dmlink_widgets.controls.toolbar import button, toggle, toolbar
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from dmlink.indm.results import Image
 
 SIZE = 384  # px on the screen
-SMALLEST_SCALE = 1e-6  # pixel sizes that TIFF's fractions can express
 
 
 class ImagePlot(Plot):
@@ -87,11 +88,11 @@ class ImagePlot(Plot):
         file = io.BytesIO()
         pixels = self._pixels
         pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
-        x = self._result.x if self._result else None
-        simple = pixels.dtype.name in {"uint8", "uint16", "float32"}
-        if simple and x and x.unit and SMALLEST_SCALE < x.scale < 1 / SMALLEST_SCALE:
-            resolution = (1 / x.scale, 1 / x.scale)
-            tifffile.imwrite(file, pixels, imagej=True, resolution=resolution, metadata={"unit": x.unit})
+        y, x = (self._result.y, self._result.x) if self._result else (Axis(), Axis())
+        calibration = imagej_calibration(y, x)
+        if calibration and pixels.dtype.name in IMAGEJ_TYPES:
+            resolution = (1 / x.scale, 1 / y.scale)
+            tifffile.imwrite(file, pixels, imagej=True, resolution=resolution, metadata=calibration)
         else:
             tifffile.imwrite(file, pixels)
         return file.getvalue()

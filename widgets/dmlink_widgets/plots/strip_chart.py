@@ -71,7 +71,7 @@ class StripChart(Plot):
         values = finite(np.array([*series.values()])) if len(times) else np.empty((1, 0))
         x = times - times[-1] if len(times) else times
         self.figure.y.cover(values)
-        if len(times) < 2:  # a single point is not a curve
+        if len(times) < 2 or not len(values):  # a single point is not a curve
             self.figure.draw([])
             return
         self.figure.x.set(-_span(-x[0]), 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 from dmlink.frame import Axis
 
 STEP = 0.1  # relative change of the interval at which the axis is updated
-WIDEST = 4096  # values per row; of longer profiles, every second, third ... value is kept
+WIDEST = 4096  # values per row; of longer profiles, the highest of every two, three ... values is kept
 
 
 class Waterfall:
@@ -27,9 +27,9 @@ class Waterfall:
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
         """Add a profile, shape (n,), of a frame taken at `time` (s); another axis clears the waterfall."""
         step = max(1, len(values) // WIDEST)
-        # a copy: a view would keep the whole result's memory
-        row = np.array(values[::step], dtype=np.float32)
-        layout = len(row), axis._replace(scale=axis.scale * step)
+        row = _highest(np.asarray(values, np.float32), step)
+        middle = axis.origin + axis.scale * (step - 1) / 2  # of the first block
+        layout = len(row), Axis(middle, axis.scale * step, axis.unit)
         with self._lock:
             if layout != self._layout or (self._times and time < self._times[-1]):
                 self._rows.clear()
@@ -71,3 +71,12 @@ class Waterfall:
             if abs(mean - self._interval) > STEP * self._interval:
                 self._interval = mean
             return self._interval
+
+
+def _highest(values: np.ndarray, step: int) -> np.ndarray:
+    """Return the highest of every `step` values, shape (n // step,), as a copy; NaN if none is finite."""
+    if step == 1:
+        return values.copy()  # a view would keep the whole result's memory
+    blocks = values[: len(values) // step * step].reshape(-1, step)
+    highest: np.ndarray = np.fmax.reduce(blocks, axis=1)
+    return highest
