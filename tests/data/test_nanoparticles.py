@@ -104,6 +104,7 @@ def test_positions_are_disc_centres(recording, truth, i):
     smooth = ndimage.gaussian_filter(recording[i].data.astype(float), 5)
     dark = np.median(smooth) - smooth
     rows, columns = np.ogrid[:512, :512]
+    assert any(whole(truth, p, i) for p in range(len(truth["particles"])))
     for p, particle in enumerate(truth["particles"]):
         if not whole(truth, p, i):
             continue
@@ -139,6 +140,7 @@ def test_fringes_have_true_spacing_and_angle(recording, truth, i):
 
 def test_fringes_appear_at_onset(recording, truth):
     y, x = np.mgrid[:512, :512]
+    assert any(particle["onset"] >= 0 for particle in truth["particles"])
     for p, particle in enumerate(truth["particles"]):
         onset = particle["onset"]
         if onset < 0:

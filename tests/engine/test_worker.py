@@ -378,15 +378,19 @@ def test_import_may_exceed_timeout(start):
 def test_timeout_spares_other_workers(start):
     slow, good = start("while True:\n    pass", timeout=0.3), start("frame.mean()")
 
+    died = []
+
     def wait():
-        with pytest.raises(WorkerDied):
+        with pytest.raises(WorkerDied) as told:
             slow.process(full(1), {})
+        died.append(told.value)
 
     thread = threading.Thread(target=wait)
     thread.start()
     while thread.is_alive():
         assert good.process(full(2), {}).result.value == 2.0
     thread.join()
+    assert died
     assert good.process(full(2), {}).result.value == 2.0
 
 
@@ -456,7 +460,7 @@ def test_close_leaves_nothing():
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
 def test_subprocesses_end_with_worker(engine):
     worker = engine.worker(60.0)
-    worker.load(Program.from_cell("import subprocess\nsubprocess.Popen(['sleep', '60']).pid"))
+    worker.load(Program.from_cell("import subprocess\nsubprocess.Popen(['sleep', '600']).pid"))
     pid = int(worker.process(full(1), {}).result.value)
     os.kill(pid, 0)
     engine.end(worker)

@@ -16,7 +16,8 @@ from dmlink.simulator import Microscope
 @pytest.fixture
 def microscope(tmp_path, monkeypatch):
     """Run a microscope, with time to show its frames."""
-    monkeypatch.setattr("dmlink.link.diagnosis.FRAMES_SECONDS", 60.0)
+    for name in ("FIRST_SECONDS", "NEXT_SECONDS"):
+        monkeypatch.setattr(f"dmlink.link.diagnosis.{name}", 60.0)
     monkeypatch.setenv("DMLINK_HOME", str(tmp_path))
     monkeypatch.delenv("DMLINK_ENDPOINT", raising=False)
     np.save(tmp_path / "view.npy", np.random.default_rng(0).integers(0, 99, (30, 32, 32), np.uint16))
@@ -65,7 +66,7 @@ def test_roi_does_not_exist(microscope, capsys):
 
 
 def test_view_was_closed(microscope, capsys, monkeypatch):
-    monkeypatch.setattr("dmlink.link.diagnosis.FRAMES_SECONDS", 1.0)
+    monkeypatch.setattr("dmlink.link.diagnosis.FIRST_SECONDS", 1.0)
     endpoint = microscope.start_companion()
     with dmlink.connect(endpoint) as link:
         microscope.close_view()
@@ -76,7 +77,7 @@ def test_view_was_closed(microscope, capsys, monkeypatch):
 
 
 def test_image_does_not_change(microscope, capsys, monkeypatch):
-    monkeypatch.setattr("dmlink.link.diagnosis.FRAMES_SECONDS", 5.0)
+    monkeypatch.setattr("dmlink.link.diagnosis.NEXT_SECONDS", 5.0)
     endpoint = microscope.start_companion()
     microscope.camera.pause()
     microscope.settle()

@@ -195,12 +195,19 @@ def test_closing_wakes_waiting_readers():
     with linked() as (dm, link):
         dm.camera.pause()
         until(link, lambda: _quiet(link))
-        told = []
-        waiting = threading.Thread(target=lambda: told.extend(link))
+        told, begun = [], threading.Event()
+
+        def wait():
+            begun.set()
+            told.extend(link)
+
+        waiting = threading.Thread(target=wait)
         waiting.start()
+        assert begun.wait(PATIENCE)
         link.close()
-        waiting.join()
+        waiting.join(PATIENCE)
         assert not waiting.is_alive()
+        assert told == []
         with pytest.raises(ConnectionError, match="closed"):
             link.next(1)
         with pytest.raises(ConnectionError):

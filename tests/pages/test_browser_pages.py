@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import browser
@@ -201,7 +202,8 @@ def test_pictures_leave_the_kernel_idle(lab, link):
 def test_numbers_follow_a_resized_roi(lab, link):
     _, page, _, _, _ = lab
     view = panel(page, "nanoparticles")
-    view.locator(".dmlink-roi-body").click()
+    link.set_roi("roi", dmlink.Roi(100, 100, 200, 200))
+    view.locator(".dmlink-roi-body[width='75']").click()
     box = view.locator(".dmlink-se").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
@@ -365,14 +367,13 @@ def test_two_browsers_show_the_same(lab, link):
     with page.expect_response(lambda r: r.request.method == "PUT" and "/api/contents/pages.ipynb" in r.url):
         page.click(".lm-MenuBar-itemLabel:text-is('File')")
         page.click(".lm-Menu-itemLabel:text-is('Save Notebook')")
-    other = page.context.browser.new_page()
-    other.set_default_timeout(browser.PATIENCE_MS)
-    browser.open_notebook(other, address, "pages.ipynb")
-    panel(other, "nanoparticles")
-    link.set_roi("roi", dmlink.Roi(0, 0, 300, 300))
-    for each in (page, other):
-        each.locator(".dmlink-roi-body[width='225']").wait_for(state="attached")
-    other.close()
+    with contextlib.closing(page.context.browser.new_page()) as other:
+        other.set_default_timeout(browser.PATIENCE_MS)
+        browser.open_notebook(other, address, "pages.ipynb")
+        panel(other, "nanoparticles")
+        link.set_roi("roi", dmlink.Roi(0, 0, 300, 300))
+        for each in (page, other):
+            each.locator(".dmlink-roi-body[width='225']").wait_for(state="attached")
     first = panel(page, "nanoparticles")
     current(first, link.reader())
 

@@ -43,9 +43,10 @@ def test_view_and_cell_are_as_they_were(jupyter):
         assert cell.locator(".dmlink-unit").first.inner_text() == "px"
         panel(page, "aside").locator(".dmlink-dock").click()
         page.locator(".dmlink-pane path.dmlink-curve[d^=M]").wait_for()
-        browser.save_notebook(page, path)
-        kept = json.loads(path.read_text("utf-8"))["metadata"]["dmlink"]
-        assert kept["cell brightness"]["parameters"] == {"limit": [7, 4]}
+        kept = {}
+        while kept.get("cell brightness", {}).get("parameters") != {"limit": [7, 4]}:
+            browser.save_notebook(page, path)  # again if a busy kernel has not answered in time
+            kept = json.loads(path.read_text("utf-8"))["metadata"].get("dmlink", {})
         assert kept["view nanoparticles"]["tools"]["contrast"] is True
         assert [kept[f"cell {name}"]["docked"] for name in ("brightness", "aside")] == [False, True]
         page.locator(".dmlink-pane").evaluate("pane => { pane.dataset.old = ''; }")

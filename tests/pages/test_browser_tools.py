@@ -101,6 +101,9 @@ def test_line_and_its_profile(lab, key):
 
 def test_moved_line_is_moved_everywhere(lab):
     page, view, link = lab
+    take(page, view, "line")
+    drag(page, view, (150, 60), (150, 260))
+    until(link, lambda: (line := line_in(link)) and abs(line.y0 - 149.5) < 2)
     drag(page, view, (150, 160), (180, 160))
     before = until(link, lambda: (line := line_in(link)) and abs(line.y0 - 179.5) < 3 and line)
     page.keyboard.press("Shift+ArrowDown")

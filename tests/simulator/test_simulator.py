@@ -369,6 +369,7 @@ def test_error_shows_and_ends_waiting(microscope):
     quiet.wait_for("here")
     with pytest.raises(TimeoutError, match="here"):
         quiet.wait_for("never", timeout=0.05)
+    quiet.join()
     assert quiet.error is None
 
 
@@ -851,6 +852,7 @@ def test_frozen_thread_keeps_its_locks():
         holding = [t for t in threading.enumerate() if "hold" in t.name]
     for thread in holding:
         thread.join(60)
+        assert not thread.is_alive()
 
 
 def test_scipy_may_need_the_main_thread():

@@ -103,6 +103,7 @@ def test_tilt_series_returns_the_stage(dm):
 
 def test_dialog_filter_asks(dm):
     dm.camera.pause()
+    dm.settle()
     view = dm.window("Gold").data.astype(float)
     said = run(dm, "dialog_filter", background=False).output
     assert dm.dialogs == ["Size of the filter (odd, pixels)", "Filter Gold?"]

@@ -160,7 +160,7 @@ class CompanionUnderFire:
         assert not self.dm.user_rois()
 
     def after_the_token(self, messages):
-        """Send them as a link: it is answered, or told in an ERROR why it is disconnected."""
+        """Send them as a link: it is answered or disconnected."""
         with Raw(self.dm.endpoint) as raw:
             with contextlib.suppress(OSError):
                 raw.socket.sendall(b"".join(messages))
