@@ -55,7 +55,8 @@ result = None
 if not np.isfinite(frame).all() or np.ptp(frame) == 0 or min(frame.shape) < SMALLEST:
     print("No result: some pixels are NaN or infinite, or all are equal, or the ROI is below 16 pixels.")
 else:
-    if "geometry" not in state:
+    scales = info.y.scale, info.x.scale, info.unit
+    if "geometry" not in state or state["scales"] != scales:  # the first frame, or another camera length
         centre, alike = centre_of(frame)
         to_edges = [*centre, *(n - 1 - place for place, n in zip(centre, frame.shape))]
         reach = max(8, min(to_edges) - FARTHEST)
@@ -64,6 +65,7 @@ else:
         smooth = ndimage.gaussian_filter1d(curve, 2 / STEP)
         geometry = [*centre, 0, 0]  # y, x of the centre in px, and the ellipse as cosine and sine
         state.update(geometry=geometry, radius=radius, alike=alike, beam=end_of_beam(smooth))
+        state["scales"] = scales
 
     radius = state["radius"]
     first = state["beam"] if hide is None else len(radius) * hide // 100

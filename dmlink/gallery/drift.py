@@ -23,6 +23,11 @@ shape, half = frame.shape, np.divide(frame.shape, 2)
 typical = np.median(frame[is_number]) if is_number.any() else 0
 image = np.where(is_number, frame, typical).astype(np.float32)
 
+scales = info.y.scale, info.x.scale, info.unit
+if state.get("scales") != scales:  # another magnification
+    state.clear()
+    state["scales"] = scales
+
 average = state.setdefault("average", RunningAverage(frames))
 average.n = frames
 if state.get("sigma") != sigma:

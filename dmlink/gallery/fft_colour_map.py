@@ -112,6 +112,7 @@ else:
     is_on_wheel = (np.hypot(q[:, None], q) <= 0.5) & (np.hypot(q[:, None], q) * 2 > mask / 100)
     colours_of_q = coloured(-q[:, None], q, is_on_wheel)
     pixel = np.abs([info.y.scale or 1, info.x.scale or 1])
-    wheel = Image(colours_of_q, step / pixel, q[0] / pixel, "1/" + (info.unit or "px"))
+    unit = info.unit[2:] if info.unit.startswith("1/") else "1/" + (info.unit or "px")
+    wheel = Image(colours_of_q, step / pixel, q[0] / pixel, unit)
     result = {"map": colours, "wheel": wheel}
 result

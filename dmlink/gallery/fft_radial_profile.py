@@ -59,7 +59,7 @@ else:
     spots = strongest - median_filter(mean, 3)
 
     first = min(len(mean) * hide // 100, len(mean) - 1)
-    unit = "1/" + (info.unit or "px")
+    unit = info.unit[2:] if info.unit.startswith("1/") else "1/" + (info.unit or "px")
     result = {
         "mean": Profile(mean[first:], step, first * step, unit, "counts"),
         "spots": Profile(spots[first:], step, first * step, unit, "counts"),

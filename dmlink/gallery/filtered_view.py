@@ -41,6 +41,9 @@ elif sigma > 0:
 
 result = None
 if is_number.any():
+    if info.again:  # the same frame, with another parameter: it replaces the first one
+        average.average = state.get("before")
+    state["before"] = average.average
     scale, origin = (info.y.scale, info.x.scale), (info.y.origin, info.x.origin)
     result = Image(average.add(image), scale, origin, info.unit)
 else:

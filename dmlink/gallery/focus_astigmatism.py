@@ -30,7 +30,7 @@ end = fine or (min(FINEST, SAMPLED / pixel) if pixel else FINEST)
 begin = coarse or BEGINS * end
 rings = int(np.clip((end - begin) * min(np.multiply(frame.shape, pixels)), 0, MOST_RINGS))
 
-high_tension = kilovolt * 1e3 or info.tags.get("high_tension", 3e5)  # V
+high_tension = kilovolt * 1e3 or info.tags.get("high_tension") or 3e5  # V
 wavelength = 1.22643 / np.sqrt(high_tension + 0.978476e-6 * high_tension**2)  # nm, of a relativistic electron
 
 
@@ -89,12 +89,15 @@ else:
     settings = begin, end, rings, *pixels
     if state.get("settings") != settings:
         box = boxes()
-        sure = np.sqrt(np.bincount(box)[:-1].clip(1))  # a mean of n pixels is off by 1 / sqrt(n)
+        n = np.bincount(box, minlength=SECTORS * rings + 1)[:-1]  # pixels
+        sure = np.sqrt(n)  # a mean of n pixels is off by 1 / sqrt(n); an empty box counts for nothing
         state.update(settings=settings, box=box, sure=sure)
     fade = np.outer(*map(np.hanning, frame.shape))
     power = np.abs(fft.fft2((frame - frame.mean()) * fade)).ravel() ** 2
-    sums = np.bincount(state["box"], power)[:-1]
-    seen = np.log(sums / state["sure"] ** 2 + 1e-9).reshape(SECTORS, rings)
+    sums = np.bincount(state["box"], power, SECTORS * rings + 1)[:-1].reshape(SECTORS, rings)
+    n = (state["sure"] ** 2).reshape(SECTORS, rings)
+    whole_ring = sums.sum(axis=0) / np.maximum(n.sum(axis=0), 1)
+    seen = np.log(np.where(n > 0, sums / np.maximum(n, 1), whole_ring) + 1e-9)
     (defocus, cosine, sine, *_), match = fitted(seen, state["sure"])
 
     result = {"match": Scalar(match)}

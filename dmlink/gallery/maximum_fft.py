@@ -41,5 +41,6 @@ else:
     left = np.roll(right[::-1, :0:-1], 1, axis=0)
     whole = np.hstack([left, right[:, :-1]])
     scale = 1 / (n * np.abs([info.y.scale or 1, info.x.scale or 1]))
-    result = Image(whole, scale, -n / 2 * scale, "1/" + (info.unit or "px"))
+    unit = info.unit[2:] if info.unit.startswith("1/") else "1/" + (info.unit or "px")
+    result = Image(whole, scale, -n / 2 * scale, unit)
 result

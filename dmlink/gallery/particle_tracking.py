@@ -26,6 +26,7 @@ FAINTEST = 1e-4  # fraction of the frame's range; anything below is rounding
 MOST = 1000  # particles: linking takes time
 CERTAIN = 3  # frames in which a new particle must be found, or it is noise
 AT_FIRST = 5  # frames whose particles count as already there
+LATEST = 30  # frames that the frame rate is taken from
 HOT = 0.1  # % of the pixels, clipped at either end: hot and dead ones
 
 is_number = np.isfinite(frame)
@@ -88,8 +89,8 @@ d = diameter or size
 least_contrast = contrast or standing_out
 
 image = padded(d)
-if state.get("diameter") != d or info.index < state["first"].index:  # numbers start again with the source
-    state.update(diameter=d, first=info, band=band_of(image.shape, d))
+if state.get("diameter") != d:
+    state.update(diameter=d, band=band_of(image.shape, d))
 seen = fft.irfft2(fft.rfft2(image) * state["band"], image.shape)
 noise = np.median(np.abs(seen[::3, ::3]))
 least = max(DEVIATION * least_contrast * noise, FAINTEST * (high - low))
@@ -118,10 +119,17 @@ half = (around + patches[:, distance < 2].mean(axis=1)) / 2
 areas = (patches > half[:, None, None])[:, distance <= d].sum(axis=1)
 widths = 2 * np.sqrt(areas / np.pi)  # px
 
-frames = info.index - state["first"].index
-seconds = info.time - state["first"].time
+# the present frame rate: the live view may pause, or get another exposure
+latest = state.setdefault("latest", [])  # (number, time) of the last frames
+if latest and info.index < latest[-1][0]:  # the numbers start again with the source
+    latest.clear()
+if not info.again:
+    latest.append((info.index, info.time))
+    del latest[:-LATEST]
+frames, seconds = np.diff(latest, axis=0).T if len(latest) > 1 else np.zeros((2, 0))
+interval = np.median(seconds[frames > 0] / frames[frames > 0]) if (frames > 0).any() else 0  # s
 pixel = np.abs([info.y.scale, info.x.scale])
-speeds = np.hypot(*(tracks.velocity[which] * pixel).T) * (frames / seconds if seconds > 0 else 1)
+speeds = np.hypot(*(tracks.velocity[which] * pixel).T) / (interval if interval > 0 else 1)
 speeds = speeds[speeds > 0]  # new particles have none yet
 
 # new and lost particles away from the edges, where particles come and go all the time
@@ -154,6 +162,6 @@ tails = [tracks.tails[i] for i in which]
     "particles": Points(yx, labels=tracks.ids[which].tolist(), tails=tails),
     "count": Scalar(len(yx)),
     "diameter": Scalar(size, unit),
-    "speed": Scalar(speed, unit + ("/s" if seconds > 0 else "/frame")),
+    "speed": Scalar(speed, unit + ("/s" if interval > 0 else "/frame")),
     "come and gone": Event("; ".join(happened), when=len(happened) > 0),
 }

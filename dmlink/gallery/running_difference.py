@@ -21,6 +21,9 @@ if short >= long:
 
 result = None
 if np.isfinite(frame).all():
+    if info.again:  # the same frame, with another parameter: it replaces the first one
+        newer.average, older.average = state.get("before", (None, None))
+    state["before"] = newer.average, older.average
     smooth = gaussian_filter(np.float32(frame), sigma)
     difference = newer.add(smooth) - older.add(smooth)
     scale, origin = (info.y.scale, info.x.scale), (info.y.origin, info.x.origin)

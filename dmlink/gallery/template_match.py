@@ -8,7 +8,7 @@
 # the square whose middle stands out most from the rest. A parabola through neighbouring pixels gives each
 # position to a fraction of a pixel.
 import numpy as np
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import grey_dilation, uniform_filter
 from skimage.feature import match_template, peak_local_max
 
 x: (0.0, 100.0, 0.5) = None  # %, centre of the square along the width, without an ROI; auto: what stands out
@@ -20,6 +20,7 @@ STANDS_OUT = 6  # standard deviations of the likeness over the whole frame
 DEVIATION = 1.48  # standard deviations of Gaussian noise in its median absolute deviation
 SURE = 0.3, 0.8  # range of the automatic limit: less is noise, and noisy copies reach no more
 MOST = 500  # marks
+CROSS = [[0, 1, 0], [1, 0, 1], [0, 1, 0]]  # the four neighbours of a pixel
 
 is_number = np.isfinite(frame)
 typical = np.median(frame[is_number]) if is_number.any() else 0
@@ -30,7 +31,7 @@ height, width = frame.shape
 
 def odd(n):
     """Return n, or one less: a template with odd sides has a central pixel."""
-    return n - (n + 1) % 2
+    return n - (n + 1) % 2 if n > 0 else 0
 
 
 def square():
@@ -38,7 +39,8 @@ def square():
     side = min(size, odd(height), odd(width))
     highest = np.subtract(frame.shape, side)
     if x is None or y is None:
-        differs = np.abs(uniform_filter(image, side // 2 or 1) - uniform_filter(image, side))
+        calm = np.minimum(image, grey_dilation(image, footprint=CROSS))  # a hot pixel is no detail
+        differs = np.abs(uniform_filter(calm, side // 2 or 1) - uniform_filter(calm, side))
         at_corner = differs[side // 2 :, side // 2 :][: highest[0] + 1, : highest[1] + 1]  # top left
         top, left = np.unravel_index(at_corner.argmax(), at_corner.shape)
     else:

@@ -4,7 +4,8 @@
 #
 # Method. As in a STEM, a detector sums the counts in a region of the pattern (Cowley, Spence,
 # Ultramicroscopy 3, 433 (1979)). The centre is the middle of the brightest disc. It is found once and kept,
-# so that a drifting beam is noticed, and found again when the contrast triples: the beam was blanked before.
+# so that a drifting beam is noticed, and found again when the camera length changes, or when the contrast
+# triples: the beam was blanked before.
 # The bright-field detector is half as large again as that disc; the dark-field detector extends from twice
 # its radius to the edge of the frame.
 import numpy as np
@@ -31,6 +32,11 @@ if frame.dtype.kind in "iu" and frame.max() == np.iinfo(frame.dtype).max:
     print("Some pixels are saturated: sums that contain them are too low.")
 row, column = np.ogrid[: frame.shape[0], : frame.shape[1]]
 
+# a hot pixel or an X-ray is no beam: the search sees no pixel above its highest neighbour
+around = np.pad(counts, 1, mode="reflect")
+neighbours = [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]]
+calm = np.minimum(counts, np.max(neighbours, axis=0))
+
 
 def disc_of(image):
     """Return the radius in px of the brightest disc, and whether it stands out like a direct beam."""
@@ -53,11 +59,15 @@ def centre_of(image, radius):
     return (weight * row).sum() / weight.sum(), (weight * column).sum() / weight.sum()
 
 
-contrast = counts.std()
-if contrast > LIT * state.get("contrast", 0) and np.ptp(counts) > 0:
-    disc, is_beam = disc_of(counts)
+scales = info.y.scale, info.x.scale, info.unit
+if state.get("scales") != scales:  # with another camera length, the disc has another size
+    state.clear()
+    state["scales"] = scales
+contrast = calm.std()
+if contrast > LIT * state.get("contrast", 0) and np.ptp(calm) > 0:
+    disc, is_beam = disc_of(calm)
     found = round(2 * AROUND * disc) / 2  # in steps of half a pixel
-    centre = centre_of(counts, bright or found)
+    centre = centre_of(calm, bright or found)
     state.update(contrast=contrast, radius=found, centre=centre, is_beam=is_beam)
 
 y, x = state.get("centre", (-1, -1))

@@ -76,7 +76,7 @@ def test_drift_skips_blanked_frames(recording, capsys):
     drift = cell("drift")
     assert measured(drift, frames[0]) == pytest.approx([0, 0], abs=1e-3)
     for blank in (np.zeros((256, 256), np.uint16), poisson((256, 256), 0.05), np.full((256, 256), np.nan)):
-        assert drift.run(blank) is None
+        assert drift.run(blank, frames[0].info) is None
         assert "nothing in common" in capsys.readouterr().out
     assert measured(drift, frames[12]) == pytest.approx(truth[12], abs=0.25)
 
@@ -232,3 +232,42 @@ def test_frame_processed_again_is_counted_once(name):
         other = found.results[key]
         assert result.text == other.text, key
         np.testing.assert_array_equal(getattr(result, "values", 0), getattr(other, "values", 0))
+
+
+@pytest.mark.parametrize("name", ["running_difference", "filtered_view"])
+def test_frame_processed_again_is_averaged_once(name):
+    frames = [poisson((32, 33), seed) for seed in range(5)]
+    once, again = cell(name), cell(name)
+    for i, frame in enumerate(frames):
+        expected = once.run(frame, Info(i, 0.1 * i))
+        for repeated in (False, True, True):
+            found = again.run(frame, Info(i, 0.1 * i, again=repeated))
+        np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_new_magnification_starts_drift_again(recording):
+    frames, _ = recording
+    drift = cell("drift")
+    for scale in (0.1, 0.01):
+        axis = Axis(0, scale, "nm")
+        for i, frame in enumerate(frames[:12]):
+            results = drift.run(frame.data, Info(i, 0.1 * i, x=axis, y=axis)).results
+        assert results["in the sum"].value == 12
+    assert max(abs(value) for value in results["drift"].value.values()) < 0.01 * 64
+
+
+@pytest.mark.parametrize("roi", [(-60, -60, -10, -10), (100, -400, 200, -300), (20, 300, 40, 340)])
+def test_template_outside_the_frame_is_refused(roi, capsys):
+    frame = poisson((200, 200))
+    assert cell("template_match").run(frame, Info(rois={"template": roi})) is None
+    assert "The template is uniform or too small" in capsys.readouterr().out
+
+
+def test_hot_pixel_is_no_template():
+    frame = poisson((200, 200)).astype(np.float32)
+    row, column = np.ogrid[:200, :200]
+    for y, x in ((60, 60), (140, 130)):
+        frame[np.hypot(row - y, column - x) < 8] *= 2
+    frame[30, 170] = 60_000
+    results = cell("template_match").run(frame, Info()).results
+    assert results["count"].value == 2

@@ -237,3 +237,13 @@ def test_size_and_speed_are_in_the_units_of_the_pixels():
         info = Info(i, float(i), x=Axis(0, 1.0, "nm"), y=Axis(0, -0.25, "nm"))
         results = tracker.run(np.uint16(np.random.default_rng(i).poisson(1500 * seen)), info).results
     assert results["speed"].value == pytest.approx(0.5, rel=0.1)
+
+
+def test_speed_is_that_after_a_pause():
+    tracker, n = tracking(diameter=9), 40
+    row, column = np.ogrid[:96, :160]
+    for i in range(n):
+        frame = 100 - 60 * (np.hypot(row - 48, column - 30 - 1.5 * i) < 5)
+        time = 0.1 * i + 600 * (i >= n // 4)  # View was stopped for ten minutes
+        results = tracker.run(np.random.default_rng(i).poisson(frame), Info(i, time)).results
+    assert results["speed"].value == pytest.approx(15, rel=0.1)

@@ -4,7 +4,7 @@ import colorsys
 
 import numpy as np
 import pytest
-from gallery_cells import cell
+from gallery_cells import cell, poisson
 from project import real
 
 import dmlink
@@ -401,6 +401,55 @@ def test_virtual_detector_forgets_blanked_frame():
     assert ((top + bottom - 1) / 2, (left + right - 1) / 2) == pytest.approx((70, 50), abs=0.2)
     wandered = detector.run(np.roll(lit, 9, axis=1)).results["detectors"].tlbr[0]
     assert tuple(wandered) == (top, left, bottom, right)
+
+
+def spot(radius, total=226_000.0):
+    """Return a pattern with a direct beam of this radius (px) and total counts."""
+    y, x = np.mgrid[:128, :128]
+    inside = np.hypot(y - 64, x - 64) < radius
+    mean = 1 + inside * total / inside.sum()
+    return np.random.default_rng(radius).poisson(mean).astype(np.float32)
+
+
+def test_hot_pixel_is_no_beam():
+    detector, clean, hot = cell("virtual_detector"), spot(12), spot(12)
+    hot[20, 90] = 60_000
+    for frame in (hot, clean, hot):
+        results = detector.run(frame).results
+        assert results["sums"].series["bright field"] == pytest.approx(226_000, rel=0.02)
+
+
+def test_new_camera_length_moves_the_detectors():
+    detector = cell("virtual_detector")
+    for radius, scale in ((12, 0.1), (24, 0.05)):
+        info = Info(x=Axis(0, scale, "1/nm"), y=Axis(0, scale, "1/nm"))
+        results = detector.run(spot(radius), info).results
+        assert results["sums"].series["bright field"] == pytest.approx(228_000, rel=0.02)
+
+
+def test_defocus_is_found_though_boxes_are_empty():
+    nm, rng = Axis(0, 0.05, "nm"), np.random.default_rng(3)
+    film = thon_rings.film(rng, 100.0, 0.0, 0)
+    frame = rng.poisson(100 * thon_rings.DOSE * (1 + film))[:80, :80]
+    results = cell("focus_astigmatism", Cs=1.2, coarse=0.5).run(frame, Info(x=nm, y=nm)).results
+    assert results["match"].value > 0.4
+    assert results["defocus"].series["defocus"] == pytest.approx(100, rel=0.05)
+
+
+def test_high_tension_of_zero_is_unknown():
+    nm, rng = Axis(0, 0.05, "nm"), np.random.default_rng(3)
+    frame = rng.poisson(thon_rings.DOSE * (1 + thon_rings.film(rng, 100.0, 0.0, 0)))
+    infos = [Info(x=nm, y=nm, tags=tags) for tags in ({}, {"high_tension": 0.0})]
+    first, second = (cell("focus_astigmatism").run(frame, info).results for info in infos)
+    assert first["match"].value == second["match"].value
+
+
+@pytest.mark.parametrize("name", ["maximum_fft", "fft_radial_profile", "fft_colour_map"])
+def test_transform_of_a_pattern_is_in_nm(name):
+    info = Info(x=Axis(0, 0.1, "1/nm"), y=Axis(0, 0.1, "1/nm"))
+    results = cell(name).run(poisson((256, 256)), info)
+    shown = results.results if hasattr(results, "results") else {"": results}
+    assert "nm" in {result.x.unit for result in shown.values() if hasattr(result, "x")}
 
 
 def test_focus_follows_a_new_magnification():
