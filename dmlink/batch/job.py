@@ -6,15 +6,13 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
 import pickle
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmlink.indm.renaming import give_name
 from dmlink.program.instance import Instance
 from dmlink.program.memory import keeps
+from dmlink.recordings.writing.file_names import write_whole
 from dmlink.recordings.writing.results import ResultWriter
 
 if TYPE_CHECKING:
@@ -176,10 +174,3 @@ def load(program: Program) -> Instance:
 def digest(data: bytes) -> str:
     """Return the SHA-256 hex digest."""
     return hashlib.sha256(data).hexdigest()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file atomically, even if others write the same one."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    temporary.write_bytes(data)
-    give_name(temporary, path, overwrite=True)

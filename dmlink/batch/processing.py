@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlink import recordings
-from dmlink.batch.job import PARTS, Job, digest, failure, load, work, work_in_order, write_whole
+from dmlink.batch.job import PARTS, Job, digest, failure, load, work, work_in_order
 from dmlink.batch.workers import LOOK_SECONDS, cluster, revive
 from dmlink.program import notebook_file
 from dmlink.program.program import Program, program_of
 from dmlink.recordings.recording import Recording
+from dmlink.recordings.writing.file_names import write_whole
 from dmlink.recordings.writing.ome_zarr_writer import journal_lines, why_not
 from dmlink.recordings.writing.results import HEADS, finish
 
@@ -285,6 +286,8 @@ def _get(done: queue.SimpleQueue[Future[None]], client: Client) -> Future[None]:
 def _run_in_order(job: Job, file: Path, client: Client, bar: Any, todo: list[range]) -> None:
     from distributed import KilledWorker  # noqa: PLC0415
 
+    if not todo:
+        return
     over = threading.Event()
     future = client.submit(work_in_order, file, pure=False)
     future.add_done_callback(lambda _: over.set())
@@ -299,12 +302,8 @@ def _run_in_order(job: Job, file: Path, client: Client, bar: Any, todo: list[ran
             revive(client)
         future.result()
     except KilledWorker:
-        fatal, *later = todo
-        give_up(job, fatal)
-        died = f"{fatal.start} to {fatal.stop - 1}"
-        why = f"Not processed, because the cell needs the frames in order and died at frames {died}."
-        for frames in later:
-            _fail(job, frames, why)
+        if todo:
+            _give_up_from(job, *todo)
         bar.update(sum(len(frames) for frames in todo))
     finally:
         client.cancel([future])
@@ -317,6 +316,15 @@ def give_up(job: Job, frames: range) -> None:
         "the cell, or needs more memory than the computer has."
     )
     _fail(job, frames, why)
+
+
+def _give_up_from(job: Job, fatal: range, *later: range) -> None:
+    """Mark frames as failed that kill the worker, and those that need them."""
+    give_up(job, fatal)
+    died = f"{fatal.start} to {fatal.stop - 1}"
+    why = f"Not processed, because the cell needs the frames in order and died at frames {died}."
+    for frames in later:
+        _fail(job, frames, why)
 
 
 def _fail(job: Job, frames: range, why: str) -> None:

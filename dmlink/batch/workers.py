@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -90,11 +89,13 @@ def cluster(client: Client | str | None) -> Iterator[Client]:
 
 def some_worker(client: Client) -> str:
     """Return the address of a worker; wait until there is one."""
-    while True:
-        for address in client.scheduler_info()["workers"]:
-            return str(address)
-        revive(client)
-        time.sleep(LOOK_SECONDS)
+    return str(result(client, client.submit(_own_address, pure=False)))
+
+
+def _own_address() -> str:
+    import distributed  # noqa: PLC0415
+
+    return str(distributed.get_worker().address)
 
 
 def result(client: Client, future: Future[Any]) -> Any:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dmlink.cell.outcomes import memory_of
 from dmlink.recordings.writing import reference_writer
-from dmlink.recordings.writing.cell_results import CELLS, ProgramResults
-from dmlink.recordings.writing.file_names import FileNames
+from dmlink.recordings.writing.cell_results import CELLS, CellResults
+from dmlink.recordings.writing.file_names import FileNames, file_name
 from dmlink.recordings.writing.frame_writer import SUFFIX, FrameWriter, kind
 from dmlink.recordings.writing.ome_zarr_writer import Journal
 from dmlink.recordings.writing.reference_writer import ReferenceWriter, RunningRecording
@@ -82,7 +82,7 @@ class Clip:
         self.view = ""
         self._reference_end = -math.inf
         self._journal = Journal(self.path / EVENTS)
-        self._results: ProgramResults | None = None
+        self._results: CellResults | None = None
 
     @property
     def frames(self) -> int:
@@ -124,8 +124,8 @@ class Clip:
     def write_result(self, name: str, result: FrameResult) -> int:
         """Write a result of the cell, with its program; return its approximate size in bytes."""
         if self._results is None:
-            self._results = ProgramResults(self.path / CELLS, name, FileNames())
-        self._results.results_of(result.program).write(result.frame, result.result)
+            self._results = CellResults(self.path / CELLS / file_name(name), result.program)
+        self._results.write(*result)
         return memory_of(result.result)
 
     def close(self) -> None:

@@ -166,6 +166,8 @@ class Clips:
                     self._begin_or_extend(event, results)
                 if self._clip:
                     newest = self._write(self._clip, results)
+                if self._clip:  # otherwise it had to end early
+                    self._put_back(results, self._clip.end)
                 if self._clip and (closing or self._is_over(self._clip, processed, newest)):
                     self._finish()
             except Exception as error:  # noqa: BLE001 - the next event may still be saved
@@ -224,11 +226,14 @@ class Clips:
         for result in results:
             if clip and clip.begin <= result.frame.time <= clip.end:
                 self._take(clip.write_result(self._name, result))
-        later = [result for result in results if clip and result.frame.time > clip.end]
-        with self._changed:  # the next event may be soon
-            self._results.extendleft(reversed(later))
         newest = frames[-1] if frames else self._lookback.newest
         return newest.time if newest else -math.inf
+
+    def _put_back(self, results: Sequence[FrameResult], end: float) -> None:
+        """Keep the results after the clip for a while: the next event may be soon."""
+        with self._changed:
+            later = [one for one in results if one.frame.time > end and memory_of(one.result) <= SMALL_RESULT]
+            self._results.extendleft(reversed(later))
 
     def _go_on(self, clip: Clip, events: Sequence[Happening], begin: float | None = None) -> Clip | None:
         """Finish a clip that has to end early; begin another one for the rest of these events.

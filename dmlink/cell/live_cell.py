@@ -167,6 +167,11 @@ class LiveCell:
         return self._outcomes.newest
 
     @property
+    def computed(self) -> tuple[Frame, Result, str] | None:
+        """The newest result, with its frame and the source of the program that computed it."""
+        return self._outcomes.computed
+
+    @property
     def frame(self) -> Frame | None:
         """The frame of the newest result."""
         newest = self.newest
@@ -440,13 +445,13 @@ class LiveCell:
         recorder = partial(recorder_of, link)
         return Clips(lookback, self.options.clips, self.name, before, after, recorder)
 
-    def _take(self, frame: Frame, result: Result | None, events: list[str]) -> None:
+    def _take(self, frame: Frame, result: Result | None, program: str, events: list[str]) -> None:
         if self._entry:
             session, number = self._entry
             session.add(number, frame, result, events)
             self._note_clips()
         if self._clips:
-            self._clips.add(frame, result, self.program.source, events)
+            self._clips.add(frame, result, program, events)
 
     def results(self) -> Iterator[tuple[int, Result]]:
         """Yield each new (frame index, result) until the cell is stopped, skipping older ones.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dmlink.frame import Frame
     from dmlink.indm.results import Result
 
-    Take = Callable[[Frame, Result | None, list[str]], None]
+    Take = Callable[[Frame, Result | None, str, list[str]], None]
 
 MAX_LOG_LINES = 200
 MAX_EVENTS = 10_000
@@ -58,6 +58,8 @@ class Outcomes:
         Guards all of this; notified after every change.
     newest : (Frame, Result) or None
         The newest result, with its frame.
+    computed : (Frame, Result, str) or None
+        The same, with the source of the program that computed it.
     latest : (int, Result) or None
         The same, with the index of the frame.
     error : str
@@ -78,12 +80,13 @@ class Outcomes:
     keep : bool
         Whether to keep every result for a while, not only the newest.
     take : callable, optional
-        Called with each frame, its result or None, and its events.
+        Called with each frame, its result or None, the source of its program, and its events.
     """
 
     def __init__(self, *, keep: bool = False, take: Take | None = None) -> None:
         self.changed = threading.Condition()
         self.newest: tuple[Frame, Result] | None = None
+        self.computed: tuple[Frame, Result, str] | None = None
         self.latest: tuple[int, Result] | None = None
         self.error = ""
         self.repeats = 0
@@ -108,8 +111,8 @@ class Outcomes:
             self._skipped += skipped
             self._dropped += dropped
 
-    def add(self, outcome: Outcome, frame: Frame | None = None) -> None:
-        """Add the outcome of the last frame counted, or an error without a frame."""
+    def add(self, outcome: Outcome, frame: Frame | None = None, source: str = "") -> None:
+        """Add the outcome of the last frame counted, by this program; or an error without a frame."""
         with self.changed:
             self._add_error(outcome.error)
             printed = outcome.log.splitlines()
@@ -127,9 +130,10 @@ class Outcomes:
                 self._events.extend(Happening(frame.index, frame.time, text) for text in texts)
                 self.happened += len(texts)
                 if self._take:
-                    self._take(frame, outcome.result, texts)
+                    self._take(frame, outcome.result, source, texts)
                 if outcome.result is not None:
                     self.newest = frame, outcome.result
+                    self.computed = frame, outcome.result, source
                     self.latest = frame.index, outcome.result
                     self._keep_result(outcome.result, frame)
             self.changed.notify_all()

@@ -183,6 +183,7 @@ class Runner:
             while True:
                 with self._changed:
                     program, self._reload = self._program if self._reload else None, False
+                    source = self._program.source  # with the values that the worker has for this frame
                     values, self._values = self._values, {}
                     reset, self._reset = self._reset, False
                 if program and loaded and any(map(is_own, program.modules)):
@@ -196,7 +197,7 @@ class Runner:
                     engine.prepare(program)
                 if frame:
                     again = frame is before and not reset
-                    self._add(worker.process(frame, values, reset=reset, again=again), frame)
+                    self._add(worker.process(frame, values, reset=reset, again=again), frame, source)
                     self._crashes, before = 0, frame
                 frame = self._next()
         except WorkerDied as death:
@@ -211,8 +212,8 @@ class Runner:
         finally:
             engine.end(worker)
 
-    def _add(self, outcome: Outcome, frame: Frame | None = None) -> None:
-        self._outcomes.add(outcome, frame)
+    def _add(self, outcome: Outcome, frame: Frame | None = None, source: str = "") -> None:
+        self._outcomes.add(outcome, frame, source)
         self._tell()
 
     def _next(self) -> Frame:
@@ -249,7 +250,7 @@ class Runner:
 
     def _count(self, frame: Frame, *, rested: bool) -> None:
         """Count a frame, and those since the last one as skipped on purpose or dropped for lack of time."""
-        in_order = self._seen and not self._link.newest_first
-        between = max(0, frame.index - self._seen.index - 1) if self._seen and in_order else 0
+        between = max(0, frame.index - self._seen.index - 1) if self._seen else 0
+        between = 0 if self._link.newest_first else between
         skipped = between if rested else min(between, self._options.every - 1)
         self._outcomes.count(skipped=skipped, dropped=between - skipped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-SINCE_1970 = 1e9  # s: later times are counted from 1970, earlier ones from the start of a recording
+from dmlink.link.log_file import SINCE_1970
 
 
 def date(when: float) -> str:

@@ -164,8 +164,7 @@ class Session:
             late = time > frame.time and not self._in_order
             self._clocks[name] = time
             results = result.results.values() if isinstance(result, Several) else [result]
-            results = [] if late else results
-            for one in results:
+            for one in [] if late else results:
                 if one is not None and one.kind == "scalar":
                     self._add_numbers(name, time, frame.index, one)
                 elif one is not None and one.kind == "image":

@@ -145,9 +145,21 @@ def test_value_beyond_parquet_is_in_the_csv(tmp_path, value):
         warnings.simplefilter("always")
         finish(tmp_path, lambda: lines)
     assert str(value) in (tmp_path / "t.csv").read_text()
-    assert (tmp_path / "t.parquet").exists() != any(
-        "t.parquet was not written" in str(w.message) for w in told
-    )
+    refused = any("t.parquet was not written" in str(w.message) for w in told)
+    assert refused == (value == 2**63)
+    assert (tmp_path / "t.parquet").exists() != refused
+
+
+def test_frames_after_a_fatal_one_say_why(path, client):
+    text = "state['n'] = 1\nif info.index == 9: os._exit(3)\nframe.mean()"
+    out, _ = run(path, text, client)
+    assert pd.read_csv(out / "cell.csv").frame.tolist() == list(range(8))
+    errors = pd.read_csv(out / "errors.csv")
+    assert errors.frame.tolist() == list(range(8, N))
+    assert (errors.error[:4].str.contains("died repeatedly")).all()
+    assert (errors.error[4:].str.contains("in order and died at frames 8 to 11")).all()
+    with recordings.open(path) as recording:
+        np.testing.assert_allclose(errors.time, recording.times[8:])
 
 
 def test_results_of_taken_names_are_kept(path, client):

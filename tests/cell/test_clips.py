@@ -141,7 +141,7 @@ def test_results_before_a_close_event_are_kept(watched):
     first = watched.take(1, "one")
     watched.take_until(lambda: watched.frames[-1].time > first.time + 0.11)  # the clip is still open
     second = watched.take(1, "two")
-    watched.take_until(lambda: len(watched.clips.finished) >= 1)
+    watched.take_until(lambda: watched.frames[-1].time > second.time + 0.5)
     watched.clips.close()
     for path in watched.clips.finished:
         rows = pd.read_csv(path / "cells" / "mean" / "result.csv")

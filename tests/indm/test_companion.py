@@ -308,7 +308,7 @@ def test_late_event_keeps_number_and_pixels(replay, frames):
     recording = Noise(n=99, shape=(48, 400))
     if frames == "one pixel differs":
         recording.stack[:] = 0
-        recording.stack[:, 47, 60] = np.arange(99)  # outside the sampled rows
+        recording.stack[:, 47, 60] = np.arange(99)  # outside the sample
     constants = {"STILL_SECONDS": 0.1, "EVERY_EVENT": replay, "EVENTS_OVERDUE": 0.0 if replay else 1e6}
     with linked(recording, constants=constants, patient=replay) as (dm, link):
         first = paused(dm, link, recording)

@@ -30,11 +30,12 @@ READ = f"""(canvas) => {{
     }}
     return number;
 }}"""
-#: How much time the numbers at the axis span, in its unit.
+#: How much time the numbers at the axis span, in s.
 SPAN = """(strips) => {
     const words = [...strips.parentElement.querySelectorAll('.tick text')].map((t) => t.textContent);
     const times = words.map((word) => Number(word.replace('\u2212', '-'))).filter(Number.isFinite);
-    return Math.max(...times) - Math.min(...times);
+    const unit = / \\((s|min|h)\\)/.exec(strips.parentElement.textContent)[1];
+    return (Math.max(...times) - Math.min(...times)) * { s: 1, min: 60, h: 3600 }[unit];
 }"""
 CELLS = [
     "import dmlink\n%load_ext dmlink\nlink = dmlink.connect(ENDPOINT)\nlink.log('temperature', 300.0, 'C')",

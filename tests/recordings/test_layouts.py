@@ -111,6 +111,16 @@ def test_external_storage_is_read(tmp_path, monkeypatch):
     same(recordings.open(tmp_path / "a.h5"))
 
 
+def test_external_storage_in_parts_is_read(tmp_path):
+    data, half = STACK.tobytes(), STACK.nbytes // 2
+    (tmp_path / "1.raw").write_bytes(data[:half])
+    (tmp_path / "2.raw").write_bytes(b"head" + data[half:])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        parts = [("1.raw", 0, half), ("2.raw", 4, h5py.h5f.UNLIMITED)]
+        file.create_dataset("data", STACK.shape, "u2", external=parts)
+    same(recordings.open(tmp_path / "a.h5"))
+
+
 @pytest.mark.parametrize("version", ["1.0", "0.2"])
 @pytest.mark.parametrize("key", ["data", "realslice"])
 def test_emd_numbers_its_axes_from_0_or_1(tmp_path, version, key):

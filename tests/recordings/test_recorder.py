@@ -9,6 +9,7 @@ import random
 import socket
 import sys
 import threading
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from dmlink import Roi
 from dmlink.cli import main
 from dmlink.indm.results import Profile, as_result
 from dmlink.link import endpoint as endpoints
+from dmlink.recordings.writing import recorder as recorder_module
 from dmlink.recordings.writing.cell_results import CellResults
 from dmlink.recordings.writing.frame_writer import FrameWriter
 from dmlink.recordings.writing.ome_zarr_writer import JOURNAL, journal_lines
@@ -178,7 +180,7 @@ def test_results_that_are_no_numbers_stay_numeric(tmp_path):
     values = [1.5, np.nan, np.inf, -np.inf, 2.5]
     results = CellResults(tmp_path / "a", "")
     for i, value in enumerate(values):
-        results.write(dmlink.Frame(np.zeros((2, 2)), i, i / 2), as_result({"n": value}))
+        results.write(dmlink.Frame(np.zeros((2, 2)), i, i / 2), as_result({"n": value}), "")
     results.close()
     (path,) = (tmp_path / "a").glob("*.csv")
     np.testing.assert_array_equal(np.genfromtxt(path, delimiter=",", names=True)["n"], values)
@@ -191,7 +193,7 @@ def test_axes_that_change_are_written(tmp_path):
     for i, scale in enumerate((1.0, 1.0, 5.0)):
         frame = dmlink.Frame(np.zeros((2, 2)), i, i / 2)
         result = {"p": Profile([1.0, 2.0], scale, 3.0, "nm"), "same": Profile([1.0, 2.0], 0.5, 0.0, "nm")}
-        results.write(frame, as_result(result))
+        results.write(frame, as_result(result), "")
     results.close()
     assert {p.name for p in (tmp_path / "a").glob("*.csv")} == {"p.csv", "p.axes.csv", "same.csv"}
     axes = pd.read_csv(tmp_path / "a" / "p.axes.csv")
@@ -202,21 +204,26 @@ def test_axes_that_change_are_written(tmp_path):
 
 
 def test_moved_parameter_has_its_own_results(tmp_path):
-    cell = dmlink.LiveCell("factor: (1, 9) = 2\nframe.mean() * 0 + factor", name="mean")
+    text = "factor: (1, 9) = 2\nimport time\ntime.sleep(0.05)\nframe.mean() * 0 + factor"
+    cell = dmlink.LiveCell(text, name="mean")
     with linked(fps=50, patient=True) as (_, link):
         cell.start(link)
         until(link, lambda: cell.latest)
         with link.record(tmp_path / "gold", cells=[cell]) as recorder:
             until(link, lambda: cell.stats.processed > 5)
-            cell.set(factor=7)
+            cell.set(factor=7)  # while a frame is in progress
             until(link, lambda: cell.latest[1].value == 7.0)
             done = cell.stats.processed
             until(link, lambda: cell.stats.processed > done + 3)
         cell.stop()
-    folder = recorder.path / "cells"
-    assert "factor = 7" in (folder / "mean 2" / "program.py").read_text()
-    assert "factor = 7" not in (folder / "mean" / "program.py").read_text()
-    assert set(pd.read_csv(folder / "mean 2" / "mean.csv")["value"]) == {7.0}
+    folder = recorder.path / "cells" / "mean"
+    assert "factor = 7" not in (folder / "program.py").read_text()
+    assert "factor = 7" in (folder / "program-2.py").read_text()
+    (change,) = pd.read_csv(folder / "programs.csv").to_dict("records")
+    assert change["program"] == "program-2.py"
+    rows = pd.read_csv(folder / "mean.csv")
+    assert set(rows["value"]) == {2.0, 7.0}
+    assert rows["time"][rows["value"] == 7.0].min() == change["time"]
 
 
 def test_running_recording_is_not_overwritten(tmp_path):
@@ -225,6 +232,12 @@ def test_running_recording_is_not_overwritten(tmp_path):
             recorded(recorder, 2)
             with pytest.raises(FileExistsError, match="still being recorded; stop that recording first"):
                 link.record(tmp_path / "gold", overwrite=True)
+        with link.record(tmp_path / "gold", overwrite=True) as again:
+            recorded(again, 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recorder_module, "CellResults", Mock(side_effect=OSError("full")))
+            with pytest.raises(OSError, match="full"):
+                link.record(tmp_path / "gold", overwrite=True, cells=[dmlink.LiveCell("1")])
         with link.record(tmp_path / "gold", overwrite=True) as again:
             recorded(again, 1)
 

@@ -14,11 +14,13 @@ import numpy as np
 import PIL.Image
 import pytest
 import simplejpeg
+import tifffile
 from dmlink_widgets import plots
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.parameter_controls import parameter_control
 from dmlink_widgets.drawing import picture, prints
 from dmlink_widgets.panels.cell_panel import CellPanel
+from growing_writer import until
 
 import dmlink
 from dmlink.program.program import Program
@@ -379,3 +381,19 @@ def test_panel_shows_and_hides_in_dm(link):
     panel._show.value = False
     assert hidden.wait(60)
     panel.close()
+
+
+def test_newest_first_is_charted_from_left_to_right(tmp_path):
+    for i in range(6):
+        tifffile.imwrite(tmp_path / f"{i}.tif", np.full((8, 9), i, np.uint16))
+    with dmlink.follow(tmp_path, newest_first=True) as source:
+        until(lambda: source.written == 6)
+        cell = dmlink.LiveCell("info.index")
+        panel = CellPanel(cell)
+        cell.start(source.link)
+        until(lambda: cell.stats.processed == 6)
+        panel.draw(small=False)
+        _, series = panel._plot.history.now
+        assert series["value"].tolist() == [5.0]
+        panel.close()
+        cell.stop()

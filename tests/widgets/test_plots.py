@@ -238,6 +238,16 @@ def test_history_is_bounded_and_restarts():
     assert list(series) == ["a"]
 
 
+def test_frame_processed_again_is_drawn_once():
+    history, waterfall = History(10), Waterfall(10)
+    for time, value in ((0.0, 1.0), (1.0, 2.0), (1.0, 3.0)):
+        history.add(time, {"a": value})
+        waterfall.add(time, np.full(4, value), Axis())
+    times, series = history.now
+    assert (times.tolist(), series["a"].tolist()) == ([0.0, 1.0], [1.0, 3.0])
+    assert waterfall.rows[:, 0].tolist() == [1.0, 3.0]
+
+
 def test_held_curve_stays_and_is_saved():
     first, second = Profile([1.0, 2.0, 3.0], 0.5, 1.0, "1/nm"), Profile([3.0, 2.0, 9.0], 0.5, 1.0, "1/nm")
     plot = drawn(first)

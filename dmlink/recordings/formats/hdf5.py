@@ -174,8 +174,11 @@ def _external(folder: Path, dataset: Any) -> tuple[Any, MappedFile | None]:
     parts, left = [], dataset.dtype.itemsize * dataset.size
     for name, offset, size in dataset.external:
         n = min(size, left)
-        parts.append(MappedFile(folder / _text(name)).array((n,), np.dtype(np.uint8), offset))
+        if n:
+            parts.append(MappedFile(folder / _text(name)).array((n,), np.dtype(np.uint8), offset))
         left -= n
+    if left:
+        raise ValueError(f"{dataset.file.filename} lacks {left} bytes of its pixels; write it again.")
     return np.concatenate(parts).view(dataset.dtype).reshape(dataset.shape), None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 from array import array
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dmlink.frame import Frame
-    from dmlink.recordings.writing.file_names import FileNames
 
 CELLS = "cells"  # folder in a recording, with a folder for each cell
 JOURNAL = "results.jsonl"
 PROGRAM = "program.py"
+PROGRAMS = "programs.csv"
 
 
 class CellResults:
     """Writes one cell's results into a new folder: each as it arrives, and tables of them at the end.
+
+    program.py is the program that computed them. If it changes, because a parameter was moved, the next one
+    is program-2.py, and so on; programs.csv has the frame from which each was used.
 
     Parameters
     ----------
@@ -34,13 +38,17 @@ class CellResults:
         self._folder = folder
         folder.mkdir(parents=True)
         (folder / PROGRAM).write_text(program, encoding="utf-8")
+        self._programs = {program: PROGRAM}  # names of their files
+        self._program = program  # that computed the last result
         self._results = ResultWriter(folder)
         self._journal = Journal(folder / JOURNAL, plain=False)  # NaN is not "no value"
         self._n = 0
         self._times = array("d")
 
-    def write(self, frame: Frame, result: Any) -> None:
-        """Write the result of a frame."""
+    def write(self, frame: Frame, result: Any, program: str) -> None:
+        """Write the result of a frame, and the program that computed it if that has changed."""
+        if program != self._program:
+            self._change_program(frame, program)
         self._journal.write(self._results.line(self._n, frame.index, frame.time, result, frame.log))
         self._n += 1
         self._times.append(frame.time)
@@ -49,37 +57,16 @@ class CellResults:
         """Close the files and make the tables."""
         with contextlib.closing(self._journal):
             self._results.close(self._n, self._times)
-        finish(self._folder, lambda: journal_lines(self._folder / JOURNAL))
+        finish(self._folder, lambda: journal_lines(self._folder / JOURNAL), taken=[PROGRAMS])
 
-
-class ProgramResults:
-    """Writes one cell's results next to the program that computed them.
-
-    A changed program, such as one with a parameter that was moved, begins another folder: NAME, NAME 2 ...
-
-    Parameters
-    ----------
-    folder : Path
-    name : str
-        Name of the cell.
-    names : FileNames
-        The names that are taken in the folder.
-    """
-
-    def __init__(self, folder: Path, name: str, names: FileNames) -> None:
-        self._folder, self._name, self._names = folder, name, names
-        self._results: dict[str, CellResults] = {}
-
-    def results_of(self, program: str) -> CellResults:
-        """Return the results of a program; a new one is written into its folder."""
-        if program not in self._results:
-            number = f" {len(self._results) + 1}" if self._results else ""
-            folder = self._folder / self._names.take(self._name + number)
-            self._results[program] = CellResults(folder, program)
-        return self._results[program]
-
-    def close(self) -> None:
-        """Close the files and make the tables."""
-        with contextlib.ExitStack() as closing:
-            for results in self._results.values():
-                closing.callback(results.close)
+    def _change_program(self, frame: Frame, program: str) -> None:
+        if program not in self._programs:
+            self._programs[program] = f"program-{len(self._programs) + 1}.py"
+            (self._folder / self._programs[program]).write_text(program, encoding="utf-8")
+        self._program = program
+        new = not (self._folder / PROGRAMS).exists()
+        with (self._folder / PROGRAMS).open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["from frame", "time", "program"])
+            writer.writerow([frame.index, frame.time, self._programs[program]])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import threading
 import unicodedata
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from dmlink.indm.renaming import give_name
@@ -13,9 +14,10 @@ from dmlink.indm.results import free_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 LONGEST = 100  # characters
-MOST_FILES = 1000  # numbers tried for a file
+MOST_FILES = 10_000  # numbers tried for a file
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # reserved on Windows
 
 
@@ -75,18 +77,22 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
     FileExistsError
         If it exists, unless `overwrite` is set.
     """
-    data = text.encode()
-    if not overwrite:
-        with open_new([path]) as file:
-            file.write(data)
+    if overwrite:
+        write_whole(path, text.encode())
         return
-    with open_new(path.with_name(f".{path.name}.{i}.new") for i in range(1, MOST_FILES)) as file:
-        file.write(data)
-        made = Path(file.name)
+    with open_new([path]) as file:
+        file.write(text.encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write or replace a file atomically, even if others write the same one."""
+    made = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
+        made.write_bytes(data)
         give_name(made, path, overwrite=True)
-    except OSError:
-        made.unlink()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            made.unlink()
         raise
 
 

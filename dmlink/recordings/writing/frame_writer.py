@@ -73,12 +73,13 @@ class FrameWriter:
         self._last: Frame | None = None
         self._times: tuple[float, float] | None = None
         self._current: dict[str, Any] = {}  # values that stay the same until a line changes them
-        if self.path.resolve() in _writing:
+        self._place = self.path.resolve()
+        if self._place in _writing:
             advice = "It is still being recorded; stop that recording first, or choose another name"
             raise FileExistsError(errno.EEXIST, advice, str(self.path))
         make_folder(self.path, overwrite=overwrite)
-        _writing.add(self.path.resolve())
         self._journal = Journal(self.path / JOURNAL)
+        _writing.add(self._place)
 
     @property
     def times(self) -> tuple[float, float] | None:
@@ -119,7 +120,7 @@ class FrameWriter:
 
     def close(self) -> None:
         """Finish the recording."""
-        _writing.discard(self.path.resolve())
+        _writing.discard(self._place)
         self._journal.close()
         if self._image and self._last:
             self._image.close(self.frames, interval=self._interval())

@@ -9,7 +9,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from dmlink.recordings.writing.cell_results import CELLS, ProgramResults
+from dmlink.recordings.writing.cell_results import CELLS, CellResults
 from dmlink.recordings.writing.file_names import FileNames
 from dmlink.recordings.writing.frame_writer import FrameWriter
 from dmlink.recordings.writing.ome_zarr_writer import why_not
@@ -94,8 +94,8 @@ class RecordedCell(Protocol):
         """The source of its program."""
 
     @property
-    def newest(self) -> tuple[Frame, Any] | None:
-        """Its last frame with a result, and the result."""
+    def computed(self) -> tuple[Frame, Any, str] | None:
+        """Its last frame with a result, the result, and the source of the program that computed it."""
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` on every change; return a function to stop it."""
@@ -153,14 +153,14 @@ class Recorder:
         # A separate connection, so that a slow disk slows down nothing else.
         self._link = link.another(link.roi, "lossless")
         self._reader = self._link.reader(every=True)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._link.close)
             self._writer = FrameWriter(path, overwrite=overwrite, cells=[cell.name for cell in cells])
+            undo.callback(self._writer.close)
             names = FileNames()
             folder = self.path / CELLS
-            self._cells = [_RecordedResults(cell, folder, names) for cell in cells]
-        except BaseException:
-            self._link.close()
-            raise
+            self._cells = [_RecordedResults(cell, folder / names.take(cell.name)) for cell in cells]
+            undo.pop_all()  # started
         self._thread = threading.Thread(target=self._run, name="dmlink-recorder", daemon=True)
         self._thread.start()
         with _starting:
@@ -306,9 +306,8 @@ class Recorder:
 class _RecordedResults:
     """A live cell's results: received in the cell's thread, and written in the recorder's."""
 
-    def __init__(self, cell: RecordedCell, folder: Path, names: FileNames) -> None:
-        self._results = ProgramResults(folder, cell.name, names)
-        self._results.results_of(cell.source)  # kept even if it returns nothing
+    def __init__(self, cell: RecordedCell, folder: Path) -> None:
+        self._results = CellResults(folder, cell.source)
         self._came: queue.SimpleQueue[tuple[Frame, Any, str]] = queue.SimpleQueue()
         self._unwatch = _watch(cell, self._came.put)
 
@@ -316,10 +315,10 @@ class _RecordedResults:
         """Write the results received so far."""
         while True:
             try:
-                frame, result, program = self._came.get_nowait()
+                came = self._came.get_nowait()
             except queue.Empty:
                 return
-            self._results.results_of(program).write(frame, result)
+            self._results.write(*came)
 
     def finish(self) -> None:
         """Write the remaining results and make the tables."""
@@ -330,14 +329,14 @@ class _RecordedResults:
 
 def _watch(cell: RecordedCell, take: Callable[[tuple[Frame, Any, str]], None]) -> Callable[[], None]:
     """Call `take` with each new frame, result and program; return a function to stop it."""
-    last = [cell.newest]
+    last = [cell.computed]
     one_at_a_time = threading.Lock()  # the cell's thread calls, and the notebook's
 
     def look() -> None:
         with one_at_a_time:
-            newest = cell.newest
-            if newest is not None and newest is not last[0]:
-                last[0] = newest
-                take((*newest, cell.source))
+            computed = cell.computed
+            if computed is not None and computed is not last[0]:
+                last[0] = computed
+                take(computed)
 
     return cell.watch(look)

@@ -30,7 +30,7 @@ JournalLine = dict[str, Any]
 HEADS = "frame", "time"  # the first columns of each table
 TABLE = ".csv", ".parquet"
 AXES = ".axes.csv"
-LONGEST_TEXT = 64 << 20  # bytes of a row that Parquet can have
+BLOCK_BYTES = 64 << 20  # of a table, read at once; a row must fit into it
 
 
 class ResultWriter:
@@ -143,8 +143,8 @@ def finish(folder: Path, lines: Callable[[], Iterable[JournalLine]], taken: Iter
         for name, part in line["results"].items():
             if "array" in part:
                 arrays.setdefault(name, {}).setdefault(part["array"], part["kind"])
-                here = part.get("y"), part.get("x")
-                if axes.setdefault((name, part["array"]), here) != here:
+                here = part.get("y"), part.get("x")  # jobs begun by 0.1.0 have none
+                if "x" in part and axes.setdefault((name, part["array"]), here) != here:
                     moving.add(name)
                 continue
             types = tables.setdefault(name, dict(zip(HEADS, (int, float), strict=True)))
@@ -207,7 +207,7 @@ def _write_parquet(path: Path, types: dict[str, type]) -> None:
     kinds = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
     lines = pacsv.ParseOptions(newlines_in_values=True)
     options = pacsv.ConvertOptions(column_types={c: kinds.get(t, pa.string()) for c, t in types.items()})
-    blocks = pacsv.ReadOptions(block_size=LONGEST_TEXT)
+    blocks = pacsv.ReadOptions(block_size=BLOCK_BYTES)
     made = path.with_suffix(".parquet")
     try:
         with (
@@ -228,7 +228,7 @@ def _write_axes(path: Path, name: str, lines: Iterable[JournalLine]) -> None:
         writer.writerow([*HEADS, *(f"{axis} {of}" for axis in "yx" for of in Axis._fields)])
         for line in lines:
             part = line["results"].get(name, {})
-            if "array" in part:
+            if "x" in part:
                 writer.writerow([line["frame"], line["time"], *part["y"], *part["x"]])
 
 

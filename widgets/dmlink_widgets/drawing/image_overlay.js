@@ -321,7 +321,7 @@ export default {
       drawRois();
     };
     const release = () => {
-      if (!held) return;
+      if (!held || held.timer) return; // nothing was moved since it was released
       model.send({ released: held.name, roi: held.roi }); // it may overtake the last `moved`
       held.timer = setTimeout(() => {
         letGo();

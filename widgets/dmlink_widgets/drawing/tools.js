@@ -92,7 +92,7 @@ export default {
       save("moved", { id, points });
     };
     const release = () => {
-      if (!held) return;
+      if (!held || held.timer) return; // nothing was moved since it was released
       model.send({ released: held.id, points: held.points }); // this message may overtake the last `moved`
       held.timer = setTimeout(() => {
         letGo();

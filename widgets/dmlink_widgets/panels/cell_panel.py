@@ -14,7 +14,7 @@ import ipywidgets
 
 from dmlink.cell.file_backed import FileBackedCell
 from dmlink.indm.results import events_in
-from dmlink.recordings.writing.file_names import file_name, open_new
+from dmlink.recordings.writing.file_names import MOST_FILES, file_name, open_new
 from dmlink_widgets import widget_tree
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.clips_row import ClipsRow
@@ -47,7 +47,6 @@ UNSEEN_SECONDS = 30.0  # s from the removal of its output until a cell stops
 WRITE_SECONDS = 0.25  # between two updates of numbers and texts: each makes the page lay itself out
 ERROR_SECONDS = 2.0  # s that an error stays visible after the last frame that raised it
 MOST_WAITING = 10_000  # results that arrive while one is drawn
-MOST_FILES = 10_000  # files with the same name
 
 _panels: weakref.WeakSet[CellPanel] = weakref.WeakSet()
 
@@ -114,6 +113,7 @@ class CellPanel(Panel):
         self._waiting: collections.deque[tuple[Frame, Any]] = collections.deque(maxlen=MOST_WAITING)
         self._newest: tuple[Frame, Any] | None = cell.newest  # for the plots to remember
         self._taken: tuple[Frame, Any] | None = None  # the last result from the cell
+        self._charted = -1  # number of the newest frame in the charts, if the newest come first
         self._drawing = False
         self._drawn: Frame | None = None  # whose result was drawn last
         self._written_in = 0  # the turn in which its numbers and texts were written
@@ -344,11 +344,12 @@ class CellPanel(Panel):
         """Let the plots remember the results that wait: a strip chart shows all, drawn or not."""
         self._change_source()
         while self._waiting:
-            before, self._newest = self._newest, self._waiting.popleft()
-            frame, result = self._newest
-            late = before is not None and frame.time < before[0].time
-            if not (late and self.cell.link and self.cell.link.newest_first):  # charts go from left to right
-                self._remember_one(frame.time, result)
+            self._newest = frame, result = self._waiting.popleft()
+            if self.cell.link and self.cell.link.newest_first:  # charts go from left to right
+                if frame.index < self._charted:
+                    continue
+                self._charted = frame.index
+            self._remember_one(frame.time, result)
 
     def _remember_one(self, taken: float, result: Any) -> None:
         """Let the plot of its kind remember a result, of a frame that was taken at this time (s)."""

@@ -32,6 +32,9 @@ class EventPlot(Plot):
     def remember(self, time: float, result: Event) -> None:
         """Keep an event."""
         if result.happened:
+            if self._times and time == self._times[-1]:  # processed again, with another parameter
+                self._times.pop()
+                self._texts.pop()
             self._times.append(time)
             self._texts.append(result.text)
 

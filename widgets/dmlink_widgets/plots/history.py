@@ -41,10 +41,16 @@ class History:
             self._series = {n: collections.deque(v, maxlen=length) for n, v in self._series.items()}
 
     def add(self, time: float, values: Mapping[str, float]) -> None:
-        """Add the numbers of a frame taken at `time` (s); a clock that was set back clears the history."""
+        """Add the numbers of a frame taken at `time` (s); a clock that was set back clears the history.
+
+        Those of the same frame, processed again with another parameter, replace the last ones.
+        """
         with self._lock:
             if self._times and time < self._times[-1]:
                 self._clear()
+            if self._times and time == self._times[-1]:
+                for numbers in (self._times, *self._series.values()):
+                    numbers.pop()
             for name in values:
                 if name not in self._series and len(self._series) < MAX_SERIES:
                     gap = [np.nan] * len(self._times)

@@ -25,7 +25,10 @@ class Waterfall:
         self._interval = 0.0
 
     def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
-        """Add a profile, shape (n,), of a frame taken at `time` (s); another axis clears the waterfall."""
+        """Add a profile, shape (n,), of a frame taken at `time` (s); another axis clears the waterfall.
+
+        That of the same frame, processed again with another parameter, replaces the last one.
+        """
         step = max(1, len(values) // WIDEST)
         row = _highest(np.asarray(values, np.float32), step)
         middle = axis.origin + axis.scale * (step - 1) / 2  # of the first block
@@ -36,6 +39,9 @@ class Waterfall:
                 self._times.clear()
                 self._marks.clear()
                 self._layout = layout
+            if self._times and time == self._times[-1]:
+                self._rows.pop()
+                self._times.pop()
             self._rows.append(row)
             self._times.append(time)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dmlink.frame import Line
 from dmlink.indm.results import Profile
-from dmlink.recordings.writing.file_names import file_name, open_new
+from dmlink.recordings.writing.file_names import MOST_FILES, file_name, open_new
 from dmlink_widgets import widget_tree
 from dmlink_widgets.controls.toolbar import LateSection, button
 from dmlink_widgets.measuring.lengths import length
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 WIDEST = 1000  # px across the line
 NEAR = 0.01  # pixels by which a line may differ after a round trip through DigitalMicrograph
 MOST_SENT = 1000  # lines sent whose return is still expected
-MOST_FILES = 10_000
 
 
 class LinePanel:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from dmlink.recordings.writing.file_names import open_new
+from dmlink.recordings.writing.file_names import MOST_FILES, open_new
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import Section, button
 from dmlink_widgets.measuring.lengths import angle_between, length
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 COLUMNS = "no", "what", "value", "unit", "px", "angle (deg)", "turn (deg)"
 SEEN = 4  # rows that fit in the table
-MOST_FILES = 10_000
 
 
 class Measurements:

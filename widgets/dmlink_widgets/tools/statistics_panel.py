@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from dmlink.frame import Roi
-from dmlink.recordings.writing.file_names import file_name, open_new
+from dmlink.recordings.writing.file_names import MOST_FILES, file_name, open_new
 from dmlink_widgets.controls import html_text
 from dmlink_widgets.controls.toolbar import Section, button
 from dmlink_widgets.measuring.statistics import Statistics, statistics
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 WHOLE = "image"
 KEPT = 36_000  # rows: an hour of ten ROIs
 SEEN = 3  # rows that fit in the table
-MOST_FILES = 10_000
 
 
 class StatisticsPanel:
@@ -122,14 +121,15 @@ class StatisticsPanel:
 
     def _parts(self, frame: Frame) -> list[tuple[str, Any]]:
         """Return the pixel values of each part, by name."""
-        parts = [(WHOLE, frame.data)]
+        data = frame.data.mean(axis=2) if frame.data.ndim == 3 else frame.data  # of colours
+        parts = [(WHOLE, data)]
         if frame.roi is None:
             rectangles = ((name, roi) for name, roi in self._rois().items() if roi.outline is None)
-            parts += [(name, _values(frame, roi)) for name, roi in rectangles]
+            parts += [(name, _values(data, roi)) for name, roi in rectangles]
         masks = ((shape.name, Roi.around(shape.kind, shape.points)) for shape in self._shapes.of(*MASKS))
-        return [*parts, *((name, _values(frame, roi)) for name, roi in masks)]
+        return [*parts, *((name, _values(data, roi)) for name, roi in masks)]
 
 
-def _values(frame: Frame, roi: Roi) -> Any:
-    top, left, bottom, right = part = roi.clamped(frame.data.shape[:2])
-    return frame.data[top:bottom, left:right][part.mask]
+def _values(data: Any, roi: Roi) -> Any:
+    top, left, bottom, right = part = roi.clamped(data.shape[:2])
+    return data[top:bottom, left:right][part.mask]
