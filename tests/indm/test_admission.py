@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from growing_writer import until
-from microscopes import Raw, link_threads, microscope
+from microscopes import Raw, link_threads, microscope, staying
 
 import dmlink
 from dmlink.indm import protocol
@@ -22,7 +22,7 @@ DESCRIPTORS = Path("/proc/self/fd")
 @pytest.fixture(autouse=True)
 def _no_threads_left():
     yield
-    assert link_threads() == []
+    assert not staying(link_threads)
 
 
 @pytest.fixture(scope="module")

@@ -84,10 +84,11 @@ def drawn(view):
     return tuple(round(v * 512 / whole) for v in (top, left, top + height, left + width))
 
 
-def test_dragged_roi_stays_where_it_is(lab):
+def test_dragged_roi_stays_where_it_is(lab, request):
     page, view, link = lab
     throttle = page.context.new_cdp_session(page)
     throttle.send("Emulation.setCPUThrottlingRate", {"rate": 6})
+    request.addfinalizer(lambda: throttle.send("Emulation.setCPUThrottlingRate", {"rate": 1}))
     for shift in (60, -90, 40):
         before = until(link, lambda: link.rois().get("roi"))
         x, y = middle(view.locator(".dmlink-roi-body"))
@@ -102,7 +103,6 @@ def test_dragged_roi_stays_where_it_is(lab):
         while frame_shown(view) < last + 15:
             assert drawn(view) == held
             page.wait_for_timeout(50)
-    throttle.send("Emulation.setCPUThrottlingRate", {"rate": 1})
 
 
 def test_roi_deleted_while_dragged_is_gone(lab):
