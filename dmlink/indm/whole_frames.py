@@ -276,7 +276,8 @@ class WholeFrames:
         begin, end = self._places[block]
         now, before = bytes(flat[begin:end]), bytes(self._blocks[block])
         starts = range(0, end - begin, row)
-        return [(begin + i) // row for i in starts if now[i : i + row] != before[i : i + row]]
+        changed = [(begin + i) // row for i in starts if now[i : i + row] != before[i : i + row]]
+        return changed or [begin // row, (end - 1) // row]  # the camera has just written it as it was
 
 
 def bytes_of(array: Any) -> memoryview:

@@ -71,6 +71,7 @@ class Delivery:
         self._readers: weakref.WeakSet[Counting] = weakref.WeakSet()
         self._send_credit: Callable[[int], None] = lambda _: None
         self._credit = 0  # frames that the companion may still send
+        self._coming = 0  # frames whose header has arrived, but not yet their pixels
         self._in_flight = 1  # upper limit of `_credit`; follows the speed of the network
         self._arrived = 0.0  # when `newest` did, perf_counter
         self._asked = -FRESH_SECONDS  # when a reader last asked for the newest frame, perf_counter
@@ -91,7 +92,7 @@ class Delivery:
                 self._counts.restart_numbering()
                 self._newest_is_current = False
             self._send_credit = send_credit
-            self._credit = 0
+            self._credit = self._coming = 0
             self._grant(self._wanted() if self.lossless else 1)
 
     def announce(self, index: int, unsure: int) -> None:
@@ -107,6 +108,7 @@ class Delivery:
         """Note that a frame's header has arrived; DM can copy the next frame during this transfer."""
         with self.status.changed:
             self._credit -= 1
+            self._coming = 1
             if not self.lossless and not self.resting and self._credit <= self._in_flight // 2:
                 self._grant(self._in_flight - self._credit)
 
@@ -118,6 +120,7 @@ class Delivery:
             self._newest_is_current = True
             self._counts.receive(frame, resting=self._rested)
             self._rested = False
+            self._coming = 0
             for queue in self._queues:
                 queue.put(frame)
             self._top_up()
@@ -221,7 +224,7 @@ class Delivery:
 
     def _top_up(self) -> None:
         if self.lossless and self._credit <= LOSSLESS_IN_FLIGHT // 2:
-            self._grant(self._wanted() - self._credit)
+            self._grant(self._wanted() - self._credit - self._coming)
 
     def _grant(self, n: int) -> None:
         if n > 0:

@@ -384,6 +384,16 @@ def test_new_shape_is_a_new_image():
         assert frames.see(array).whole
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (3, 5)])
+def test_image_that_changes_while_compared_is_seen(shape, monkeypatch):
+    """The camera writes on: a block that differed a moment ago is as it was."""
+    events = Events(shape)
+    monkeypatch.setattr(events.frames, "_changed_blocks", lambda _: [1, 2])
+    for _ in range(20):
+        events.event()
+    assert events.frames.see(events.image).passed == 0
+
+
 @pytest.mark.parametrize("dtype", ["c8", "c16", "f4", "u4", "b1"])
 def test_every_type_can_be_watched(dtype):
     events = Events(dtype=dtype)

@@ -34,6 +34,23 @@ def frame(index):
     return Frame(np.full((8, 8), index % 251, np.uint8), index)
 
 
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_frame_on_its_way_has_its_room(taken):
+    companion = Companion(lossless=True)
+    reader = LosslessReader(companion.delivery, max_frames=4)
+    assert companion.announce(4) == [0, 1, 2, 3]
+    reader.next(0)
+    companion.credit -= 1
+    companion.delivery.coming()
+    for _ in range(taken):
+        reader.next(0)
+    companion.index += 1
+    companion.delivery.put(frame(companion.index), 0.001)
+    companion.announce(8)
+    assert reader.waiting <= 4
+    assert "dropped" not in companion.delivery.status.reason
+
+
 class Companion:
     """A companion as a delivery sees it: it receives credits and sends frames."""
 
