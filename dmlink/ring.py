@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 BLOCK_BYTES = 16 << 20  # size of a block shared by small frames; a ring has at most 64 of them open
+PLENTY = 1 << 30  # bytes free in /dev/shm; with less, as in a container, each block is reserved as a whole
 ALIGNMENT = 64  # bytes: a cache line
 MAX_BYTES = 1 << 30  # per ring, plus what is reserved; beyond it, workers get copies of frames
 KEPT = 32  # calls before an unused block is closed; a ring uses its blocks in turn
@@ -37,6 +38,13 @@ class Block(SharedMemory):
         super().__init__(name, create, size, **options)
         # The mapping needs no descriptor, and `close` would keep it open as long as an array uses the memory.
         descriptor = getattr(self, "_fd", -1)
+        if create and descriptor >= 0 and hasattr(os, "posix_fallocate") and _free() < PLENTY:
+            try:  # otherwise a full /dev/shm would kill whoever writes into it
+                os.posix_fallocate(descriptor, 0, size)
+            except OSError:
+                self.unlink()
+                self.close()
+                raise
         if descriptor >= 0:
             os.close(descriptor)
             self._fd = -1
@@ -156,7 +164,10 @@ class Ring:
         if self._closed or used + size > self._max_bytes or not _room_for(size):
             return None
         _start_tracker()
-        return Block(create=True, size=size)
+        try:
+            return Block(create=True, size=size)
+        except OSError:  # no memory, or no descriptor
+            return None
 
     def _take_back(self) -> None:
         while self._returned:
@@ -227,9 +238,11 @@ def _dispose(block: Block) -> None:
 
 def _room_for(size: int) -> bool:
     """Return whether the system has the memory: writing to a full /dev/shm in a container would kill us."""
-    if not POSIX_SHARED_MEMORY.is_dir():
-        return True
-    return shutil.disk_usage(POSIX_SHARED_MEMORY).free > 2 * size
+    return _free() > 2 * size
+
+
+def _free() -> int:
+    return shutil.disk_usage(POSIX_SHARED_MEMORY).free if POSIX_SHARED_MEMORY.is_dir() else sys.maxsize
 
 
 class Attachments:

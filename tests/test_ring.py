@@ -1,5 +1,7 @@
 """The ring of shared memory: no copies, no torn frames, and nothing left behind."""
 
+import contextlib
+import os
 import subprocess
 import sys
 
@@ -32,6 +34,17 @@ def test_unused_memory_is_used_again():
     assert ring.take(1000)[1] in {name, third}
     del second
     ring.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="blocks are not reserved here")
+def test_full_shared_memory_lends_none(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rings, "PLENTY", sys.maxsize)  # as if there were little
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with contextlib.closing(Ring()) as ring:
+        assert ring.lend(1000) is None
 
 
 def test_kept_frame_is_never_overwritten():

@@ -222,5 +222,5 @@ class FileBackedCell(LiveCell):
             return True
         if not following.finished or not following.written or following.behind:
             return False
-        stats = written.stats
-        return stats.processed + stats.skipped + stats.dropped >= stats.received
+        stats = written.stats  # its `dropped` has the last frame until that is processed
+        return stats.processed + stats.skipped + len(following.bad) >= following.written

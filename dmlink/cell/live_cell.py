@@ -19,7 +19,7 @@ from dmlink.cell.options import Options
 from dmlink.cell.outcomes import Outcomes
 from dmlink.cell.runner import Runner
 from dmlink.frame import Frame
-from dmlink.link.link import Link
+from dmlink.link.link import Link, Part
 from dmlink.program.instance import Instance
 from dmlink.program.memory import keeps
 from dmlink.program.notebook_cell import NotebookCell
@@ -386,6 +386,8 @@ class LiveCell:
             If the link is closed.
         """
         self.stop()
+        if isinstance(link, Part) and link.whole:  # a part closes with its last lossless reader
+            link, roi = link.whole, roi or link.roi
         if link.closed:
             raise ConnectionError(f"The link to {link.endpoint.address} is closed; connect again.")
         if link.newest_first and keeps(self.program.source):
@@ -411,6 +413,11 @@ class LiveCell:
         """Stop; the newest result stays. If the user did not ask for it, `why` becomes the error."""
         if self._runner:
             self._runner.stop(why)
+
+    def give_way(self) -> None:
+        """Let the next cell with this name continue this one's numbers in the timeline."""
+        if self._entry:
+            self._entry[0].leave(self._entry[1])
 
     def _tell(self) -> None:
         """Call the watchers, after every frame and at the end."""

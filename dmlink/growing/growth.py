@@ -250,7 +250,7 @@ class Growth:
             tried = now - since >= TRY_SECONDS or i - 1 in self.bad
             if self._away or not tried or still < GIVE_UP_SECONDS:
                 return False
-            del self._failing[i]
+            self._failing.pop(i, None)
             self.bad[i] = " ".join(str(error).split())
         self._watchers.tell()
         return True

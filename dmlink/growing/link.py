@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from dmlink.frame import Roi
 from dmlink.growing.reader import FrameReader
 from dmlink.link.link import next_number
 from dmlink.link.requests import Source
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from os import PathLike
 
-    from dmlink.frame import Frame, Line, Roi
+    from dmlink.frame import Frame, Line
     from dmlink.growing.growth import Growth
     from dmlink.recordings.writing.recorder import Recorder
+
+
+NOWHERE = Roi(0, 0, 1, 1)
 
 
 class Place(NamedTuple):
@@ -53,6 +57,7 @@ class FollowedLink:
         self._whole = whole or self
         self._ring: Ring = whole._ring if whole else Ring()  # noqa: SLF001 - of the same class
         self._rois: dict[str, Roi] = whole._rois if whole else {}  # noqa: SLF001
+        self._place = self._rectangle(roi) if roi is not None else NOWHERE
         self._drawn: tuple[Line | None] | None = None  # the line, once it was set here, for the whole link
         self._readers: list[FollowedReader] = []
         self._reader: FollowedReader | None = None
@@ -93,7 +98,8 @@ class FollowedLink:
         if received > self._received:
             self._received = received
             self._bytes += frame.data.nbytes
-        if self.newest is None or frame.index > self.newest.index:
+        newest = self.newest
+        if newest is None or frame.index > newest.index:
             self.newest = frame
 
     def shared(self, frame: Frame) -> Frame:
@@ -102,7 +108,8 @@ class FollowedLink:
         line = frame.line if drawn is None else drawn[0]
         frame = replace(frame, rois={**frame.rois, **self._rois}, line=line)
         if self.roi is not None:
-            place = self._rectangle(self.roi).clamped(frame.data.shape[:2])
+            self._place = self._rois.get(self.roi, self._place)  # it may have been deleted just now
+            place = self._place.clamped(frame.data.shape[:2])
             frame = frame.within(place, frame.data[place.top : place.bottom, place.left : place.right])
         data = frame.data
         memory, block = self._ring.take(data.nbytes)
@@ -355,7 +362,8 @@ class FollowedReader:
     def again(self) -> None:
         """Let `next` return the last frame once more, at once: a parameter has changed."""
         self._again = self._last is not None
-        self._link.following.tell()
+        with self._link.following.changed:
+            self._link.following.changed.notify_all()
 
     def close(self) -> None:
         """End this reader; a thread waiting for its next frame gets a ConnectionError."""

@@ -199,10 +199,11 @@ class RawParts(Layout):
         """Return how long the part in which frame `i` ends has been unchanged."""
         if self._picture is None:
             return 0.0
-        ends = list(accumulate(part.size for part in self._parts))
+        parts = list(self._parts)
+        ends = list(accumulate(part.size for part in parts))
         first, last = i * self._picture.bytes, (i + 1) * self._picture.bytes
         starts = [0, *ends[:-1]]
-        spans = zip(self._parts, starts, ends, strict=True)
+        spans = zip(parts, starts, ends, strict=True)
         touched = [now - part.since for part, start, end in spans if start < last and first < end]
         return min(touched, default=now - self._changed)
 

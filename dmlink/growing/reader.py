@@ -100,7 +100,11 @@ class FrameReader:
             if recording is None:
                 return None
             frame = recording[i]
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            if self._closed:  # meanwhile, and the recording with it
+                return None
+            if not isinstance(error, OSError | ValueError):
+                raise
             self._recording = None  # its information may be outdated
             source.failed(i, error)
             return None
@@ -109,13 +113,14 @@ class FrameReader:
 
     def _open(self, i: int) -> Recording | None:
         """Return a recording that contains frame `i`; None if it is too early to reopen it."""
-        if self._recording is not None and i < len(self._recording):
-            return self._recording
+        known = self._recording
+        if known is not None and i < len(known):
+            return known
         began = time.perf_counter()
         if began - self._opened < self._cost / OPENING:
             return None
-        if self._recording is not None:
-            self._recording.close()
+        if known is not None:
+            known.close()
         recording = self._source.recording()
         self._opened = time.perf_counter()
         self._cost = self._opened - began

@@ -175,7 +175,7 @@ class Delivery:
             self._asked = time.perf_counter()
             if self.lossless:
                 self._top_up()
-            elif not self._credit:
+            elif self._credit <= 0:
                 self._resumed = self._asked
                 self._grant(1)
 
@@ -193,7 +193,7 @@ class Delivery:
             self._rested = self._rested or self.resting
             self._queues.append(queue)
             self._top_up()
-            if not self.lossless and not self._credit:
+            if not self.lossless and self._credit <= 0:
                 self._grant(1)
 
     def remove(self, queue: Queue) -> bool:

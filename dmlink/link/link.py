@@ -201,6 +201,7 @@ class Link:
         def ended() -> None:
             self._lookbacks.discard(lookback)
             self._frames.reserve(-memory)
+            self._last_reader_closed()
 
         lookback = Lookback(self._delivery, seconds, memory, ended, compress=compress)
         self._frames.reserve(memory)
@@ -249,6 +250,7 @@ class Link:
             part = self._parts.get(wanted)
             if part is None or not part.promise():
                 part = self._part(self.source, *wanted)
+                part.whole = self
                 part.promise()
                 self._parts[wanted] = part
             return part
@@ -452,7 +454,7 @@ class Link:
             with self._status.changed:  # no credit goes to one companion with slots for another
                 self._frames.offers.restart(connection.welcome.get("slots"))
                 self._connection = connection
-        self._delivery.connected(self._send_credit, another=self.endpoint != self._connected_to)
+                self._delivery.connected(self._send_credit, another=self.endpoint != self._connected_to)
         self._connected_to = self.endpoint
         self._take_counts(subscribed)
         self._status.set(state, reason)
@@ -542,6 +544,7 @@ class Part(Link):
     """A link that another link opened, with its own ROI or mode; it closes with its last lossless reader."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.whole: Link | None = None  # the link that opened it
         self._promised = 0  # callers of `promise` that have not created their reader yet
         super().__init__(*arguments, **options)
 

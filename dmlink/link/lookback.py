@@ -214,11 +214,11 @@ class Lookback:
             if self._closed:
                 return
             self._closed = True
+            self._delivery.remove(self)  # first: no frame comes after the others are gone
             self._clear()
             self._changed.notify_all()
         if self._packer:
             self._packer.join()
-        self._delivery.remove(self)
         self._on_close()
 
     def __enter__(self) -> Self:

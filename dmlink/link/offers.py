@@ -51,10 +51,11 @@ class Offers:
     def make(self, n: int) -> list[list[Any]]:
         """Return up to `n` new offers, each [block, its size, offset, size, mark]."""
         made: list[list[Any]] = []
-        if self._size < MIN_BYTES:
+        size = self._size  # the link's thread may change it meanwhile
+        if size < MIN_BYTES:
             return made
         for _ in range(min(n, self._most - len(self._given))):
-            lent = self._ring.lend(self._size)
+            lent = self._ring.lend(size)
             if lent is None:
                 break
             memory, slot = lent
@@ -64,7 +65,7 @@ class Offers:
                 self._touched.add(name)
             memory[: len(mark)] = np.frombuffer(mark.encode(), np.uint8)
             self._given[mark] = memory, name
-            made.append([slot.block.name, slot.block.size, slot.offset, self._size, mark])
+            made.append([slot.block.name, slot.block.size, slot.offset, size, mark])
         return made
 
     def take(self, header: dict[str, Any], size: int) -> tuple[Bytes, str] | None:

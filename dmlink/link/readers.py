@@ -228,7 +228,9 @@ class LosslessReader(Reader):
         self._bytes = 0  # of the waiting frames
         self._size = 0  # of the last frame that arrived
         self._left_out = 0  # frames that arrived when there was no room
-        delivery.add(self)
+        with self._changed:  # no frame comes between the first that counts and the first that is put
+            self._begin()
+            delivery.add(self)
 
     def put(self, frame: Frame) -> None:
         """Keep a frame that has arrived, or count it as dropped."""

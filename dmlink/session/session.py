@@ -162,17 +162,20 @@ class Session:
             name = self._names[cell]
             time = max(frame.time, self._clocks.get(name, frame.time))  # if a clock goes back, time stops
             late = time > frame.time and not self._in_order
+            images = []
             self._clocks[name] = time
             results = result.results.values() if isinstance(result, Several) else [result]
             for one in [] if late else results:
                 if one is not None and one.kind == "scalar":
                     self._add_numbers(name, time, frame.index, one)
                 elif one is not None and one.kind == "image":
-                    self.pictures.keep_image(name, one.name, time, frame.index, one.values)
+                    images.append(one)
             for text in events:
                 self._marks.append(Mark(EVENT, frame.time, frame.time, frame.index, name, text))
-            if events:
-                self.pictures.keep_frame(frame)
+        for image in images:  # without the lock, which the link's thread needs
+            self.pictures.keep_image(name, image.name, time, frame.index, image.values)
+        if events:
+            self.pictures.keep_frame(frame)
 
     def keep_clips(self, cell: int, clips: Sequence[SavedClip]) -> None:
         """Record the clips that a cell has saved since its start."""

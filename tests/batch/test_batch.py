@@ -150,9 +150,9 @@ def test_value_beyond_parquet_is_in_the_csv(tmp_path, value):
     assert (tmp_path / "t.parquet").exists() != refused
 
 
-def test_frames_after_a_fatal_one_say_why(path, client):
+def test_frames_after_a_fatal_one_say_why(path):
     text = "state['n'] = 1\nif info.index == 9: os._exit(3)\nframe.mean()"
-    out, _ = run(path, text, client)
+    out, _ = run(path, text, None)
     assert pd.read_csv(out / "cell.csv").frame.tolist() == list(range(8))
     errors = pd.read_csv(out / "errors.csv")
     assert errors.frame.tolist() == list(range(8, N))

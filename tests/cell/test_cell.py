@@ -295,6 +295,17 @@ def test_lossless_cell_counts_losses_at_once(start, microscope, monkeypatch):
     until_true(lambda: 0 <= slow.link.stats.received - slow.stats.received <= 2)
 
 
+def test_lossless_cell_starts_again(start, link):
+    cell = start("frame.mean()", mode="lossless")
+    frames(cell, 3)
+    for _ in range(2):
+        cell.stop()
+        until_true(lambda: cell.link.closed)
+        cell.start(cell.link)
+        frames(cell, 3)
+    assert cell.error == ""
+
+
 def test_lossless_cell_gives_every_result(start, microscope):
     pause(microscope)
     cell = start("info.index", "numbers", mode="lossless")

@@ -222,6 +222,19 @@ def test_newest_first_then_the_others(tmp_path):
             cell.start(source.link)
 
 
+def test_roi_deleted_while_a_frame_is_read(tmp_path):
+    for i in range(2):
+        tiff(tmp_path / f"{i}.tif", frame(i))
+    with dmlink.follow(tmp_path) as source:
+        source.link.set_roi("spot", dmlink.Roi(2, 3, 9, 9))
+        part = source.link.part("spot")
+        whole = source.link.next(60)
+        source.link.remove_roi("spot")
+        np.testing.assert_array_equal(part.shared(whole).data, frame(0)[2:9, 3:9])
+        with pytest.raises(TimeoutError):
+            part.next(0.2)
+
+
 def test_newest_first_counts_and_draws_no_gap(tmp_path):
     for i in range(6):
         tiff(tmp_path / f"{i}.tif", frame(i))

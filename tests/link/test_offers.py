@@ -1,5 +1,6 @@
 """On one computer, frames come through shared memory; where that is impossible, through the socket."""
 
+import contextlib
 import itertools
 import signal
 import subprocess
@@ -99,6 +100,23 @@ def test_small_frames_are_sent(ways):
         for _ in range(10):
             link.next(PATIENCE)
     assert set(ways) == {"socket"}
+
+
+def test_offer_is_as_large_as_its_slot(monkeypatch):
+    with contextlib.closing(Ring()) as ring:
+        offers = Offers(ring)
+        offers.restart(4)
+        offers.expect(100_000)
+        lend = ring.lend
+
+        def lend_while_frames_grow(size):
+            lent = lend(size)
+            offers.expect(130_000)
+            return lent
+
+        monkeypatch.setattr(ring, "lend", lend_while_frames_grow)
+        (offer,) = offers.make(1)
+        assert offer[3] == 100_000
 
 
 def test_roi_of_any_size(ways):

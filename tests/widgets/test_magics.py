@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from IPython.core.error import UsageError
 from ipywidgets.widgets.widget import _instances as open_widgets
+from microscopes import until
 
 import dmlink
 from dmlink import gallery
@@ -71,6 +72,14 @@ def test_cell_run_eight_times_leaves_nothing(shell, link, text):
         first_result(shell, "cell")
     shell.magics_manager.registry["LiveMagics"].panels.pop("cell").close()
     assert set(open_widgets) == before
+
+
+def test_cell_run_again_continues_its_strip(shell, link):
+    for _ in range(3):
+        shell.run_cell_magic("live", "strip", "frame.mean()")
+        cell = shell.run_line_magic("live", "strip")
+        until(link, lambda cell=cell: cell.latest)
+    assert [track.name for track in link.session.tracks if track.name.startswith("strip")] == ["strip"]
 
 
 def test_taken_name_ends_the_other_cell(shell, link):

@@ -132,6 +132,9 @@ class LiveMagics(Magics):
                 keep_after=options.keep_after,
                 clips=options.clips,
             )
+            for other in live_cells():
+                if other.name == options.name:
+                    other.give_way()
             live_cell.start(self._find_link(options.source), options.roi)
         except SyntaxError as error:
             raise UsageError(f"line {error.lineno}: {error.msg}: {(error.text or '').strip()}") from None

@@ -321,6 +321,7 @@ class Companion:
         unpacks = header.get("packing")
         client.packer = self._packer if isinstance(unpacks, list) and BLOSC in unpacks else None
         lossless = mode == "lossless"
+        counts = view.counts if view else ()  # before a frame can be copied for this client
         client.region = view.region(roi, lossless) if view else Region(roi, lossless)
         client.region.wanted = client.region.wanted or lossless
         client.shape = view.shape if view else ()
@@ -333,7 +334,7 @@ class Companion:
             "reason": reason,
         }
         if view:
-            answer.update(zip(("announced", "unsure"), view.counts))
+            answer.update(zip(("announced", "unsure"), counts))
         rois = (view.rois.known, view.rois.outlines) if view else ({}, {})
         client.put_rois(SUBSCRIBE, *rois, **answer)
 

@@ -39,10 +39,10 @@ def listen(host: str, port: int, *, expose: bool) -> socket.socket:
     for candidate in [*range(port, min(port + 20, 1 << 16)), 0]:
         try:
             server = _bound(host, candidate)
+            server.listen(BACKLOG)  # fails if another companion has just begun to
         except OSError as error:
             why = error
             continue
-        server.listen(BACKLOG)
         server.setblocking(False)
         return server
     raise OSError(f"There is no free port on {host}: {why}.")

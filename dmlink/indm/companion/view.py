@@ -140,7 +140,8 @@ class View:
         `event`: whether DigitalMicrograph has sent an event.
         """
         new = False
-        self._events_came += event
+        if event:  # only the listener's thread changes it
+            self._events_came += 1
         self._again = True
         while self._again and self._lock.acquire(blocking=False):
             try:
