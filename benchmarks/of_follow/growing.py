@@ -30,6 +30,7 @@ class Camera:
     def __init__(self, side: int, n: int) -> None:
         self._few = np.random.default_rng(1).integers(1, 60_000, (4, side, side)).astype(np.uint16)
         self._n = n
+        self.dtype = self._few.dtype
         self.y = self.x = Axis(0.0, 0.1, "nm")
 
     def __len__(self) -> int:
