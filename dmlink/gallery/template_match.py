@@ -57,7 +57,7 @@ def rectangle(roi):
 
 
 roi = info.rois.get("template") or info.rois.get("roi 2")
-chosen = roi or (size, x, y)
+chosen = roi or (size, x, y), info.y.scale, info.x.scale  # taken again at another magnification
 if state.get("chosen") != chosen:
     top, left, bottom, right = place = [int(side) for side in (rectangle(roi) if roi else square())]
     state.update(chosen=chosen, place=place, template=image[top:bottom, left:right].copy())

@@ -391,9 +391,23 @@ def test_newest_first_is_charted_from_left_to_right(tmp_path):
         cell = dmlink.LiveCell("info.index")
         panel = CellPanel(cell)
         cell.start(source.link)
-        until(lambda: cell.stats.processed == 6)
-        panel.draw(small=False)
+        until(lambda: cell.stats.processed == 6 and panel._plot and len(panel._plot.history.now[0]))
         _, series = panel._plot.history.now
         assert series["value"].tolist() == [5.0]
         panel.close()
         cell.stop()
+
+
+def test_slider_on_a_paused_cell_adds_no_points(link):
+    cell = dmlink.LiveCell("n: (1, 9) = 2\nframe.mean() * 0 + n", "n").start(link)
+    panel = CellPanel(cell)
+    until(lambda: cell.latest)
+    cell.paused = True
+    points = []
+    for value in (5, 7, 9):
+        cell.set(n=value)
+        until(lambda value=value: panel._plot and panel._plot.history.now[1]["value"][-1] == value)
+        points.append(len(panel._plot.history.now[0]))
+    assert points[0] == points[1] == points[2]
+    panel.close()
+    cell.stop()

@@ -240,12 +240,12 @@ def test_history_is_bounded_and_restarts():
 
 def test_frame_processed_again_is_drawn_once():
     history, waterfall = History(10), Waterfall(10)
-    for time, value in ((0.0, 1.0), (1.0, 2.0), (1.0, 3.0)):
-        history.add(time, {"a": value})
-        waterfall.add(time, np.full(4, value), Axis())
+    for time, value, again in ((0.0, 1.0, False), (1.0, 2.0, False), (1.0, 3.0, True), (1.0, 4.0, False)):
+        history.add(time, {"a": value}, again=again)
+        waterfall.add(time, np.full(4, value), Axis(), again=again)
     times, series = history.now
-    assert (times.tolist(), series["a"].tolist()) == ([0.0, 1.0], [1.0, 3.0])
-    assert waterfall.rows[:, 0].tolist() == [1.0, 3.0]
+    assert (times.tolist(), series["a"].tolist()) == ([0.0, 1.0, 1.0], [1.0, 3.0, 4.0])  # a coarse clock
+    assert waterfall.rows[:, 0].tolist() == [1.0, 3.0, 4.0]
 
 
 def test_held_curve_stays_and_is_saved():

@@ -86,7 +86,7 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write or replace a file atomically, even if others write the same one."""
-    made = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    made = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         made.write_bytes(data)
         give_name(made, path, overwrite=True)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlink.indm.renaming import give_name
 from dmlink.recordings.steps import even_steps
+from dmlink.recordings.writing.file_names import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,14 +154,7 @@ class ImageWriter:
         data = self._codec.encode(np.ascontiguousarray(stored, dtype))
         chunk = self.folder.joinpath("0", "c", str(i), *"0" * stored.ndim)
         chunk.parent.mkdir(parents=True, exist_ok=True)
-        made = chunk.with_name(f".{os.getpid()}.partial")
-        try:
-            made.write_bytes(data)
-            give_name(made, chunk, overwrite=True)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                made.unlink()
-            raise
+        write_whole(chunk, data)
         return len(data)
 
     def close(self, n: int, times: Times = (), *, interval: float | None = None) -> None:
@@ -199,9 +192,7 @@ def _cut(folder: Path, n: int) -> None:
     described = folder / "0" / "zarr.json"
     array = json.loads(described.read_text("utf-8"))
     array["shape"][0] = n
-    new = described.with_suffix(".new")
-    new.write_text(json.dumps(array), encoding="utf-8")
-    give_name(new, described, overwrite=True)
+    write_whole(described, json.dumps(array).encode())
 
 
 def _finite(value: Any) -> Any:

@@ -113,7 +113,7 @@ class CellPanel(Panel):
         self._waiting: collections.deque[tuple[Frame, Any]] = collections.deque(maxlen=MOST_WAITING)
         self._newest: tuple[Frame, Any] | None = cell.newest  # for the plots to remember
         self._taken: tuple[Frame, Any] | None = None  # the last result from the cell
-        self._charted = -1  # number of the newest frame in the charts, if the newest come first
+        self._charted = -1, -1  # link, and its newest frame in the charts, if the newest come first
         self._drawing = False
         self._drawn: Frame | None = None  # whose result was drawn last
         self._written_in = 0  # the turn in which its numbers and texts were written
@@ -344,17 +344,20 @@ class CellPanel(Panel):
         """Let the plots remember the results that wait: a strip chart shows all, drawn or not."""
         self._change_source()
         while self._waiting:
-            self._newest = frame, result = self._waiting.popleft()
-            if self.cell.link and self.cell.link.newest_first:  # charts go from left to right
-                if frame.index < self._charted:
+            before, self._newest = self._newest, self._waiting.popleft()
+            frame, result = self._newest
+            link = self.cell.link
+            if link and link.newest_first:  # charts go from left to right
+                number, index = self._charted
+                if number == link.number and frame.index < index:
                     continue
-                self._charted = frame.index
-            self._remember_one(frame.time, result)
+                self._charted = link.number, frame.index
+            self._remember_one(frame.time, result, again=before is not None and frame is before[0])
 
-    def _remember_one(self, taken: float, result: Any) -> None:
-        """Let the plot of its kind remember a result, of a frame that was taken at this time (s)."""
+    def _remember_one(self, taken: float, result: Any, *, again: bool = False) -> None:
+        """Let the plot of its kind remember a result of a frame taken at this time; see `Plot.remember`."""
         plot = self._plot_for(result)
-        plot.remember(taken, result)
+        plot.remember(taken, result, again=again)
         if events_in(result):
             plot.mark(taken)
 

@@ -29,10 +29,10 @@ class EventPlot(Plot):
         self._texts: collections.deque[str] = collections.deque(maxlen=MOST_EVENTS)
         self.widget = Html(html_text.preformatted(NOTHING))
 
-    def remember(self, time: float, result: Event) -> None:
+    def remember(self, time: float, result: Event, *, again: bool = False) -> None:
         """Keep an event."""
         if result.happened:
-            if self._times and time == self._times[-1]:  # processed again, with another parameter
+            if again and self._times and time == self._times[-1]:
                 self._times.pop()
                 self._texts.pop()
             self._times.append(time)

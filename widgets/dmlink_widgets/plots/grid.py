@@ -51,11 +51,11 @@ class PlotGrid(Plot):
         self._lock = threading.Lock()
         self.widget = ipywidgets.GridBox(layout={"grid_gap": "8px 16px"})
 
-    def remember(self, time: float, result: Several) -> None:
+    def remember(self, time: float, result: Several, *, again: bool = False) -> None:
         """Pass each result on to its plot."""
         self._arrange(result)
         for name, single in result.results.items():
-            self.plots[name].remember(time, single)
+            self.plots[name].remember(time, single, again=again)
 
     def mark(self, time: float) -> None:
         """Mark an event in each plot."""

@@ -40,15 +40,15 @@ class History:
             self._times = collections.deque(self._times, maxlen=length)
             self._series = {n: collections.deque(v, maxlen=length) for n, v in self._series.items()}
 
-    def add(self, time: float, values: Mapping[str, float]) -> None:
+    def add(self, time: float, values: Mapping[str, float], *, again: bool = False) -> None:
         """Add the numbers of a frame taken at `time` (s); a clock that was set back clears the history.
 
-        Those of the same frame, processed again with another parameter, replace the last ones.
+        With `again`, they replace the last ones, if those are of this frame.
         """
         with self._lock:
             if self._times and time < self._times[-1]:
                 self._clear()
-            if self._times and time == self._times[-1]:
+            if again and self._times and time == self._times[-1]:
                 for numbers in (self._times, *self._series.values()):
                     numbers.pop()
             for name in values:

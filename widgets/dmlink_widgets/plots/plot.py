@@ -32,8 +32,11 @@ class Plot:
 
     widget: ipywidgets.Widget
 
-    def remember(self, time: float, result: Any) -> None:
-        """Take every result, drawn or not, of a frame taken at `time` (s); on the cell's thread."""
+    def remember(self, time: float, result: Any, *, again: bool = False) -> None:
+        """Take every result, drawn or not, of a frame taken at `time` (s); on the cell's thread.
+
+        With `again`, the frame is the last one, processed with another parameter: its result is replaced.
+        """
 
     def mark(self, time: float) -> None:
         """Mark an event in a frame taken at `time` (s)."""

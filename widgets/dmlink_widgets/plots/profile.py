@@ -68,9 +68,9 @@ class ProfilePlot(Plot):
         self.widget = ipywidgets.VBox([bar, self._shown, self.contrast.widget])
         self._arrange()
 
-    def remember(self, time: float, result: Profile) -> None:
+    def remember(self, time: float, result: Profile, *, again: bool = False) -> None:
         """Add a row to the waterfall."""
-        self.waterfall.add(time, result.values, axis_or_pixels(result.x))
+        self.waterfall.add(time, result.values, axis_or_pixels(result.x), again=again)
 
     def mark(self, time: float) -> None:
         """From now on, mark the start of this frame's row."""

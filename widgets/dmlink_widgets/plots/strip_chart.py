@@ -55,9 +55,9 @@ class StripChart(Plot):
         bar.add_class("dmlink-tools")
         self.widget = ipywidgets.VBox([bar, self.figure.widget])
 
-    def remember(self, time: float, result: Scalar) -> None:
+    def remember(self, time: float, result: Scalar, *, again: bool = False) -> None:
         """Add the numbers to the history."""
-        self.history.add(time, result.series)
+        self.history.add(time, result.series, again=again)
 
     def mark(self, time: float) -> None:
         """From now on, draw a vertical line at this time."""

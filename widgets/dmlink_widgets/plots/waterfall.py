@@ -24,10 +24,10 @@ class Waterfall:
         self._layout = 0, Axis()  # length of a row, and its axis
         self._interval = 0.0
 
-    def add(self, time: float, values: np.ndarray, axis: Axis) -> None:
+    def add(self, time: float, values: np.ndarray, axis: Axis, *, again: bool = False) -> None:
         """Add a profile, shape (n,), of a frame taken at `time` (s); another axis clears the waterfall.
 
-        That of the same frame, processed again with another parameter, replaces the last one.
+        With `again`, it replaces the last one, if that is of this frame.
         """
         step = max(1, len(values) // WIDEST)
         row = _highest(np.asarray(values, np.float32), step)
@@ -39,7 +39,7 @@ class Waterfall:
                 self._times.clear()
                 self._marks.clear()
                 self._layout = layout
-            if self._times and time == self._times[-1]:
+            if again and self._times and time == self._times[-1]:
                 self._rows.pop()
                 self._times.pop()
             self._rows.append(row)
